@@ -1,0 +1,1 @@
+"""Workloads, one file or small package each; found through entry points, importing no other one."""

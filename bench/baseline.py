@@ -1,0 +1,59 @@
+"""What a baseline is: a protocol, so that a user's own model inherits nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.job import Job
+
+
+class Settings(BaseModel):
+    """A baseline's typed parameters: frozen, and refusing names that it doesn't know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The metric that judges quality, higher is better, and the value worth reaching (or None)."""
+
+    metric: str
+    value: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """One data set that a baseline can find on this machine."""
+
+    name: str
+    summary: str
+    where: str
+
+
+class Baseline(Protocol):
+    """A workload: data, model, loss, metric and default settings, run with no technique.
+
+    Optional attributes, read where present:
+
+    - ``preload: tuple[str, ...]``: modules that the fork server imports once for all trials;
+    - ``prepare(settings) -> (settings, notices)``: resolve what the settings leave open (which data
+      set, where) once per run; raise `BenchError` for what the user must fix;
+    - ``datasets(data_dir) -> list[Dataset]``: what `bench list datasets` shows;
+    - ``target_for(settings) -> Target``: a target that depends on the settings.
+    """
+
+    name: str
+    unit: str
+    """What one item is, in the plural: "series", "images"."""
+    target: Target
+    settings: type[BaseModel]
+
+    def job(self, settings: Any, device: torch.device, seed: int) -> Job:
+        """Build a fresh job; every random choice follows from `seed`."""
+        ...

@@ -1,0 +1,174 @@
+"""A training run as a frozen value whose parts a technique can replace before the clock starts.
+
+Every part receives what it works on as an argument (the model, the optimizer, the whole job), never
+through a closure over an earlier job: so a part that is replaced later is the part that runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from bench.errors import Clash
+
+Batch = Any  # a user's batch: a tensor, or tuples, lists and dicts of tensors with items along dim 0
+Mark = Callable[[str], None]
+"""Called at the end of a phase with its name: ``forward``, ``backward``, ``update``."""
+
+
+@dataclass
+class Progress:
+    """How far a training run is; written by the loop, read by the parts."""
+
+    total_epochs: int
+    epoch: int = 0
+    """Finished epochs, which is also the index of the one that is running."""
+    step: int = 0
+    """Optimiser updates made so far."""
+    epoch_losses: list[float] = field(default_factory=list)
+    """Mean training loss of each finished epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataCard:
+    """What a job trains on, so that two measurements can be known to have used the same data."""
+
+    name: str
+    sha256: str
+    """Of the content (arrays and labels), not of file names."""
+    train_items: int
+    test_items: int
+    notes: tuple[str, ...] = ()
+    """Plain sentences for the report: dropped records, filled values, a held-out part."""
+
+
+class Step(Protocol):
+    """One optimiser update from one batch; returns the detached loss (a scalar tensor)."""
+
+    def __call__(self, job: Job, batch: Batch, optimizer: Optimizer, mark: Mark) -> Tensor: ...
+
+
+def plain_step(job: Job, batch: Batch, optimizer: Optimizer, mark: Mark) -> Tensor:
+    """Forward, backward, update."""
+    loss = job.loss(job.model, batch)
+    mark("forward")
+    job.backward(loss)
+    mark("backward")
+    job.update(optimizer)
+    mark("update")
+    return loss.detach()
+
+
+def plain_backward(loss: Tensor) -> None:
+    """Accumulate gradients of `loss`, a scalar."""
+    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves Tensor.backward untyped
+
+
+def plain_update(optimizer: Optimizer) -> None:
+    """Apply the gradients, then clear them."""
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+def no_schedule(optimizer: Optimizer, progress: Progress) -> None:
+    """Leave the optimizer and everything else as it is."""
+
+
+def never_stop(job: Job, progress: Progress) -> bool:
+    """Train all the epochs asked for."""
+    return False
+
+
+def same_model(model: nn.Module) -> nn.Module:
+    """Return the trained model itself."""
+    return model
+
+
+def finish_nothing(job: Job, model: nn.Module) -> nn.Module:
+    """Deploy the snapshot as it is."""
+    return model
+
+
+def first_size(batch: Batch) -> int:
+    """Return how many items a batch holds: the length of its first tensor along dim 0."""
+    if isinstance(batch, Tensor):
+        return batch.shape[0]
+    values = list(batch.values()) if isinstance(batch, Mapping) else list(batch)
+    return first_size(values[0])
+
+
+def chunk_items(batch: Batch, parts: int) -> list[Batch]:
+    """Split a batch into at most `parts` microbatches along dim 0 of its tensors."""
+    if isinstance(batch, Tensor):
+        return list(batch.chunk(parts))
+    if isinstance(batch, Mapping):
+        columns = {key: chunk_items(value, parts) for key, value in batch.items()}
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    rows = zip(*(chunk_items(value, parts) for value in batch), strict=True)
+    return [type(batch)(row) for row in rows]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """The replaceable parts of one training run on one device.
+
+    The loop calls, for every epoch: ``schedule``, then ``step`` for each of ``batches``, then
+    ``stop``; at the end ``finish(snapshot(model))`` is evaluated and its inference timed.
+    """
+
+    device: torch.device
+    model: nn.Module
+    """What the optimizer trains."""
+    epochs: int
+    data: DataCard
+    batches: Callable[[Progress], Iterable[Batch]]
+    """One epoch of batches, already on the device (or moved there as they are drawn)."""
+    make_optimizer: Callable[[nn.Module], Optimizer]
+    loss: Callable[[nn.Module, Batch], Tensor]
+    """Forward pass and loss, a scalar: ``loss(model, batch)``."""
+    evaluate: Callable[[nn.Module], Mapping[str, float]]
+    """Metrics of a model on the test part; must not depend on the training's random state."""
+    sample: Callable[[int], tuple[Any, ...]]
+    """Positional arguments of the deployed model's forward for n items: inference is
+    ``model(*sample(n))``; also what the cross-checks of FLOPs trace."""
+
+    schedule: Callable[[Optimizer, Progress], None] = no_schedule
+    backward: Callable[[Tensor], None] = plain_backward
+    update: Callable[[Optimizer], None] = plain_update
+    """Clip, step, clear the gradients, average weights: everything between two batches."""
+    step: Step = plain_step
+    snapshot: Callable[[nn.Module], nn.Module] = same_model
+    """The model as it would be deployed now, such as its averaged weights; cheap, repeatable."""
+    finish: Callable[[Job, nn.Module], nn.Module] = finish_nothing
+    """What happens once after training, on the snapshot: restore the best, prune, quantise."""
+    stop: Callable[[Job, Progress], bool] = never_stop
+    """Asked after every epoch; its time counts as training time."""
+    validate: Callable[[nn.Module], float] | None = None
+    """A loss (lower is better) on items held out of training, never on the test part."""
+    evaluate_every: int = 0
+    """Evaluate each so many epochs during training (for time to target); 0: only at the end."""
+    items: Callable[[Batch], int] = first_size
+    split: Callable[[Batch, int], list[Batch]] = chunk_items
+    taken: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Which techniques replaced which part; kept by `wrap` and `claim`."""
+
+    def wrap(self, part: str, wrapper: Callable[[Any], Any], by: str) -> Job:
+        """Replace `part` by ``wrapper(old)``, which calls the old one."""
+        return self._replaced(part, wrapper(getattr(self, part)), by)
+
+    def claim(self, part: str, new: Any, by: str) -> Job:
+        """Replace `part` outright; raise `Clash` when a technique already replaced it."""
+        if earlier := self.taken.get(part):
+            raise Clash(
+                f"{by} and {earlier[-1]} both replace the job's {part}; use one of them at a time"
+            )
+        return self._replaced(part, new, by)
+
+    def _replaced(self, part: str, new: Any, by: str) -> Job:
+        taken = {**self.taken, part: (*self.taken.get(part, ()), by)}
+        return replace(self, **{part: new, "taken": taken})

@@ -1,0 +1,67 @@
+"""What a technique is: frozen settings and at most two methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from bench.job import Job
+    from bench.measurement import Measurement
+
+
+class Effect(StrEnum):
+    """What a technique does to the training, declared by it and checked by the contract tests."""
+
+    EXACT = "exact"
+    """The same losses, bit for bit."""
+    ROUNDING = "rounding"
+    """The same mathematics in other arithmetic."""
+    LEARNING = "learning"
+    """Another trajectory: judged by full trials."""
+    MODEL = "model"
+    """Another function at inference: judged by full trials, inference time and size."""
+
+
+class Stage(IntEnum):
+    """When a technique is applied: model surgery first, wrapping the compiled whole last."""
+
+    DATA = 10
+    MODEL = 20
+    MEMORY = 30
+    LOOP = 40
+    PRECISION = 50
+    COMPILE = 60
+
+
+Probe = Callable[..., "Measurement"]
+"""``probe(settings, memory_limit_bytes=None)``: a short step trial in a process of its own."""
+
+
+class Technique(BaseModel):
+    """One named change. A subclass is one file; its fields are its settings.
+
+    Override `configure`, `apply` or both. Raise `NotApplicable` with the reason where the technique
+    can't do what it promises: never do something else instead.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: ClassVar[str]
+    stage: ClassVar[Stage]
+    effect: ClassVar[Effect]
+    less_work: ClassVar[bool] = False
+    """True where a gain comes from training less (fewer steps, smaller inputs)."""
+    conflicts: ClassVar[frozenset[str]] = frozenset()
+    """Names of techniques that can't be in one recipe with this one."""
+
+    def configure(self, settings: Any, probe: Probe) -> Any:
+        """Return the baseline's settings as this technique wants them; called once per run."""
+        return settings
+
+    def apply(self, job: Job) -> Job:
+        """Return the job with parts replaced; called in every trial, before the clock starts."""
+        return job

@@ -1,0 +1,1 @@
+"""Techniques, one file each, whose module docstring is its method card; none imports another."""
