@@ -6,6 +6,7 @@ through a closure over an earlier job: so a part that is replaced later is the p
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -45,6 +46,18 @@ class DataCard:
     test_items: int
     notes: tuple[str, ...] = ()
     """Plain sentences for the report: dropped records, filled values, a held-out part."""
+
+    @classmethod
+    def of(
+        cls, name: str, tensors: Iterable[Tensor], train_items: int, test_items: int
+    ) -> DataCard:
+        """Return the card of data that lies in tensors, hashing their content and shapes."""
+        digest = hashlib.sha256()
+        for tensor in tensors:
+            array = tensor.detach().cpu().contiguous()
+            digest.update(f"{array.dtype}{tuple(array.shape)}".encode())
+            digest.update(array.view(torch.uint8).numpy().tobytes())
+        return cls(name, digest.hexdigest(), train_items, test_items)
 
 
 class Step(Protocol):

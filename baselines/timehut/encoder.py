@@ -1,0 +1,137 @@
+"""The TS2Vec encoder, laid out so that a step costs no more arithmetic than it must.
+
+Activations are images ``(N, C, 1, L)`` in channels-last memory, which is ``(N, L, C)``: what the
+input layer makes and what the losses need, and what convolutions run fastest on. All is exact.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from baselines.timehut import MaskName, masks
+from baselines.timehut.crops import Views
+
+DROPOUT = 0.1
+
+
+class DilatedConv(nn.Conv2d):
+    """A convolution over time, kernel 3, as long as its input: ``(N, C, 1, L)``."""
+
+    def __init__(self, inputs: int, outputs: int, dilation: int) -> None:
+        super().__init__(inputs, outputs, (1, 3), padding=(0, dilation), dilation=(1, dilation))
+
+    @property
+    def reach(self) -> int:
+        """Return how many steps away the outer taps look."""
+        return int(self.dilation[1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve; outer taps that could only see padding are left out of the sum."""
+        if self.reach < x.shape[3]:
+            return super().forward(x)
+        return F.conv2d(x, self.weight[..., 1:2], self.bias)
+
+
+class Block(nn.Module):
+    """GELU, convolution, GELU, convolution, plus the residual."""
+
+    def __init__(self, inputs: int, outputs: int, dilation: int, project: bool) -> None:
+        super().__init__()
+        self.conv1 = DilatedConv(inputs, outputs, dilation)
+        self.conv2 = DilatedConv(outputs, outputs, dilation)
+        self.projector = nn.Conv2d(inputs, outputs, 1) if project else None
+
+    def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Map ``(N, inputs, 1, L)`` to ``(N, outputs, 1, L)``.
+
+        Steps outside of `valid` ``(N, 1, 1, L)`` are zero to the convolutions, as padding is.
+        """
+        if valid is not None and self.conv1.reach >= x.shape[3]:
+            valid = None  # step by step there is nothing that could leak
+        residual = x if self.projector is None else self.projector(x)
+        x = self.conv1(_gelu(x, valid))
+        return self.conv2(_gelu(x, valid)) + residual
+
+
+class TSEncoder(nn.Module):
+    """Represent every time step of series ``(B, T, C)`` by ``output`` numbers."""
+
+    def __init__(
+        self,
+        channels: int,
+        output: int = 320,
+        hidden: int = 64,
+        depth: int = 10,
+        mask: MaskName = "binomial",
+    ) -> None:
+        super().__init__()
+        self.mask = mask
+        self.input = nn.Linear(channels, hidden)
+        widths = [hidden] * (depth + 1) + [output]
+        self.blocks = nn.ModuleList(
+            Block(widths[i], widths[i + 1], 2**i, project=i == depth or widths[i] != widths[i + 1])
+            for i in range(depth + 1)
+        )
+        self.dropout = nn.Dropout(DROPOUT)
+
+    def forward(self, x: Tensor, views: Views | None = None, mask: Tensor | None = None) -> Tensor:
+        """Map ``(B, T, C)`` to ``(B, T, output)``.
+
+        With `views`, x ``(2B, L, C)`` stacks two views of B series and the result is their common
+        part, ``(2B, overlap, output)``. Without a `mask` ``(B, T)`` (False hides a step) one is
+        drawn in training and nothing is hidden in evaluation. Steps with a NaN are hidden always.
+        """
+        x, mask = self._hide_missing(x, mask)
+        h = self.input(x)
+        if mask is not None:
+            h = h * mask.unsqueeze(2).to(h.dtype)
+        h = h.transpose(1, 2).unsqueeze(2)
+        h = self._run(h, views)
+        return self.dropout(h).squeeze(2).transpose(1, 2)
+
+    def _hide_missing(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        kind: MaskName = self.mask if self.training else "all_true"
+        if mask is None and kind != "all_true":
+            mask = masks.draw(kind, x.shape[0], x.shape[1], x.device)
+        missing = x.isnan()
+        seen = ~missing.any(dim=2)
+        return x.masked_fill(missing, 0), seen if mask is None else mask & seen
+
+    def _run(self, h: Tensor, views: Views | None) -> Tensor:
+        if views is None:
+            for block in self.blocks:
+                h = block(h)
+            return h
+        valid: Tensor | None = _valid(h, views)
+        for block in self.blocks:
+            if valid is not None and block.conv1.reach >= h.shape[3]:
+                # from here on every step is on its own: go on with the common part alone
+                h, valid = _common(h, views), None
+            h = block(h, valid)
+        if valid is not None:
+            h = _common(h, views)
+        return h[..., : views.overlap]
+
+
+def _gelu(x: Tensor, valid: Tensor | None) -> Tensor:
+    return F.gelu(x) if valid is None else F.gelu(x) * valid
+
+
+def _valid(h: Tensor, views: Views) -> Tensor:
+    """Return 1 inside each view and 0 behind its end, ``(2B, 1, 1, L)``."""
+    half = h.shape[0] // 2
+    valid = torch.ones(h.shape[0], 1, 1, h.shape[3], dtype=h.dtype, device=h.device)
+    valid[:half, :, :, views.lengths[0] :] = 0
+    valid[half:, :, :, views.lengths[1] :] = 0
+    return valid
+
+
+def _common(h: Tensor, views: Views) -> Tensor:
+    """Cut the columns ``(2B, C, 1, width)`` with the common part out of both views."""
+    half = h.shape[0] // 2
+    parts = (h[:half], h[half:])
+    return torch.cat(
+        [p.narrow(3, s, views.width) for p, s in zip(parts, views.starts, strict=True)]
+    )

@@ -1,0 +1,177 @@
+"""Where data sets come from: a local folder, aeon's bundled sets, or the archive's download."""
+
+from __future__ import annotations
+
+import difflib
+import shutil
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aeon.datasets
+from aeon.datasets import load_classification
+
+from bench.errors import BenchError
+
+DEFAULT = "Chinatown"
+FALLBACK = "UnitTest"
+ARCHIVE = ("zenodo.org", 443)
+CONNECT_SECONDS = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A data set's folder, with ``NAME_TRAIN.ts`` and ``NAME_TEST.ts`` inside."""
+
+    name: str
+    folder: Path
+
+    def file(self, half: str) -> Path:
+        """Return the path of one half, ``TRAIN`` or ``TEST``, whether it exists or not."""
+        return self.folder / f"{self.name}_{half}.ts"
+
+    def summary(self) -> str:
+        """Say what the header of the training file says, in a few words."""
+        tags = _header(self.file("TRAIN"))
+        parts = [f"{tags['dimensions']} channels"] if "dimensions" in tags else []
+        parts += [f"length {tags['serieslength']}"] if "serieslength" in tags else []
+        classes = len(tags.get("classlabel", "").split()) - 1
+        return ", ".join([*parts, f"{classes} classes"])
+
+
+def resolve(dataset: str | None, data_dir: Path | None) -> tuple[Source, tuple[str, ...]]:
+    """Return where `dataset` is, downloading it if it must, and notices for the user.
+
+    Only an unnamed data set may be replaced: by aeon's bundled ``UnitTest``, with a notice.
+    """
+    if dataset is not None:
+        return _asked_for(dataset, data_dir), ()
+    try:
+        return _asked_for(DEFAULT, data_dir), ()
+    except BenchError:
+        if any(_candidates(DEFAULT, data_dir)):
+            raise  # it is there but can't be used: that must not be papered over
+        notice = f"{DEFAULT} was neither found nor could be downloaded; using aeon's {FALLBACK}"
+        return Source(FALLBACK, bundled_folder() / FALLBACK), (notice,)
+
+
+def found(data_dir: Path | None) -> list[Source]:
+    """List the classification sets on this machine, each name once, nearest place first."""
+    sources: dict[str, Source] = {}
+    for place in _places(data_dir):
+        for train in sorted([*place.glob("*_TRAIN.ts"), *place.glob("*/*_TRAIN.ts")]):
+            source = Source(train.name.removesuffix("_TRAIN.ts"), train.parent)
+            if source.file("TEST").is_file() and _classifies(train):
+                sources.setdefault(source.name, source)
+    return list(sources.values())
+
+
+def bundled_folder() -> Path:
+    """Return the folder of the sets that come with aeon."""
+    return Path(aeon.datasets.__file__).parent / "data"
+
+
+def cache_folder() -> Path:
+    """Return where downloads go when no data folder was given."""
+    return Path.home() / ".cache" / "trainbench" / "ucr"
+
+
+def _places(data_dir: Path | None) -> list[Path]:
+    return [*([data_dir] if data_dir is not None else []), bundled_folder(), cache_folder()]
+
+
+def _candidates(name: str, data_dir: Path | None) -> Iterator[Source]:
+    """Yield the folders that hold at least one half of `name`."""
+    for place in _places(data_dir):
+        for folder in (place / name, place):
+            source = Source(name, folder)
+            if source.file("TRAIN").is_file() or source.file("TEST").is_file():
+                yield source
+
+
+def _asked_for(dataset: str, data_dir: Path | None) -> Source:
+    path = Path(dataset)
+    if path.parent != Path() or path.is_absolute():
+        name, places = path.name, path.parent
+    else:
+        name, places = dataset, data_dir
+    if not name or name in {".", ".."}:
+        raise BenchError(f'"{dataset}" names no data set; give a name such as {DEFAULT}')
+    if (source := next(_candidates(name, places), None)) is None:
+        if path.name != dataset:
+            raise BenchError(f"no {name}_TRAIN.ts in {path}; give the folder that holds it")
+        return _download(name, data_dir)
+    for half in ("TRAIN", "TEST"):
+        if not source.file(half).is_file():
+            raise BenchError(
+                f"{source.file(half)} is missing although its other half is there;"
+                " put both halves in one folder"
+            )
+    return source
+
+
+def _download(name: str, data_dir: Path | None) -> Source:
+    """Fetch `name` from the archive into the data folder, or the user's cache."""
+    if not _archive_answers():
+        raise BenchError(_not_found(name, data_dir, "no network to download it"))
+    target = data_dir if data_dir is not None else cache_folder()
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target) as scratch:  # aeon leaves a stub when it fails
+        try:
+            load_classification(name, extract_path=scratch)
+        except (OSError, ValueError) as error:
+            reason = f"the archive answered: {_one_line(error)}"
+            raise BenchError(_not_found(name, data_dir, reason)) from error
+        shutil.move(Path(scratch) / name, target / name)
+    return Source(name, target / name)
+
+
+def _archive_answers() -> bool:
+    """Ask within seconds whether the archive can be reached; aeon alone would wait minutes."""
+    answers: list[bool] = []
+
+    def connect() -> None:
+        try:
+            socket.create_connection(ARCHIVE, timeout=CONNECT_SECONDS).close()
+        except OSError:
+            return
+        answers.append(True)
+
+    # a thread, because a name server that doesn't answer blocks without a timeout
+    asking = threading.Thread(target=connect, daemon=True)
+    asking.start()
+    asking.join(CONNECT_SECONDS)
+    return bool(answers)
+
+
+def _not_found(name: str, data_dir: Path | None, reason: str) -> str:
+    names = [source.name for source in found(data_dir)]
+    lowered = {known.lower(): known for known in names}
+    close = difflib.get_close_matches(name.lower(), lowered, n=1)
+    hint = f'; did you mean "{lowered[close[0]]}"?' if close else "; name another or use --data-dir"
+    where = "" if data_dir is None else f"in {data_dir} or "
+    return f'no data set "{name}" {where}among aeon\'s bundled sets, and {reason}{hint}'
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _header(file: Path) -> dict[str, str]:
+    """Return the ``@tag value`` lines of a .ts file, tags in lower case."""
+    tags: dict[str, str] = {}
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            if line.startswith("@"):
+                tag, _, value = line[1:].strip().partition(" ")
+                if tag.lower() == "data":
+                    break
+                tags[tag.lower()] = value.strip()
+    return tags
+
+
+def _classifies(file: Path) -> bool:
+    return _header(file).get("classlabel", "").lower().startswith("true")

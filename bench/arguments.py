@@ -1,0 +1,71 @@
+"""How the command line is read: a default command, and options that take several values.
+
+``bench --test a b --epochs 5`` is read as ``bench run --test a --test b --epochs 5``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from typer.core import TyperCommand, TyperGroup
+
+from bench.errors import BenchError
+
+SEVERAL = {"--test", "--combine", "--recipe", "--set", "--fail-on"}
+"""Options that take one value or more, separated by spaces."""
+OWN = {"--help", "--install-completion", "--show-completion", "--version"}
+"""Options of ``bench`` itself; every other one belongs to the default command."""
+
+
+class DefaultGroup(TyperGroup):
+    """A group in which options without a command belong to ``run``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put ``run`` in front of options that are not the group's own."""
+        first = args[0].partition("=")[0] if args else ""
+        if first.startswith("-") and first not in OWN:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Show the commands, and the options of ``run``, which need no command."""
+        super().format_help(ctx, formatter)
+        run = self.commands["run"]
+        run.format_options(run.make_context("run", [], parent=ctx, resilient_parsing=True), formatter)
+
+
+class SpacedCommand(TyperCommand):
+    """A command whose options in `SEVERAL` take space-separated values."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Repeat such an option before each of its values, then parse as usual."""
+        commands = ctx.parent.command.commands if ctx.parent else ()
+        if not ctx.resilient_parsing:
+            args = list(spread(args, frozenset(commands)))
+        return super().parse_args(ctx, args)
+
+
+def spread(args: list[str], commands: frozenset[str]) -> Iterable[str]:
+    """Yield `args` with ``--test a b`` written as ``--test a --test b``.
+
+    Raises `BenchError` for such an option without a value, and for a value that is the name of a
+    command: ``bench --test compile report`` would be read in two ways.
+    """
+    index = 0
+    while index < len(args):
+        option = args[index]
+        index += 1
+        if option not in SEVERAL:
+            yield option
+            continue
+        values = []
+        while index < len(args) and not args[index].startswith("-"):
+            values.append(args[index])
+            index += 1
+        if not values:
+            raise BenchError(f"{option} needs at least one value; see `bench list techniques`")
+        for value in values:
+            if value in commands:
+                raise BenchError(f'"{value}" is a command, not a value of {option}')
+            yield from (option, value)

@@ -1,0 +1,102 @@
+"""From a recipe to a job: load, check, build, apply. The one place where both meet."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.baseline import Baseline
+from bench.errors import BenchError, Clash
+from bench.recipe import Recipe
+from bench.registry import is_file, load_baseline, make_settings, make_technique
+from bench.technique import Effect, Technique
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.job import Job
+
+Places = Mapping[str, str]
+"""Where the Python files that recipes name lie on this machine: whole path by file name."""
+SAME_WORK = frozenset({Effect.EXACT, Effect.ROUNDING})
+
+
+def find(reference: str, places: Places) -> str:
+    """Return a reference whose file, if it has one, is given by its whole path."""
+    if not is_file(reference):
+        return reference
+    file, _, name = reference.rpartition(":")
+    return f"{places.get(file, file)}:{name}"
+
+
+def baseline_of(recipe: Recipe, places: Places) -> Baseline:
+    """Load a recipe's baseline, refusing a file whose content has changed since."""
+    _check_files(recipe, places)
+    return load_baseline(find(recipe.baseline, places))
+
+
+def techniques_of(recipe: Recipe, places: Places) -> list[Technique]:
+    """Load a recipe's techniques in the order in which they are applied."""
+    made = [make_technique(find(use.name, places), use.settings) for use in recipe.techniques]
+    check_conflicts(made)
+    return sorted(made, key=lambda technique: technique.stage)
+
+
+def check_conflicts(techniques: Iterable[Technique]) -> None:
+    """Raise `Clash` for two techniques that exclude each other, or one that is there twice."""
+    seen: list[Technique] = []
+    for new in techniques:
+        for old in seen:
+            if old.name == new.name:
+                raise Clash(f"{new.name} is there twice; give it once")
+            if new.name in old.conflicts or old.name in new.conflicts:
+                raise Clash(f"{old.name} and {new.name} exclude each other; use one of them")
+        seen.append(new)
+
+
+def effect_of(techniques: Iterable[Technique]) -> Effect:
+    """Return the strongest effect among techniques; none has the effect EXACT."""
+    order = list(Effect)
+    return max((Effect(t.effect) for t in techniques), key=order.index, default=Effect.EXACT)
+
+
+def seed_everything(seed: int) -> None:
+    """Seed torch's, numpy's and Python's generators."""
+    import torch
+
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+
+
+def build(
+    recipe: Recipe, places: Places, device: torch.device, seed: int, only: frozenset[Effect] | None = None
+) -> Job:
+    """Build the job of a recipe; with `only`, apply just the techniques of these effects."""
+    baseline = baseline_of(recipe, places)
+    settings = make_settings(baseline, recipe.settings)
+    seed_everything(seed)
+    job = baseline.job(settings, device, seed)
+    for technique in techniques_of(recipe, places):
+        if only is None or technique.effect in only:
+            job = technique.apply(job)
+    return job
+
+
+def settings_dump(settings: Any) -> dict[str, Any]:
+    """Return settings as JSON values, every default included."""
+    return dict(settings.model_dump(mode="json"))
+
+
+def _check_files(recipe: Recipe, places: Places) -> None:
+    for name, digest in recipe.files.items():
+        path = Path(places.get(name, name))
+        if not path.is_file():
+            raise BenchError(f"the recipe needs {path}, which is not there")
+        if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+            raise BenchError(f"{path} is not the file that was measured: its content has changed")

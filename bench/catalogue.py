@@ -1,0 +1,179 @@
+"""`bench list`: what there is, in one line each, and what applies on this machine."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from bench import launch, registry, request
+from bench.baseline import Baseline, Dataset
+from bench.errors import BenchError, NotApplicable
+from bench.measurement import Measurement, Status
+from bench.recipe import Recipe
+from bench.runner import Runner
+from bench.technique import Technique
+from bench.trial import Trial
+
+Rows = list[dict[str, Any]]
+BUILD_SECONDS = 300.0
+
+
+def listing(
+    what: str, name: str | None, baseline: str, data_dir: Path | None, device: str
+) -> Rows:
+    """Return the rows of ``bench list WHAT [NAME]``; with a name, its card and settings."""
+    if what == "baselines":
+        return _baselines() if name is None else [_card_of_baseline(name)]
+    if what == "datasets":
+        return _datasets(baseline, data_dir)
+    if what != "techniques":
+        known = ["baselines", "techniques", "datasets"]
+        raise BenchError(f'nothing named "{what}" to list; {registry.suggestion(what, known)}')
+    if name is None:
+        return _techniques(registry.names(registry.TECHNIQUES), baseline, data_dir, device)
+    return [_card_of_technique(name, row) for row in _techniques([name], baseline, data_dir, device)]
+
+
+def as_text(what: str, rows: Rows) -> str:
+    """Return rows as lines for a person."""
+    if len(rows) == 1 and "card" in rows[0]:
+        return _card_text(rows[0])
+    if not rows:
+        return f"no {what} found"
+    width = max(len(row["name"]) for row in rows)
+    return "\n".join(f"{row['name']:{width}}  {_line(row)}" for row in rows)
+
+
+def _line(row: dict[str, Any]) -> str:
+    if "applies" not in row:
+        return f"{row['summary']}" + (f"  ({row['where']})" if "where" in row else "")
+    here = "" if row["applies"] else f"  [not here: {row['reason']}]"
+    return f"{row['effect']:9} {row['summary']}{here}"
+
+
+def _card_text(row: dict[str, Any]) -> str:
+    lines = [row["name"], "", row["card"], "", "Settings:"]
+    for name, field in row["settings"].items():
+        lines.append(f"  {name} = {field['default']!r}  ({field['type']}) {field['about']}")
+    if "applies" in row:
+        lines += ["", "applies here" if row["applies"] else f"does not apply: {row['reason']}"]
+    return "\n".join(lines)
+
+
+def _baselines() -> Rows:
+    return [
+        {"name": name, "summary": summary(_module_card(registry.load_baseline(name)))}
+        for name in registry.names(registry.BASELINES)
+    ]
+
+
+def _card_of_baseline(name: str) -> dict[str, Any]:
+    baseline = registry.load_baseline(name)
+    card = _module_card(baseline)
+    fields = _fields(baseline.settings)
+    return {"name": baseline.name, "summary": summary(card), "card": card, "settings": fields}
+
+
+def _datasets(baseline: str, data_dir: Path | None) -> Rows:
+    loaded = registry.load_baseline(baseline)
+    find = getattr(loaded, "datasets", None)
+    if find is None:
+        raise BenchError(f"{loaded.name} has one data set of its own")
+    found: list[Dataset] = find(data_dir)
+    return [{"name": d.name, "summary": d.summary, "where": d.where} for d in found]
+
+
+def _techniques(names: list[str], baseline: str, data_dir: Path | None, device: str) -> Rows:
+    """Build the job of each technique once, in a process of its own, to see whether it applies."""
+    loaded = registry.load_baseline(baseline)
+    values = {"data_dir": str(data_dir)} if data_dir else {}
+    with (
+        Runner(getattr(loaded, "preload", ()), BUILD_SECONDS) as runner,
+        tempfile.TemporaryDirectory() as scratch,
+    ):
+        made = [(name, registry.make_technique(name, {})) for name in names]
+        settings, _ = launch.prepared(loaded, values)
+        places = request.places_of([baseline, *names])
+        base = request.baseline_recipe(baseline, settings, places)
+        chosen = launch.choose_device(device)
+
+        def attempt(name: str, technique: Technique) -> dict[str, Any]:
+            reason = _reason(name, technique, loaded, base, places, runner, chosen, scratch)
+            card = sys.modules[type(technique).__module__].__doc__ or ""
+            return {
+                "name": technique.name,
+                "summary": summary(card),
+                "effect": str(technique.effect),
+                "applies": reason is None,
+                "reason": reason,
+            }
+
+        return [attempt(name, technique) for name, technique in made]
+
+
+def _reason(
+    name: str, technique: Technique, baseline: Baseline, base: Recipe, places: dict[str, str],
+    runner: Runner, device: str, scratch: str,
+) -> str | None:  # fmt: skip
+    """Return why a technique doesn't apply, or None; searching is left out: it takes a while."""
+
+    def no_probe(settings: Any, memory_limit_bytes: int | None = None) -> Measurement:
+        raise _WouldSearch
+
+    try:
+        recipe = request.with_techniques(
+            base, baseline, [(name, technique)], lambda _: no_probe, places
+        )
+    except NotApplicable as error:
+        return str(error)
+    except _WouldSearch:
+        return None
+    trial = Trial(
+        arm=technique.name, pair=0, seed=0, kind="build", recipe=recipe, device=device,
+        metric=baseline.target.metric, threads=1, places=places, scratch=scratch,
+    )  # fmt: skip
+    record = runner.run(trial).measurement
+    return None if record.status is Status.OK else record.reason
+
+
+class _WouldSearch(Exception):  # noqa: N818 - a signal, not an error
+    """A technique asked for a probe."""
+
+
+def _card_of_technique(reference: str, row: dict[str, Any]) -> dict[str, Any]:
+    kind = registry.load_technique(reference)
+    card = (sys.modules[kind.__module__].__doc__ or "").strip()
+    return {**row, "card": card, "settings": _fields(kind)}
+
+
+def _fields(model: Any) -> dict[str, dict[str, Any]]:
+    schema = model.model_json_schema().get("properties", {})
+    return {
+        name: {
+            "default": field.get("default"),
+            "type": _type(field),
+            "about": field.get("description", ""),
+        }
+        for name, field in schema.items()
+    }
+
+
+def _type(field: dict[str, Any]) -> str:
+    if "enum" in field:
+        return " | ".join(map(str, field["enum"]))
+    kinds = [_type(one) for one in field.get("anyOf", [])] or [str(field.get("type", "any"))]
+    bounds = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+    limits = [f"{sign} {field[key]:g}" for key, sign in bounds.items() if key in field]
+    return " ".join([" | ".join(kinds), *limits])
+
+
+def _module_card(baseline: Baseline) -> str:
+    return (sys.modules[type(baseline).__module__].__doc__ or "").strip()
+
+
+def summary(card: str) -> str:
+    """Return the first line of a card without the name in front of it."""
+    first = (card.strip().splitlines() or [""])[0]
+    return first.rstrip(".")

@@ -1,0 +1,81 @@
+"""`bench train`: train with a recipe for real and keep the weights; nothing is measured."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.errors import BenchError, Diverged
+from bench.recipe import Recipe, read_exported
+
+
+def train_recipe(
+    path: Path,
+    data_dir: Path | None,
+    device: str,
+    threads: int | None,
+    seed: int,
+    output: Path,
+    quiet: bool,
+) -> Iterator[str]:
+    """Train the recipe in `path`; write ``model.safetensors`` and ``training.json`` to `output`.
+
+    The weights are those of the deployed model (averaged, restored, pruned, as the recipe says).
+    Raises `BenchError` when the folder can't be written, before training starts, and on divergence.
+    """
+    exported = read_exported(path)
+    values = {"data_dir": str(data_dir)} if data_dir else {}
+    recipe = exported.recipe.model_copy(update={"settings": exported.recipe.settings | values})
+    folder = path.resolve().parent
+    places = {name: str(folder / name) for name in recipe.files}
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "training.json").touch()
+    except OSError as error:
+        raise BenchError(f"can't write to {output}: {error.strerror}") from None
+    yield f"training {recipe.arm} of {recipe.baseline} (recipe {recipe.id}, seed {seed})"
+    metrics = _train(recipe, places, device, threads, seed, output, quiet)
+    yield ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+    yield f"wrote {output / 'model.safetensors'} and {output / 'training.json'}"
+
+
+def _train(
+    recipe: Recipe, places: dict[str, str], device: str, threads: int | None, seed: int,
+    output: Path, quiet: bool,
+) -> dict[str, float]:  # fmt: skip
+    import torch
+    from safetensors.torch import save_model
+
+    from bench import assembly, environment, launch
+    from bench.job import Progress
+    from bench.store import write_text
+    from bench.training import train
+
+    torch.set_num_threads(threads or environment.usable_cores())
+    job = assembly.build(recipe, places, torch.device(launch.choose_device(device)), seed)
+
+    def tell(progress: Progress) -> None:
+        loss = progress.epoch_losses[-1]
+        print(f"epoch {progress.epoch}/{progress.total_epochs}  loss {loss:.4f}", file=sys.stderr)
+
+    try:
+        result = train(job, on_epoch=None if quiet else tell)
+    except Diverged as error:
+        raise BenchError(f"training diverged: {error}") from None
+    temporary = output / ".model.safetensors"
+    save_model(result.model, str(temporary))
+    os.replace(temporary, output / "model.safetensors")
+    record = {
+        "format": 1,
+        "recipe_id": recipe.id,
+        "recipe": recipe.model_dump(mode="json"),
+        "seed": seed,
+        "epochs": result.progress.epoch,
+        "epoch_losses": result.progress.epoch_losses,
+        "metrics": [e.model_dump(mode="json") for e in result.evaluations],
+    }
+    write_text(output / "training.json", json.dumps(record, indent=1) + "\n")
+    return result.evaluations[-1].values

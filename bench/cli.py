@@ -1,0 +1,256 @@
+"""The command line: parse, call, print. A table of contents of what `bench` can do."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer import Argument, Option
+
+from bench import __version__
+from bench.arguments import DefaultGroup, SpacedCommand
+from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from bench.launch import Request
+    from bench.session import Session
+
+app = typer.Typer(
+    name="bench", cls=DefaultGroup, no_args_is_help=True, rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)  # fmt: skip
+Strings = list[str] | None
+Output = Annotated[Path, Option(help="folder that run folders are made in")]
+Device = Annotated[str, Option(help="auto, cpu or cuda")]
+DataDir = Annotated[Path | None, Option(help="folder that data sets lie in")]
+Json = Annotated[bool, Option("--json", help="print JSON")]
+Quiet = Annotated[bool, Option(help="print no progress")]
+Run = Annotated[Path, Argument(help="a run's folder in results/")]
+
+
+@app.callback(invoke_without_command=True)
+def bench(version: Annotated[bool, Option("--version", help="print the version")] = False) -> None:
+    """Measure which training-efficiency techniques pay on a PyTorch model, and export the recipe.
+
+    Without a command, options are those of `run`: bench --test mixed-precision early-stopping
+    """
+    if version:
+        print(f"trainbench {__version__}")
+
+
+@app.command(cls=SpacedCommand)
+def run(
+    baseline_only: Annotated[bool, Option("--baseline-only", help="measure the baseline")] = False,
+    test: Annotated[Strings, Option(help="techniques, each alone: NAME[:key=value,…] …")] = None,
+    combine: Annotated[Strings, Option(help="techniques, together as one recipe")] = None,
+    full_optimization: Annotated[
+        bool, Option("--full-optimization", help="screen, combine, confirm, export")
+    ] = False,
+    recipe: Annotated[Strings, Option(help="exported recipes, against their baseline")] = None,
+    baseline: Annotated[str, Option(help="a name, or file.py:Class")] = "timehut",
+    dataset: Annotated[str | None, Option(help="a data set's name, or path")] = None,
+    data_dir: DataDir = None,
+    epochs: Annotated[int | None, Option(help="passes over the training part")] = None,
+    batch_size: Annotated[int | None, Option(help="items in a batch")] = None,
+    set_: Annotated[Strings, Option("--set", help="any of the baseline's settings: key=value …")] = None,
+    device: Device = "auto",
+    threads: Annotated[int | None, Option(help="CPU threads of a trial (all cores)")] = None,
+    seed: Annotated[int, Option(help="the first training seed; each pair takes the next")] = 0,
+    repeats: Annotated[str, Option(help="pairs of trials for each arm, or auto")] = "auto",
+    budget: Annotated[str | None, Option(help="stop after this time: 90s, 15m, 2h")] = None,
+    margin: Annotated[float, Option(help="largest loss of the metric that is accepted")] = 0.01,
+    trial_timeout: Annotated[str, Option(help="a trial that takes longer is ended")] = "30m",
+    output: Output = Path("results"),
+    resume: Annotated[Path | None, Option(help="go on with an interrupted run")] = None,
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Measure a baseline, and techniques against it."""
+    from bench import launch, request
+
+    arms: dict[str, Any] = {
+        "baseline-only": baseline_only, "test": test, "combine": combine,
+        "full-optimization": full_optimization, "recipe": recipe,
+    }  # fmt: skip
+    if resume is not None:
+        _execute(launch.resume, resume, quiet, json_)
+        return
+    values = {"dataset": dataset, "data_dir": data_dir, "epochs": epochs, "batch_size": batch_size}
+    settings = {key: str(value) for key, value in values.items() if value is not None}
+    mode, chosen = request.choose_mode(arms)
+    asked = launch.Request(
+        mode=mode,
+        baseline=baseline,
+        settings=settings | request.parse_assignments(set_ or []),
+        arms=chosen,
+        device=device,
+        threads=request.at_least_one("--threads", threads),
+        seed=seed,
+        repeats=request.parse_repeats(repeats),
+        budget_seconds=request.parse_duration(budget) if budget else None,
+        trial_timeout_seconds=request.parse_duration(trial_timeout),
+        margin=request.parse_margin(margin),
+        output=output,
+        command=("bench", *sys.argv[1:]),
+    )
+    _execute(launch.start, asked, quiet, json_)
+
+
+@app.command("list")
+def list_(
+    what: Annotated[str, Argument(help="baselines, techniques or datasets")] = "techniques",
+    name: Annotated[str | None, Argument(help="print the whole card of one")] = None,
+    baseline: Annotated[str, Option(help="what techniques are to apply to")] = "timehut",
+    data_dir: DataDir = None,
+    device: Device = "auto",
+    json_: Json = False,
+) -> None:
+    """List baselines, techniques or data sets, and what applies on this machine."""
+    from bench import catalogue
+
+    rows = catalogue.listing(what, name, baseline, data_dir, device)
+    print(json.dumps(rows, indent=1) if json_ else catalogue.as_text(what, rows))
+
+
+@app.command()
+def show(run: Run, json_: Json = False) -> None:
+    """Print what a run found."""
+    import reports
+
+    record = reports.read(run)
+    print(reports.render("json", record) if json_ else reports.summary(record), end="")
+
+
+@app.command()
+def report(run: Run, format_: Annotated[str, Option("--format", help="md, json or csv")] = "md") -> None:
+    """Print a run's report, made anew from its records."""
+    import reports
+
+    print(reports.render(format_, reports.read(run)), end="")
+
+
+@app.command(cls=SpacedCommand)
+def compare(
+    before: Run,
+    after: Run,
+    fail_on: Annotated[list[str], Option(help="time=5%, memory=10%, accuracy[=0.01]")],
+) -> None:
+    """Compare the same arms of two runs; exit 1 when one has become worse (the CI gate)."""
+    from bench import gate
+
+    found = gate.check(before, after, gate.parse_rules(fail_on))
+    print(found.text)
+    raise typer.Exit(1 if found.failed else 0)
+
+
+@app.command()
+def verify(
+    recipe: Annotated[Path, Argument(help="an exported optimized.json")],
+    data_dir: DataDir = None,
+    repeats: Annotated[str, Option(help="pairs of trials, or auto: as the claim had")] = "auto",
+    device: Device = "auto",
+    output: Output = Path("results"),
+    quiet: Quiet = False,
+) -> None:
+    """Measure an exported recipe again, in fresh pairs; exit 1 when its claim doesn't hold."""
+    from bench import display, launch, verification
+
+    asked = verification.request(recipe, data_dir, repeats, device, output)
+    with display.choose(quiet) as show_, launch.start(asked, show_) as session:
+        problems = verification.check(session, recipe)
+    _finish(session.folder.path)
+    print("\n".join(problems) or f"the claim of {recipe} holds")
+    raise typer.Exit(1 if problems else 0)
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, Argument(help="an exported optimized.json")],
+    data_dir: DataDir = None,
+    device: Device = "auto",
+    threads: Annotated[int | None, Option(help="CPU threads (all cores)")] = None,
+    seed: Annotated[int, Option(help="training seed")] = 0,
+    output: Annotated[Path, Option(help="folder for the checkpoint")] = Path("checkpoint"),
+    quiet: Quiet = False,
+) -> None:
+    """Train with a recipe for real: a checkpoint, and no measuring."""
+    from bench import checkpoint
+
+    for line in checkpoint.train_recipe(recipe, data_dir, device, threads, seed, output, quiet):
+        print(line)
+
+
+@app.command()
+def doctor(device: Device = "auto", json_: Json = False) -> None:
+    """Tell devices, libraries, measured peaks, and how small an effect this machine can show."""
+    from bench import diagnosis
+
+    found = diagnosis.examine(device)
+    print(json.dumps(found, indent=1) if json_ else diagnosis.as_text(found))
+
+
+@app.command()
+def init(file: Annotated[Path, Argument(help="the Python file to write")]) -> None:
+    """Write a runnable template of one's own baseline."""
+    from bench import template
+
+    print(template.write(file))
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line on stderr and exit code 2."""
+    try:
+        code = app(standalone_mode=False)
+    except (BenchError, typer.TyperException) as error:
+        if text := str(error).strip():
+            help_asked = type(error).__name__ == "NoArgsIsHelpError"
+            print(text if help_asked else f"bench: {text}", file=sys.stderr)
+        sys.exit(0 if type(error).__name__ == "NoArgsIsHelpError" else 2)
+    except KeyboardInterrupt:
+        sys.exit(3)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _execute(open_: Any, asked: Request | Path, quiet: bool, as_json: bool) -> None:
+    """Run, compare, report, export; an interrupt keeps what has finished and says how to go on."""
+    from bench import display, launch
+
+    with display.choose(quiet or as_json) as show_, open_(asked, show_) as session:
+        try:
+            launch.execute(session)
+        except KeyboardInterrupt:
+            _conclude(session)
+            path = session.folder.path
+            show_.note(f"interrupted; what finished is kept: bench --resume {path}")
+            raise typer.Exit(3) from None
+        complete = _conclude(session)
+    _finish(session.folder.path, as_json)
+    raise typer.Exit(0 if complete else 3)
+
+
+def _conclude(session: Session) -> bool:
+    """Export and write the report; tell whether every arm gave something."""
+    from bench import export, modes
+
+    comparison = modes.verdicts(session.header, session.records)
+    if session.header.mode in ("combine", "full-optimization"):
+        export.export(session, comparison)
+    _write_report(session.folder.path)
+    return comparison.complete
+
+
+def _write_report(path: Path) -> None:
+    import reports
+    from bench.store import write_text
+
+    write_text(path / "report.md", reports.render("md", reports.read(path)))
+
+
+def _finish(path: Path, as_json: bool = False) -> None:
+    import reports
+
+    record = reports.read(path)
+    print(reports.render("json", record) if as_json else reports.summary(record), end="")

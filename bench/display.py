@@ -1,0 +1,126 @@
+"""Progress of a run on stderr: a live line on a terminal, plain lines elsewhere, or nothing."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+
+from bench.measurement import Measurement, Status
+
+
+class Silent:
+    """Shows nothing but notes; also what the other displays start from."""
+
+    def __enter__(self) -> Silent:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End."""
+
+    def expect(self, trials: int) -> None:
+        """Say that so many more trials are planned."""
+
+    def begin(self, what: str) -> None:
+        """Say what runs now."""
+
+    def done(self, record: Measurement) -> None:
+        """Say how a trial ended."""
+
+    def note(self, text: str) -> None:
+        """Say one line, whatever else is hidden."""
+        print(text, file=sys.stderr, flush=True)
+
+
+class Plain(Silent):
+    """One line for each finished trial, for logs."""
+
+    def __init__(self) -> None:
+        self._expected = 0
+        self._finished = 0
+        self._begun = time.monotonic()
+
+    def expect(self, trials: int) -> None:
+        """Say that so many more trials are planned."""
+        self._expected += trials
+
+    def done(self, record: Measurement) -> None:
+        """Print the trial's number, arm, seed and outcome."""
+        self._finished += record.pair >= 0
+        spent = time.monotonic() - self._begun
+        count = f"[{self._finished}/{self._expected}]" if record.pair >= 0 else "[-]"
+        self.note(f"{count} {spent:6.1f} s  {record.arm}  seed {record.seed}  {outcome(record)}")
+
+
+class Live(Silent):
+    """A progress bar with the time left (rich)."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import SpinnerColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task = self._bar.add_task("starting", total=None)
+
+    def __enter__(self) -> Live:
+        """Take the last line of the terminal."""
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give the line back."""
+        self._bar.stop()
+
+    def expect(self, trials: int) -> None:
+        """Say that so many more trials are planned."""
+        task = self._bar.tasks[0]
+        self._bar.update(self._task, total=(task.total or 0) + trials)
+
+    def begin(self, what: str) -> None:
+        """Show what runs now."""
+        self._bar.update(self._task, description=what)
+
+    def done(self, record: Measurement) -> None:
+        """Move the bar; print what did not end well."""
+        if record.pair >= 0:
+            self._bar.advance(self._task)
+        if record.status is not Status.OK:
+            self._bar.console.print(f"{record.arm}: {outcome(record)}", markup=False, highlight=False)
+
+    def note(self, text: str) -> None:
+        """Print a line above the bar."""
+        self._bar.console.print(text, markup=False, highlight=False)
+
+
+def choose(quiet: bool) -> Silent:
+    """Return the display that fits where stderr goes."""
+    if quiet:
+        return Silent()
+    return Live() if sys.stderr.isatty() else Plain()
+
+
+def outcome(record: Measurement) -> str:
+    """Return how a trial ended, in a few words."""
+    if record.status is not Status.OK:
+        return f"{str(record.status).replace('_', ' ')}: {record.reason}"
+    parts = []
+    if record.train_seconds is not None:
+        parts.append(f"trained {record.train_seconds:.2f} s")
+    if record.metric is not None:
+        parts.append(f"metric {record.metric:.4f}")
+    return ", ".join(parts)

@@ -1,0 +1,231 @@
+"""Count floating-point operations of one training step, and say what could not be counted.
+
+The count is torch's `FlopCounterMode` with formulas of our own where it is silent or wrong: FFTs,
+fused attention on the CPU, the backward of grouped convolutions. 1 MAC = 2 FLOPs; pointwise work is
+left out, as everywhere in the field. `coverage` is the share of the arithmetic-heavy operator calls
+that had a formula.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count, flop_registry, sdpa_flop_count
+
+from bench.job import Job, Progress
+from bench.measurement import FlopsCheck
+
+aten = torch.ops.aten
+HEAVY = ("mm", "conv", "linear", "fft", "attention", "lstm", "gru", "rnn", "bilinear", "cdist")
+LIGHT = ("common", "fftshift", "conj", "conv_tbc_pad")
+MOST_BATCHES = 32
+"""Counted where batches differ in shape (random crops, lengths); two suffice where they don't."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlopCount:
+    """FLOPs of a training step and of a forward pass, with how much of the work was counted."""
+
+    per_step: int
+    forward_per_item: int
+    coverage: float | None
+    uncounted: tuple[str, ...]
+
+
+def fft_flops(points: int, length: int, real: bool) -> int:
+    """Return 5·N·log2(L) for complex transforms of N points in all, half for real ones."""
+    full = 5 * points * max(1.0, math.log2(max(length, 2)))
+    return int(full / 2 if real else full)
+
+
+def _fft_c2c(shape: Sequence[int], dim: Sequence[int], *_: Any, **__: Any) -> int:
+    return fft_flops(math.prod(shape), math.prod(shape[d] for d in dim), real=False)
+
+
+def _fft_r2c(shape: Sequence[int], dim: Sequence[int], *_: Any, **__: Any) -> int:
+    return fft_flops(math.prod(shape), math.prod(shape[d] for d in dim), real=True)
+
+
+def _fft_c2r(
+    shape: Sequence[int], dim: Sequence[int], normalization: int, last: int, *_: Any, **__: Any
+) -> int:
+    full = [*shape]
+    full[dim[-1]] = last
+    return fft_flops(math.prod(full), math.prod(full[d] for d in dim), real=True)
+
+
+def _cpu_sdpa(query: Sequence[int], key: Sequence[int], value: Sequence[int], *_: Any, **__: Any) -> int:
+    return int(sdpa_flop_count(query, key, value))
+
+
+def _cpu_sdpa_backward(
+    grad: Sequence[int], query: Sequence[int], key: Sequence[int], value: Sequence[int],
+    *_: Any, **__: Any,
+) -> int:
+    return int(2.5 * sdpa_flop_count(query, key, value))
+
+
+def conv_backward(
+    grad: Sequence[int], x: Sequence[int], weight: Sequence[int], _bias: Any, _stride: Any,
+    _padding: Any, _dilation: Any, transposed: bool, _out_padding: Any, groups: int,
+    mask: Sequence[bool], out_shape: Any = None,
+) -> int:  # fmt: skip
+    """Return the FLOPs of the two gradients of a convolution, counting only within its groups.
+
+    Each gradient costs what the forward does: the weight's shape already holds C_in / groups.
+    """
+    once = conv_flop_count(list(x), list(weight), list(grad), transposed=transposed)
+    return int(once) * (int(mask[0]) + int(mask[1]))
+
+
+def _lstm(
+    x: Sequence[int], weight_in: Sequence[int], weight_hidden: Sequence[int], *_: Any, **__: Any
+) -> int:
+    return 2 * math.prod(x[:-1]) * (math.prod(weight_in) + math.prod(weight_hidden))
+
+
+def _lstm_backward(
+    x: Sequence[int], weight_in: Sequence[int], weight_hidden: Sequence[int], *_: Any, **__: Any
+) -> int:
+    return 2 * _lstm(x, weight_in, weight_hidden)
+
+
+OURS: dict[Any, Callable[..., int]] = {
+    aten._fft_c2c: _fft_c2c,
+    aten._fft_r2c: _fft_r2c,
+    aten._fft_c2r: _fft_c2r,
+    aten._scaled_dot_product_flash_attention_for_cpu: _cpu_sdpa,
+    aten._scaled_dot_product_flash_attention_for_cpu_backward: _cpu_sdpa_backward,
+    aten.convolution_backward: conv_backward,
+    aten.mkldnn_rnn_layer: _lstm,
+    aten.mkldnn_rnn_layer_backward: _lstm_backward,
+}
+
+
+class _Watch(TorchDispatchMode):
+    """Counts calls of arithmetic-heavy operators, with and without a formula."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counted = 0
+        self.missed: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        packet = func._overloadpacket
+        if packet in OURS or packet in flop_registry:
+            self.counted += 1
+        elif _is_heavy(func.__name__.split(".")[0]):
+            self.missed[str(packet)] += 1
+        return func(*args, **(kwargs or {}))
+
+    @property
+    def coverage(self) -> float | None:
+        total = self.counted + sum(self.missed.values())
+        return self.counted / total if total else None
+
+
+def _is_heavy(name: str) -> bool:
+    return any(word in name for word in HEAVY) and not any(word in name for word in LIGHT)
+
+
+def count_flops(job: Job, seed: int = 0) -> FlopCount:
+    """Count a step of `job`: the mean over batches, with the same random draws for every recipe.
+
+    Runs forward and backward passes for real; leaves gradients cleared and random state kept.
+    """
+    devices = [job.device] if job.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices), _plain_attention():
+        torch.manual_seed(seed)
+        watch = _Watch()
+        job.model.train()
+        counts = list(_step_counts(job, watch))
+        forward = forward_flops(job.model, job.sample(1), watch)
+    mean = sum(counts) // len(counts)
+    return FlopCount(mean, forward, watch.coverage, tuple(sorted(watch.missed)))
+
+
+def _step_counts(job: Job, watch: _Watch) -> Iterator[int]:
+    seen: list[int] = []
+    while True:
+        for batch in job.batches(Progress(job.epochs)):
+            counter = _counter()
+            with counter, watch:
+                job.backward(job.loss(job.model, batch))
+            job.model.zero_grad(set_to_none=True)
+            seen.append(int(counter.get_total_flops()))
+            yield seen[-1]
+            if len(seen) == MOST_BATCHES or (len(seen) > 1 and len(set(seen)) == 1):
+                return
+
+
+def forward_flops(model: nn.Module, inputs: tuple[Any, ...], watch: _Watch | None = None) -> int:
+    """Count one forward pass in eval mode, without gradients."""
+    counter, was_training = _counter(), model.training
+    model.eval()
+    with torch.no_grad(), _plain_attention(), counter, watch or _Watch():
+        model(*inputs)
+    model.train(was_training)
+    return int(counter.get_total_flops())
+
+
+def cross_check(model: nn.Module, inputs: tuple[Any, ...]) -> FlopsCheck:
+    """Count one forward pass by three counters; what they miss differs, so a disagreement is shown."""
+    was_training = model.training
+    model.eval()
+    try:
+        ours = forward_flops(model, inputs)
+        return FlopsCheck(
+            ours=ours, fvcore=_by_fvcore(model, inputs), thop=_by_thop(model, inputs)
+        )
+    finally:
+        model.train(was_training)
+
+
+def _by_fvcore(model: nn.Module, inputs: tuple[Any, ...]) -> int | None:
+    from fvcore.nn import FlopCountAnalysis
+
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        try:
+            analysis = FlopCountAnalysis(model, inputs)
+            analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+            return 2 * int(analysis.total())
+        except (RuntimeError, TypeError, ValueError, KeyError):
+            return None  # it traces with torch.jit, which many models don't survive
+
+
+def _by_thop(model: nn.Module, inputs: tuple[Any, ...]) -> int | None:
+    import thop
+
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        try:  # on a copy: thop leaves hooks and buffers behind
+            macs, _ = thop.profile(copy.deepcopy(model), inputs=inputs, verbose=False)
+        except (RuntimeError, TypeError, ValueError, AttributeError):
+            return None
+    return int(2 * macs)
+
+
+def _counter() -> FlopCounterMode:
+    return FlopCounterMode(display=False, custom_mapping=OURS)
+
+
+@contextmanager
+def _plain_attention() -> Iterator[None]:
+    """Turn off the fused paths of nn.MultiheadAttention, which no counter sees into."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)

@@ -1,0 +1,193 @@
+"""Start a run, or take one up again: from a request to an open `Session`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench import environment, registry, request
+from bench.baseline import Baseline, Target
+from bench.errors import BenchError
+from bench.modes import MODES
+from bench.recipe import Exported, Recipe, read_exported
+from bench.runner import Runner
+from bench.session import Progress, Session
+from bench.store import Arm, Folder, Header, create, reopen
+
+REPEATS = {"baseline-only": 3}
+AUTO_REPEATS = 6
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a run is asked to do, as typed."""
+
+    mode: str
+    baseline: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    arms: tuple[Arm, ...] = ()
+    device: str = "auto"
+    threads: int | None = None
+    seed: int = 0
+    repeats: int | None = None
+    budget_seconds: float | None = None
+    trial_timeout_seconds: float = 1800.0
+    margin: float = 0.01
+    output: Path = Path("results")
+    command: tuple[str, ...] = ()
+
+
+@contextmanager
+def start(asked: Request, show: Progress) -> Iterator[Session]:
+    """Check a request, make its folder, and give the session; nothing is written when it is bad."""
+    exported = [read_exported(Path(arm.recipe_file)) for arm in asked.arms if arm.recipe_file]
+    reference, values, places = _basis(asked, exported)
+    baseline = registry.load_baseline(reference)
+    with _runner(baseline, asked.trial_timeout_seconds) as runner:
+        for arm in asked.arms:
+            request.make_techniques(arm.techniques)
+        device = choose_device(asked.device)
+        settings, notices = prepared(baseline, values)
+        for notice in notices:
+            show.note(notice)
+        recipe = request.baseline_recipe(reference, settings, places)
+        header = _header(asked, baseline, reference, settings, notices, device)
+        folder = create(asked.output, header, f"{baseline.name}_{asked.mode}")
+        with _closing(folder):
+            yield Session(folder, runner, baseline, recipe, places, show)
+
+
+@contextmanager
+def resume(path: Path, show: Progress) -> Iterator[Session]:
+    """Open an unfinished run again, with everything as it was asked for."""
+    folder = reopen(path)
+    with _closing(folder):
+        header = folder.header
+        for warning in (folder.trials.warning, folder.probes.warning):
+            if warning:
+                show.note(warning)
+        exported = [read_exported(Path(a.recipe_file)) for a in header.arms if a.recipe_file]
+        places = _places(header.baseline, header.arms, header.arms and exported)
+        baseline = registry.load_baseline(header.baseline)
+        settings = registry.make_settings(baseline, header.settings)
+        recipe = request.baseline_recipe(header.baseline, settings, places)
+        with _runner(baseline, header.trial_timeout_seconds) as runner:
+            yield Session(folder, runner, baseline, recipe, places, show)
+
+
+def execute(session: Session) -> None:
+    """Do what the run was asked to do."""
+    MODES[session.header.mode](session)
+
+
+def prepared(baseline: Baseline, values: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:
+    """Validate settings and let the baseline resolve what they leave open."""
+    settings = registry.make_settings(baseline, values)
+    prepare = getattr(baseline, "prepare", None)
+    if prepare is None:
+        return settings, ()
+    settings, notices = prepare(settings)
+    return settings, tuple(notices)
+
+
+def choose_device(asked: str) -> str:
+    """Return "cpu" or "cuda"; what was asked for is never replaced by another."""
+    if asked == "cpu":
+        return "cpu"
+    if asked not in ("auto", "cuda"):
+        raise BenchError(f'no device named "{asked}"; there are: auto, cpu, cuda')
+    if asked == "auto" and not environment.gpus():
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if asked == "auto":
+        return "cpu"
+    raise BenchError("--device cuda: this torch sees no CUDA device; `bench doctor` says more")
+
+
+def target_of(baseline: Baseline, settings: Any) -> Target:
+    """Return the metric and the value worth reaching with these settings."""
+    special = getattr(baseline, "target_for", None)
+    return special(settings) if special else baseline.target
+
+
+def _basis(
+    asked: Request, exported: list[Exported]
+) -> tuple[str, dict[str, Any], dict[str, str]]:
+    """Return the baseline's reference, its settings and the places of files."""
+    if not exported:
+        return asked.baseline, dict(asked.settings), _places(asked.baseline, asked.arms, [])
+    first = exported[0].baseline
+    others = [e for e in exported if e.baseline.id != first.id]
+    if others and not asked.settings:
+        raise BenchError("these recipes were exported against different baselines; compare one by one")
+    places = _places(asked.baseline, asked.arms, exported)
+    from bench.assembly import find
+
+    return find(first.baseline, places), {**first.settings, **asked.settings}, places
+
+
+def _places(reference: str, arms: tuple[Arm, ...], exported: Any) -> dict[str, str]:
+    references = [reference, *(request.parse_technique(t)[0] for a in arms for t in a.techniques)]
+    places = request.places_of(references)
+    for arm, recipe in zip([a for a in arms if a.recipe_file], exported, strict=True):
+        folder = Path(arm.recipe_file or "").resolve().parent
+        places |= {name: str(folder / name) for name in _files(recipe)}
+    return places
+
+
+def _files(exported: Exported) -> set[str]:
+    recipes: tuple[Recipe, ...] = (exported.recipe, exported.baseline)
+    return {name for recipe in recipes for name in recipe.files}
+
+
+def _header(
+    asked: Request, baseline: Baseline, reference: str, settings: Any, notices: tuple[str, ...],
+    device: str,
+) -> Any:  # fmt: skip
+    """Return a function that completes the header with the run's name and start."""
+    target = target_of(baseline, settings)
+    path = registry.file_of(reference)
+    whole = f"{path.resolve()}:{reference.rpartition(':')[2]}" if path else reference
+
+    def complete(run: str, started: str) -> Header:
+        return Header(
+            run=run,
+            started=started,
+            mode=asked.mode,
+            baseline=whole,
+            settings=dict(settings.model_dump(mode="json")),
+            arms=asked.arms,
+            device=device,
+            threads=asked.threads or environment.usable_cores(),
+            seed=asked.seed,
+            repeats=asked.repeats or REPEATS.get(asked.mode, AUTO_REPEATS),
+            budget_seconds=asked.budget_seconds,
+            trial_timeout_seconds=asked.trial_timeout_seconds,
+            margin=asked.margin,
+            unit=baseline.unit,
+            metric=target.metric,
+            target=target.value,
+            command=asked.command,
+            notices=notices,
+            environment=environment.capture(),
+        )
+
+    return complete
+
+
+def _runner(baseline: Baseline, timeout_seconds: float) -> Runner:
+    return Runner(getattr(baseline, "preload", ()), timeout_seconds)
+
+
+@contextmanager
+def _closing(folder: Folder) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        folder.close()

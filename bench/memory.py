@@ -1,0 +1,89 @@
+"""Memory of this process and its limit, read from Linux's ``/proc`` inside the trial itself."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+STATUS = Path("/proc/self/status")
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """Resident set sizes of this process in bytes; None where the system doesn't tell."""
+
+    now: int | None
+    peak: int | None
+    anonymous: int | None
+    file: int | None
+
+
+def resident() -> Resident:
+    """Read the resident set and its peak (``VmHWM``, which starts anew in a forked process)."""
+    if not STATUS.exists():
+        return Resident(None, None, None, None)
+    fields = dict(line.split(":", 1) for line in STATUS.read_text().splitlines() if ":" in line)
+    kib = {name: int(fields[name].split()[0]) * 1024 for name in fields if name in _READ}
+    return Resident(
+        kib.get("VmRSS"),
+        kib.get("VmHWM"),
+        kib.get("RssAnon"),
+        kib.get("RssFile", 0) + kib.get("RssShmem", 0) if "RssFile" in kib else None,
+    )
+
+
+_READ = frozenset({"VmRSS", "VmHWM", "RssAnon", "RssFile", "RssShmem"})
+
+
+def available_bytes() -> int:
+    """Return what the machine, or this process's cgroup, can still give without swapping."""
+    import psutil
+
+    free = psutil.virtual_memory().available
+    limit = _number(Path("/sys/fs/cgroup/memory.max"))
+    used = _number(Path("/sys/fs/cgroup/memory.current"))
+    if limit is None or used is None:
+        return int(free)
+    return int(min(free, max(0, limit - used)))
+
+
+def limit_memory(extra_bytes: int) -> None:
+    """Let this process's private memory grow by so much; past it an allocation fails (ENOMEM)."""
+    if not sys.platform.startswith("linux"):
+        return
+    fields = STATUS.read_text().splitlines()
+    data = next(int(f.split()[1]) * 1024 for f in fields if f.startswith("VmData:"))
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    wanted = data + extra_bytes
+    soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an exception means that memory ran out, on the CPU or on CUDA."""
+    import torch
+
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    text = str(error)
+    signs = ("can't allocate memory", "std::bad_alloc", "out of memory", "Cannot allocate memory")
+    return isinstance(error, RuntimeError | OSError) and any(sign in text for sign in signs)
+
+
+def kernel_kills() -> int | None:
+    """Return how many processes the kernel has killed for want of memory so far."""
+    try:
+        lines = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)
+
+
+def _number(path: Path) -> int | None:
+    try:
+        text = path.read_text().strip()
+    except OSError:
+        return None
+    return int(text) if text.isdigit() else None

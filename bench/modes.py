@@ -1,0 +1,161 @@
+"""What a run can do: each mode says which recipes are measured against the baseline, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bench.assembly import check_conflicts, effect_of
+from bench.compare import ArmResult, Comparison, Verdict, compare
+from bench.errors import BenchError, Clash, NotApplicable
+from bench.measurement import Measurement, Status
+from bench.plan import CONTROL, Contrast
+from bench.recipe import Recipe, read_exported
+from bench.registry import TECHNIQUES, names
+from bench.request import make_techniques, with_techniques
+from bench.session import Mode, Session
+from bench.store import Header
+from bench.technique import Effect, Technique
+
+Used = list[tuple[str, Technique]]
+
+
+def baseline_only(session: Session) -> None:
+    """Measure the baseline, against itself."""
+    _check_baseline(session)
+    session.measure([Contrast(CONTROL, session.recipe, session.recipe, "full")])
+
+
+def each_alone(session: Session) -> None:
+    """Measure each arm of the header against the baseline."""
+    _check_baseline(session)
+    arms = [make_techniques(arm.techniques) for arm in session.header.arms]
+    session.measure(_candidates(session, arms))
+
+
+def recipes(session: Session) -> None:
+    """Measure exported recipes against the baseline that they were exported with."""
+    _check_baseline(session)
+    contrasts = []
+    for arm in session.header.arms:
+        exported = read_exported(Path(arm.recipe_file or ""))
+        recipe = with_settings(exported.recipe, exported.baseline, session.recipe)
+        name = CONTROL if recipe.id == session.recipe.id else recipe.arm
+        if name in {contrast.arm for contrast in contrasts}:
+            raise BenchError(f"{arm.recipe_file}: another recipe is named {name} too; give one")
+        contrasts += _applicable(session, name, recipe, "full")
+    session.measure(contrasts)
+
+
+def with_settings(recipe: Recipe, old: Recipe, new: Recipe) -> Recipe:
+    """Carry a recipe over to other settings of its baseline, keeping what it changed itself."""
+    changed = {k: v for k, v in recipe.settings.items() if old.settings.get(k) != v}
+    return recipe.model_copy(update={"settings": new.settings | changed})
+
+
+def full_optimization(session: Session) -> None:
+    """Screen every technique alone, combine what wins, confirm the combination in fresh pairs."""
+    _check_baseline(session)
+    arms = [make_techniques(arm.techniques) for arm in session.header.arms]
+    screened = _candidates(session, arms)
+    session.measure(screened)
+    comparison = verdicts(session.header, session.records)
+    chosen = combination(comparison, arms, session.show.note)
+    if not chosen:
+        return
+    contrasts = _candidates(session, [chosen])
+    first_pair = (len(screened) + 1) * session.header.repeats
+    session.measure(contrasts, first_pair, "confirm")
+
+
+def verdicts(header: Header, records: Sequence[Measurement]) -> Comparison:
+    """Compare a run's records as its header asks for."""
+    return compare(records, header.margin, header.target, header.metric)
+
+
+def combination(
+    comparison: Comparison, arms: Sequence[Used], note: Callable[[str], None]
+) -> Used:
+    """Return the techniques worth combining: won, and cost no time; the better of a clash stays."""
+    by_name = {arm_name(arm): arm for arm in arms}
+    worth = [r for r in comparison.arms if r.arm in by_name and _worth_combining(r)]
+    worth.sort(key=lambda r: r.time_ratio.middle if r.time_ratio else 0.0, reverse=True)
+    chosen: Used = []
+    for result in worth:
+        try:
+            check_conflicts(t for _, t in [*chosen, *by_name[result.arm]])
+        except Clash as clash:
+            note(f"{result.arm} stays out of the combination: {clash}")
+            continue
+        chosen += by_name[result.arm]
+    return chosen
+
+
+def best(comparison: Comparison) -> ArmResult | None:
+    """Return the winner that surely saves the most time, or memory where none saves time."""
+    winners = [r for r in comparison.arms if r.verdict is Verdict.WIN]
+    return max(winners, key=_merit, default=None)
+
+
+def all_techniques() -> list[str]:
+    """Return the names of every registered technique."""
+    return names(TECHNIQUES)
+
+
+def arm_name(used: Used) -> str:
+    """Return the name of an arm: its techniques joined by "+"."""
+    return "+".join(technique.name for _, technique in used)
+
+
+MODES: dict[str, Mode] = {
+    "baseline-only": baseline_only,
+    "test": each_alone,
+    "combine": each_alone,
+    "full-optimization": full_optimization,
+    "recipe": recipes,
+    "verify": recipes,
+}
+
+
+def _merit(result: ArmResult) -> tuple[bool, float]:
+    time = (result.time_ratio.low if result.time_ratio else None) or 0.0
+    memory = (result.memory_ratio.low if result.memory_ratio else None) or 0.0
+    faster = "faster" in result.reason
+    return faster, time if faster else memory
+
+
+def _worth_combining(result: ArmResult) -> bool:
+    ratio = result.time_ratio
+    slower = ratio is not None and ratio.high is not None and ratio.high < 1
+    return result.verdict is Verdict.WIN and not slower
+
+
+def _check_baseline(session: Session) -> None:
+    record = session.rehearse("baseline", session.recipe)
+    if record.status is not Status.OK:
+        raise BenchError(f"the baseline can't be built: {record.reason}")
+
+
+def _candidates(session: Session, arms: Sequence[Used]) -> list[Contrast]:
+    """Resolve each arm's recipe; record those that don't apply."""
+    contrasts = []
+    for used in arms:
+        name = arm_name(used)
+        try:
+            recipe = with_techniques(
+                session.recipe, session.baseline, used, session.probe_for, session.places
+            )
+        except NotApplicable as reason:
+            session.refuse(name, session.recipe, str(reason))
+            continue
+        exact = effect_of(t for _, t in used) is Effect.EXACT
+        contrasts += _applicable(session, name, recipe, "step" if exact else "full")
+    return contrasts
+
+
+def _applicable(session: Session, name: str, recipe: Recipe, kind: str) -> list[Contrast]:
+    record = session.rehearse(name, recipe)
+    if record.status is Status.NOT_APPLICABLE:
+        session.refuse(name, recipe, record.reason or "")
+        return []
+    return [Contrast(name, recipe, session.recipe, "step" if kind == "step" else "full")]

@@ -1,0 +1,184 @@
+"""From what a user typed to resolved recipes: parse, validate, configure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench import registry
+from bench.assembly import check_conflicts, settings_dump
+from bench.baseline import Baseline
+from bench.errors import BenchError
+from bench.recipe import Recipe, Use, hash_files
+from bench.store import Arm
+from bench.technique import Probe, Technique
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds of ``90``, ``90s``, ``15m`` or ``2h``."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
+    if not found or float(found[1]) <= 0:
+        raise BenchError(f'"{text}" is not a duration above 0; write 90s, 15m or 2h')
+    return float(found[1]) * _UNITS[found[2] or "s"]
+
+
+def parse_repeats(text: str) -> int | None:
+    """Return a number of pairs, or None for ``auto``."""
+    if text == "auto":
+        return None
+    if not text.isdigit() or int(text) < 1:
+        raise BenchError(f'--repeats "{text}" is neither a number above 0 nor auto')
+    return int(text)
+
+
+def parse_margin(value: float) -> float:
+    """Return a margin, at least 0 and finite."""
+    if not 0 <= value < float("inf"):
+        raise BenchError(f"--margin {value} is not a number of 0 or more")
+    return value
+
+
+def at_least_one(option: str, value: int | None) -> int | None:
+    """Return an optional count; refuse one below 1."""
+    if value is not None and value < 1:
+        raise BenchError(f"{option} {value} is below 1")
+    return value
+
+
+def choose_mode(asked: dict[str, Any]) -> tuple[str, tuple[Arm, ...]]:
+    """Return the one mode that was asked for, with its arms."""
+    given = [mode for mode, value in asked.items() if value]
+    if len(given) != 1:
+        said = " and ".join(f"--{mode}" for mode in given) or "none"
+        options = ", ".join(f"--{mode}" for mode in asked)
+        raise BenchError(f"give one of {options} ({said} given)")
+    mode, value = given[0], asked[given[0]]
+    if mode == "baseline-only":
+        return mode, ()
+    if mode == "full-optimization":
+        return mode, tuple(Arm(techniques=(name,)) for name in registry.names(registry.TECHNIQUES))
+    if mode == "recipe":
+        return mode, tuple(Arm(recipe_file=str(Path(file).resolve())) for file in value)
+    texts = [whole_path(text) for text in value]
+    if mode == "combine":
+        return mode, (Arm(techniques=tuple(texts)),)
+    refuse_repeats(texts)
+    return mode, tuple(Arm(techniques=(text,)) for text in texts)
+
+
+def whole_path(text: str) -> str:
+    """Return a technique's text with the path of its file, if it has one, made whole."""
+    file, colon, rest = text.partition(".py:")
+    return f"{Path(file + '.py').resolve()}:{rest}" if colon else text
+
+
+def refuse_repeats(texts: Sequence[str]) -> None:
+    """Refuse the same technique given twice: its two arms would have one name."""
+    seen = [parse_technique(text)[0] for text in texts]
+    for name in seen:
+        if seen.count(name) > 1:
+            raise BenchError(f"{name} is given twice; give it once")
+
+
+def parse_assignments(texts: Sequence[str]) -> dict[str, Any]:
+    """Return the settings of ``key=value`` texts; a value that starts like JSON is read as JSON."""
+    values: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise BenchError(f'"{text}" is not of the form key=value')
+        if key.strip() in values:
+            raise BenchError(f'the setting "{key.strip()}" is given twice')
+        values[key.strip()] = _value(value.strip())
+    return values
+
+
+def parse_technique(text: str) -> tuple[str, dict[str, Any]]:
+    """Split ``name:key=value,key=value`` (or ``file.py:Class:key=value``) into name and settings."""
+    parts = text.split(":")
+    width = 2 if ".py:" in text else 1
+    reference, rest = ":".join(parts[:width]), ":".join(parts[width:])
+    if not reference:
+        raise BenchError(f'"{text}" names no technique')
+    return reference, parse_assignments(rest.split(",")) if rest else {}
+
+
+def make_techniques(texts: Sequence[str]) -> list[tuple[str, Technique]]:
+    """Return (reference, technique) of each text, refusing repeats and conflicts."""
+    made = []
+    for text in texts:
+        reference, values = parse_technique(text)
+        made.append((reference, registry.make_technique(reference, values)))
+    check_conflicts(technique for _, technique in made)
+    return made
+
+
+def places_of(references: Sequence[str]) -> dict[str, str]:
+    """Return where the files lie that references name; two files of one name are refused."""
+    places: dict[str, str] = {}
+    for reference in references:
+        path = registry.file_of(reference)
+        if path is None:
+            continue
+        whole = str(path.resolve())
+        if places.setdefault(path.name, whole) != whole:
+            raise BenchError(f"{places[path.name]} and {whole} have the same name; rename one")
+    return places
+
+
+def relative(reference: str) -> str:
+    """Return a reference with its file's name alone, as recipes keep it."""
+    path = registry.file_of(reference)
+    return reference if path is None else f"{path.name}:{reference.rpartition(':')[2]}"
+
+
+def baseline_recipe(reference: str, settings: Any, places: dict[str, str]) -> Recipe:
+    """Return the recipe with no technique."""
+    path = registry.file_of(reference)
+    files = hash_files([Path(places[path.name])]) if path else {}
+    return Recipe(baseline=relative(reference), settings=settings_dump(settings), files=files)
+
+
+def with_techniques(
+    base: Recipe, baseline: Baseline, used: Sequence[tuple[str, Technique]],
+    probe_for: Any, places: dict[str, str],
+) -> Recipe:  # fmt: skip
+    """Return the resolved recipe of a baseline with techniques, configured in order of stage.
+
+    `probe_for(technique)` gives the probe that a technique's `configure` may call.
+    """
+    settings = registry.make_settings(baseline, base.settings)
+    for _, technique in sorted(used, key=lambda pair: pair[1].stage):
+        settings = _configured(technique, settings, probe_for(technique))
+    paths = [p for reference, _ in used if (p := registry.file_of(reference))]
+    return base.model_copy(
+        update={
+            "settings": settings_dump(settings),
+            "techniques": tuple(
+                Use(name=relative(reference), settings=technique.model_dump(mode="json"))
+                for reference, technique in used
+            ),
+            "files": base.files | hash_files([Path(places[p.name]) for p in paths]),
+        }
+    )
+
+
+def _configured(technique: Technique, settings: Any, probe: Probe) -> Any:
+    changed = technique.configure(settings, probe)
+    return type(settings).model_validate(changed.model_dump())  # model_copy validates nothing
+
+
+def _value(text: str) -> Any:
+    if text in ("null", "none", "None"):
+        return None
+    if text[:1] in ("[", "{"):
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            raise BenchError(f"{text[:60]} is not JSON") from None
+    return text

@@ -1,0 +1,123 @@
+"""Run trials: each in a fresh process, one at a time, from a fork server that has torch imported.
+
+The only place that launches processes. Whatever happens to a trial, a measurement comes back.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from types import TracebackType
+
+from bench import worker_entry
+from bench.environment import QUIET_THREADS
+from bench.measurement import Measurement, Status
+from bench.memory import kernel_kills
+from bench.trial import Outcome, Trial
+
+EXIT_SECONDS = 10.0
+
+
+class Runner:
+    """Owns the fork server; `run` blocks until the trial has ended, by itself or by its limit."""
+
+    def __init__(self, preload: Iterable[str], timeout_seconds: float) -> None:
+        self.timeout_seconds = timeout_seconds
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["bench.worker", *preload])
+
+    def __enter__(self) -> Runner:
+        """Start the fork server, which imports torch meanwhile."""
+        from multiprocessing import forkserver
+
+        before = {name: os.environ.get(name) for name in QUIET_THREADS}
+        os.environ.update({k: v for k, v in QUIET_THREADS.items() if before[k] is None})
+        try:
+            forkserver.ensure_running()
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the fork server to end with this process; no trial outlives `run`."""
+
+    def run(self, trial: Trial) -> Outcome:
+        """Run one trial; on an interrupt, end it before passing the interrupt on."""
+        requested, kills = time.time(), kernel_kills()
+        reader, writer = self._context.Pipe(duplex=False)
+        process = self._context.Process(
+            target=worker_entry.enter, args=(trial.model_dump_json(), requested, writer)
+        )
+        process.start()
+        writer.close()
+        try:
+            text = self._receive(reader, process.sentinel)
+            if text is not None:
+                process.join(EXIT_SECONDS)
+                return Outcome.model_validate_json(text)
+            timed_out = process.is_alive()
+        finally:
+            if process.is_alive():
+                process.kill()
+            process.join()
+            reader.close()
+        return self._lost(trial, requested, process.exitcode, timed_out, kills)
+
+    def _receive(self, reader: Connection, sentinel: int) -> bytes | None:
+        """Return what the trial sent; None when it died or its time is up."""
+        deadline = time.monotonic() + self.timeout_seconds
+        ready = wait([reader, sentinel], timeout=self.timeout_seconds)
+        if not ready or not reader.poll(0.0):
+            return None
+        try:
+            return bytes(reader.recv_bytes())
+        except EOFError:
+            wait([sentinel], timeout=max(0.0, deadline - time.monotonic()))
+            return None
+
+    def _lost(
+        self, trial: Trial, requested: float, code: int | None, timed_out: bool, kills: int | None
+    ) -> Outcome:
+        status, reason = Status.FAILED, f"the trial's process ended with code {code}"
+        if timed_out:
+            status = Status.TIMED_OUT
+            reason = f"no result after {self.timeout_seconds:g} s (--trial-timeout); it was killed"
+        elif code is not None and code < 0:
+            reason = f"the trial's process was killed by {signal.Signals(-code).name}"
+            if -code == signal.SIGKILL and kills is not None and (kernel_kills() or 0) > kills:
+                status, reason = Status.OUT_OF_MEMORY, "the kernel killed it for want of memory"
+        elif tail := _last_line(Path(trial.scratch) / "trial.log"):
+            reason += f": {tail}"
+        return Outcome(
+            measurement=Measurement(
+                arm=trial.arm,
+                pair=trial.pair,
+                seed=trial.seed,
+                kind=trial.kind,
+                stage=trial.stage,
+                device=trial.device,
+                threads=trial.threads,
+                status=status,
+                reason=reason,
+                recipe=trial.recipe.model_dump(mode="json"),
+                started=datetime.fromtimestamp(requested, UTC).isoformat(timespec="milliseconds"),
+                wall_seconds=time.time() - requested,
+            )
+        )
+
+
+def _last_line(path: Path) -> str | None:
+    if not path.exists():
+        return None
+    lines = path.read_text(errors="replace").strip().splitlines()
+    return lines[-1][:200] if lines else None

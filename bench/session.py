@@ -1,0 +1,173 @@
+"""One run: its folder, its runner, and the journal that makes doing things again free.
+
+Everything that a run does goes through `Session.trial` and `Session.probe`, which look a trial up
+in the journal before running it. So resuming a run is doing it again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from bench import plan
+from bench.baseline import Baseline
+from bench.errors import BenchError
+from bench.measurement import Measurement, Stage, Status
+from bench.plan import BASELINE, CONTROL, Contrast, Planned
+from bench.recipe import Recipe
+from bench.runner import Runner
+from bench.store import Folder, Header
+from bench.technique import Probe, Technique
+from bench.trial import Trial
+
+
+class Progress(Protocol):
+    """What shows a run's progress; every method only shows."""
+
+    def expect(self, trials: int) -> None:
+        """Say that so many more trials are planned."""
+
+    def begin(self, what: str) -> None:
+        """Say what runs now."""
+
+    def done(self, record: Measurement) -> None:
+        """Say how a trial ended."""
+
+    def note(self, text: str) -> None:
+        """Say one line."""
+
+
+@dataclass
+class Session:
+    """A run in progress."""
+
+    folder: Folder
+    runner: Runner
+    baseline: Baseline
+    recipe: Recipe
+    """The baseline's, with no technique."""
+    places: dict[str, str]
+    show: Progress
+    begun: float = field(default_factory=time.monotonic)
+    _probes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def header(self) -> Header:
+        """Return what the run was asked to do."""
+        return self.folder.header
+
+    @property
+    def records(self) -> list[Measurement]:
+        """Return all trials finished so far."""
+        return self.folder.trials.records
+
+    def rehearse(self, arm: str, recipe: Recipe) -> Measurement:
+        """Build a recipe's job once, so that what can't work is known before anything is measured.
+
+        Raises `BenchError` for what the user must fix; returns a measurement that says
+        `not_applicable` or `failed` otherwise.
+        """
+        self.show.begin(f"checking {arm}")
+        outcome = self.runner.run(self._trial(Planned(arm, 0, self.header.seed, recipe, "step"), kind="build"))
+        if outcome.refused:
+            raise BenchError(outcome.measurement.reason or "the trial was refused")
+        return outcome.measurement
+
+    def measure(
+        self, contrasts: Sequence[Contrast], first_pair: int = 0, stage: Stage = "test"
+    ) -> None:
+        """Run interleaved pairs of every contrast and of the A/A control, within the budget."""
+        alone = next((c for c in contrasts if c.arm == CONTROL), None)
+        kind = "full" if any(c.kind == "full" for c in contrasts) else "step"
+        control = Contrast(CONTROL, self.recipe, self.recipe, kind)
+        todo = [*contrasts] if alone else [*contrasts, control]
+        self.show.expect(2 * len(todo) * self.header.repeats)
+        rounds = plan.rounds(todo, self.header.repeats, self.header.seed, first_pair, stage)
+        for number, pairs in enumerate(rounds):
+            if number >= 2 and self._over_budget(number):
+                self.show.note(f"the budget is spent after {number} of {self.header.repeats} rounds")
+                return
+            for pair in pairs:
+                for planned in pair:
+                    self.trial(planned)
+
+    def trial(self, planned: Planned) -> Measurement:
+        """Return the record of a trial, running it if the journal doesn't hold it."""
+        known = self.folder.trials.get((planned.pair, planned.arm))
+        if known is not None:
+            self.show.done(known)
+            return known
+        self.show.begin(planned.arm)
+        first = not any(r.flops_check for r in self.records) and planned.arm == BASELINE
+        outcome = self.runner.run(self._trial(planned, cross_check=first))
+        self.folder.trials.append(outcome.measurement)
+        self.show.done(outcome.measurement)
+        if outcome.refused:
+            raise BenchError(f"{planned.arm}: {outcome.measurement.reason}")
+        return outcome.measurement
+
+    def refuse(self, arm: str, recipe: Recipe, reason: str) -> None:
+        """Record that an arm does not apply, where no trial could say it."""
+        if self.folder.trials.get((-1, arm)):
+            return
+        record = Measurement(
+            arm=arm,
+            pair=-1,
+            seed=self.header.seed,
+            kind="full",
+            device=self.header.device,
+            threads=self.header.threads,
+            status=Status.NOT_APPLICABLE,
+            reason=reason,
+            recipe=recipe.model_dump(mode="json"),
+            started=self.header.started,
+        )
+        self.folder.trials.append(record)
+        self.show.done(record)
+
+    def probe_for(self, technique: Technique) -> Probe:
+        """Return the probe of a technique: short step trials of the baseline in other settings."""
+
+        def probe(settings: Any, memory_limit_bytes: int | None = None) -> Measurement:
+            number = self._probes.get(technique.name, 0)
+            self._probes[technique.name] = number + 1
+            known = self.folder.probes.get((number, technique.name))
+            if known is not None:
+                return known
+            recipe = self.recipe.model_copy(update={"settings": settings.model_dump(mode="json")})
+            planned = Planned(technique.name, number, self.header.seed, recipe, "step")
+            self.show.begin(f"{technique.name}: probe {number + 1}")
+            trial = self._trial(planned, memory_limit_bytes=memory_limit_bytes)
+            record = self.runner.run(trial).measurement
+            self.folder.probes.append(record)
+            return record
+
+        return probe
+
+    def _over_budget(self, rounds: int) -> bool:
+        budget = self.header.budget_seconds
+        spent = time.monotonic() - self.begun
+        return budget is not None and spent * (rounds + 1) / rounds > budget
+
+    def _trial(self, planned: Planned, **changes: Any) -> Trial:
+        return Trial(
+            **{
+                "arm": planned.arm,
+                "pair": planned.pair,
+                "seed": planned.seed,
+                "kind": planned.kind,
+                "stage": planned.stage,
+                "recipe": planned.recipe,
+                "metric": self.header.metric,
+                "device": self.header.device,
+                "threads": self.header.threads,
+                "places": self.places,
+                "scratch": str(self.folder.scratch),
+                **changes,
+            }
+        )
+
+
+Mode = Callable[[Session], None]

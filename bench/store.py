@@ -1,0 +1,235 @@
+"""A run's folder on disk: written so that nothing finished is ever lost, half-written or mixed up.
+
+``run.json`` is written first and never changed; ``trials.jsonl`` and ``probes.jsonl`` only grow, a
+line synced to disk after each trial. Asking the journal for a trial that it holds gives the record
+instead of a second run, so a run is resumed by doing the same things again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from pydantic import ValidationError
+
+from bench.errors import BenchError
+from bench.measurement import Measurement
+from bench.recipe import FORMAT, Frozen, check_format, first_problem, read_json
+
+FREE_BYTES = 32 * 1024**2
+
+
+class Arm(Frozen):
+    """What one arm asks for, as typed: technique names with their settings, or a recipe's file."""
+
+    techniques: tuple[str, ...] = ()
+    recipe_file: str | None = None
+
+
+class Header(Frozen):
+    """The content of ``run.json``: all that is needed to do the run again or to go on with it."""
+
+    format: Literal[1] = 1
+    run: str
+    started: str
+    mode: str
+    baseline: str
+    """As asked for: a name, or ``path/to/file.py:Class``."""
+    settings: dict[str, Any]
+    """The baseline's, whole and resolved."""
+    arms: tuple[Arm, ...]
+    device: str
+    threads: int
+    seed: int
+    repeats: int
+    budget_seconds: float | None
+    trial_timeout_seconds: float
+    margin: float
+    unit: str
+    metric: str
+    target: float | None
+    command: tuple[str, ...]
+    notices: tuple[str, ...] = ()
+    environment: dict[str, Any]
+
+
+class Folder:
+    """An open run folder, locked against every other process until `close`."""
+
+    def __init__(self, path: Path, header: Header) -> None:
+        self.path = path
+        self.header = header
+        self._lock = _locked(path)
+        self.trials = Journal(path / "trials.jsonl")
+        self.probes = Journal(path / "probes.jsonl")
+
+    @property
+    def scratch(self) -> Path:
+        """Return a folder for caches and logs of trials that nobody reads later."""
+        path = self.path / "scratch"
+        path.mkdir(exist_ok=True)
+        return path
+
+    def close(self) -> None:
+        """Release the lock and remove what was scratch."""
+        shutil.rmtree(self.path / "scratch", ignore_errors=True)
+        self._lock.close()
+
+
+class Journal:
+    """An append-only file of measurements; a torn last line is dropped when it is opened."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.warning = _drop_torn_line(path)
+        self.records: list[Measurement] = read_measurements(path)
+        self._known = {record.key: record for record in self.records}
+
+    def get(self, key: tuple[int, str]) -> Measurement | None:
+        """Return the record of a finished trial."""
+        return self._known.get(key)
+
+    def append(self, record: Measurement) -> None:
+        """Write one line and wait until the disk has it."""
+        line = record.model_dump_json(exclude_none=False) + "\n"
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise BenchError(f"can't write {self.path}: {error.strerror}; free some space") from None
+        self.records.append(record)
+        self._known[record.key] = record
+
+
+def create(output: Path, header: Callable[[str, str], Header], label: str) -> Folder:
+    """Make a new run folder ``<UTC time>_<label>``; refuse a place that can't hold it."""
+    now = datetime.now(UTC)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(output).free
+        if free < FREE_BYTES:
+            raise BenchError(
+                f"only {free / 1024**2:.0f} MiB are free in {output}; a run needs "
+                f"{FREE_BYTES // 1024**2} MiB: free some, or give another folder with --output"
+            )
+        path = _new_folder(output, f"{now:%Y-%m-%dT%H-%M-%SZ}_{label}")
+        content = header(path.name, now.isoformat(timespec="seconds"))
+        write_text(path / "run.json", content.model_dump_json(indent=1) + "\n")
+    except OSError as error:
+        raise BenchError(
+            f"can't write results to {output}: {error.strerror}; give another folder with --output"
+        ) from None
+    return Folder(path, content)
+
+
+def reopen(path: Path) -> Folder:
+    """Open an existing run folder to go on with it."""
+    return Folder(path, read_header(path))
+
+
+def read_header(path: Path) -> Header:
+    """Read a run's ``run.json``."""
+    if not (path / "run.json").is_file():
+        raise BenchError(f"{path} is not a run: it has no run.json; see the folders in results/")
+    content = read_json(path / "run.json")
+    check_format(content, path / "run.json")
+    try:
+        return Header.model_validate(content)
+    except ValidationError as error:
+        raise BenchError(f"{path / 'run.json'}: {first_problem(error)}") from None
+
+
+def read_run(path: Path) -> tuple[Header, list[Measurement], list[Measurement]]:
+    """Read a run for reporting: header, trials, probes; a torn last line is passed over."""
+    return (
+        read_header(path),
+        read_measurements(path / "trials.jsonl"),
+        read_measurements(path / "probes.jsonl"),
+    )
+
+
+def read_measurements(path: Path) -> list[Measurement]:
+    """Read every whole line of a journal; raise `BenchError` with the line's number otherwise."""
+    if not path.exists():
+        return []
+    lines = path.read_bytes().split(b"\n")[:-1]
+    return [_measurement(line, path, number) for number, line in enumerate(lines, 1)]
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole file or nothing: to a temporary name, synced, then renamed."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _measurement(line: bytes, path: Path, number: int) -> Measurement:
+    try:
+        content = json.loads(line)
+        found = content.get("format") if isinstance(content, dict) else None
+        if found != FORMAT:
+            raise BenchError(f"{path}, line {number}: format {found!r}; this bench reads {FORMAT}")
+        return Measurement.model_validate(content)
+    except ValidationError as error:
+        raise BenchError(f"{path}, line {number}: {first_problem(error)}") from None
+    except (ValueError, RecursionError) as error:
+        raise BenchError(f"{path}, line {number} is not JSON: {str(error)[:80]}") from None
+
+
+def _drop_torn_line(path: Path) -> str | None:
+    if not path.exists():
+        return None
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    if len(whole) == len(content):
+        return None
+    os.truncate(path, len(whole))
+    return f"{path.name}: dropped a torn last line; its trial will be run again"
+
+
+def _new_folder(output: Path, name: str) -> Path:
+    for suffix in ("", *(f"-{n}" for n in range(2, 1000))):
+        path = output / (name + suffix)
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        return path
+    raise BenchError(f"{output} holds 999 runs named {name}")
+
+
+def _locked(path: Path) -> IO[str]:
+    try:
+        file = (path / ".lock").open("a+", encoding="utf-8")
+    except OSError as error:
+        raise BenchError(f"can't write to {path}: {error.strerror}") from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.seek(0)
+        holder = file.read().strip() or "unknown"
+        file.close()
+        raise BenchError(
+            f"{path} is in use by process {holder}; wait for it, or start a run of your own"
+        ) from None
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file

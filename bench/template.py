@@ -1,0 +1,22 @@
+"""`bench init FILE`: write a runnable template of one's own baseline."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from bench.errors import BenchError
+
+
+def write(path: Path) -> str:
+    """Write the template to a new file; return what to do next."""
+    if path.suffix != ".py":
+        raise BenchError(f"{path} is no Python file; give a name that ends in .py")
+    if path.exists():
+        raise BenchError(f"{path} is there already; give another name")
+    text = files("bench").joinpath("my_model.py.txt").read_text(encoding="utf-8")
+    try:
+        path.write_text(text.replace("FILE", path.name), encoding="utf-8")
+    except OSError as error:
+        raise BenchError(f"can't write {path}: {error.strerror}") from None
+    return f"wrote {path}; try it: bench --baseline {path}:MyModel --baseline-only"

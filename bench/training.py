@@ -1,0 +1,142 @@
+"""The training loop: the only one, for measured trials and for `bench train` alike."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from bench.errors import Diverged
+from bench.job import Job, Progress
+from bench.measurement import Evaluation
+from bench.timing import Clock, Timeline
+
+
+@dataclass(frozen=True, slots=True)
+class StepLimit:
+    """How long a step trial goes on: at least `steps` and `seconds`, at most `most_steps`."""
+
+    steps: int = 15
+    seconds: float = 3.0
+    most_steps: int = 200
+
+
+@dataclass
+class Trained:
+    """What training gave: the deployed model and the facts on the way."""
+
+    progress: Progress
+    model: nn.Module
+    losses: list[float] = field(default_factory=list)
+    evaluations: list[Evaluation] = field(default_factory=list)
+    timeline: Timeline = field(default_factory=Timeline)
+    evaluate_seconds: float = 0.0
+    finish_seconds: float = 0.0
+
+
+def train(
+    job: Job,
+    limit: StepLimit | None = None,
+    on_epoch: Callable[[Progress], None] | None = None,
+    on_trained: Callable[[], None] | None = None,
+) -> Trained:
+    """Train to the end and evaluate, or, with a `limit`, only step.
+
+    `on_epoch` is called after every epoch with the clock paused; `on_trained` once the last step is
+    done, before anything else needs memory. Raises `Diverged` when a loss is not finite.
+    """
+    clock = Clock(job.device)
+    result = Trained(Progress(job.epochs), job.model, timeline=clock.timeline)
+    optimizer = job.make_optimizer(job.model)
+    while result.progress.epoch < job.epochs or limit:
+        done = _epoch(job, optimizer, result, clock, limit)
+        if on_epoch:
+            on_epoch(result.progress)
+        if done:
+            break
+        if job.evaluate_every and result.progress.epoch % job.evaluate_every == 0:
+            _evaluate(job, job.snapshot(job.model), result)
+    if on_trained:
+        on_trained()
+    if not limit:
+        _finish(job, result)
+    return result
+
+
+def _epoch(
+    job: Job, optimizer: Optimizer, result: Trained, clock: Clock, limit: StepLimit | None
+) -> bool:
+    """Run one epoch; tell whether training is over."""
+    progress, losses = result.progress, list[Tensor]()
+    job.model.train()
+    clock.resume()
+    job.schedule(optimizer, progress)
+    clock.mark("schedule")
+    full = False
+    begun = time.perf_counter() - clock.timeline.seconds
+    for batch in job.batches(progress):
+        clock.mark("data_wait")
+        losses.append(job.step(job, batch, optimizer, clock.mark))
+        clock.end_step(job.items(batch))
+        progress.step += 1
+        if limit and _reached(limit, progress.step, time.perf_counter() - begun):
+            full = True
+            break
+    clock.pause("data_wait")
+    _close_epoch(result, losses)
+    if full or limit:
+        return full
+    clock.resume()
+    stop = job.stop(job, progress)
+    clock.pause("stop")
+    return stop
+
+
+def _reached(limit: StepLimit, steps: int, seconds: float) -> bool:
+    enough = steps >= limit.steps and seconds >= limit.seconds
+    return enough or steps >= limit.most_steps
+
+
+def _close_epoch(result: Trained, losses: list[Tensor]) -> None:
+    progress = result.progress
+    if not losses:
+        raise ValueError("the baseline gave no batch in an epoch")
+    values = [float(value) for value in torch.stack(losses).float().cpu()]
+    for index, value in enumerate(values):
+        if not math.isfinite(value):
+            step = len(result.losses) + index + 1
+            raise Diverged(f"the loss was {value} at step {step} (epoch {progress.epoch + 1})")
+    result.losses += values
+    progress.epoch_losses.append(sum(values) / len(values))
+    progress.epoch += 1
+
+
+def _finish(job: Job, result: Trained) -> None:
+    begun = time.perf_counter()
+    result.model = job.finish(job, job.snapshot(job.model))
+    result.finish_seconds = time.perf_counter() - begun
+    _evaluate(job, result.model, result)
+
+
+def _evaluate(job: Job, model: nn.Module, result: Trained) -> None:
+    begun = time.perf_counter()
+    progress, devices = result.progress, [job.device] if job.device.type == "cuda" else []
+    was_training = job.model.training
+    with torch.random.fork_rng(devices=devices):
+        values = {k: float(v) for k, v in job.evaluate(model).items() if math.isfinite(v)}
+    job.model.train(was_training)
+    result.evaluations = [e for e in result.evaluations if e.step != progress.step]
+    result.evaluations.append(
+        Evaluation(
+            epoch=progress.epoch,
+            step=progress.step,
+            train_seconds=result.timeline.seconds,
+            values=values,
+        )
+    )
+    result.evaluate_seconds += time.perf_counter() - begun

@@ -1,0 +1,38 @@
+"""What a trial is asked to do: everything that crosses from the run to the fresh process."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from bench.measurement import Measurement, Stage
+from bench.recipe import Frozen, Recipe
+
+
+class Trial(Frozen):
+    """One recipe, one seed, one fresh process."""
+
+    arm: str
+    pair: int
+    seed: int
+    kind: Literal["step", "full", "build"]
+    """Time some steps, train to the end, or only build the job to see whether it can be."""
+    stage: Stage = "test"
+    recipe: Recipe
+    metric: str
+    device: str
+    threads: int
+    places: dict[str, str] = {}
+    memory_limit_bytes: int | None = None
+    """How much the trial's private memory may grow; None: what the machine has free."""
+    cross_check: bool = False
+    """Also count FLOPs with fvcore and thop."""
+    scratch: str
+    """A folder for compile caches and the trial's own output."""
+
+
+class Outcome(Frozen):
+    """What came back from a trial's process."""
+
+    measurement: Measurement
+    refused: bool = False
+    """The reason is for the user to fix (a `BenchError`), and would be the same in every trial."""

@@ -1,0 +1,40 @@
+"""`bench verify`: measure an exported recipe again with fresh seeds, and hold it to its claim."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench import launch, modes
+from bench.export import broken
+from bench.recipe import read_exported
+from bench.request import parse_repeats
+from bench.session import Session
+from bench.store import Arm
+
+
+def request(
+    recipe: Path, data_dir: Path | None, repeats: str, device: str, output: Path
+) -> launch.Request:
+    """Return the run that verifies a recipe: its baseline, its margin, seeds that it didn't see."""
+    exported = read_exported(recipe)
+    claim = exported.claim
+    return launch.Request(
+        mode="verify",
+        baseline=exported.baseline.baseline,
+        settings={"data_dir": str(data_dir)} if data_dir else {},
+        arms=(Arm(recipe_file=str(recipe.resolve())),),
+        device=device,
+        threads=claim.environment.get("threads"),
+        seed=claim.seed + claim.repeats,
+        repeats=parse_repeats(repeats) or claim.pairs,
+        margin=claim.margin,
+        output=output,
+        command=("bench", "verify", str(recipe)),
+    )
+
+
+def check(session: Session, recipe: Path) -> list[str]:
+    """Run the pairs and return what of the claim does not hold."""
+    launch.execute(session)
+    comparison = modes.verdicts(session.header, session.records)
+    return broken(read_exported(recipe).claim, comparison, session.records)

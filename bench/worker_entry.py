@@ -1,0 +1,12 @@
+"""The door between a run and a trial's process: light, so that the run itself needs no torch."""
+
+from __future__ import annotations
+
+from multiprocessing.connection import Connection
+
+
+def enter(text: str, requested: float, results: Connection) -> None:
+    """Import the worker, which the fork server has loaded already, and run the trial."""
+    from bench import worker
+
+    worker.run(text, requested, results)

@@ -1,0 +1,85 @@
+"""Adaptive batch size: find the fastest batch that fits, and train with it.
+
+What:    short step trials, each in a process of its own, at growing batch sizes: the largest that
+         fits in the memory limit is bracketed, and the one with the highest throughput is used.
+Helps:   devices that a small batch does not fill.
+Hurts:   quality: at equal epochs a larger batch makes fewer updates; scale the learning rate.
+Effect:  learning.
+Source:  Smith et al., Don't Decay the Learning Rate, Increase the Batch Size, ICLR 2018; for the
+         scaling rules Goyal et al., 2017 (linear) and Krizhevsky, 2014 (square root).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from bench.errors import NotApplicable
+from bench.measurement import Measurement
+from bench.technique import Effect, Probe, Stage, Technique
+
+GIB = 1024**3
+
+
+class AdaptiveBatch(Technique):
+    """Set `batch_size` to the fastest one that fits."""
+
+    name: ClassVar[str] = "adaptive-batch"
+    stage: ClassVar[Stage] = Stage.DATA
+    effect: ClassVar[Effect] = Effect.LEARNING
+
+    memory_limit_gib: float | None = Field(
+        None, gt=0, description="memory a trial may add; null: what is free"
+    )
+    largest: int = Field(4096, ge=1, description="no batch above this is tried")
+    learning_rate_scaling: Literal["none", "linear", "sqrt"] = Field(
+        "none", description="how `lr` follows the batch size"
+    )
+
+    def configure(self, settings: Any, probe: Probe) -> Any:
+        """Double the batch until it no longer fits, bisect the limit, choose by throughput."""
+        start = getattr(settings, "batch_size", None)
+        if start is None:
+            raise NotApplicable("the baseline has no setting batch_size")
+        if start > self.largest:
+            raise NotApplicable(f"the batch size {start} is above largest={self.largest}")
+        limit = int(self.memory_limit_gib * GIB) if self.memory_limit_gib else None
+        tried = self._search(start, lambda size: probe(self._sized(settings, size), limit))
+        fitting = {size: record for size, record in tried.items() if record.ok}
+        if not fitting:
+            first = tried[start]
+            raise NotApplicable(f"not even a batch of {start} fits: {first.reason}")
+        fastest = min(fitting, key=lambda size: fitting[size].seconds_per_item or float("inf"))
+        if fastest == start:
+            raise NotApplicable(
+                f"the batch size {start} is the fastest of {', '.join(map(str, sorted(fitting)))}"
+                f" (the largest that fits: {max(fitting)})"
+            )
+        return self._sized(settings, fastest)
+
+    def _search(
+        self, start: int, attempt: Callable[[int], Measurement]
+    ) -> dict[int, Measurement]:
+        """Try sizes up to the largest that works, to within an eighth of it."""
+        tried = {start: attempt(start)}
+        works = fails = start
+        while tried[fails].ok and fails < self.largest:
+            works, fails = fails, min(2 * fails, self.largest)
+            tried[fails] = attempt(fails)
+        while not tried[fails].ok and fails - works > max(1, works // 8):
+            size = (works + fails) // 2
+            tried[size] = attempt(size)
+            works, fails = (size, fails) if tried[size].ok else (works, size)
+        return tried
+
+    def _sized(self, settings: Any, size: int) -> Any:
+        changes: dict[str, Any] = {"batch_size": size}
+        factor = size / settings.batch_size
+        if self.learning_rate_scaling != "none":
+            if not hasattr(settings, "lr"):
+                raise NotApplicable("the baseline has no setting lr to scale with the batch")
+            power = 1.0 if self.learning_rate_scaling == "linear" else 0.5
+            changes["lr"] = settings.lr * factor**power
+        return settings.model_copy(update=changes)

@@ -1,0 +1,52 @@
+"""Compile: let TorchInductor fuse the model's operators into generated kernels.
+
+What:    torch.compile around the trained model, forward and backward.
+Helps:   models with many small or pointwise operators, and those bound by Python's overhead.
+Hurts:   short trainings: the first steps compile for seconds to minutes (reported apart, cold and
+         warm, with the steps that pay it back); shapes that change; complex numbers.
+Effect:  rounding.
+Source:  Ansel et al., PyTorch 2, ASPLOS 2024; torch.compile documentation.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import Any, ClassVar, Literal, cast
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from bench.errors import NotApplicable
+from bench.job import Job
+from bench.technique import Effect, Stage, Technique
+
+
+class Compile(Technique):
+    """Train a compiled model; what is deployed is the plain one with the same weights."""
+
+    name: ClassVar[str] = "compile"
+    stage: ClassVar[Stage] = Stage.COMPILE
+    effect: ClassVar[Effect] = Effect.ROUNDING
+
+    mode: Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"] = (
+        Field("default", description="how hard the compiler tries")
+    )
+    dynamic: bool | None = Field(
+        None, description="compile for changing shapes: true, false, or null to find out"
+    )
+
+    def apply(self, job: Job) -> Job:
+        """Wrap `model` and `snapshot`."""
+        compiler = os.environ.get("CXX", "g++")
+        if job.device.type == "cpu" and shutil.which(compiler) is None:
+            raise NotApplicable(f"no C++ compiler ({compiler}) on this machine: inductor needs one")
+        plain = job.model
+        compiled = cast(nn.Module, torch.compile(plain, mode=self.mode, dynamic=self.dynamic))
+        job = job.wrap("model", lambda model: compiled, by=self.name)
+        return job.wrap("snapshot", lambda old: _unwrapped(old, compiled, plain), by=self.name)
+
+
+def _unwrapped(old: Any, compiled: nn.Module, plain: nn.Module) -> Any:
+    return lambda model: old(plain if model is compiled else model)

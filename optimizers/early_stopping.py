@@ -1,0 +1,89 @@
+"""Early stopping: end training when the loss on held-out items no longer falls.
+
+What:    a part of the training data is held out; after every few epochs its loss is taken, and
+         when it has not improved for `patience` epochs training ends. The best weights seen are
+         what is deployed. The test part is never looked at.
+Helps:   trainings that are longer than they need to be.
+Hurts:   small data (the held-out part is missed in training, and its loss is noisy); validation
+         costs time too, which counts as training time.
+Effect:  learning; a gain is less work.
+Source:  Prechelt, Early Stopping - But When?, 1998.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from bench.errors import NotApplicable
+from bench.job import Job, Progress
+from bench.technique import Effect, Probe, Stage, Technique
+
+
+class EarlyStopping(Technique):
+    """Stop when the validation loss stalls, and deploy the best weights."""
+
+    name: ClassVar[str] = "early-stopping"
+    stage: ClassVar[Stage] = Stage.LOOP
+    effect: ClassVar[Effect] = Effect.LEARNING
+    less_work: ClassVar[bool] = True
+
+    patience: int = Field(10, ge=1, description="epochs without improvement before the stop")
+    min_delta: float = Field(0.0, ge=0, description="the least fall of the loss that counts")
+    every: int = Field(2, ge=1, description="epochs between validations")
+    fraction: float = Field(
+        0.2, gt=0, lt=1, description="share of the training part held out, if none is yet"
+    )
+
+    def configure(self, settings: Any, probe: Probe) -> Any:
+        """Hold a validation part out where the baseline can and none is held out yet."""
+        if getattr(settings, "validation_fraction", None) == 0:
+            return settings.model_copy(update={"validation_fraction": self.fraction})
+        return settings
+
+    def apply(self, job: Job) -> Job:
+        """Wrap `stop` and `finish`."""
+        if job.validate is None:
+            raise NotApplicable("the baseline holds out no validation part: its job has no validate")
+        watch = _Watch(self)
+        job = job.wrap("stop", watch.stop, by=self.name)
+        return job.wrap("finish", watch.finish, by=self.name)
+
+
+@dataclass
+class _Watch:
+    """The best validation loss seen, when, and the weights that had it."""
+
+    rule: EarlyStopping
+    best: float = float("inf")
+    epoch: int = 0
+    weights: dict[str, Tensor] | None = None
+
+    def stop(self, old: Callable[[Job, Progress], bool]) -> Callable[[Job, Progress], bool]:
+        def stop(job: Job, progress: Progress) -> bool:
+            if progress.epoch % self.rule.every == 0:
+                self._look(job, progress.epoch)
+            stalled = progress.epoch - self.epoch >= self.rule.patience
+            return old(job, progress) or stalled
+
+        return stop
+
+    def finish(self, old: Callable[[Job, nn.Module], nn.Module]) -> Callable[[Job, nn.Module], nn.Module]:
+        def finish(job: Job, model: nn.Module) -> nn.Module:
+            if self.weights is not None:
+                model.load_state_dict(self.weights)
+            return old(job, model)
+
+        return finish
+
+    def _look(self, job: Job, epoch: int) -> None:
+        assert job.validate is not None
+        model = job.snapshot(job.model)
+        value = job.validate(model)
+        if value < self.best - self.rule.min_delta:
+            self.best, self.epoch = value, epoch
+            self.weights = {name: t.detach().clone() for name, t in model.state_dict().items()}

@@ -1,0 +1,87 @@
+"""Mixed precision: run the forward pass in 16-bit arithmetic where that is safe.
+
+What:    autocast around the loss: matrix products and convolutions in bfloat16 (or float16 with a
+         gradient scaler, on CUDA), reductions and weights in float32.
+Helps:   convolutions and large matrix products on hardware with 16-bit units; activations take
+         half the memory.
+Hurts:   small or pointwise-bound models (casts cost more than they save), recurrent layers on CPU,
+         losses that need more than 8 bits of mantissa.
+Effect:  rounding.
+Source:  Micikevicius et al., Mixed Precision Training, ICLR 2018; torch.amp documentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from bench.errors import NotApplicable
+from bench.job import Batch, Job
+from bench.technique import Effect, Stage, Technique
+
+
+class MixedPrecision(Technique):
+    """Autocast, with a gradient scaler where float16 needs one."""
+
+    name: ClassVar[str] = "mixed-precision"
+    stage: ClassVar[Stage] = Stage.PRECISION
+    effect: ClassVar[Effect] = Effect.ROUNDING
+
+    precision: Literal["bf16", "fp16"] = Field("bf16", description="16-bit format; fp16: CUDA only")
+
+    def apply(self, job: Job) -> Job:
+        """Wrap `loss`; for fp16 also `backward` and `update`."""
+        kind = job.device.type
+        if self.precision == "fp16" and kind != "cuda":
+            raise NotApplicable("fp16 needs CUDA: on the CPU use precision=bf16")
+        if self.precision == "bf16" and kind == "cuda" and not torch.cuda.is_bf16_supported():
+            raise NotApplicable("this GPU has no bfloat16: use precision=fp16")
+        dtype = torch.bfloat16 if self.precision == "bf16" else torch.float16
+        job = job.wrap("loss", lambda old: _autocast(old, kind, dtype), by=self.name)
+        return self._scaled(job) if self.precision == "fp16" else job
+
+    def _scaled(self, job: Job) -> Job:
+        scaler = torch.amp.GradScaler(job.device.type)
+
+        def scale_backward(old: Callable[[Tensor], None]) -> Callable[[Tensor], None]:
+            return lambda loss: old(scaler.scale(loss))
+
+        def scale_update(old: Callable[[Optimizer], None]) -> Callable[[Optimizer], None]:
+            def update(optimizer: Optimizer) -> None:
+                scaler.unscale_(optimizer)  # so that clipping inside `old` sees true gradients
+                old(_Scaled(optimizer, scaler))  # type: ignore[arg-type]  # stands in for it
+                scaler.update()
+
+            return update
+
+        job = job.wrap("backward", scale_backward, by=self.name)
+        return job.wrap("update", scale_update, by=self.name)
+
+
+class _Scaled:
+    """An optimizer whose `step` goes through the scaler, which skips it on infinite gradients."""
+
+    def __init__(self, optimizer: Optimizer, scaler: torch.amp.GradScaler) -> None:
+        self._optimizer = optimizer
+        self._scaler = scaler
+
+    def step(self) -> None:
+        self._scaler.step(self._optimizer)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._optimizer, name)
+
+
+def _autocast(
+    old: Callable[[nn.Module, Batch], Tensor], kind: str, dtype: torch.dtype
+) -> Callable[[nn.Module, Batch], Tensor]:
+    def loss(model: nn.Module, batch: Batch) -> Tensor:
+        with torch.autocast(kind, dtype):
+            return old(model, batch)
+
+    return loss

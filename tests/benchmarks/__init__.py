@@ -1,0 +1,1 @@
+"""Benchmarks run by hand; pytest does not collect them."""

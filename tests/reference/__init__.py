@@ -1,0 +1,1 @@
+"""Straightforward implementations that the fast ones are held against."""
