@@ -32,7 +32,9 @@ class DefaultGroup(TyperGroup):
         """Show the commands, and the options of ``run``, which need no command."""
         super().format_help(ctx, formatter)
         run = self.commands["run"]
-        run.format_options(run.make_context("run", [], parent=ctx, resilient_parsing=True), formatter)
+        run.format_options(
+            run.make_context("run", [], parent=ctx, resilient_parsing=True), formatter
+        )
 
 
 class SpacedCommand(TyperCommand):

@@ -75,7 +75,11 @@ def seed_everything(seed: int) -> None:
 
 
 def build(
-    recipe: Recipe, places: Places, device: torch.device, seed: int, only: frozenset[Effect] | None = None
+    recipe: Recipe,
+    places: Places,
+    device: torch.device,
+    seed: int,
+    only: frozenset[Effect] | None = None,
 ) -> Job:
     """Build the job of a recipe; with `only`, apply just the techniques of these effects."""
     baseline = baseline_of(recipe, places)

@@ -20,9 +20,7 @@ Rows = list[dict[str, Any]]
 BUILD_SECONDS = 300.0
 
 
-def listing(
-    what: str, name: str | None, baseline: str, data_dir: Path | None, device: str
-) -> Rows:
+def listing(what: str, name: str | None, baseline: str, data_dir: Path | None, device: str) -> Rows:
     """Return the rows of ``bench list WHAT [NAME]``; with a name, its card and settings."""
     if what == "baselines":
         return _baselines() if name is None else [_card_of_baseline(name)]
@@ -33,7 +31,9 @@ def listing(
         raise BenchError(f'nothing named "{what}" to list; {registry.suggestion(what, known)}')
     if name is None:
         return _techniques(registry.names(registry.TECHNIQUES), baseline, data_dir, device)
-    return [_card_of_technique(name, row) for row in _techniques([name], baseline, data_dir, device)]
+    return [
+        _card_of_technique(name, row) for row in _techniques([name], baseline, data_dir, device)
+    ]
 
 
 def as_text(what: str, rows: Rows) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,7 +66,7 @@ def _train(
         raise BenchError(f"training diverged: {error}") from None
     temporary = output / ".model.safetensors"
     save_model(result.model, str(temporary))
-    os.replace(temporary, output / "model.safetensors")
+    temporary.replace(output / "model.safetensors")
     record = {
         "format": 1,
         "recipe_id": recipe.id,

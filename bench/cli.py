@@ -55,7 +55,9 @@ def run(
     data_dir: DataDir = None,
     epochs: Annotated[int | None, Option(help="passes over the training part")] = None,
     batch_size: Annotated[int | None, Option(help="items in a batch")] = None,
-    set_: Annotated[Strings, Option("--set", help="any of the baseline's settings: key=value …")] = None,
+    set_: Annotated[
+        Strings, Option("--set", help="any of the baseline's settings: key=value …")
+    ] = None,
     device: Device = "auto",
     threads: Annotated[int | None, Option(help="CPU threads of a trial (all cores)")] = None,
     seed: Annotated[int, Option(help="the first training seed; each pair takes the next")] = 0,
@@ -125,7 +127,9 @@ def show(run: Run, json_: Json = False) -> None:
 
 
 @app.command()
-def report(run: Run, format_: Annotated[str, Option("--format", help="md, json or csv")] = "md") -> None:
+def report(
+    run: Run, format_: Annotated[str, Option("--format", help="md, json or csv")] = "md"
+) -> None:
     """Print a run's report, made anew from its records."""
     import reports
 

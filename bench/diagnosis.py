@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
-from bench import environment, launch, plan, registry, request
-from bench.measurement import Measurement
+from bench import environment, launch, plan, registry, request, template
 from bench.runner import Runner
 from bench.statistics import ratio_interval
 from bench.trial import Trial
 
 PAIRS = 5
+TRIAL_SECONDS = 300.0
 SIDE = 2048
 COPY_BYTES = 256 * 1024**2
 
@@ -90,37 +91,31 @@ def _best(work: Callable[[], object], device: str) -> float:
 
 def _noise(device: str) -> dict[str, Any]:
     """Time the template's model against itself, in interleaved pairs of step trials."""
-    from bench import template
-
     with tempfile.TemporaryDirectory() as folder:
-        from pathlib import Path
-
         file = Path(folder) / "my_model.py"
         template.write(file)
         reference = f"{file}:MyModel"
         places = request.places_of([reference])
-        baseline = registry.load_baseline(reference)
-        settings, _ = launch.prepared(baseline, {})
+        settings, _ = launch.prepared(registry.load_baseline(reference), {})
         recipe = request.baseline_recipe(reference, settings, places)
-        with Runner((), 300.0) as runner:
-
-            def trial(planned: plan.Planned) -> Measurement:
-                return runner.run(
-                    Trial(
-                        arm=planned.arm, pair=planned.pair, seed=planned.seed, kind="step",
-                        recipe=recipe, metric="accuracy", device=device, places=places,
-                        threads=environment.usable_cores(), scratch=folder,
-                    )  # fmt: skip
-                ).measurement
-
-            contrast = plan.Contrast(plan.CONTROL, recipe, recipe, "step")
-            ratios = []
-            for (pair,) in plan.rounds([contrast], PAIRS, seed=0):
-                seconds = {p.arm: trial(p).seconds_per_item for p in pair}
-                one, other = seconds[plan.BASELINE], seconds[plan.CONTROL]
-                if one and other:
-                    ratios.append(one / other)
-    interval = ratio_interval(ratios)
+        whole = Trial(
+            arm="", pair=0, seed=0, kind="step", recipe=recipe, metric="accuracy", device=device,
+            places=places, threads=environment.usable_cores(), scratch=folder,
+        )  # fmt: skip
+        with Runner((), TRIAL_SECONDS) as runner:
+            interval = ratio_interval(list(_ratios(whole, runner)))
     if interval is None:
         return {"pairs": 0, "low": None, "middle": None, "high": None}
-    return {"pairs": len(ratios), **interval._asdict()}
+    return {"pairs": PAIRS, **interval._asdict()}
+
+
+def _ratios(whole: Trial, runner: Runner) -> Iterator[float]:
+    contrast = plan.Contrast(plan.CONTROL, whole.recipe, whole.recipe, "step")
+    for (pair,) in plan.rounds([contrast], PAIRS, seed=0):
+        seconds = {}
+        for planned in pair:
+            trial = whole.model_copy(update={"arm": planned.arm, "seed": planned.seed})
+            seconds[planned.arm] = runner.run(trial).measurement.seconds_per_item
+        one, other = seconds[plan.BASELINE], seconds[plan.CONTROL]
+        if one and other:
+            yield one / other

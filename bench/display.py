@@ -17,7 +17,10 @@ class Silent:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """End."""
 
@@ -60,8 +63,15 @@ class Live(Silent):
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-        from rich.progress import SpinnerColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
         self._bar = Progress(
             SpinnerColumn(),
@@ -81,7 +91,10 @@ class Live(Silent):
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Give the line back."""
         self._bar.stop()
@@ -100,7 +113,9 @@ class Live(Silent):
         if record.pair >= 0:
             self._bar.advance(self._task)
         if record.status is not Status.OK:
-            self._bar.console.print(f"{record.arm}: {outcome(record)}", markup=False, highlight=False)
+            self._bar.console.print(
+                f"{record.arm}: {outcome(record)}", markup=False, highlight=False
+            )
 
     def note(self, text: str) -> None:
         """Print a line above the bar."""

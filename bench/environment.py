@@ -63,9 +63,7 @@ def gpus() -> list[dict[str, Any]]:
         return []
     try:
         driver = str(pynvml.nvmlSystemGetDriverVersion())
-        handles = [
-            pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())
-        ]
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
         return [
             {
                 "name": str(pynvml.nvmlDeviceGetName(handle)),

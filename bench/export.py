@@ -6,10 +6,11 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.compare import ArmResult, Comparison, Control, pairs_of
+from bench.compare import ArmResult, Comparison, Control
 from bench.measurement import Measurement
 from bench.modes import best
 from bench.plan import BASELINE, CONTROL
+from bench.ratios import pairs_of
 from bench.recipe import Claim, Exported, Recipe
 from bench.session import Session
 from bench.statistics import Interval
@@ -90,7 +91,8 @@ def _ratio_problem(what: str, claimed: Triple | None, found: Interval | None) ->
     reach = (found.high if found.high is not None else found.middle) * SLACK
     if claimed[1] <= reach and claimed[0] <= reach:
         return []
-    return [f"claimed a {what} ratio of {claimed[1]:.3f}, measured {found.middle:.3f} (at most {reach:.3f})"]
+    said = f"claimed a {what} ratio of {claimed[1]:.3f}"
+    return [f"{said}, measured {found.middle:.3f} (at most {reach:.3f})"]
 
 
 def _metric_problem(claim: Claim, found: Interval | None) -> list[str]:

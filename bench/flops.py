@@ -20,12 +20,13 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode, conv_flop_count, flop_registry, sdpa_flop_count
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count, flop_registry
 
 from bench.job import Job, Progress
 from bench.measurement import FlopsCheck
 
 aten = torch.ops.aten
+Shape = Sequence[int]
 HEAVY = ("mm", "conv", "linear", "fft", "attention", "lstm", "gru", "rnn", "bilinear", "cdist")
 LIGHT = ("common", "fftshift", "conj", "conv_tbc_pad")
 MOST_BATCHES = 32
@@ -48,35 +49,36 @@ def fft_flops(points: int, length: int, real: bool) -> int:
     return int(full / 2 if real else full)
 
 
-def _fft_c2c(shape: Sequence[int], dim: Sequence[int], *_: Any, **__: Any) -> int:
+def _fft_c2c(shape: Shape, dim: Shape, *_: Any, **__: Any) -> int:
     return fft_flops(math.prod(shape), math.prod(shape[d] for d in dim), real=False)
 
 
-def _fft_r2c(shape: Sequence[int], dim: Sequence[int], *_: Any, **__: Any) -> int:
+def _fft_r2c(shape: Shape, dim: Shape, *_: Any, **__: Any) -> int:
     return fft_flops(math.prod(shape), math.prod(shape[d] for d in dim), real=True)
 
 
-def _fft_c2r(
-    shape: Sequence[int], dim: Sequence[int], normalization: int, last: int, *_: Any, **__: Any
-) -> int:
+def _fft_c2r(shape: Shape, dim: Shape, normalization: int, last: int, *_: Any, **__: Any) -> int:
     full = [*shape]
     full[dim[-1]] = last
     return fft_flops(math.prod(full), math.prod(full[d] for d in dim), real=True)
 
 
-def _cpu_sdpa(query: Sequence[int], key: Sequence[int], value: Sequence[int], *_: Any, **__: Any) -> int:
-    return int(sdpa_flop_count(query, key, value))
+def _cpu_sdpa(query: Shape, key: Shape, value: Shape, *_: Any, **__: Any) -> int:
+    """Count QK' and the product with V: (B, H, S, E) queries, (B, H, T, E) keys."""
+    batches, heads, length, width = query
+    return 2 * batches * heads * length * key[-2] * (width + value[-1])
 
 
 def _cpu_sdpa_backward(
-    grad: Sequence[int], query: Sequence[int], key: Sequence[int], value: Sequence[int],
-    *_: Any, **__: Any,
+    grad: Shape, query: Shape, key: Shape, value: Shape, *_: Any, **__: Any
 ) -> int:
-    return int(2.5 * sdpa_flop_count(query, key, value))
+    """Count the scores once more, and the two gradients of each of the two products."""
+    batches, heads, length, width = query
+    return 2 * batches * heads * length * key[-2] * (3 * width + 2 * value[-1])
 
 
 def conv_backward(
-    grad: Sequence[int], x: Sequence[int], weight: Sequence[int], _bias: Any, _stride: Any,
+    grad: Shape, x: Shape, weight: Shape, _bias: Any, _stride: Any,
     _padding: Any, _dilation: Any, transposed: bool, _out_padding: Any, groups: int,
     mask: Sequence[bool], out_shape: Any = None,
 ) -> int:  # fmt: skip
@@ -88,15 +90,11 @@ def conv_backward(
     return int(once) * (int(mask[0]) + int(mask[1]))
 
 
-def _lstm(
-    x: Sequence[int], weight_in: Sequence[int], weight_hidden: Sequence[int], *_: Any, **__: Any
-) -> int:
+def _lstm(x: Shape, weight_in: Shape, weight_hidden: Shape, *_: Any, **__: Any) -> int:
     return 2 * math.prod(x[:-1]) * (math.prod(weight_in) + math.prod(weight_hidden))
 
 
-def _lstm_backward(
-    x: Sequence[int], weight_in: Sequence[int], weight_hidden: Sequence[int], *_: Any, **__: Any
-) -> int:
+def _lstm_backward(x: Shape, weight_in: Shape, weight_hidden: Shape, *_: Any, **__: Any) -> int:
     return 2 * _lstm(x, weight_in, weight_hidden)
 
 
@@ -112,11 +110,11 @@ OURS: dict[Any, Callable[..., int]] = {
 }
 
 
-class _Watch(TorchDispatchMode):
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped
     """Counts calls of arithmetic-heavy operators, with and without a formula."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.counted = 0
         self.missed: Counter[str] = Counter()
 
@@ -179,14 +177,12 @@ def forward_flops(model: nn.Module, inputs: tuple[Any, ...], watch: _Watch | Non
 
 
 def cross_check(model: nn.Module, inputs: tuple[Any, ...]) -> FlopsCheck:
-    """Count one forward pass by three counters; what they miss differs, so a disagreement is shown."""
+    """Count one forward pass by three counters, which miss different things."""
     was_training = model.training
     model.eval()
     try:
         ours = forward_flops(model, inputs)
-        return FlopsCheck(
-            ours=ours, fvcore=_by_fvcore(model, inputs), thop=_by_thop(model, inputs)
-        )
+        return FlopsCheck(ours=ours, fvcore=_by_fvcore(model, inputs), thop=_by_thop(model, inputs))
     finally:
         model.train(was_training)
 

@@ -54,14 +54,20 @@ def check(before: Path, after: Path, rules: Sequence[Rule]) -> Finding:
     arms = [a for a in _arms(old) if a in _arms(new)]
     if not arms:
         raise BenchError(f"{before} and {after} have no measured arm in common")
-    rows = [_judge(arm, rule, _own(old, arm), _own(new, arm), new_header) for arm in arms for rule in rules]
+    rows = [
+        _judge(arm, rule, _own(old, arm), _own(new, arm), new_header)
+        for arm in arms
+        for rule in rules
+    ]
     return Finding("\n".join(text for text, _ in rows), any(failed for _, failed in rows))
 
 
 def _rule(text: str) -> Rule:
     found = re.fullmatch(r"(\w+)(?:=(\d+(?:\.\d+)?)(%?))?", text)
     if not found or found[1] not in VALUES:
-        raise BenchError(f'"{text}" is no rule; write time=5%, memory=10%, accuracy or accuracy=0.02')
+        raise BenchError(
+            f'"{text}" is no rule; write time=5%, memory=10%, accuracy or accuracy=0.02'
+        )
     what, number, percent = found.groups()
     if number is None:
         if what != "accuracy":

@@ -17,7 +17,9 @@ from torch.optim import Optimizer
 
 from bench.errors import Clash
 
-Batch = Any  # a user's batch: a tensor, or tuples, lists and dicts of tensors with items along dim 0
+Batch = (
+    Any  # a user's batch: a tensor, or tuples, lists and dicts of tensors with items along dim 0
+)
 Mark = Callable[[str], None]
 """Called at the end of a phase with its name: ``forward``, ``backward``, ``update``."""
 
@@ -63,7 +65,9 @@ class DataCard:
 class Step(Protocol):
     """One optimiser update from one batch; returns the detached loss (a scalar tensor)."""
 
-    def __call__(self, job: Job, batch: Batch, optimizer: Optimizer, mark: Mark) -> Tensor: ...
+    def __call__(self, job: Job, batch: Batch, optimizer: Optimizer, mark: Mark) -> Tensor:
+        """Update once."""
+        ...
 
 
 def plain_step(job: Job, batch: Batch, optimizer: Optimizer, mark: Mark) -> Tensor:

@@ -116,16 +116,16 @@ def target_of(baseline: Baseline, settings: Any) -> Target:
     return special(settings) if special else baseline.target
 
 
-def _basis(
-    asked: Request, exported: list[Exported]
-) -> tuple[str, dict[str, Any], dict[str, str]]:
+def _basis(asked: Request, exported: list[Exported]) -> tuple[str, dict[str, Any], dict[str, str]]:
     """Return the baseline's reference, its settings and the places of files."""
     if not exported:
         return asked.baseline, dict(asked.settings), _places(asked.baseline, asked.arms, [])
     first = exported[0].baseline
     others = [e for e in exported if e.baseline.id != first.id]
     if others and not asked.settings:
-        raise BenchError("these recipes were exported against different baselines; compare one by one")
+        raise BenchError(
+            "these recipes were exported against different baselines; compare one by one"
+        )
     places = _places(asked.baseline, asked.arms, exported)
     from bench.assembly import find
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.assembly import check_conflicts, effect_of
-from bench.compare import ArmResult, Comparison, Verdict, compare
+from bench.compare import ArmResult, Comparison, compare
 from bench.errors import BenchError, Clash, NotApplicable
 from bench.measurement import Measurement, Status
 from bench.plan import CONTROL, Contrast
@@ -16,6 +16,7 @@ from bench.request import make_techniques, with_techniques
 from bench.session import Mode, Session
 from bench.store import Header
 from bench.technique import Effect, Technique
+from bench.verdict import Verdict
 
 Used = list[tuple[str, Technique]]
 
@@ -36,7 +37,7 @@ def each_alone(session: Session) -> None:
 def recipes(session: Session) -> None:
     """Measure exported recipes against the baseline that they were exported with."""
     _check_baseline(session)
-    contrasts = []
+    contrasts: list[Contrast] = []
     for arm in session.header.arms:
         exported = read_exported(Path(arm.recipe_file or ""))
         recipe = with_settings(exported.recipe, exported.baseline, session.recipe)
@@ -73,9 +74,7 @@ def verdicts(header: Header, records: Sequence[Measurement]) -> Comparison:
     return compare(records, header.margin, header.target, header.metric)
 
 
-def combination(
-    comparison: Comparison, arms: Sequence[Used], note: Callable[[str], None]
-) -> Used:
+def combination(comparison: Comparison, arms: Sequence[Used], note: Callable[[str], None]) -> Used:
     """Return the techniques worth combining: won, and cost no time; the better of a clash stays."""
     by_name = {arm_name(arm): arm for arm in arms}
     worth = [r for r in comparison.arms if r.arm in by_name and _worth_combining(r)]

@@ -61,9 +61,7 @@ def rounds(
         yield pairs
 
 
-def _pair(
-    contrast: Contrast, number: int, seed: int, stage: Stage
-) -> tuple[Planned, Planned]:
+def _pair(contrast: Contrast, number: int, seed: int, stage: Stage) -> tuple[Planned, Planned]:
     return (
         Planned(BASELINE, number, seed, contrast.baseline, contrast.kind, stage),
         Planned(contrast.arm, number, seed, contrast.recipe, contrast.kind, stage),

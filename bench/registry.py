@@ -54,7 +54,9 @@ def load_technique(reference: str) -> type[Technique]:
     """Return the technique class of a name or ``file.py:Class``."""
     found = _load(TECHNIQUES, "technique", reference)
     if not (isinstance(found, type) and issubclass(found, Technique)):
-        raise BenchError(f"{reference} is not a technique: it must subclass bench.technique.Technique")
+        raise BenchError(
+            f"{reference} is not a technique: it must subclass bench.technique.Technique"
+        )
     missing = [part for part in ("name", "stage", "effect") if not hasattr(found, part)]
     if missing:
         raise BenchError(f"the technique {reference} declares no {', '.join(missing)}")
@@ -85,9 +87,7 @@ def make_settings(baseline: Baseline, values: dict[str, Any]) -> Any:
         if problem["type"] == "extra_forbidden":
             given = str(problem["loc"][0])
             hint = suggestion(given, list(baseline.settings.model_fields), "it has no settings")
-            raise BenchError(
-                f'baseline {baseline.name} has no setting "{given}"; {hint}'
-            ) from None
+            raise BenchError(f'baseline {baseline.name} has no setting "{given}"; {hint}') from None
         raise BenchError(f"baseline {baseline.name}: {first_problem(error)}") from None
 
 
@@ -104,9 +104,7 @@ def _load(group: str, what: str, reference: str) -> Any:
         return _from_file(what, reference)
     points: dict[str, EntryPoint] = {point.name: point for point in entry_points(group=group)}
     if reference not in points:
-        raise BenchError(
-            f'no {what} named "{reference}"; {suggestion(reference, sorted(points))}'
-        )
+        raise BenchError(f'no {what} named "{reference}"; {suggestion(reference, sorted(points))}')
     return points[reference].load()
 
 

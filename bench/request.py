@@ -99,7 +99,7 @@ def parse_assignments(texts: Sequence[str]) -> dict[str, Any]:
 
 
 def parse_technique(text: str) -> tuple[str, dict[str, Any]]:
-    """Split ``name:key=value,key=value`` (or ``file.py:Class:key=value``) into name and settings."""
+    """Split ``name:key=value,key=value`` (or ``file.py:Class:key=value``) in two."""
     parts = text.split(":")
     width = 2 if ".py:" in text else 1
     reference, rest = ":".join(parts[:width]), ":".join(parts[width:])

@@ -5,6 +5,7 @@ The only place that launches processes. Whatever happens to a trial, a measureme
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -12,6 +13,7 @@ import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import TracebackType
 
@@ -47,7 +49,10 @@ class Runner:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Leave the fork server to end with this process; no trial outlives `run`."""
 
@@ -55,11 +60,14 @@ class Runner:
         """Run one trial; on an interrupt, end it before passing the interrupt on."""
         requested, kills = time.time(), kernel_kills()
         reader, writer = self._context.Pipe(duplex=False)
+        their_end, lifeline = self._context.Pipe(duplex=False)
         process = self._context.Process(
-            target=worker_entry.enter, args=(trial.model_dump_json(), requested, writer)
+            target=worker_entry.enter,
+            args=(trial.model_dump_json(), requested, writer, their_end),
         )
         process.start()
         writer.close()
+        their_end.close()
         try:
             text = self._receive(reader, process.sentinel)
             if text is not None:
@@ -67,9 +75,8 @@ class Runner:
                 return Outcome.model_validate_json(text)
             timed_out = process.is_alive()
         finally:
-            if process.is_alive():
-                process.kill()
-            process.join()
+            _end(process)
+            lifeline.close()
             reader.close()
         return self._lost(trial, requested, process.exitcode, timed_out, kills)
 
@@ -114,6 +121,15 @@ class Runner:
                 wall_seconds=time.time() - requested,
             )
         )
+
+
+def _end(process: BaseProcess) -> None:
+    """End a trial's process and all that it started, if it still runs."""
+    if process.is_alive() and process.pid is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()  # it may not have made its group yet
+    process.join()
 
 
 def _last_line(path: Path) -> str | None:

@@ -70,7 +70,8 @@ class Session:
         `not_applicable` or `failed` otherwise.
         """
         self.show.begin(f"checking {arm}")
-        outcome = self.runner.run(self._trial(Planned(arm, 0, self.header.seed, recipe, "step"), kind="build"))
+        planned = Planned(arm, 0, self.header.seed, recipe, "step")
+        outcome = self.runner.run(self._trial(planned, kind="build"))
         if outcome.refused:
             raise BenchError(outcome.measurement.reason or "the trial was refused")
         return outcome.measurement
@@ -80,14 +81,16 @@ class Session:
     ) -> None:
         """Run interleaved pairs of every contrast and of the A/A control, within the budget."""
         alone = next((c for c in contrasts if c.arm == CONTROL), None)
-        kind = "full" if any(c.kind == "full" for c in contrasts) else "step"
-        control = Contrast(CONTROL, self.recipe, self.recipe, kind)
+        full = not contrasts or any(c.kind == "full" for c in contrasts)
+        control = Contrast(CONTROL, self.recipe, self.recipe, "full" if full else "step")
         todo = [*contrasts] if alone else [*contrasts, control]
         self.show.expect(2 * len(todo) * self.header.repeats)
         rounds = plan.rounds(todo, self.header.repeats, self.header.seed, first_pair, stage)
         for number, pairs in enumerate(rounds):
             if number >= 2 and self._over_budget(number):
-                self.show.note(f"the budget is spent after {number} of {self.header.repeats} rounds")
+                self.show.note(
+                    f"the budget is spent after {number} of {self.header.repeats} rounds"
+                )
                 return
             for pair in pairs:
                 for planned in pair:

@@ -105,7 +105,9 @@ class Journal:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise BenchError(f"can't write {self.path}: {error.strerror}; free some space") from None
+            raise BenchError(
+                f"can't write {self.path}: {error.strerror}; free some space"
+            ) from None
         self.records.append(record)
         self._known[record.key] = record
 

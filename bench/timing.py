@@ -7,7 +7,7 @@ when the clock pauses, so nothing synchronises inside the measured window.
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,9 +47,10 @@ class Timeline:
 
     def phase_seconds(self, first: int) -> dict[str, float]:
         """Return seconds by phase from step number `first` on."""
-        total: Counter[str] = Counter()
+        total: defaultdict[str, float] = defaultdict(float)
         for step in self.steps[first:]:
-            total.update(step.phases)
+            for phase, seconds in step.phases.items():
+                total[phase] += seconds
         for after, phase, seconds in self.between:
             if after >= first:
                 total[phase] += seconds
@@ -91,7 +92,7 @@ class Clock:
     def _now(self) -> Any:
         if not self._cuda:
             return time.perf_counter()
-        event = torch.cuda.Event(enable_timing=True)
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]  # torch's
         event.record()
         return event
 
@@ -104,14 +105,14 @@ class Clock:
 
     def _digest(self) -> None:
         (_, step_start, cpu_start, _), *rest = self._stamps
-        last, phases = step_start, Counter[str]()
+        last, phases = step_start, defaultdict[str, float](float)
         for name, stamp, cpu, items in rest:
             seconds = self._seconds(last, stamp)
             if name == STEP_END:
                 phases["other"] += seconds
                 wall = self._seconds(step_start, stamp)
                 self.timeline.steps.append(StepTime(wall, cpu - cpu_start, items, dict(phases)))
-                step_start, cpu_start, phases = stamp, cpu, Counter()
+                step_start, cpu_start, phases = stamp, cpu, defaultdict(float)
             else:
                 phases[name] += seconds
             last = stamp

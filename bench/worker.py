@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
 import os
 import signal
-import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterable
@@ -32,13 +32,11 @@ from bench.technique import Effect, Technique
 from bench.training import StepLimit, Trained, train
 from bench.trial import Outcome, Trial
 
-PR_SET_PDEATHSIG = 1
 
-
-def run(text: str, requested: float, results: Connection) -> None:
+def run(text: str, requested: float, results: Connection, lifeline: Connection) -> None:
     """Run the trial in `text` (JSON) and send its `Outcome`; the entry point of a new process."""
     trial = Trial.model_validate_json(text)
-    _detach(trial)
+    _detach(trial, lifeline)
     outcome = observe(trial, requested)
     results.send_bytes(outcome.model_dump_json().encode())
     results.close()
@@ -62,7 +60,7 @@ def observe(trial: Trial, requested: float) -> Outcome:
         refused = True
     except Diverged as error:
         facts |= {"status": Status.DIVERGED, "reason": str(error)}
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a failure is a measurement too
         facts |= _failure(error)
     facts["wall_seconds"] = time.time() - requested
     facts["load_average"] = load_average()
@@ -224,16 +222,22 @@ def _prepare_process(trial: Trial, device: torch.device) -> None:
         limit_memory(trial.memory_limit_bytes or int(0.95 * available_bytes()))
 
 
-def _detach(trial: Trial) -> None:
-    """Die with the fork server, leave Ctrl-C to the run, and write to a log instead of its screen."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+def _detach(trial: Trial, lifeline: Connection) -> None:
+    """Leave Ctrl-C to the run, die with it, and write to a log instead of its screen."""
+    os.setpgid(0, 0)  # so that what this trial starts (compilers, loaders) can be ended with it
+    threading.Thread(target=_die_with, args=(lifeline,), daemon=True).start()
     log = Path(trial.scratch) / "trial.log"
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(handle, 1)
     os.dup2(handle, 2)
     os.close(handle)
+
+
+def _die_with(lifeline: Connection) -> None:
+    """Wait, asleep, until the run's end of the pipe is closed; then end this whole trial."""
+    with contextlib.suppress(EOFError, OSError):
+        lifeline.recv_bytes()
+    os.killpg(0, signal.SIGKILL)
 
 
 def _share(part: float, whole: float) -> float:

@@ -59,9 +59,7 @@ class AdaptiveBatch(Technique):
             )
         return self._sized(settings, fastest)
 
-    def _search(
-        self, start: int, attempt: Callable[[int], Measurement]
-    ) -> dict[int, Measurement]:
+    def _search(self, start: int, attempt: Callable[[int], Measurement]) -> dict[int, Measurement]:
         """Try sizes up to the largest that works, to within an eighth of it."""
         tried = {start: attempt(start)}
         works = fails = start

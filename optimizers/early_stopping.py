@@ -23,6 +23,9 @@ from bench.errors import NotApplicable
 from bench.job import Job, Progress
 from bench.technique import Effect, Probe, Stage, Technique
 
+Stop = Callable[[Job, Progress], bool]
+Finish = Callable[[Job, nn.Module], nn.Module]
+
 
 class EarlyStopping(Technique):
     """Stop when the validation loss stalls, and deploy the best weights."""
@@ -48,7 +51,9 @@ class EarlyStopping(Technique):
     def apply(self, job: Job) -> Job:
         """Wrap `stop` and `finish`."""
         if job.validate is None:
-            raise NotApplicable("the baseline holds out no validation part: its job has no validate")
+            raise NotApplicable(
+                "the baseline holds out no validation part: its job has no `validate`"
+            )
         watch = _Watch(self)
         job = job.wrap("stop", watch.stop, by=self.name)
         return job.wrap("finish", watch.finish, by=self.name)
@@ -63,7 +68,7 @@ class _Watch:
     epoch: int = 0
     weights: dict[str, Tensor] | None = None
 
-    def stop(self, old: Callable[[Job, Progress], bool]) -> Callable[[Job, Progress], bool]:
+    def stop(self, old: Stop) -> Stop:
         def stop(job: Job, progress: Progress) -> bool:
             if progress.epoch % self.rule.every == 0:
                 self._look(job, progress.epoch)
@@ -72,7 +77,7 @@ class _Watch:
 
         return stop
 
-    def finish(self, old: Callable[[Job, nn.Module], nn.Module]) -> Callable[[Job, nn.Module], nn.Module]:
+    def finish(self, old: Finish) -> Finish:
         def finish(job: Job, model: nn.Module) -> nn.Module:
             if self.weights is not None:
                 model.load_state_dict(self.weights)

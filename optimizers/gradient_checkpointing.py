@@ -25,6 +25,8 @@ from bench.errors import NotApplicable
 from bench.job import Job
 from bench.technique import Effect, Stage, Technique
 
+Context = AbstractContextManager[None]
+
 
 class GradientCheckpointing(Technique):
     """Recompute the activations of repeated blocks."""
@@ -70,14 +72,12 @@ def _checkpointed(kind: type[nn.Module]) -> type[nn.Module]:
 
         if not (self.training and torch.is_grad_enabled()):
             return run(*args)
-        return checkpoint(
-            run, *args, use_reentrant=False, context_fn=lambda: _contexts(self)
-        )
+        return checkpoint(run, *args, use_reentrant=False, context_fn=lambda: _contexts(self))
 
     return type(kind.__name__, (kind,), {"forward": forward, "__module__": kind.__module__})
 
 
-def _contexts(block: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+def _contexts(block: nn.Module) -> tuple[Context, Context]:
     """Return the contexts of the first forward pass and of the recomputation."""
     norms = [module for module in block.modules() if isinstance(module, _BatchNorm)]
     return nullcontext(), _kept_statistics(norms) if norms else nullcontext()

@@ -1,0 +1,62 @@
+"""What is compared of two paired trials: values, their ratios and differences. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from statistics import median
+
+from bench.measurement import Measurement
+from bench.plan import BASELINE, CONTROL
+
+Pair = tuple[Measurement, Measurement]
+"""The baseline's trial and the candidate's, of one seed, run back to back."""
+Value = Callable[[Measurement], float | None]
+
+
+def pairs_of(trials: Sequence[Measurement], arm: str) -> list[Pair]:
+    """Return (baseline, candidate) of each pair in which both trials are whole.
+
+    Of an arm that was confirmed in fresh pairs, only those: luck helped the screening choose it.
+    """
+    whole = {trial.key: trial for trial in trials if trial.ok}
+    own = [trial for trial in trials if trial.arm == arm]
+    stage = "confirm" if any(t.stage == "confirm" for t in own) and arm != CONTROL else "test"
+    wanted = [t for t in own if t.ok and (arm == CONTROL or t.stage == stage)]
+    numbers = sorted(t.pair for t in wanted)
+    return [(whole[n, BASELINE], whole[n, arm]) for n in numbers if (n, BASELINE) in whole]
+
+
+def time_of(basis: str) -> Value:
+    """Return what time means: the whole training's seconds, or seconds per item."""
+    return (lambda m: m.train_seconds) if basis == "training" else (lambda m: m.seconds_per_item)
+
+
+def memory_of(measured: Measurement) -> float | None:
+    """Return the peak memory in bytes."""
+    return measured.peak_memory_bytes
+
+
+def latency_of(measured: Measurement) -> float | None:
+    """Return the deployed model's median seconds on one item."""
+    return next((median(i.seconds) for i in measured.inference if i.items == 1), None)
+
+
+def ratios(pairs: Sequence[Pair], value: Value) -> list[float]:
+    """Return baseline / candidate of each pair in which both values are known."""
+    values = [(value(baseline), value(candidate)) for baseline, candidate in pairs]
+    return [b / c for b, c in values if b is not None and c is not None and b > 0 and c > 0]
+
+
+def differences(pairs: Sequence[Pair]) -> list[float]:
+    """Return the metric's candidate - baseline of each pair that has it."""
+    return [c.metric - b.metric for b, c in pairs if c.metric is not None and b.metric is not None]
+
+
+def same_losses(pairs: Sequence[Pair]) -> bool | None:
+    """Tell whether all losses are bit-equal, over the steps that both of a pair made."""
+    if not pairs:
+        return None
+    return all(
+        all(x == y for x, y in zip(b.losses, c.losses, strict=False)) and b.metric == c.metric
+        for b, c in pairs
+    )
