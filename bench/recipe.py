@@ -99,11 +99,14 @@ def read_exported(path: Path) -> Exported:
     check_format(content, path)
     try:
         exported = Exported.model_validate(content)
+        found = exported.recipe.id
     except ValidationError as error:
         raise BenchError(f"{path} is not an exported recipe: {first_problem(error)}") from None
-    if exported.recipe.id != exported.recipe_id:
+    except ValueError as error:  # settings nested too deeply, or of no unicode
+        raise BenchError(f"{path} is not an exported recipe: {str(error)[:120]}") from None
+    if found != exported.recipe_id:
         raise BenchError(
-            f"{path}: the recipe's content has the id {exported.recipe.id}, but the file says "
+            f"{path}: the recipe's content has the id {found}, but the file says "
             f"{exported.recipe_id}: it was edited; export it again"
         )
     return exported
@@ -112,7 +115,7 @@ def read_exported(path: Path) -> Exported:
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object from a file; raise `BenchError` naming the file otherwise."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
     except OSError as error:
         raise BenchError(f"can't read {path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
@@ -120,6 +123,10 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise BenchError(f"{path} holds a JSON {type(content).__name__}, not an object")
     return content
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no number of JSON")
 
 
 def check_format(content: dict[str, Any], path: Path) -> None:

@@ -31,7 +31,7 @@ def parse_repeats(text: str) -> int | None:
     """Return a number of pairs, or None for ``auto``."""
     if text == "auto":
         return None
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise BenchError(f'--repeats "{text}" is neither a number above 0 nor auto')
     return int(text)
 
@@ -105,7 +105,8 @@ def parse_technique(text: str) -> tuple[str, dict[str, Any]]:
     reference, rest = ":".join(parts[:width]), ":".join(parts[width:])
     if not reference:
         raise BenchError(f'"{text}" names no technique')
-    return reference, parse_assignments(rest.split(",")) if rest else {}
+    pairs = re.split(r",(?=[^,=\[\]{}]+=)", rest)  # a list's commas belong to its value
+    return reference, parse_assignments(pairs) if rest else {}
 
 
 def make_techniques(texts: Sequence[str]) -> list[tuple[str, Technique]]:

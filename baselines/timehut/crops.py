@@ -12,15 +12,25 @@ from torch import Generator, Tensor
 class Views(NamedTuple):
     """How two views of a batch lie in one stacked tensor ``(2B, L, C)``.
 
-    The first B rows are the first view, the others the second. Each begins at column 0 and is
-    padded behind its own length. Their common part starts at `starts`, `overlap` steps long;
-    `width` columns, a rounded number that both views have from there on, hold it.
+    The first B rows are the first view, whose last steps are the common part; the others are the
+    second view, whose first steps are. Each begins at column 0 and is padded behind its length.
     """
 
     lengths: tuple[int, int]
-    starts: tuple[int, int]
     overlap: int
+    """Steps of the common part."""
     width: int
+    """Columns of a window with the common part in it: `overlap`, rounded up."""
+
+    @property
+    def windows(self) -> tuple[int, int]:
+        """Return the first column of either view's window."""
+        return max(self.lengths[0] - self.width, 0), 0
+
+    @property
+    def starts(self) -> tuple[int, int]:
+        """Return where in its window either view's common part begins."""
+        return self.lengths[0] - self.overlap - self.windows[0], 0
 
 
 class Crop(NamedTuple):
@@ -55,13 +65,11 @@ def cut(x: Tensor, crop: Crop) -> tuple[Tensor, Views]:
     """Cut both views ``(2B, L, C)`` out of series ``(B, T, C)``; L is a rounded length."""
     rows, steps, _ = x.shape
     lengths = (crop.right - crop.outer_left, crop.outer_right - crop.left)
-    starts = (crop.left - crop.outer_left, 0)
     overlap = crop.right - crop.left
-    width = rounded(overlap, steps)
-    views = Views(lengths, starts, overlap, width)
+    views = Views(lengths, overlap, rounded(overlap, steps))
     shift = torch.tensor(crop.offsets)
     first = torch.cat([shift + crop.outer_left, shift + crop.left])
-    columns = torch.arange(rounded(max(starts[0] + width, *lengths), steps))
+    columns = torch.arange(rounded(max(lengths), steps))
     # padded columns repeat a last step: the encoder leaves them out, they only must exist
     time = (first[:, None] + columns).clamp_(max=steps - 1)
     flat = time + torch.arange(rows).repeat(2)[:, None] * steps

@@ -108,11 +108,11 @@ class TSEncoder(nn.Module):
         for block in self.blocks:
             if valid is not None and block.conv1.reach >= h.shape[3]:
                 # from here on every step is on its own: go on with the common part alone
-                h, valid = _common(h, views), None
+                h, valid = _cut(h, views.windows, views.width), None
             h = block(h, valid)
         if valid is not None:
-            h = _common(h, views)
-        return h[..., : views.overlap]
+            h = _cut(h, views.windows, views.width)
+        return _cut(h, views.starts, views.overlap)
 
 
 def _gelu(x: Tensor, valid: Tensor | None) -> Tensor:
@@ -128,10 +128,7 @@ def _valid(h: Tensor, views: Views) -> Tensor:
     return valid
 
 
-def _common(h: Tensor, views: Views) -> Tensor:
-    """Cut the columns ``(2B, C, 1, width)`` with the common part out of both views."""
-    half = h.shape[0] // 2
-    parts = (h[:half], h[half:])
-    return torch.cat(
-        [p.narrow(3, s, views.width) for p, s in zip(parts, views.starts, strict=True)]
-    )
+def _cut(h: Tensor, starts: tuple[int, int], width: int) -> Tensor:
+    """Cut `width` columns, from a start of its own, out of either view in ``(2B, C, 1, L)``."""
+    parts = zip(h.chunk(2), starts, strict=True)
+    return torch.cat([part.narrow(3, start, width) for part, start in parts])

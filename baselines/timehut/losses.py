@@ -163,7 +163,7 @@ def _angular(gram: Tensor, terms: Terms) -> tuple[Tensor, Tensor]:
     short = terms.margin - held.acos()
     inside = near.clamp(-COSINE_LIMIT, COSINE_LIMIT)
     angle = inside.acos()
-    loss = (short.square().sum() + 2 * angle.square().sum()) * scale
+    loss = (_squares(short) + 2 * _squares(angle)) * scale
     slope = short.mul_(2).div_((1 - held.square_()).sqrt_()).masked_fill_(flat, 0)
     outer = (angle * -2 / (1 - inside.square()).sqrt()).masked_fill_(inside != near, 0)
     for pairs in _both_positives(slope):
@@ -187,3 +187,9 @@ def _positives(gram: Tensor) -> Tensor:
 def _both_positives(gram: Tensor) -> tuple[Tensor, Tensor]:
     """Return views of the entries (i, i + h) and of the entries (i + h, i)."""
     return _positives(gram), _positives(gram.transpose(1, 2))
+
+
+def _squares(x: Tensor) -> Tensor:
+    """Return the sum of squares without storing the squares."""
+    flat = x.flatten()
+    return flat.dot(flat)
