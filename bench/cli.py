@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bench.session import Session
 
 app = typer.Typer(
-    name="bench", cls=DefaultGroup, no_args_is_help=True, rich_markup_mode=None,
+    name="bench", cls=DefaultGroup, rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )  # fmt: skip
 Strings = list[str] | None
@@ -53,8 +53,8 @@ def run(
     baseline: Annotated[str, Option(help="a name, or file.py:Class")] = "timehut",
     dataset: Annotated[str | None, Option(help="a data set's name, or path")] = None,
     data_dir: DataDir = None,
-    epochs: Annotated[int | None, Option(help="passes over the training part")] = None,
-    batch_size: Annotated[int | None, Option(help="items in a batch")] = None,
+    epochs: Annotated[str | None, Option(metavar="N", help="passes over the training part")] = None,
+    batch_size: Annotated[str | None, Option(metavar="N", help="items in a batch")] = None,
     set_: Annotated[
         Strings, Option("--set", help="any of the baseline's settings: key=value …")
     ] = None,
@@ -206,16 +206,22 @@ def init(file: Annotated[Path, Argument(help="the Python file to write")]) -> No
 
 def main() -> None:
     """Run the command line; a user's mistake is one line on stderr and exit code 2."""
+    if len(sys.argv) == 1:
+        sys.argv.append("--help")
     try:
         code = app(standalone_mode=False)
-    except (BenchError, typer.TyperException) as error:
-        if text := str(error).strip():
-            help_asked = type(error).__name__ == "NoArgsIsHelpError"
-            print(text if help_asked else f"bench: {text}", file=sys.stderr)
-        sys.exit(0 if type(error).__name__ == "NoArgsIsHelpError" else 2)
-    except KeyboardInterrupt:
-        sys.exit(3)
+    except BenchError as error:
+        code = _refuse(str(error))
+    except typer.TyperException as error:
+        code = _refuse(error.format_message())
+    except (KeyboardInterrupt, typer.Abort):
+        code = 3
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _refuse(message: str) -> int:
+    print("bench:", " ".join(message.split()), file=sys.stderr)
+    return 2
 
 
 def _execute(open_: Any, asked: Request | Path, quiet: bool, as_json: bool) -> None:
@@ -237,9 +243,10 @@ def _execute(open_: Any, asked: Request | Path, quiet: bool, as_json: bool) -> N
 
 def _conclude(session: Session) -> bool:
     """Export and write the report; tell whether every arm gave something."""
-    from bench import export, modes
+    from bench import export
+    from bench.compare import compare_run
 
-    comparison = modes.verdicts(session.header, session.records)
+    comparison = compare_run(session.header, session.records)
     if session.header.mode in ("combine", "full-optimization"):
         export.export(session, comparison)
     _write_report(session.folder.path)

@@ -22,6 +22,7 @@ from bench.ratios import (
 )
 from bench.recipe import Frozen
 from bench.statistics import METRIC_LEVEL, Interval, mean_interval, ratio_interval
+from bench.store import Header
 from bench.verdict import Verdict, judge
 
 
@@ -108,6 +109,17 @@ def compare(
         arms=arms,
         complete=not dead,
     )
+
+
+def compare_run(header: Header, trials: Sequence[Measurement]) -> Comparison:
+    """Compare a run's trials as its header asks for."""
+    return compare(trials, header.margin, header.target, header.metric)
+
+
+def best(comparison: Comparison) -> ArmResult | None:
+    """Return the winner that surely saves the most time, or memory where none saves time."""
+    winners = [r for r in comparison.arms if r.verdict is Verdict.WIN]
+    return max(winners, key=_merit, default=None)
 
 
 def _judge(
@@ -234,3 +246,10 @@ def _middle(values: Sequence[float]) -> float | None:
 
 def _less(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else one - other
+
+
+def _merit(result: ArmResult) -> tuple[bool, float]:
+    time = (result.time_ratio.low if result.time_ratio else None) or 0.0
+    memory = (result.memory_ratio.low if result.memory_ratio else None) or 0.0
+    faster = "faster" in result.reason
+    return faster, time if faster else memory

@@ -6,9 +6,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.compare import ArmResult, Comparison, Control
+from bench.compare import ArmResult, Comparison, Control, best
 from bench.measurement import Measurement
-from bench.modes import best
 from bench.plan import BASELINE, CONTROL
 from bench.ratios import pairs_of
 from bench.recipe import Claim, Exported, Recipe

@@ -29,7 +29,7 @@ aten = torch.ops.aten
 Shape = Sequence[int]
 HEAVY = ("mm", "conv", "linear", "fft", "attention", "lstm", "gru", "rnn", "bilinear", "cdist")
 LIGHT = ("common", "fftshift", "conj", "conv_tbc_pad")
-MOST_BATCHES = 32
+MOST_BATCHES = 16
 """Counted where batches differ in shape (random crops, lengths); two suffice where they don't."""
 
 

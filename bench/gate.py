@@ -43,7 +43,10 @@ VALUES: dict[str, Callable[[Measurement], float | None]] = {
 
 def parse_rules(texts: Sequence[str]) -> list[Rule]:
     """Return the rules of ``time=5%``, ``memory=10%``, ``accuracy`` or ``accuracy=0.02``."""
-    return [_rule(part) for text in texts for part in text.split()]
+    rules = [_rule(part) for text in texts for part in text.split()]
+    if not rules:
+        raise BenchError("there is no rule; write time=5%, memory=10%, accuracy or accuracy=0.02")
+    return rules
 
 
 def check(before: Path, after: Path, rules: Sequence[Rule]) -> Finding:
@@ -59,6 +62,7 @@ def check(before: Path, after: Path, rules: Sequence[Rule]) -> Finding:
         for arm in arms
         for rule in rules
     ]
+    rows += [_lost_row(trial) for trial in _lost(_arms(old), new)]
     return Finding("\n".join(text for text, _ in rows), any(failed for _, failed in rows))
 
 
@@ -98,16 +102,27 @@ def _own(trials: Sequence[Measurement], arm: str) -> list[Measurement]:
     return [t for t in trials if t.ok and t.arm in names]
 
 
+def _lost(arms: Sequence[str], new: Sequence[Measurement]) -> list[Measurement]:
+    """Return a failed trial of each arm that the old run measured and the new one couldn't."""
+    tried = {t.arm: t for t in new if not t.ok}
+    return [tried[arm] for arm in arms if arm in tried and arm not in _arms(new)]
+
+
+def _lost_row(trial: Measurement) -> tuple[str, bool]:
+    how = str(trial.status).replace("_", " ")
+    return f"FAIL  {trial.arm}: no longer measured: {how}: {trial.reason}", True
+
+
 def _judge(
     arm: str, rule: Rule, old: Sequence[Measurement], new: Sequence[Measurement], header: Header
 ) -> tuple[str, bool]:
     value = VALUES[rule.what]
     before = [v for t in old if (v := value(t)) is not None]
     after = [v for t in new if (v := value(t)) is not None]
-    if not before or not after:
-        return f"{arm}: {rule.what} unknown", False
-    if rule.what == "accuracy":
+    if before and after and rule.what == "accuracy":
         return _metric_row(arm, rule, before, after, header)
+    if not before or not after or min(*before, *after) <= 0:  # no memory added: no ratio
+        return f"{arm}: {rule.what} unknown", False
     change = [math.log(v) for v in after]
     base = [math.log(v) for v in before]
     least = math.exp(_lower(base, change)) - 1

@@ -58,7 +58,7 @@ class DataCard:
         for tensor in tensors:
             array = tensor.detach().cpu().contiguous()
             digest.update(f"{array.dtype}{tuple(array.shape)}".encode())
-            digest.update(array.view(torch.uint8).numpy().tobytes())
+            digest.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
         return cls(name, digest.hexdigest(), train_items, test_items)
 
 
@@ -127,7 +127,8 @@ def chunk_items(batch: Batch, parts: int) -> list[Batch]:
         columns = {key: chunk_items(value, parts) for key, value in batch.items()}
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     rows = zip(*(chunk_items(value, parts) for value in batch), strict=True)
-    return [type(batch)(row) for row in rows]
+    make = getattr(type(batch), "_make", type(batch))  # a named tuple takes its fields apart
+    return [make(row) for row in rows]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,15 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.assembly import check_conflicts, effect_of
-from bench.compare import ArmResult, Comparison, compare
+from bench.compare import ArmResult, Comparison, compare_run
 from bench.errors import BenchError, Clash, NotApplicable
-from bench.measurement import Measurement, Status
+from bench.measurement import Status
 from bench.plan import CONTROL, Contrast
 from bench.recipe import Recipe, read_exported
-from bench.registry import TECHNIQUES, names
 from bench.request import make_techniques, with_techniques
 from bench.session import Mode, Session
-from bench.store import Header
 from bench.technique import Effect, Technique
 from bench.verdict import Verdict
 
@@ -60,18 +58,13 @@ def full_optimization(session: Session) -> None:
     arms = [make_techniques(arm.techniques) for arm in session.header.arms]
     screened = _candidates(session, arms)
     session.measure(screened)
-    comparison = verdicts(session.header, session.records)
+    comparison = compare_run(session.header, session.records)
     chosen = combination(comparison, arms, session.show.note)
     if not chosen:
         return
     contrasts = _candidates(session, [chosen])
     first_pair = (len(screened) + 1) * session.header.repeats
     session.measure(contrasts, first_pair, "confirm")
-
-
-def verdicts(header: Header, records: Sequence[Measurement]) -> Comparison:
-    """Compare a run's records as its header asks for."""
-    return compare(records, header.margin, header.target, header.metric)
 
 
 def combination(comparison: Comparison, arms: Sequence[Used], note: Callable[[str], None]) -> Used:
@@ -90,17 +83,6 @@ def combination(comparison: Comparison, arms: Sequence[Used], note: Callable[[st
     return chosen
 
 
-def best(comparison: Comparison) -> ArmResult | None:
-    """Return the winner that surely saves the most time, or memory where none saves time."""
-    winners = [r for r in comparison.arms if r.verdict is Verdict.WIN]
-    return max(winners, key=_merit, default=None)
-
-
-def all_techniques() -> list[str]:
-    """Return the names of every registered technique."""
-    return names(TECHNIQUES)
-
-
 def arm_name(used: Used) -> str:
     """Return the name of an arm: its techniques joined by "+"."""
     return "+".join(technique.name for _, technique in used)
@@ -114,13 +96,6 @@ MODES: dict[str, Mode] = {
     "recipe": recipes,
     "verify": recipes,
 }
-
-
-def _merit(result: ArmResult) -> tuple[bool, float]:
-    time = (result.time_ratio.low if result.time_ratio else None) or 0.0
-    memory = (result.memory_ratio.low if result.memory_ratio else None) or 0.0
-    faster = "faster" in result.reason
-    return faster, time if faster else memory
 
 
 def _worth_combining(result: ArmResult) -> bool:

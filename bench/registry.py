@@ -40,7 +40,10 @@ def file_of(reference: str) -> Path | None:
 def load_baseline(reference: str) -> Baseline:
     """Return the baseline of a name or ``file.py:Class``, checked to have what one needs."""
     found = _load(BASELINES, "baseline", reference)
-    made = found() if isinstance(found, type) else found
+    try:
+        made = found() if isinstance(found, type) else found
+    except TypeError as error:
+        raise BenchError(f"{reference} can't be made without arguments: {error}") from None
     missing = [part for part in _REQUIRED if not hasattr(made, part)]
     if missing:
         raise BenchError(
@@ -60,7 +63,9 @@ def load_technique(reference: str) -> type[Technique]:
     missing = [part for part in ("name", "stage", "effect") if not hasattr(found, part)]
     if missing:
         raise BenchError(f"the technique {reference} declares no {', '.join(missing)}")
-    Effect(found.effect)
+    if found.effect not in list(Effect):
+        known = ", ".join(Effect)
+        raise BenchError(f"{reference} declares the effect {found.effect!r}; there are: {known}")
     return found
 
 

@@ -59,6 +59,8 @@ def train(
             on_epoch(result.progress)
         if done:
             break
+        if limit:  # a step trial only steps: metrics at unlike steps would not compare
+            continue
         if job.evaluate_every and result.progress.epoch % job.evaluate_every == 0:
             _evaluate(job, job.snapshot(job.model), result)
     if on_trained:

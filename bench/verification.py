@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench import launch, modes
+from bench import launch
+from bench.compare import compare_run
 from bench.export import broken
 from bench.recipe import read_exported
 from bench.request import parse_repeats
@@ -36,5 +37,5 @@ def request(
 def check(session: Session, recipe: Path) -> list[str]:
     """Run the pairs and return what of the claim does not hold."""
     launch.execute(session)
-    comparison = modes.verdicts(session.header, session.records)
+    comparison = compare_run(session.header, session.records)
     return broken(read_exported(recipe).claim, comparison, session.records)

@@ -70,8 +70,9 @@ class _Watch:
 
     def stop(self, old: Stop) -> Stop:
         def stop(job: Job, progress: Progress) -> bool:
-            if progress.epoch % self.rule.every == 0:
-                self._look(job, progress.epoch)
+            if progress.epoch % self.rule.every:
+                return old(job, progress)
+            self._look(job, progress.epoch)
             stalled = progress.epoch - self.epoch >= self.rule.patience
             return old(job, progress) or stalled
 

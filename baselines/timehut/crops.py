@@ -81,5 +81,5 @@ def rounded(length: int, steps: int) -> int:
 
     Kernels are built for every shape that is met: for a new one, that costs more than the step.
     """
-    grain = 8 * math.ceil(steps / 96)
+    grain = 4 * math.ceil(steps / 48)
     return math.ceil(length / grain) * grain

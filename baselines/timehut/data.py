@@ -93,9 +93,9 @@ def normalise(train: Floats, test: Floats) -> tuple[Floats, Floats]:
     """
     if train.shape[2] == 1 and _already_normalised(train):
         return train, test
-    mean = np.nanmean(train, axis=(0, 1), dtype=np.float64)
-    deviation = np.nanstd(train, axis=(0, 1), dtype=np.float64)
-    deviation = np.where(deviation > 0, deviation, 1.0)
+    mean = np.asarray(np.nanmean(train, axis=(0, 1), dtype=np.float64))
+    deviation = np.asarray(np.nanstd(train, axis=(0, 1), dtype=np.float64))
+    deviation[~(deviation > 0)] = 1.0  # a constant channel, or one without any value
     return _scaled(train, mean, deviation), _scaled(test, mean, deviation)
 
 

@@ -30,7 +30,7 @@ class DilatedConv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """Convolve; outer taps that could only see padding are left out of the sum."""
         if self.reach < x.shape[3]:
-            return super().forward(x)
+            return F.conv2d(x, self.weight, self.bias, 1, (0, self.reach), (1, self.reach))
         return F.conv2d(x, self.weight[..., 1:2], self.bias)
 
 
@@ -46,13 +46,14 @@ class Block(nn.Module):
     def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
         """Map ``(N, inputs, 1, L)`` to ``(N, outputs, 1, L)``.
 
-        Steps outside of `valid` ``(N, 1, 1, L)`` are zero to the convolutions, as padding is.
+        Steps outside of `valid` ``(N, inputs, 1, L)`` are zero to the convolutions, as padding is.
         """
         if valid is not None and self.conv1.reach >= x.shape[3]:
             valid = None  # step by step there is nothing that could leak
         residual = x if self.projector is None else self.projector(x)
         x = self.conv1(_gelu(x, valid))
-        return self.conv2(_gelu(x, valid)) + residual
+        convolved: Tensor = self.conv2(_gelu(x, valid))
+        return convolved + residual
 
 
 class TSEncoder(nn.Module):
@@ -80,7 +81,7 @@ class TSEncoder(nn.Module):
         """Map ``(B, T, C)`` to ``(B, T, output)``.
 
         With `views`, x ``(2B, L, C)`` stacks two views of B series and the result is their common
-        part, ``(2B, overlap, output)``. Without a `mask` ``(B, T)`` (False hides a step) one is
+        parts, ``(B, 2 * overlap, output)``. Without a `mask` ``(B, T)`` (False hides a step) one is
         drawn in training and nothing is hidden in evaluation. Steps with a NaN are hidden always.
         """
         x, mask = self._hide_missing(x, mask)
@@ -88,8 +89,8 @@ class TSEncoder(nn.Module):
         if mask is not None:
             h = h * mask.unsqueeze(2).to(h.dtype)
         h = h.transpose(1, 2).unsqueeze(2)
-        h = self._run(h, views)
-        return self.dropout(h).squeeze(2).transpose(1, 2)
+        z: Tensor = self.dropout(self._run(h, views))
+        return z.squeeze(2).transpose(1, 2)
 
     def _hide_missing(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         kind: MaskName = self.mask if self.training else "all_true"
@@ -105,30 +106,31 @@ class TSEncoder(nn.Module):
                 h = block(h)
             return h
         valid: Tensor | None = _valid(h, views)
-        for block in self.blocks:
-            if valid is not None and block.conv1.reach >= h.shape[3]:
+        for i, block in enumerate(self.blocks):
+            if valid is not None and 2**i >= h.shape[3]:
                 # from here on every step is on its own: go on with the common part alone
-                h, valid = _cut(h, views.windows, views.width), None
+                h, valid = torch.cat(_cut(h, views.windows, views.width)), None
             h = block(h, valid)
         if valid is not None:
-            h = _cut(h, views.windows, views.width)
-        return _cut(h, views.starts, views.overlap)
+            h = torch.cat(_cut(h, views.windows, views.width))
+        return torch.cat(_cut(h, views.starts, views.overlap), dim=3)
 
 
 def _gelu(x: Tensor, valid: Tensor | None) -> Tensor:
-    return F.gelu(x) if valid is None else F.gelu(x) * valid
+    if valid is None:
+        return F.gelu(x)
+    return F.gelu(x) * (valid if valid.shape[1] == x.shape[1] else valid[:, :1])
 
 
 def _valid(h: Tensor, views: Views) -> Tensor:
-    """Return 1 inside each view and 0 behind its end, ``(2B, 1, 1, L)``."""
-    half = h.shape[0] // 2
-    valid = torch.ones(h.shape[0], 1, 1, h.shape[3], dtype=h.dtype, device=h.device)
-    valid[:half, :, :, views.lengths[0] :] = 0
-    valid[half:, :, :, views.lengths[1] :] = 0
+    """Return 1 inside each view and 0 behind its end, as large as h ``(2B, C, 1, L)``."""
+    # as large as h: a product with a broadcast column of ones costs four times as much
+    valid = torch.ones_like(h)
+    for view, length in zip(valid.chunk(2), views.lengths, strict=True):
+        view[..., length:] = 0
     return valid
 
 
-def _cut(h: Tensor, starts: tuple[int, int], width: int) -> Tensor:
+def _cut(h: Tensor, starts: tuple[int, int], width: int) -> list[Tensor]:
     """Cut `width` columns, from a start of its own, out of either view in ``(2B, C, 1, L)``."""
-    parts = zip(h.chunk(2), starts, strict=True)
-    return torch.cat([part.narrow(3, start, width) for part, start in parts])
+    return [v.narrow(3, start, width) for v, start in zip(h.chunk(2), starts, strict=True)]

@@ -40,7 +40,7 @@ def represent(model: nn.Module, x: Tensor) -> NDArray[np.float32]:
     """Return the pooled representation ``(N, output)`` of series ``(N, T, C)``."""
     rows = max(1, STEPS_AT_ONCE // x.shape[1])
     with evaluating(model):
-        pooled = [model(part).amax(dim=1).float().cpu() for part in x.split(rows)]
+        pooled = [model(part).amax(dim=1).float().cpu() for part in torch.split(x, rows)]
     array: NDArray[np.float32] = torch.cat(pooled).numpy()
     return array
 
@@ -59,7 +59,7 @@ def metrics(
     test: NDArray[np.float32],
     test_labels: Labels,
 ) -> dict[str, float]:
-    """Fit on the training part; return accuracy, weighted ``f1`` and macro ``auprc`` of the test."""
+    """Fit on the training part; return accuracy, weighted f1, macro auprc of the test part."""
     fitted = classifier(train_labels).fit(train, train_labels)
     guessed = fitted.predict(test)
     return {

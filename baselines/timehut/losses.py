@@ -1,13 +1,12 @@
 """The hierarchical contrastive loss with its angular margin, both from one Gram matrix each.
 
-A Gram matrix ``(G, 2h, 2h)`` holds the inner products of 2h vectors, of which i and i + h are
-the two views of the same thing (a positive pair); all others are negatives of each other.
+A Gram matrix ``(G, 2h, 2h)`` holds the inner products of 2h vectors: two views each of h things.
+The two of the same thing are a positive pair, all others are negatives of each other.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import cos
 from typing import Any, Literal
 
 import torch
@@ -55,47 +54,47 @@ class LossSettings:
 
 
 def hierarchical_loss(z: Tensor, tau: float, settings: LossSettings) -> Tensor:
-    """Return the loss of two stacked views ``(2B, T, C)``: mean over levels of halved length.
+    """Return the loss of the common parts ``(B, 2T, C)``, the first view's T steps in front.
 
-    Computed in float32 (or float64) whatever the surrounding autocast.
+    The mean over levels, each of half the length of the one before; computed in float32 (or
+    float64) whatever the surrounding autocast.
     """
     with torch.autocast(z.device.type, enabled=False):
         return _hierarchical(z if z.dtype == torch.float64 else z.float(), tau, settings)
 
 
 def _hierarchical(z: Tensor, tau: float, settings: LossSettings) -> Tensor:
-    several = z.shape[0] > 2
+    rows, both, width = z.shape
+    steps = both // 2
     losses: list[Tensor] = []
     levels = 0
     while True:
-        if several and settings.alpha > 0:  # one series has no other to be told apart from
-            losses.append(gram_loss(z.transpose(0, 1), settings.instance(tau)))
-        if z.shape[1] > 1 and settings.alpha < 1:
-            losses.append(gram_loss(_series_first(z), settings.temporal(tau)))
+        views = z.reshape(2 * rows, steps, width)
+        if rows > 1 and settings.alpha > 0:  # one series has no other to be told apart from
+            losses.append(gram_loss(views.transpose(0, 1), 1, settings.instance(tau)))
+        if steps > 1 and settings.alpha < 1:
+            losses.append(gram_loss(z, steps, settings.temporal(tau)))
         levels += 1
-        if z.shape[1] == 1:
+        if steps == 1:
             break
-        z = _pooled(z)
+        steps //= 2
+        z = _pooled(views).reshape(rows, 2 * steps, width)
     return sum(losses, z.new_zeros(())) / levels
 
 
-def _series_first(z: Tensor) -> Tensor:
-    """Turn stacked views ``(2B, T, C)`` into both views after each other, ``(B, 2T, C)``."""
-    both, steps, width = z.shape
-    return (
-        z.reshape(2, both // 2, steps, width).transpose(0, 1).reshape(both // 2, 2 * steps, width)
-    )
-
-
 def _pooled(z: Tensor) -> Tensor:
-    """Take the maximum of each two steps: ``(2B, T, C)`` to ``(2B, T // 2, C)``."""
+    """Take the maximum of each two steps: ``(N, T, C)`` to ``(N, T // 2, C)``."""
     # as a channels-last image: no copy to put time last
     return F.max_pool2d(z.transpose(1, 2).unsqueeze(2), (1, 2)).squeeze(2).transpose(1, 2)
 
 
-def gram_loss(z: Tensor, terms: Terms) -> Tensor:
-    """Return contrast and angular loss of vectors ``(G, 2h, C)``, i and i + h being positives."""
-    loss: Tensor = _GramLoss.apply(z, terms)  # type: ignore[no-untyped-call]  # torch's apply
+def gram_loss(z: Tensor, apart: int, terms: Terms) -> Tensor:
+    """Return contrast and angular loss of 2h vectors in each of G groups, ``(G, 2h, C)``.
+
+    The two of a positive pair lie `apart`: either h (all first ones, then all second ones) or 1
+    (each first one followed by its second).
+    """
+    loss: Tensor = _GramLoss.apply(z, apart, terms)  # type: ignore[no-untyped-call]  # torch's apply
     return loss
 
 
@@ -107,89 +106,73 @@ class _GramLoss(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor, terms: Terms) -> Tensor:
+    def forward(ctx: Any, z: Tensor, apart: int, terms: Terms) -> Tensor:
         gram = torch.bmm(z, z.transpose(1, 2))
-        angular, by_angle = _angular(gram, terms) if terms.angular else (None, None)
-        contrast, by_contrast = _contrast(gram, terms)
-        if by_angle is not None:
-            by_contrast += by_angle
-        ctx.save_for_backward(z, by_contrast)
-        return contrast if angular is None else contrast + angular
+        angular = _angular(gram, apart, terms) if terms.angular else None
+        loss, gradient = _contrast(gram, apart, terms)
+        if angular is not None:
+            loss.add_(angular[0])
+            gradient.add_(angular[1])
+        ctx.save_for_backward(z, gradient)
+        return loss
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]  # torch leaves it untyped
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         z, by_gram = ctx.saved_tensors
-        return torch.bmm(by_gram, z).mul_(grad), None
+        return torch.bmm(by_gram, z).mul_(grad), None, None
 
 
-def _contrast(gram: Tensor, terms: Terms) -> tuple[Tensor, Tensor]:
+def _contrast(gram: Tensor, apart: int, terms: Terms) -> tuple[Tensor, Tensor]:
     """Return the contrast and, for a gradient by z, its symmetric gradient by the Gram matrix.
 
     The mean over rows of logsumexp (without the row itself) minus the positive. Uses up `gram`.
     """
     groups, both, _ = gram.shape
     logits = gram.div_(terms.temperature) if terms.temperature != 1 else gram
-    positives = _positives(logits).clone()
-    logits.diagonal(dim1=1, dim2=2).fill_(float("-inf"))
+    positives = _pairs(logits, apart).sum() * 2
+    logits.diagonal(dim1=1, dim2=2).fill_(-torch.inf)
     peak = logits.amax(dim=2, keepdim=True)
+    # against the positives' mean: both sums are large and their difference is small
+    positives_mean = positives / (groups * both)
     weights = logits.sub_(peak).exp_()
     total = weights.sum(dim=2, keepdim=True)
-    logsumexp = total.log().add_(peak).view(groups, 2, both // 2)
-    scale = terms.contrast / (groups * both)
-    loss = (logsumexp - positives.unsqueeze(1)).sum() * scale
-    weights.mul_((scale / terms.temperature) / total)
-    gradient = weights + weights.transpose(1, 2)
-    for pairs in _both_positives(gradient):
-        pairs.sub_(2 * scale / terms.temperature)
-    return loss, gradient
+    loss = (
+        (peak.sub_(positives_mean).add_(total.log())).sum().mul_(terms.contrast / (groups * both))
+    )
+    scale = terms.contrast / (groups * both * terms.temperature)
+    weights.mul_(total.reciprocal_().mul_(scale))
+    _pairs(weights, apart).sub_(2 * scale)  # once for either order: the sum below makes it two
+    return loss, weights + weights.transpose(1, 2)
 
 
-def _angular(gram: Tensor, terms: Terms) -> tuple[Tensor, Tensor]:
+def _angular(gram: Tensor, apart: int, terms: Terms) -> tuple[Tensor, Tensor]:
     """Return the angular margin loss and its symmetric gradient, as `_contrast` does.
 
-    Sum over positive pairs of θ² and over negative pairs of max(0, margin − θ)².
+    Sum over negative pairs of max(0, margin − θ)² and over positive pairs of θ².
     """
+    inverse = gram.diagonal(dim1=1, dim2=2).clamp(min=NORM_FLOOR**2).rsqrt_()
+    inverses = inverse.unsqueeze(1) * inverse.unsqueeze(2)
+    cosine = gram * inverses
+    held = cosine.clamp(-COSINE_LIMIT, COSINE_LIMIT)
+    angle = held.acos()
+    together = _pairs(angle, apart).neg()
+    # how much angle is missing: to the margin, or to an angle of zero, where it is negative
+    missing = torch.rsub(angle, terms.margin).clamp_(min=0)
+    missing.diagonal(dim1=1, dim2=2).zero_()
+    _pairs(missing, apart).copy_(together)
+    _pairs(missing.transpose(1, 2), apart).copy_(together)
+    flat = missing.view(-1)
     scale = terms.angular * AMC_SCALE
-    inverse = gram.diagonal(dim1=1, dim2=2).sqrt().clamp_(min=NORM_FLOOR).reciprocal_()
-    cosine = gram * inverse.unsqueeze(1)
-    cosine.mul_(inverse.unsqueeze(2))
-    near = _positives(cosine).clone()
-    # at the lower limit the angle is the margin, where a negative costs nothing
-    held = cosine.clamp(min=cos(terms.margin), max=COSINE_LIMIT)
-    for excluded in (held.diagonal(dim1=1, dim2=2), *_both_positives(held)):
-        excluded.fill_(cos(terms.margin))
-    flat = held != cosine
-    short = terms.margin - held.acos()
-    inside = near.clamp(-COSINE_LIMIT, COSINE_LIMIT)
-    angle = inside.acos()
-    loss = (_squares(short) + 2 * _squares(angle)) * scale
-    slope = short.mul_(2).div_((1 - held.square_()).sqrt_()).masked_fill_(flat, 0)
-    outer = (angle * -2 / (1 - inside.square()).sqrt()).masked_fill_(inside != near, 0)
-    for pairs in _both_positives(slope):
-        pairs.copy_(outer)
-    return loss, _by_gram(slope, cosine, inverse, 2 * scale)
+    loss = flat.dot(flat) * scale
+    # dθ/dcos = −1/sin θ, and none where the cosine was held
+    slope = missing.masked_fill_(held != cosine, 0).div_(held.square_().neg_().add_(1).sqrt_())
+    by_norm = (slope * cosine).sum(dim=2).mul_(inverse.square()).neg_()
+    by_gram = slope.mul_(inverses)
+    by_gram.diagonal(dim1=1, dim2=2).copy_(by_norm)
+    return loss, by_gram.mul_(4 * scale)
 
 
-def _by_gram(slope: Tensor, cosine: Tensor, inverse: Tensor, scale: float) -> Tensor:
-    """Turn slopes by the cosines into slopes by the Gram matrix, norms included."""
-    lengths = (slope * cosine).sum(dim=2)
-    slope.mul_(inverse.unsqueeze(1)).mul_((inverse * scale).unsqueeze(2))
-    slope.diagonal(dim1=1, dim2=2).copy_(lengths * inverse.square() * -scale)
-    return slope
-
-
-def _positives(gram: Tensor) -> Tensor:
-    """Return a view ``(G, h)`` of the entries (i, i + h)."""
-    return gram.diagonal(offset=gram.shape[1] // 2, dim1=1, dim2=2)
-
-
-def _both_positives(gram: Tensor) -> tuple[Tensor, Tensor]:
-    """Return views of the entries (i, i + h) and of the entries (i + h, i)."""
-    return _positives(gram), _positives(gram.transpose(1, 2))
-
-
-def _squares(x: Tensor) -> Tensor:
-    """Return the sum of squares without storing the squares."""
-    flat = x.flatten()
-    return flat.dot(flat)
+def _pairs(gram: Tensor, apart: int) -> Tensor:
+    """Return a view ``(G, h)`` of the positive pairs' entries above the diagonal."""
+    return gram.diagonal(offset=apart, dim1=1, dim2=2)[:, :: 2 if apart == 1 else 1]

@@ -18,7 +18,7 @@ def draw(
 ) -> Tensor:
     """Return a mask ``(rows, steps)``; only the random kinds consume random numbers."""
     if kind == "binomial":
-        return torch.rand(rows, steps, device=device, generator=random) < 0.5
+        return _unit((rows, steps), device, random) < 0.5
     if kind == "continuous":
         return _continuous(rows, steps, device, random)
     if kind == "all_false":
@@ -33,7 +33,14 @@ def _continuous(rows: int, steps: int, device: torch.device, random: Generator |
     """Hide `RUNS` runs of consecutive steps, at random places, in every row."""
     length = max(int(RUN_SHARE * steps), 1)
     places = steps - length + 1
-    starts = torch.randint(places, (rows, RUNS, 1), device=device, generator=random)
+    starts = (_unit((rows, RUNS, 1), device, random) * places).long()
     time = torch.arange(steps, device=device)
     hidden = (time >= starts) & (time < starts + length)
     return ~hidden.any(dim=1)
+
+
+def _unit(shape: tuple[int, ...], device: torch.device, random: Generator | None) -> Tensor:
+    """Draw numbers from [0, 1)."""
+    if random is None:  # torch.compile can't trace an explicit generator=None
+        return torch.rand(shape, device=device)
+    return torch.rand(shape, device=device, generator=random)

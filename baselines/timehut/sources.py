@@ -18,6 +18,7 @@ from bench.errors import BenchError
 
 DEFAULT = "Chinatown"
 FALLBACK = "UnitTest"
+HALVES = ("TRAIN", "TEST")
 ARCHIVE = ("zenodo.org", 443)
 CONNECT_SECONDS = 4.0
 
@@ -88,23 +89,30 @@ def _candidates(name: str, data_dir: Path | None) -> Iterator[Source]:
     for place in _places(data_dir):
         for folder in (place / name, place):
             source = Source(name, folder)
-            if source.file("TRAIN").is_file() or source.file("TEST").is_file():
+            if any(source.file(half).is_file() for half in HALVES):
                 yield source
 
 
 def _asked_for(dataset: str, data_dir: Path | None) -> Source:
     path = Path(dataset)
-    if path.parent != Path() or path.is_absolute():
-        name, places = path.name, path.parent
-    else:
-        name, places = dataset, data_dir
-    if not name or name in {".", ".."}:
+    if not path.name or path.name == "..":
         raise BenchError(f'"{dataset}" names no data set; give a name such as {DEFAULT}')
-    if (source := next(_candidates(name, places), None)) is None:
-        if path.name != dataset:
-            raise BenchError(f"no {name}_TRAIN.ts in {path}; give the folder that holds it")
-        return _download(name, data_dir)
-    for half in ("TRAIN", "TEST"):
+    if len(path.parts) > 1:
+        return _at(path)
+    source = next(_candidates(dataset, data_dir), None)
+    return _download(dataset, data_dir) if source is None else _complete(source)
+
+
+def _at(folder: Path) -> Source:
+    """Return the set in `folder`, which has its name."""
+    source = Source(folder.name, folder)
+    if not any(source.file(half).is_file() for half in HALVES):
+        raise BenchError(f"no {source.file('TRAIN').name} in {folder}; give the folder of a set")
+    return _complete(source)
+
+
+def _complete(source: Source) -> Source:
+    for half in HALVES:
         if not source.file(half).is_file():
             raise BenchError(
                 f"{source.file(half)} is missing although its other half is there;"

@@ -174,7 +174,7 @@ def _validate(
         total = torch.zeros((), device=device)
         with evaluation.evaluating(model):
             for _ in range(VALIDATION_CROPS):
-                for batch in series.split(settings.batch_size):
+                for batch in torch.split(series, settings.batch_size):
                     pair, views = cut(batch, draw_crop(len(batch), batch.shape[1], random))
                     rows, steps, _ = pair.shape
                     hidden = masks.draw(settings.mask, rows, steps, torch.device("cpu"), random)

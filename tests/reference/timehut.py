@@ -165,8 +165,8 @@ class ReferenceTraining:
         self.settings = settings
         self.encoder = ReferenceEncoder(channels, settings)
         self.encoder.take_weights(weights)
-        self.average = AveragedModel(self.encoder)  # type: ignore[no-untyped-call]  # torch
-        self.average.update_parameters(self.encoder)  # type: ignore[no-untyped-call]  # torch
+        self.average = AveragedModel(self.encoder)
+        self.average.update_parameters(self.encoder)
         self.optimizer = torch.optim.AdamW(
             self.encoder.parameters(), lr=settings.lr, foreach=False, fused=False
         )
@@ -182,5 +182,5 @@ class ReferenceTraining:
         loss = self.loss(x, crop, tau)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self.optimizer.step()
-        self.average.update_parameters(self.encoder)  # type: ignore[no-untyped-call]  # torch
+        self.average.update_parameters(self.encoder)
         return float(loss.detach())

@@ -1,0 +1,30 @@
+"""Records in, text out: a run's report in every format, computed nowhere but in `bench.compare`.
+
+Nothing here imports torch. A report is a function of a run's files alone: equal files, equal bytes.
+A new format is one module with a function from `Run` to text, and one line in `FORMATS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from bench.errors import BenchError
+from reports.csv_report import render as as_csv
+from reports.json_report import render as as_json
+from reports.markdown import render as as_markdown
+from reports.records import Run, read
+from reports.terminal import summary
+
+FORMATS: Mapping[str, Callable[[Run], str]] = MappingProxyType(
+    {"md": as_markdown, "json": as_json, "csv": as_csv}
+)
+
+__all__ = ["FORMATS", "Run", "read", "render", "summary"]
+
+
+def render(format: str, run: Run) -> str:
+    """Return a run's report in a format of `FORMATS`; raise `BenchError` for any other."""
+    if format not in FORMATS:
+        raise BenchError(f'no report format "{format}"; there are: {", ".join(FORMATS)}')
+    return FORMATS[format](run)

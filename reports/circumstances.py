@@ -1,0 +1,207 @@
+"""What lies around the figures: searches, refusals, failures, settings, data, machine, commands."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from bench.measurement import Data, Measurement, Status
+from bench.plan import CONTROL
+from bench.recipe import PLACES, Recipe
+from bench.verdict import Verdict
+from reports import phrases
+from reports.records import Run
+from reports.sentences import unfinished
+from reports.tables import Table, table
+
+
+def searches(run: Run) -> list[tuple[str, Table]]:
+    """Return, for each technique that searched, what it cost and what it tried."""
+    names = dict.fromkeys(probe.arm for probe in run.probes)
+    return [_search(run, name) for name in names]
+
+
+def inapplicable(run: Run) -> Table | None:
+    """Return what does not apply here, and why."""
+    found = [r for r in run.candidates if r.verdict is Verdict.NOT_APPLICABLE]
+    return table(("candidate", "why"), [(result.arm, result.reason) for result in found])
+
+
+def failures(run: Run) -> Table | None:
+    """Return every trial that gave no measurement, also those of arms that gave others."""
+    known = {r.arm for r in run.candidates if r.verdict is Verdict.NOT_APPLICABLE}
+    lost = [
+        trial
+        for trial in run.trials
+        if not trial.ok and not (trial.status is Status.NOT_APPLICABLE and trial.arm in known)
+    ]
+    columns = ("arm", "pair", "seed", "outcome", "reason")
+    return table(
+        columns, [(t.arm, str(t.pair), str(t.seed), outcome(t), t.reason or "") for t in lost]
+    )
+
+
+def outcome(measured: Measurement) -> str:
+    """Return a status as words."""
+    return str(measured.status).replace("_", " ")
+
+
+def settings(run: Run) -> Table | None:
+    """Return the baseline's settings."""
+    found = run.header.settings.items()
+    return table(("setting", "value"), [(key, phrases.value(value)) for key, value in found])
+
+
+def changes(run: Run) -> Table | None:
+    """Return what each arm's recipe changed of these, and its techniques' own settings."""
+    first: dict[str, Recipe] = {}
+    for trial in run.trials:
+        if trial.pair >= 0 and trial.arm != CONTROL and trial.recipe.get("techniques"):
+            first.setdefault(trial.arm, Recipe.model_validate(trial.recipe))
+    rows = [
+        (r.arm, _techniques(first[r.arm]), _changed_text(run, first[r.arm]) or "nothing",
+         first[r.arm].id)
+        for r in run.candidates
+        if r.arm in first
+    ]  # fmt: skip
+    return table(("arm", "techniques", "changed settings of the baseline", "recipe id"), rows)
+
+
+def data(run: Run) -> Table | None:
+    """Return the data card."""
+    card = next((trial.data for trial in run.trials if trial.data), None)
+    return table(("data", ""), _data_rows(card)) if card else None
+
+
+def environment(run: Run) -> Table | None:
+    """Return the machine, its software, and how it was used."""
+    header = run.header
+    used = {
+        "device": header.device,
+        "threads of a trial": header.threads,
+        "first seed": header.seed,
+        "pairs for each arm": header.repeats,
+        "margin": header.margin,
+        "budget": phrases.seconds(header.budget_seconds) if header.budget_seconds else "none",
+        "limit of a trial": phrases.seconds(header.trial_timeout_seconds),
+        "started": header.started,
+        "time in trials": phrases.seconds(
+            sum(t.wall_seconds or 0.0 for t in (*run.trials, *run.probes))
+        ),
+    }
+    rows = [(key, phrases.value(value)) for key, value in used.items()]
+    rows += [(_label(key), _fact(key, value)) for key, value in header.environment.items()]
+    return table(("environment", ""), rows)
+
+
+def commands(run: Run) -> list[tuple[str, str]]:
+    """Return (what for, command) of what a reader may want to do next."""
+    found = [("do this run again", _again(run))]
+    if unfinished(run):
+        found.append(("go on with it", f"bench --resume {run.folder}"))
+    if run.exported:
+        what = "recipe that won" if run.winner else "baseline: nothing beat it"
+        path = f"{run.folder}/optimized.json"
+        found.append((f"train with the result (the {what})", f"bench train {path}"))
+        found.append(("measure the result again, and hold it to its claim", f"bench verify {path}"))
+    found.append(("print this report again", f"bench report {run.folder} --format md"))
+    return found
+
+
+def _search(run: Run, name: str) -> tuple[str, Table]:
+    probes = [probe for probe in run.probes if probe.arm == name]
+    keys = list(dict.fromkeys(key for probe in probes for key in _changed(run, probe.recipe)))
+    chosen = _chosen(run, name, keys)
+    rows = [_probe_row(run, probe, keys, chosen) for probe in probes]
+    made = table((*keys, "outcome", "throughput", "peak memory", "took", ""), rows)
+    spent = phrases.seconds(sum(probe.wall_seconds or 0.0 for probe in probes))
+    assert made is not None
+    return f"{name} tried {phrases.number(len(rows), 'setting')} in {spent}", made
+
+
+def _probe_row(
+    run: Run, probe: Measurement, keys: list[str], chosen: list[dict[str, Any]]
+) -> list[str]:
+    own = {key: probe.recipe.get("settings", {}).get(key) for key in keys}
+    rate = 1 / probe.seconds_per_item if probe.seconds_per_item else None
+    said = outcome(probe) if probe.ok else f"{outcome(probe)}: {probe.reason}"
+    return [
+        *(phrases.value(value) for value in own.values()),
+        said,
+        phrases.rate(rate, run.header.unit),
+        phrases.size(probe.peak_memory_bytes),
+        phrases.seconds(probe.wall_seconds),
+        "chosen" if own in chosen else "",
+    ]
+
+
+def _chosen(run: Run, name: str, keys: list[str]) -> list[dict[str, Any]]:
+    """Return what the recipes that use a technique have for the settings it searched."""
+    recipes = [t.recipe for t in run.trials if name in t.arm.split("+") and t.pair >= 0]
+    return [{key: recipe.get("settings", {}).get(key) for key in keys} for recipe in recipes]
+
+
+def _changed(run: Run, recipe: dict[str, Any]) -> dict[str, Any]:
+    old = run.header.settings
+    new = recipe.get("settings", {})
+    return {k: v for k, v in new.items() if k not in PLACES and old.get(k) != v}
+
+
+def _changed_text(run: Run, recipe: Recipe) -> str:
+    changed = _changed(run, {"settings": recipe.settings})
+    old = run.header.settings
+    return ", ".join(
+        f"{key} {phrases.value(old.get(key))} → {phrases.value(value)}"
+        for key, value in changed.items()
+    )
+
+
+def _techniques(recipe: Recipe) -> str:
+    return "; ".join(
+        f"{use.name} ({phrases.assignments(use.settings)})" if use.settings else use.name
+        for use in recipe.techniques
+    )
+
+
+def _data_rows(card: Data) -> list[tuple[str, str]]:
+    rows = [
+        ("name", card.name),
+        ("training part", phrases.number(card.train_items, "item")),
+        ("test part", phrases.number(card.test_items, "item")),
+        ("sha256", f"{card.sha256[:12]}…"),
+    ]
+    return rows + [("note", note) for note in card.notes]
+
+
+def _again(run: Run) -> str:
+    """Return the command as it was typed, or one that asks for the same."""
+    header = run.header
+    if header.command:
+        return shlex.join(header.command)
+    arms = [arm.recipe_file or " ".join(arm.techniques) for arm in header.arms]
+    values = [f"{key}={phrases.value(value)}" for key, value in header.settings.items()
+              if value is not None]  # fmt: skip
+    words = ["bench", f"--{header.mode}", *" ".join(arms).split(), "--baseline", header.baseline]
+    words += ["--set", *values] if values else []
+    words += ["--device", header.device, "--threads", str(header.threads)]
+    words += ["--seed", str(header.seed), "--repeats", str(header.repeats)]
+    return shlex.join([*words, "--margin", f"{header.margin:g}"])
+
+
+def _label(key: str) -> str:
+    return key.removesuffix("_bytes").replace("_", " ")
+
+
+def _fact(key: str, value: Any) -> str:
+    if key.endswith("_bytes"):
+        return phrases.size(value)
+    if key == "load_average" and value is not None:
+        return f"{value:.2f} at the start"
+    if isinstance(value, dict):
+        known = [
+            f"{name} {phrases.value(found)}" for name, found in value.items() if found is not None
+        ]
+        return ", ".join(known) or "none"
+    if isinstance(value, list):
+        return "; ".join(_fact("", part) for part in value) or "none"
+    return phrases.UNKNOWN if value is None else phrases.value(value)

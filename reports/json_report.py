@@ -1,0 +1,94 @@
+"""What `bench show RUN --json` prints: the comparison as JSON, for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from typing import Any
+
+from bench.compare import ArmResult
+from bench.recipe import FORMAT
+from bench.statistics import Interval
+from reports import sentences
+from reports.records import Run
+
+Triple = list[float | None] | None
+
+
+def render(run: Run) -> str:
+    """Return the comparison as JSON; ratios are baseline / candidate, null is unknown."""
+    return json.dumps(content(run), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def content(run: Run) -> dict[str, Any]:
+    """Return what is printed, as plain values."""
+    header, found = run.header, run.comparison
+    winner = run.winner
+    return {
+        "format": FORMAT,
+        "run": header.run,
+        "mode": header.mode,
+        "baseline": header.baseline,
+        "verdict": sentences.verdict(run),
+        "winner": winner.arm if winner else None,
+        "arms": {result.arm: _arm(result) for result in run.candidates},
+        "smallest_visible_effect": _number(found.smallest_visible_effect),
+        "control": _control(run),
+        "metric_name": header.metric,
+        "margin": found.margin,
+        "target": header.target,
+        "baseline_metric": triple(found.baseline_metric),
+        "baseline_seconds_to_target": _number(found.baseline_seconds_to_target),
+        "statuses": dict(sorted(Counter(str(trial.status) for trial in run.trials).items())),
+        "complete": found.complete,
+        "finished": sentences.unfinished(run) is None,
+        "exported": run.exported,
+        "warnings": sentences.warnings(run),
+    }
+
+
+def triple(interval: Interval | None) -> Triple:
+    """Return [low, middle, high]; bounds that one value can't give are null."""
+    return None if interval is None else [_number(value) for value in interval]
+
+
+def _arm(result: ArmResult) -> dict[str, Any]:
+    return {
+        "verdict": str(result.verdict),
+        "work": result.work,
+        "time_ratio": triple(result.time_ratio),
+        "time_basis": result.time_basis,
+        "memory_ratio": triple(result.memory_ratio),
+        "metric": triple(result.metric),
+        "metric_difference": triple(result.metric_difference),
+        "pairs": result.pairs,
+        "more_pairs": result.more_pairs,
+        "reason": result.reason,
+        "confirmed": result.confirmed,
+        "same_losses": result.same_losses,
+        "flops_ratio": _number(result.flops_ratio),
+        "size_ratio": _number(result.size_ratio),
+        "latency_ratio": _number(result.latency_ratio),
+        "setup_seconds": _number(result.setup_seconds),
+        "payback_steps": result.payback_steps,
+        "seconds_to_target": _number(result.seconds_to_target),
+        "statuses": result.statuses,
+    }
+
+
+def _control(run: Run) -> dict[str, Any] | None:
+    control = run.comparison.control
+    if control is None:
+        return None
+    return {
+        "pairs": control.pairs,
+        "time_ratio": triple(control.time_ratio),
+        "memory_ratio": triple(control.memory_ratio),
+        "same_losses": control.same_losses,
+    }
+
+
+def _number(value: float | None) -> float | None:
+    """Return a finite number or None: JSON knows neither NaN nor infinity."""
+    return value if value is not None and math.isfinite(value) else None

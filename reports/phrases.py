@@ -1,0 +1,161 @@
+"""Numbers as words with units. The only place where anything is rounded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from bench.statistics import Interval
+
+UNKNOWN = "unknown"
+MINUS = "−"
+
+
+def seconds(value: float | None) -> str:
+    """Return a time: ``12.3 µs``, ``4.56 ms``, ``7.89 s``, ``12.3 min`` or ``4.5 h``."""
+    if value is None:
+        return UNKNOWN
+    for limit, factor, unit in ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms"), (120.0, 1.0, "s"),
+                                (7200.0, 1 / 60, "min")):  # fmt: skip
+        if value < limit:
+            return f"{_three(value * factor)} {unit}"
+    return f"{_three(value / 3600)} h"
+
+
+def size(value: float | None) -> str:
+    """Return bytes in powers of 1024: ``812 B``, ``1.50 MiB``."""
+    if value is None:
+        return UNKNOWN
+    sign, amount = (MINUS if value < 0 else ""), abs(value)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024 or unit == "GiB":
+            break
+        amount /= 1024
+    return f"{sign}{amount:.0f} B" if unit == "B" else f"{sign}{_three(amount)} {unit}"
+
+
+def flops(value: float | None) -> str:
+    """Return a count of floating-point operations: ``1.23 GFLOPs``. It is no rate."""
+    return UNKNOWN if value is None else f"{_scaled(value)}FLOPs"
+
+
+def count(value: float | None) -> str:
+    """Return a whole number with separators."""
+    return UNKNOWN if value is None else f"{round(value):,}"
+
+
+def rate(value: float | None, unit: str) -> str:
+    """Return items a second."""
+    if value is None:
+        return UNKNOWN
+    return f"{value:,.0f} {unit}/s" if value >= 100 else f"{_three(value)} {unit}/s"
+
+
+def percent(share: float | None) -> str:
+    """Return a share as per cent; what is above 0 is never shown as 0."""
+    if share is None:
+        return UNKNOWN
+    if 0 < share < 0.001:
+        return "< 0.1 %"
+    return f"{share:.1%}".replace("%", " %") if share < 0.1 else f"{share:.0%}".replace("%", " %")
+
+
+def ratio(value: float | None) -> str:
+    """Return baseline / candidate: ``1.23×``."""
+    return UNKNOWN if value is None else f"{_digits(value, 2)}×"
+
+
+def ratio_with_interval(interval: Interval | None) -> str:
+    """Return ``1.23× [1.18, 1.28]``, with a third decimal where the interval is that narrow."""
+    if interval is None:
+        return UNKNOWN
+    low, middle, high = interval
+    if low is None or high is None:
+        return f"{ratio(middle)} (no interval)"
+    places = 3 if high - low < 0.02 else 2
+    return f"{_digits(middle, places)}× {_bounds(_digits(low, places), _digits(high, places))}"
+
+
+def metric(value: float | None) -> str:
+    """Return a quality metric with four decimals, or four digits where it is large."""
+    if value is None:
+        return UNKNOWN
+    return f"{value:.4f}" if abs(value) < 10 else f"{value:.4g}"
+
+
+def metric_with_interval(interval: Interval | None) -> str:
+    """Return ``0.9830 [0.9780, 0.9880]``."""
+    if interval is None:
+        return UNKNOWN
+    low, middle, high = interval
+    if low is None or high is None:
+        return f"{metric(middle)} (no interval)"
+    return f"{metric(middle)} {_bounds(metric(low), metric(high))}"
+
+
+def difference_with_interval(interval: Interval | None) -> str:
+    """Return ``−0.0010 [−0.0040, +0.0020]``."""
+    if interval is None:
+        return UNKNOWN
+    low, middle, high = interval
+    if low is None or high is None:
+        return f"{_signed(middle)} (no interval)"
+    return f"{_signed(middle)} {_bounds(_signed(low), _signed(high))}"
+
+
+def number(amount: float, one: str, many: str | None = None) -> str:
+    """Return ``1 pair`` or ``3 pairs``."""
+    return f"{amount:,} {one if amount == 1 else many or one + 's'}"
+
+
+def listing(words: Sequence[str]) -> str:
+    """Return ``a``, ``a and b`` or ``a, b and c``."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else list(words))
+
+
+def value(found: Any) -> str:
+    """Return a setting's value as a user would type it."""
+    if found is None:
+        return "none"
+    if isinstance(found, bool):
+        return str(found).lower()
+    return f"{found:g}" if isinstance(found, float) else str(found)
+
+
+def assignments(values: dict[str, Any]) -> str:
+    """Return settings as ``key=value, key=value``."""
+    return ", ".join(f"{key}={value(found)}" for key, found in values.items())
+
+
+def _bounds(low: str, high: str) -> str:
+    return f"[{low}, {high}]"
+
+
+def _signed(found: float) -> str:
+    text = metric(abs(found))
+    if not float(text):
+        return text
+    return f"{MINUS if found < 0 else '+'}{text}"
+
+
+def _digits(found: float, places: int) -> str:
+    """Return so many decimals near 1, three digits elsewhere."""
+    if found != 0 and (abs(found) < 0.1 or abs(found) >= 10):
+        return f"{found:.3g}"
+    return f"{found:.{places}f}"
+
+
+def _three(found: float) -> str:
+    """Return three significant digits, never in powers of ten."""
+    if found == 0:
+        return "0"
+    places = max(0, 2 - math.floor(math.log10(abs(found))))
+    return f"{found:,.{min(places, 3)}f}"
+
+
+def _scaled(found: float) -> str:
+    for factor, unit in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(found) >= factor:
+            return f"{_three(found / factor)} {unit}"
+    return f"{_three(found)} "

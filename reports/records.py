@@ -1,0 +1,106 @@
+"""A run as its files tell it: what every format is rendered from."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from bench.compare import ArmResult, Comparison, best, compare_run
+from bench.measurement import Measurement
+from bench.plan import BASELINE, CONTROL
+from bench.store import Header, read_run
+from bench.verdict import Verdict
+
+ORDER = tuple(Verdict)
+"""Wins are shown first, failures last."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """The records of one run, and what they were judged to say."""
+
+    path: Path
+    """Where it was read from; only the terminal prints it."""
+    header: Header
+    trials: tuple[Measurement, ...]
+    probes: tuple[Measurement, ...]
+    comparison: Comparison
+    exported: bool = False
+    """Whether ``optimized.json`` lies beside the records."""
+
+    @property
+    def winner(self) -> ArmResult | None:
+        """Return the candidate that the export takes."""
+        return best(self.comparison)
+
+    @property
+    def candidates(self) -> list[ArmResult]:
+        """Return the winner, then the others by verdict and by time saved."""
+        return sorted(self.comparison.arms, key=self._rank)
+
+    @property
+    def measured(self) -> list[str]:
+        """Return the arms with at least one good trial, the baseline first."""
+        arms = [BASELINE, *(result.arm for result in self.candidates)]
+        return [arm for arm in arms if self.of(arm)]
+
+    @property
+    def folder(self) -> str:
+        """Return the run's folder as seen from where its command was given."""
+        words = self.header.command
+        output = "results"
+        for word, following in zip(words, [*words[1:], ""], strict=False):
+            if word == "--output":
+                output = following
+            elif word.startswith("--output="):
+                output = word.partition("=")[2]
+        return shlex.quote(str(Path(output) / self.header.run))
+
+    @property
+    def title(self) -> str:
+        """Return the baseline's name, without the path of its file."""
+        return self.header.baseline.rpartition("/")[2].rpartition(":")[2]
+
+    def of(self, arm: str) -> list[Measurement]:
+        """Return the good trials of an arm; the baseline's with those of its A/A control."""
+        names = (BASELINE, CONTROL) if arm == BASELINE else (arm,)
+        return [trial for trial in self.trials if trial.ok and trial.arm in names]
+
+    def result(self, arm: str) -> ArmResult | None:
+        """Return the verdict on an arm; None for the baseline."""
+        return next((result for result in self.comparison.arms if result.arm == arm), None)
+
+    def _rank(self, result: ArmResult) -> tuple[bool, int, float, str]:
+        ratio = result.time_ratio
+        saved = ratio.middle if ratio else 0.0
+        return result != self.winner, ORDER.index(result.verdict), -saved, result.arm
+
+
+def read(path: Path) -> Run:
+    """Read a run's folder and judge it; raise `BenchError` where it isn't one.
+
+    A torn last line of a journal is passed over.
+    """
+    header, trials, probes = read_run(path)
+    return Run(
+        path=path,
+        header=header,
+        trials=tuple(trials),
+        probes=tuple(probes),
+        comparison=compare_run(header, trials),
+        exported=(path / "optimized.json").is_file(),
+    )
+
+
+def middle(trials: list[Measurement], value: Callable[[Measurement], float | None]) -> float | None:
+    """Return the median of a raw fact over trials; None where none of them knows it."""
+    known = [found for trial in trials if (found := value(trial)) is not None]
+    return median(known) if known else None
+
+
+def step_seconds(measured: Measurement) -> float | None:
+    """Return the median step time of one trial."""
+    return median(measured.step_seconds) if measured.step_seconds else None

@@ -1,0 +1,262 @@
+"""What a run found, in sentences: the verdict, each candidate's reason, the noise floor."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from bench.compare import ArmResult, Control
+from bench.measurement import Status
+from bench.plan import BASELINE
+from bench.statistics import Interval
+from bench.verdict import LEAST_GAIN, Verdict
+from reports import phrases
+from reports.phrases import listing, number
+from reports.records import Run, middle, step_seconds
+
+FULL = "full-optimization"
+
+
+def verdict(run: Run) -> str:
+    """Return what the run says, in one sentence."""
+    if not run.comparison.arms:
+        return _of_baseline(run)
+    winner = run.winner
+    return _of_winner(run, winner) if winner else _of_losers(run)
+
+
+def reason(run: Run, result: ArmResult) -> str:
+    """Return why a candidate has its verdict, and what would decide an open one."""
+    parts = [_why(run, result)]
+    if result.verdict is Verdict.UNDECIDED:
+        parts.append(_what_decides(run, result))
+    if result.verdict is Verdict.WIN and result.payback_steps is not None:
+        planned = result.planned_steps
+        of = f" of {planned:,}" if planned is not None else ""
+        parts.append(f"its set-up pays back after {number(result.payback_steps, 'step')}{of}")
+    if result.pairs:
+        parts += _lost_trials(result)
+    if result.confirmed:
+        parts.append("judged by fresh pairs, made after the screening")
+    elif run.header.mode == FULL and result.verdict is Verdict.WIN:
+        parts.append("from the screening, not confirmed in fresh pairs")
+    return "; ".join(parts) + "."
+
+
+def noise(run: Run) -> list[str]:
+    """Return what the baseline's comparison with itself says of this machine."""
+    control = run.comparison.control
+    if control is None or not control.pairs:
+        return ["No pair of the baseline with itself (A/A) was measured: the noise is unknown."]
+    sentences = [
+        f"The baseline against itself (A/A, {number(control.pairs, 'pair')}): "
+        f"time {phrases.ratio_with_interval(control.time_ratio)}, "
+        f"memory {phrases.ratio_with_interval(control.memory_ratio)}. Identical runs should give 1."
+    ]
+    visible = run.comparison.smallest_visible_effect
+    if visible is None:
+        sentences.append("One pair gives no interval: how small an effect shows is unknown.")
+    else:
+        sentences.append(
+            f"The smallest effect on time that this could have shown is about "
+            f"{phrases.percent(visible)}; smaller ones drown in the noise."
+        )
+    return [*sentences, *_repeatable(control)]
+
+
+def warnings(run: Run) -> list[str]:
+    """Return what makes the figures doubtful."""
+    return [
+        *_unequal(run.comparison.control),
+        *_busy(run),
+        *_wall_against_cpu(run),
+    ]
+
+
+def unfinished(run: Run) -> str | None:
+    """Return how much of the plan is missing; None when all of it was run."""
+    done, planned = _pairs_done(run)
+    if done >= planned:
+        return None
+    budget = run.header.budget_seconds
+    why = f"; its budget was {phrases.seconds(budget)}" if budget is not None else ""
+    return (
+        f"This run is not finished: {done} of {number(planned, 'pair')} of trials were run{why}. "
+        f"bench --resume {run.folder} goes on with it."
+    )
+
+
+def incomplete(run: Run) -> str | None:
+    """Return which arms gave nothing at all; None where there are none."""
+    if run.comparison.complete:
+        return None
+    dead = [r.arm for r in run.comparison.arms if r.verdict is Verdict.FAILED and not r.pairs]
+    if not run.of(BASELINE):
+        dead.insert(0, BASELINE)
+    return f"This run is incomplete: no trial of {listing(dead)} succeeded." if dead else None
+
+
+def _of_baseline(run: Run) -> str:
+    trials = run.of(BASELINE)
+    if not trials:
+        return f"No trial of {run.title} succeeded, so nothing is known of it."
+    full = [trial for trial in trials if trial.kind == "full"]
+    if not full:
+        step = phrases.seconds(middle(trials, step_seconds))
+        return f"A step of {run.title} takes {step}; it was not trained to the end."
+    spent = phrases.seconds(middle(full, lambda m: m.train_seconds))
+    found = phrases.metric_with_interval(run.comparison.baseline_metric)
+    return f"{run.title} reaches {run.header.metric} {found} in {spent} of training."
+
+
+def _of_winner(run: Run, winner: ArmResult) -> str:
+    gains = [text for text in (_time_gain(winner), _memory_gain(winner)) if text]
+    costs = [text for text in (_time_cost(winner), _memory_cost(winner)) if text]
+    but = f" at the cost of {listing(costs)}" if costs else ""
+    screened = run.header.mode == FULL and not winner.confirmed
+    note = "; this comes from the screening and was not confirmed" if screened else ""
+    work = "the same work" if winner.work == "same work" else winner.work
+    what = f"{winner.arm} {listing(gains)}{but}, {_quality(run, winner)}"
+    return f"{what}; it does {work}{note}."
+
+
+def _of_losers(run: Run) -> str:
+    arms = run.comparison.arms
+    tried = [result for result in arms if result.verdict is not Verdict.NOT_APPLICABLE]
+    if not tried:
+        return f"Nothing that was asked for applies to {run.title} here. {_of_baseline(run)}"
+    if len(arms) == 1:
+        return f"{arms[0].arm} is not shown to beat the baseline: {arms[0].verdict}."
+    counts = Counter(result.verdict for result in arms)
+    said = [f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict]]
+    open_ones = f"; {listing(_undecided(run))} may yet" if _undecided(run) else ""
+    return (
+        f"Nothing tried is shown to beat the baseline{open_ones} "
+        f"({number(len(arms), 'candidate')}: {', '.join(said)})."
+    )
+
+
+def _undecided(run: Run) -> list[str]:
+    return [r.arm for r in run.candidates if r.verdict is Verdict.UNDECIDED]
+
+
+def _time_gain(result: ArmResult) -> str | None:
+    if "faster" not in result.reason or result.time_ratio is None:
+        return None
+    ratio = phrases.ratio_with_interval(result.time_ratio)
+    what = "the whole training" if result.time_basis == "training" else "training steps"
+    return f"makes {what} {ratio.replace('×', '× faster', 1)}"
+
+
+def _memory_gain(result: ArmResult) -> str | None:
+    if "smaller" not in result.reason or result.memory_ratio is None:
+        return None
+    ratio = phrases.ratio_with_interval(result.memory_ratio)
+    return f"needs {ratio.replace('×', '× less memory', 1)}"
+
+
+def _time_cost(result: ArmResult) -> str | None:
+    factor = _surely_worse(result.time_ratio)
+    return f"{phrases.ratio(1 / factor)} the time" if factor else None
+
+
+def _memory_cost(result: ArmResult) -> str | None:
+    factor = _surely_worse(result.memory_ratio)
+    return f"{phrases.ratio(1 / factor)} the memory" if factor else None
+
+
+def _surely_worse(interval: Interval | None) -> float | None:
+    if interval is None or interval.high is None or interval.high * LEAST_GAIN >= 1:
+        return None
+    return interval.middle
+
+
+def _quality(run: Run, result: ArmResult) -> str:
+    if result.metric_difference is None:
+        same = result.same_losses is True
+        return "with the same losses bit for bit" if same else f"{run.header.metric} not measured"
+    change = phrases.difference_with_interval(result.metric_difference)
+    margin = phrases.value(run.comparison.margin)
+    return f"with {run.header.metric} kept within the margin of {margin} ({change})"
+
+
+def _why(run: Run, result: ArmResult) -> str:
+    if result.verdict is not Verdict.WIN:
+        return result.reason.removeprefix("failed: ")
+    costs = [text for text in (_time_cost(result), _memory_cost(result)) if text]
+    but = f" at the cost of {listing(costs)}" if costs else ""
+    return f"{result.reason}{but}, {_quality(run, result)}"
+
+
+def _what_decides(run: Run, result: ArmResult) -> str:
+    if result.pairs < run.header.repeats and unfinished(run):
+        return "the run is not finished"
+    if result.more_pairs is None:
+        return "how many more pairs would decide can't be told from these"
+    repeats = result.pairs + result.more_pairs
+    pairs = number(result.more_pairs, "more pair")
+    return f"about {pairs} would decide: --repeats {repeats}"
+
+
+def _lost_trials(result: ArmResult) -> list[str]:
+    lost = {status: n for status, n in result.statuses.items() if status != Status.OK}
+    whole = number(sum(result.statuses.values()), "trial")
+    return [f"{n} of {whole} ended {status.replace('_', ' ')}" for status, n in lost.items()]
+
+
+def _repeatable(control: Control) -> list[str]:
+    if control.same_losses is None:
+        return []
+    if control.same_losses:
+        return ["The same seed gave the same losses, bit for bit."]
+    return ["The same seed did not give the same losses: this training does not repeat exactly."]
+
+
+def _unequal(control: Control | None) -> list[str]:
+    ratio = control.time_ratio if control else None
+    if ratio is None or ratio.low is None or ratio.high is None or ratio.low <= 1 <= ratio.high:
+        return []
+    return [
+        "The baseline differs from itself: the A/A interval of time excludes 1. Something else "
+        "changed between the trials; trust no effect of that size and repeat the run."
+    ]
+
+
+def _busy(run: Run) -> list[str]:
+    trials = list(run.trials)
+    waiting = middle(trials, lambda m: m.cpu_pressure)
+    load = middle(trials, lambda m: m.load_average)
+    cores = run.header.environment.get("cores")
+    found = []
+    if waiting is not None and waiting > 0.1:
+        found.append(f"some task waited for a CPU during {phrases.percent(waiting)} of a trial")
+    if load is not None and isinstance(cores, int) and load > 1.25 * cores:
+        found.append(f"the load average was {load:.1f} on {number(cores, 'core')}")
+    return [f"The machine was busy: {listing(found)} (medians)."] if found else []
+
+
+def _wall_against_cpu(run: Run) -> list[str]:
+    """Tell when equal trials differ in wall time much more than in the CPU time they used."""
+    trials = [t for t in run.of(BASELINE) if t.items and t.cpu_seconds and t.seconds_per_item]
+    if len(trials) < 2 or run.header.device != "cpu":
+        return []
+    wall = [trial.seconds_per_item or 0.0 for trial in trials]
+    used = [(trial.cpu_seconds or 0.0) / trial.items for trial in trials]
+    if max(wall) / min(wall) < 1.25 * max(used) / min(used):
+        return []
+    return [
+        f"Wall and CPU time disagree: equal baseline trials took {phrases.seconds(min(wall))} to "
+        f"{phrases.seconds(max(wall))} an item by the clock, but {phrases.seconds(min(used))} to "
+        f"{phrases.seconds(max(used))} of CPU time. Something else used the machine."
+    ]
+
+
+def _pairs_done(run: Run) -> tuple[int, int]:
+    """Return how many pairs were run, whatever their outcome, and how many were planned."""
+    baseline = {trial.pair for trial in run.trials if trial.arm == BASELINE}
+    others = [trial for trial in run.trials if trial.arm != BASELINE]
+    groups = {(trial.arm, trial.stage) for trial in others if trial.pair >= 0}
+    done = {trial.key for trial in others if trial.pair in baseline}
+    asked = sum(1 for arm in run.header.arms if arm.techniques) + 1
+    seen = {trial.arm for trial in others if trial.stage == "test"}
+    planned = len(groups) + max(0, asked - len(seen))
+    return len(done), planned * run.header.repeats

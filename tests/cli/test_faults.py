@@ -1,0 +1,192 @@
+"""What a run does when things break: nothing that finished is lost, and nothing hangs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.cli.conftest import (
+    FAULTS,
+    TINY,
+    Bench,
+    has_records,
+    only_run,
+    records,
+    start,
+    wait_for,
+    worker_of,
+)
+
+HARMLESS = ("--baseline", TINY, "--test", f"{FAULTS}:Harmless", "--repeats", "2")
+
+
+def keys(run: Path) -> list[tuple[int, str]]:
+    return [(record["pair"], record["arm"]) for record in records(run)]
+
+
+def test_a_killed_run_is_resumed_without_losing_or_repeating_a_trial(
+    tmp_path: Path, bench: Bench
+) -> None:
+    process = start(*HARMLESS, "--set", "pause=0.02", cwd=tmp_path)
+    wait_for(lambda: has_records(tmp_path, 2))
+    wait_for(lambda: worker_of(process) is not None)
+    worker = worker_of(process)
+    process.kill()
+    process.communicate()
+    assert worker is not None
+    wait_for(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, 10)
+    run = only_run(tmp_path)
+    before = (run / "trials.jsonl").read_bytes()
+
+    done = bench("--resume", str(run))
+
+    assert done.returncode == 0, done.stderr
+    assert (run / "trials.jsonl").read_bytes().startswith(before)
+    assert len(keys(run)) == len(set(keys(run))) == 2 * 2 * 2
+    assert all(record["status"] == "ok" for record in records(run))
+    assert "interrupted" not in (run / "report.md").read_text()
+    assert bench("report", str(run)).stdout == (run / "report.md").read_text()
+
+
+def test_a_finished_run_resumed_runs_nothing_again(tmp_path: Path, bench: Bench) -> None:
+    assert bench(*HARMLESS).returncode == 0
+    run = only_run(tmp_path)
+    before = (run / "trials.jsonl").read_bytes()
+    assert bench("--resume", str(run)).returncode == 0
+    assert (run / "trials.jsonl").read_bytes() == before
+
+
+def test_a_killed_worker_is_recorded_as_failed_and_the_run_goes_on(tmp_path: Path) -> None:
+    process = start(*HARMLESS, "--set", "pause=0.02", cwd=tmp_path)
+    wait_for(lambda: has_records(tmp_path, 1))
+    wait_for(lambda: worker_of(process) is not None)
+    worker = worker_of(process)
+    assert worker is not None
+    worker.kill()
+    _, errors = process.communicate(timeout=120)
+    statuses = [record["status"] for record in records(only_run(tmp_path))]
+    assert process.returncode == 0, errors
+    assert len(statuses) == 8
+    assert statuses.count("failed") == 1
+    lost = next(r for r in records(only_run(tmp_path)) if r["status"] == "failed")
+    assert lost["reason"] == "the trial's process was killed by SIGKILL"
+    assert "killed by SIGKILL" in (only_run(tmp_path) / "report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "reason"),
+    [
+        ("Nan", "diverged", "the loss was nan at step 1 (epoch 1)"),
+        ("Huge", "out_of_memory", "can't allocate memory"),
+        ("Broken", "failed", "ValueError: this technique is broken (faults.py, line"),
+    ],
+)
+def test_a_technique_that_breaks_training_is_named_and_the_run_is_incomplete(
+    tmp_path: Path, bench: Bench, fault: str, status: str, reason: str
+) -> None:
+    done = bench("--baseline", TINY, "--test", f"{FAULTS}:{fault}", "--repeats", "1")
+    assert done.returncode == 3, done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    own = [r for r in records(only_run(tmp_path)) if r["arm"] == fault.lower()]
+    assert [record["status"] for record in own] == [status]
+    assert reason in own[0]["reason"]
+    others = [r for r in records(only_run(tmp_path)) if r["arm"] != fault.lower()]
+    assert {record["status"] for record in others} == {"ok"}
+
+
+def test_a_trial_that_hangs_is_ended_at_its_limit(tmp_path: Path, bench: Bench) -> None:
+    test = ("--test", f"{FAULTS}:Hang", "--repeats", "1", "--trial-timeout", "4s")
+    done = bench("--baseline", TINY, *test)
+    assert done.returncode == 3, done.stderr
+    own = [r for r in records(only_run(tmp_path)) if r["arm"] == "hang"]
+    assert own[0]["status"] == "timed_out"
+    assert own[0]["reason"] == "no result after 4 s (--trial-timeout); it was killed"
+
+
+def test_an_interrupt_keeps_what_finished_and_says_how_to_go_on(
+    tmp_path: Path, bench: Bench
+) -> None:
+    process = start(*HARMLESS, "--set", "pause=0.02", cwd=tmp_path)
+    wait_for(lambda: has_records(tmp_path, 2))
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    run = only_run(tmp_path)
+    assert process.returncode == 3
+    assert f"bench --resume {run.relative_to(tmp_path)}" in errors
+    assert "Traceback" not in errors
+    assert (run / "report.md").exists()
+    finished = len(records(run))
+    assert 2 <= finished < 8
+    assert bench("--resume", str(run)).returncode == 0
+    assert len(set(keys(run))) == len(records(run)) == 8
+
+
+def test_a_torn_last_line_is_dropped_and_its_trial_run_again(tmp_path: Path, bench: Bench) -> None:
+    assert bench(*HARMLESS).returncode == 0
+    run = only_run(tmp_path)
+    whole = (run / "trials.jsonl").read_bytes()
+    (run / "trials.jsonl").write_bytes(whole[:-100])
+    assert bench("show", str(run)).returncode == 0
+    done = bench("--resume", str(run))
+    assert done.returncode == 0
+    assert "trials.jsonl: dropped a torn last line; its trial will be run again" in done.stderr
+    assert len(set(keys(run))) == len(records(run)) == 8
+
+
+def test_a_run_in_progress_can_not_be_resumed_by_another(tmp_path: Path, bench: Bench) -> None:
+    process = start(*HARMLESS, "--set", "pause=0.02", cwd=tmp_path)
+    wait_for(lambda: has_records(tmp_path, 1))
+    run = only_run(tmp_path)
+    done = bench("--resume", str(run))
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert done.returncode == 2
+    assert f"{run} is in use by process {process.pid}" in done.stderr
+
+
+def test_two_runs_at_once_in_one_folder_don_t_mix(tmp_path: Path) -> None:
+    quick = ("--baseline", TINY, "--baseline-only", "--repeats", "1")
+    both = [start(*quick, cwd=tmp_path) for _ in range(2)]
+    for process in both:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+    runs = list((tmp_path / "results").iterdir())
+    assert len(runs) == 2
+    assert all(len(records(run)) == 2 for run in runs)
+
+
+def test_a_results_folder_that_is_no_folder_is_refused_before_the_first_trial(
+    tmp_path: Path, bench: Bench
+) -> None:
+    (tmp_path / "results").write_text("a file")
+    done = bench("--baseline", TINY, "--baseline-only")
+    assert done.returncode == 2
+    assert done.stderr.startswith("bench: can't write results to results:")
+    assert "--output" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [("size=8m", "are free in"), ("size=64m,ro", "Read-only file system")],
+)
+def test_a_full_or_read_only_disk_is_refused_before_the_first_trial(
+    tmp_path: Path, bench: Bench, options: str, message: str
+) -> None:
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small disk needs to be root")
+    try:
+        done = bench("--baseline", TINY, "--baseline-only", "--output", str(place))
+        left = list(place.iterdir())
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert left == []

@@ -1,0 +1,1 @@
+"""What every technique promises on every baseline."""

@@ -1,0 +1,103 @@
+"""How often the verdicts are wrong: on simulated runs of six pairs, of which the truth is known."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from bench.compare import ArmResult, compare
+from bench.measurement import Measurement
+from bench.plan import CONTROL
+from bench.verdict import Verdict
+from tests.records import MIB, measurement
+
+PAIRS = 6
+RUNS = 2000
+TIME_NOISE, MEMORY_NOISE = 0.03, 0.005
+MARGIN = 0.01
+
+
+def simulated(
+    random: np.random.Generator, arm: str, *, gain: float = 1.0, saving: float = 1.0,
+    loss: float = 0.0, noise: float = 0.004, time_noise: float = TIME_NOISE,
+) -> list[Measurement]:  # fmt: skip
+    """Return a run of which the truth is `gain`, `saving` and `loss`."""
+    trials = []
+    for pair in range(PAIRS):
+        for name, g, s, lost in (("baseline", 1.0, 1.0, 0.0), (arm, gain, saving, loss)):
+            trials.append(
+                measurement(
+                    name, pair, seconds=math.exp(random.normal(0, time_noise)) / g,
+                    memory=50 * MIB * math.exp(random.normal(0, MEMORY_NOISE)) / s,
+                    metric=0.9 - lost + random.normal(0, noise / math.sqrt(2)),
+                )
+            )  # fmt: skip
+    return trials
+
+
+def judged(random: np.random.Generator, **truth: float) -> ArmResult:
+    return compare(simulated(random, "arm", **truth), MARGIN, None, "accuracy").arms[0]
+
+
+def share_of_wins(runs: int = RUNS, **truth: float) -> float:
+    random = np.random.default_rng(20261120)
+    return sum(judged(random, **truth).verdict is Verdict.WIN for _ in range(runs)) / runs
+
+
+def test_the_same_code_wins_in_at_most_5_percent_of_runs() -> None:
+    assert share_of_wins() <= 0.05
+
+
+def test_the_same_code_on_a_very_noisy_machine_wins_in_at_most_5_percent_of_runs() -> None:
+    assert share_of_wins(500, time_noise=0.3) <= 0.05
+
+
+def test_a_true_gain_of_30_percent_wins_in_at_least_95_percent_of_runs() -> None:
+    assert share_of_wins(500, gain=1.3) >= 0.95
+
+
+def test_a_true_saving_of_10_percent_wins_in_at_least_95_percent_of_runs() -> None:
+    assert share_of_wins(500, saving=1.1) >= 0.95
+
+
+def test_a_true_loss_of_5_points_wins_in_at_most_5_percent_of_runs() -> None:
+    assert share_of_wins(500, gain=1.3, loss=0.05, noise=0.03) <= 0.05
+
+
+def test_a_true_loss_of_the_margin_wins_in_about_5_percent_of_runs() -> None:
+    """The hardest case: 5 % is the promise, 1.5 % more is chance in 2000 runs."""
+    assert share_of_wins(gain=1.3, loss=MARGIN, noise=0.01) <= 0.065
+
+
+def test_a_true_loss_of_5_points_is_found() -> None:
+    random = np.random.default_rng(1)
+    found = [judged(random, gain=1.3, loss=0.05).verdict for _ in range(200)]
+    assert found.count(Verdict.ACCURACY_LOSS) >= 190
+
+
+@pytest.mark.parametrize("truth", [1.0, 1.2])
+def test_the_interval_of_time_holds_the_truth_as_often_as_it_says(truth: float) -> None:
+    random = np.random.default_rng(2)
+    results = [judged(random, gain=truth).time_ratio for _ in range(800)]
+    inside = [r is not None and r.low is not None and r.high is not None and r.low <= truth <= r.high
+              for r in results]  # fmt: skip
+    assert 0.955 <= sum(inside) / len(inside) <= 0.99
+
+
+def test_the_control_shows_an_effect_of_the_size_of_the_noise() -> None:
+    random = np.random.default_rng(3)
+    trials = [simulated(random, CONTROL) for _ in range(100)]
+    seen = [compare(t, MARGIN, None, "accuracy").smallest_visible_effect or 0.0 for t in trials]
+    assert 0.03 < float(np.median(seen)) < 0.08
+
+
+def test_as_many_pairs_as_were_said_would_have_decided() -> None:
+    """Undecided runs say how many more pairs: within a factor of three for half of them."""
+    random = np.random.default_rng(4)
+    results = [judged(random, gain=1.03, time_noise=0.05) for _ in range(200)]
+    open_ones = [r for r in results if r.verdict is Verdict.UNDECIDED]
+    assert len(open_ones) > 100
+    told = [r.more_pairs for r in open_ones if r.more_pairs is not None]
+    assert len(told) > len(open_ones) / 2

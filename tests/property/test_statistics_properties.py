@@ -1,0 +1,97 @@
+"""What holds for the interval of any values."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.statistics import (
+    Interval,
+    lower_bound,
+    mean_interval,
+    pairs_to_decide,
+    ratio_interval,
+    upper_bound,
+)
+
+levels = st.sampled_from([0.5, 0.9, 0.95, 0.975])
+samples = st.lists(st.floats(-100, 100), min_size=2, max_size=20)
+ratios = st.lists(st.floats(0.05, 20), min_size=2, max_size=20)
+
+
+def bounds(interval: Interval | None) -> tuple[float, float, float]:
+    assert interval is not None
+    assert interval.low is not None
+    assert interval.high is not None
+    return interval.low, interval.middle, interval.high
+
+
+@given(samples, levels)
+def test_an_interval_contains_its_middle(values: list[float], level: float) -> None:
+    low, middle, high = bounds(mean_interval(values, level))
+    assert low <= middle <= high
+    assert min(values) - 1e-9 <= middle <= max(values) + 1e-9
+
+
+@given(ratios)
+def test_swapping_baseline_and_candidate_inverts_the_ratio(values: list[float]) -> None:
+    low, middle, high = bounds(ratio_interval(values))
+    swapped = bounds(ratio_interval([1 / value for value in values]))
+    assert swapped == pytest.approx((1 / high, 1 / middle, 1 / low), rel=1e-6)
+
+
+@given(ratios, st.floats(0.1, 10))
+def test_a_factor_of_every_ratio_is_a_factor_of_the_interval(
+    values: list[float], factor: float
+) -> None:
+    expected = tuple(factor * bound for bound in bounds(ratio_interval(values)))
+    assert bounds(ratio_interval([factor * v for v in values])) == pytest.approx(expected, rel=1e-6)
+
+
+@given(samples, st.floats(1.1, 5), levels)
+def test_more_spread_is_a_wider_interval(values: list[float], factor: float, level: float) -> None:
+    middle = math.fsum(values) / len(values)
+    spread = [middle + factor * (value - middle) for value in values]
+    low, _, high = bounds(mean_interval(values, level))
+    wide_low, _, wide_high = bounds(mean_interval(spread, level))
+    assert wide_high - wide_low >= (high - low) * factor * (1 - 1e-6) - 1e-9
+
+
+@given(samples)
+def test_a_higher_level_is_a_wider_interval(values: list[float]) -> None:
+    low, _, high = bounds(mean_interval(values, 0.9))
+    wide_low, _, wide_high = bounds(mean_interval(values, 0.99))
+    assert wide_low <= low
+    assert high <= wide_high
+
+
+@given(samples)
+def test_the_same_values_twice_are_a_narrower_interval(values: list[float]) -> None:
+    low, _, high = bounds(mean_interval(values, 0.95))
+    narrow_low, _, narrow_high = bounds(mean_interval(values * 2, 0.95))
+    assert low - 1e-9 <= narrow_low <= narrow_high <= high + 1e-9
+
+
+@given(samples)
+def test_the_order_of_values_does_not_matter(values: list[float]) -> None:
+    assert mean_interval(values, 0.95) == pytest.approx(mean_interval(sorted(values), 0.95))
+
+
+@given(samples)
+def test_a_one_sided_bound_lies_inside_the_two_sided_one(values: list[float]) -> None:
+    low, _, high = bounds(mean_interval(values, 0.95))
+    under, over = lower_bound(values), upper_bound(values)
+    assert under is not None
+    assert over is not None
+    assert low - 1e-9 <= under <= over <= high + 1e-9
+
+
+@given(samples, st.floats(0.01, 10), st.floats(1.1, 5))
+def test_a_smaller_distance_needs_no_fewer_pairs(
+    values: list[float], distance: float, factor: float
+) -> None:
+    near, far = (pairs_to_decide(values, d, 0.95) for d in (distance, factor * distance))
+    assert near is None or (far is not None and far <= near)

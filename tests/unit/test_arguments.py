@@ -1,0 +1,43 @@
+"""Options that take several values, separated by spaces."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.arguments import spread
+from bench.errors import BenchError
+
+COMMANDS = frozenset({"run", "report", "show"})
+
+
+def spread_out(text: str) -> str:
+    return " ".join(spread(text.split(), COMMANDS))
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("--test a b --epochs 5", "--test a --test b --epochs 5"),
+        ("--test a --test b", "--test a --test b"),
+        ("--test a b --test c", "--test a --test b --test c"),
+        ("--epochs 5 --combine a b", "--epochs 5 --combine a --combine b"),
+        ("--set a=1 b=2 --quiet", "--set a=1 --set b=2 --quiet"),
+        ("--fail-on time=5% memory=10%", "--fail-on time=5% --fail-on memory=10%"),
+        ("--epochs 5 --quiet", "--epochs 5 --quiet"),
+        ("--test=a", "--test=a"),
+        ("", ""),
+    ],
+)
+def test_values_are_spread_over_repeated_options(typed: str, read: str) -> None:
+    assert spread_out(typed) == read
+
+
+@pytest.mark.parametrize("typed", ["--test", "--test --quiet", "--quiet --combine", "--test a --test"])
+def test_an_option_without_a_value_is_refused(typed: str) -> None:
+    with pytest.raises(BenchError, match="needs at least one value; see `bench list techniques`"):
+        spread_out(typed)
+
+
+def test_the_name_of_a_command_is_no_value() -> None:
+    with pytest.raises(BenchError, match='"report" is a command, not a value of --test'):
+        spread_out("--test compile report")

@@ -1,0 +1,278 @@
+"""The table of verdicts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bench.compare import ArmResult, Comparison, compare
+from bench.measurement import Evaluation, Measurement, Status
+from bench.plan import BASELINE, CONTROL
+from bench.ratios import pairs_of
+from bench.statistics import Interval
+from bench.verdict import Verdict
+from tests.records import MIB, failed, measurement, paired
+
+FASTER = (1.48, 1.5, 1.52, 1.49, 1.51, 1.5)
+EQUAL = (0.995, 1.005, 1.0, 1.002, 0.998, 1.0)
+NOISY = (0.8, 1.3, 1.0, 1.2, 0.9, 1.1)
+KEPT = (0.001, -0.001, 0.002, 0.0, -0.002, 0.0)
+
+
+def judged(trials: list[Measurement], margin: float = 0.01, **asked: Any) -> ArmResult:
+    (result,) = whole(trials, margin, **asked).arms
+    return result
+
+
+def whole(
+    trials: list[Measurement], margin: float = 0.01, target: float | None = None
+) -> Comparison:
+    return compare(trials, margin, target, "accuracy")
+
+
+def test_faster_at_the_same_quality_is_a_win() -> None:
+    result = judged(paired("fast", FASTER, losses_of_metric=KEPT))
+    assert (result.verdict, result.reason) == (Verdict.WIN, "faster")
+    assert result.time_ratio is not None
+    assert result.time_ratio.middle == pytest.approx(1.5, abs=0.001)
+    assert result.pairs == 6
+
+
+def test_smaller_at_the_same_quality_is_a_win() -> None:
+    result = judged(paired("small", EQUAL, savings=FASTER, losses_of_metric=KEPT))
+    assert (result.verdict, result.reason) == (Verdict.WIN, "smaller")
+
+
+def test_faster_and_smaller_is_said_so() -> None:
+    result = judged(paired("both", FASTER, savings=FASTER, losses_of_metric=KEPT))
+    assert result.reason == "faster and smaller"
+
+
+def test_the_same_within_little_is_no_gain() -> None:
+    result = judged(paired("none", EQUAL, savings=EQUAL, losses_of_metric=KEPT))
+    assert (result.verdict, result.reason) == (
+        Verdict.NO_GAIN, "a gain of 5% or more is excluded",
+    )  # fmt: skip
+
+
+def test_slower_is_no_gain() -> None:
+    slower = [1 / gain for gain in FASTER]
+    result = judged(paired("slow", slower, savings=EQUAL, losses_of_metric=KEPT))
+    assert result.verdict is Verdict.NO_GAIN
+
+
+def test_a_gain_below_one_percent_is_no_win() -> None:
+    tiny = [1.004, 1.0041, 1.0042, 1.004, 1.0039, 1.004]
+    result = judged(paired("tiny", tiny, savings=EQUAL, losses_of_metric=KEPT))
+    assert result.verdict is Verdict.NO_GAIN
+
+
+def test_faster_but_surely_worse_is_an_accuracy_loss() -> None:
+    lost = [0.05 + noise for noise in KEPT]
+    result = judged(paired("lossy", FASTER, losses_of_metric=lost))
+    assert result.verdict is Verdict.ACCURACY_LOSS
+    assert result.reason.startswith("the metric fell by at least 0.04")
+
+
+def test_a_loss_within_the_margin_is_a_win() -> None:
+    lost = [0.02 + noise for noise in KEPT]
+    trials = paired("lossy", FASTER, losses_of_metric=lost)
+    assert judged(trials, margin=0.03).verdict is Verdict.WIN
+    assert judged(trials, margin=0.01).verdict is Verdict.ACCURACY_LOSS
+
+
+def test_a_better_metric_is_a_win() -> None:
+    result = judged(paired("better", FASTER, losses_of_metric=[-0.05 + n for n in KEPT]), margin=0)
+    assert result.verdict is Verdict.WIN
+
+
+def test_noisy_time_is_undecided_and_says_how_many_more_pairs() -> None:
+    result = judged(paired("noisy", NOISY, savings=EQUAL, losses_of_metric=KEPT))
+    assert result.verdict is Verdict.UNDECIDED
+    assert result.reason == "the interval of time holds both none and a gain"
+    assert result.more_pairs is not None
+    assert 10 < result.more_pairs < 1000
+
+
+def test_noisy_quality_is_undecided_and_says_how_many_more_pairs() -> None:
+    lost = [0.03, -0.03, 0.02, -0.02, 0.03, -0.03]
+    result = judged(paired("risky", FASTER, losses_of_metric=lost))
+    assert result.verdict is Verdict.UNDECIDED
+    assert result.reason.startswith("faster, but the metric's interval still holds losses beyond")
+    assert result.more_pairs is not None
+    assert 1 <= result.more_pairs < 1000
+
+
+def test_a_quality_that_was_not_measured_is_never_a_win() -> None:
+    result = judged(paired("blind", FASTER, metric=None, baseline={"metric": None}))
+    assert result.verdict is Verdict.UNDECIDED
+
+
+def test_one_pair_is_undecided() -> None:
+    result = judged(paired("fast", [1.5]))
+    assert (result.verdict, result.reason) == (Verdict.UNDECIDED, "one pair gives no interval")
+
+
+def test_what_does_not_apply_says_why() -> None:
+    trials = [measurement(), failed("odd", -1, Status.NOT_APPLICABLE, "no CUDA here")]
+    result = judged(trials)
+    assert (result.verdict, result.reason) == (Verdict.NOT_APPLICABLE, "no CUDA here")
+    assert whole(trials).complete
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (Status.FAILED, "failed: it broke"),
+        (Status.OUT_OF_MEMORY, "out of memory: it broke"),
+        (Status.TIMED_OUT, "timed out: it broke"),
+        (Status.DIVERGED, "diverged: it broke"),
+    ],
+)
+def test_an_arm_of_which_nothing_ended_well_failed(status: Status, reason: str) -> None:
+    trials = [measurement(), failed("bad", 0, status), measurement(pair=1), failed("bad", 1, status)]
+    result = judged(trials)
+    assert (result.verdict, result.reason) == (Verdict.FAILED, reason)
+    assert result.statuses == {str(status): 2}
+    assert not whole(trials).complete
+
+
+def test_a_pair_with_a_failed_trial_is_left_out_of_both_arms() -> None:
+    trials = paired("fast", FASTER, losses_of_metric=KEPT)
+    trials[1] = failed("fast", 0)
+    trials[2] = failed(BASELINE, 1)
+    result = judged(trials)
+    assert result.pairs == 4
+    assert result.statuses == {"failed": 1, "ok": 5}
+    assert [baseline.pair for baseline, _ in pairs_of(trials, "fast")] == [2, 3, 4, 5]
+
+
+def test_an_arm_of_which_one_trial_ended_well_leaves_the_run_complete() -> None:
+    trials = [*paired("fast", FASTER), failed("fast", 6), measurement(pair=6)]
+    assert whole(trials).complete
+
+
+def test_exact_with_other_losses_failed() -> None:
+    result = judged(paired("liar", FASTER, effect="exact", work="same work", losses=(1.0, 0.51)))
+    assert result.verdict is Verdict.FAILED
+    assert result.reason == "it declares the effect exact, but the losses differ"
+    assert result.same_losses is False
+
+
+def test_exact_is_judged_by_time_alone() -> None:
+    step = {"kind": "step", "metric": None}
+    result = judged(paired("exact", FASTER, effect="exact", work="same work", baseline=step, **step))
+    assert result.verdict is Verdict.WIN
+    assert result.same_losses is True
+
+
+def test_exact_step_trials_may_differ_in_how_many_steps_they_made() -> None:
+    facts: dict[str, Any] = {"kind": "step", "metric": None, "effect": "exact", "work": "same work"}
+    base = {"kind": "step", "metric": None, "losses": (1.0, 0.5, 0.25)}
+    assert judged(paired("exact", FASTER, baseline=base, **facts)).same_losses is True
+
+
+def test_where_the_baseline_does_not_repeat_itself_exact_can_not_be_held_to_it() -> None:
+    control = paired(CONTROL, EQUAL, losses=(1.0, 0.4))
+    trials = [*control, *paired("liar", FASTER, first=6, effect="exact", losses=(1.0, 0.51))]
+    assert judged(trials).verdict is Verdict.WIN
+
+
+def test_same_work_is_judged_by_its_steps_and_other_work_by_its_training() -> None:
+    facts: dict[str, Any] = {"losses_of_metric": KEPT, "train_seconds": 5.0}
+    assert judged(paired("t", FASTER, **facts)).time_basis == "training"
+    assert judged(paired("t", FASTER, **facts)).verdict is not Verdict.WIN
+    result = judged(paired("t", FASTER, **facts, work="same work"))
+    assert (result.time_basis, result.verdict) == ("step", Verdict.WIN)
+
+
+def compiled(**changes: Any) -> ArmResult:
+    facts = {"warmup_step_seconds": (8.0, 0.1), "work": "same work", "losses_of_metric": KEPT}
+    return judged(paired("compile", FASTER, **{**facts, **changes}))
+
+
+def test_a_set_up_that_training_never_pays_back_is_no_gain() -> None:
+    result = compiled()
+    assert result.verdict is Verdict.NO_GAIN
+    assert result.planned_steps == 25
+    assert result.payback_steps is not None
+    assert result.payback_steps > 200
+    assert "8.0 s of set-up pay back only after" in result.reason
+    assert "this training makes 25" in result.reason
+
+
+def test_a_set_up_that_training_pays_back_is_a_win() -> None:
+    result = compiled(planned_epochs=200)
+    assert result.verdict is Verdict.WIN
+    assert result.planned_steps == 1000
+    assert result.setup_seconds == pytest.approx(7.97, abs=0.1)
+
+
+def test_memory_pays_back_at_once() -> None:
+    assert compiled(savings=FASTER).verdict is Verdict.WIN
+
+
+def test_a_confirmed_arm_is_judged_by_fresh_pairs_alone() -> None:
+    lucky = paired("fast", FASTER, losses_of_metric=KEPT)
+    fresh = paired(
+        "fast", EQUAL, savings=EQUAL, losses_of_metric=KEPT, first=6,
+        baseline={"stage": "confirm"}, stage="confirm",
+    )  # fmt: skip
+    result = judged([*lucky, *fresh])
+    assert (result.verdict, result.pairs, result.confirmed) == (Verdict.NO_GAIN, 6, True)
+
+
+def test_a_confirmation_that_failed_is_not_replaced_by_the_screening() -> None:
+    lucky = paired("fast", FASTER, losses_of_metric=KEPT)
+    trials = [*lucky, measurement(pair=6, stage="confirm"), failed("fast", 6)]
+    trials[-1] = trials[-1].model_copy(update={"stage": "confirm"})
+    assert judged(trials).verdict is Verdict.FAILED
+
+
+def test_the_control_tells_the_smallest_visible_effect() -> None:
+    comparison = whole(paired(CONTROL, NOISY))
+    assert comparison.arms == ()
+    assert comparison.control is not None
+    assert comparison.control.same_losses is True
+    ratio = comparison.control.time_ratio
+    assert ratio is not None
+    assert ratio.low is not None
+    assert ratio.high is not None
+    assert comparison.smallest_visible_effect == pytest.approx((ratio.high / ratio.low) ** 0.5 - 1)
+
+
+def test_without_a_control_no_visible_effect_is_told() -> None:
+    comparison = whole(paired("fast", FASTER))
+    assert comparison.control is None
+    assert comparison.smallest_visible_effect is None
+
+
+def test_equal_seeds_are_no_replicates_of_quality() -> None:
+    trials = [measurement(pair=pair, seed=1, metric=0.9) for pair in range(4)]
+    assert whole(trials).baseline_metric == Interval(None, 0.9, None)
+
+
+def test_the_time_to_target_is_when_the_metric_first_reached_it() -> None:
+    def at(epoch: int, accuracy: float) -> Evaluation:
+        return Evaluation(epoch=epoch, step=epoch, train_seconds=epoch, values={"accuracy": accuracy})
+
+    reached = (at(1, 0.5), at(2, 0.8), at(3, 0.7), at(4, 0.9))
+    trials = paired("fast", FASTER, metrics=reached, baseline={"metrics": (at(1, 0.5),)})
+    assert judged(trials, target=0.8).seconds_to_target == 2
+    assert whole(trials, target=0.8).baseline_seconds_to_target is None
+
+
+def test_memory_on_cuda_is_compared_by_what_was_allocated() -> None:
+    trials = paired(
+        "small", EQUAL, losses_of_metric=KEPT, peak_allocated_bytes=10 * MIB,
+        baseline={"peak_allocated_bytes": 20 * MIB},
+    )  # fmt: skip
+    result = judged(trials)
+    assert result.memory_ratio == pytest.approx((2.0, 2.0, 2.0))
+
+
+def test_an_unknown_memory_is_unknown() -> None:
+    result = judged(paired("fast", FASTER, losses_of_metric=KEPT, peak_rss_bytes=None))
+    assert result.memory_ratio is None
+    assert result.verdict is Verdict.WIN

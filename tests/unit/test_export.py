@@ -1,0 +1,160 @@
+"""What is exported of a run, and which claims a new run breaks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bench.compare import best, compare, compare_run
+from bench.export import broken, exported_of
+from bench.measurement import Measurement, Status
+from bench.plan import CONTROL
+from bench.recipe import Claim
+from tests.records import DATA, claim, failed, header, measurement, paired, recipe
+
+FASTER = (1.48, 1.5, 1.52, 1.49, 1.51, 1.5)
+SMALLER = (1.2, 1.201, 1.199, 1.2, 1.202, 1.198)
+EQUAL = (0.995, 1.005, 1.0, 1.002, 0.998, 1.0)
+KEPT = (0.001, -0.001, 0.002, 0.0, -0.002, 0.0)
+
+
+def measured_again(**changes: Any) -> list[Measurement]:
+    return paired("fast", FASTER, savings=SMALLER, losses_of_metric=KEPT, **changes)
+
+
+def problems(claimed: Claim, trials: list[Measurement] | None = None) -> list[str]:
+    records = measured_again() if trials is None else trials
+    return broken(claimed, compare(records, 0.01, None, "accuracy"), records)
+
+
+def test_the_same_claim_holds() -> None:
+    assert problems(claim()) == []
+
+
+def test_a_smaller_claim_holds() -> None:
+    assert problems(claim(time_ratio=(1.1, 1.2, 1.3), metric=(0.7, 0.75, 0.8))) == []
+
+
+def test_twice_the_speed_is_broken() -> None:
+    (problem,) = problems(claim(time_ratio=(2.8, 3.0, 3.2)))
+    assert problem.startswith("claimed a time ratio of 3.000, measured 1.500 (at most 1.5")
+
+
+def test_half_the_memory_is_broken() -> None:
+    (problem,) = problems(claim(memory_ratio=(2.38, 2.4, 2.42)))
+    assert problem.startswith("claimed a memory ratio of 2.400, measured 1.200 (at most 1.2")
+
+
+def test_twice_the_accuracy_is_broken() -> None:
+    (problem,) = problems(claim(metric=(1.78, 1.8, 1.82)))
+    assert problem.startswith("claimed accuracy 1.8000, measured 0.9000 (at most 0.9")
+
+
+def test_a_better_lower_bound_alone_is_broken() -> None:
+    assert len(problems(claim(time_ratio=(2.8, 1.5, 1.6)))) == 1
+
+
+def test_everything_twice_as_good_is_broken_in_every_way() -> None:
+    twice = claim(time_ratio=(2.8, 3, 3.2), memory_ratio=(2.4, 2.4, 2.4), metric=(1.8, 1.8, 1.8))
+    assert len(problems(twice)) == 3
+
+
+def test_a_claim_within_another_days_noise_holds() -> None:
+    assert problems(claim(time_ratio=(1.5, 1.55, 1.6))) == []
+
+
+def test_other_data_is_broken() -> None:
+    (problem,) = problems(claim(data_sha256="e" * 64))
+    assert problem == "the data differs from what was measured; give the same with --data-dir"
+
+
+def test_data_of_no_known_content_is_not_compared() -> None:
+    assert problems(claim(data_sha256=None)) == []
+
+
+def test_nothing_measured_is_broken_with_the_reason() -> None:
+    trials = [measurement(), failed("fast", 0, Status.OUT_OF_MEMORY, "no room")]
+    assert problems(claim(), trials) == [
+        "the recipe could not be measured: out of memory: no room"
+    ]
+
+
+def test_no_trial_at_all_is_broken() -> None:
+    assert problems(claim(), []) == ["the recipe could not be measured: no pair could be measured"]
+
+
+def test_a_metric_that_was_not_measured_is_broken() -> None:
+    trials = measured_again(metric=None, baseline={"metric": None})
+    assert problems(claim(), trials) == ["claimed accuracy 0.9000, but none was measured"]
+
+
+def test_what_was_not_claimed_is_not_checked() -> None:
+    trials = measured_again(metric=None, peak_rss_bytes=None)
+    assert problems(claim(metric=None, memory_ratio=None), trials) == []
+
+
+def test_the_claim_of_a_run_holds_for_the_run_itself() -> None:
+    trials = measured_again()
+    comparison = compare_run(header(), trials)
+    made = exported_of(header(), trials, comparison, best(comparison), recipe())
+    assert made is not None
+    assert broken(made.claim, comparison, trials) == []
+
+
+def test_a_winner_is_exported_with_what_was_measured() -> None:
+    trials = measured_again()
+    comparison = compare_run(header(), trials)
+    made = exported_of(header(), trials, comparison, best(comparison), recipe())
+    assert made is not None
+    assert made.recipe == recipe("fast")
+    assert made.recipe_id == recipe("fast").id
+    assert made.baseline == recipe()
+    assert made.claim.verdict == "win"
+    assert made.claim.time_ratio == comparison.arms[0].time_ratio
+    assert made.claim.data_sha256 == DATA.sha256
+    assert made.claim.environment == {"python": "3.11", "device": "cpu", "threads": 2}
+
+
+def test_where_nothing_won_the_baseline_is_exported() -> None:
+    trials = [*paired(CONTROL, EQUAL), *paired("none", EQUAL, first=6)]
+    comparison = compare_run(header(), trials)
+    assert best(comparison) is None
+    made = exported_of(header(), trials, comparison, None, recipe())
+    assert made is not None
+    assert (made.recipe, made.claim.verdict) == (recipe(), "baseline")
+    assert problems(made.claim, paired(CONTROL, EQUAL)) == []
+
+
+def test_where_no_pair_was_measured_nothing_is_exported() -> None:
+    trials = [measurement(), failed("fast")]
+    comparison = compare_run(header(), trials)
+    assert exported_of(header(), trials, comparison, None, recipe()) is None
+
+
+def test_the_fastest_winner_is_the_best() -> None:
+    twice = [2 * gain for gain in FASTER]
+    trials = [
+        *paired("fast", FASTER, losses_of_metric=KEPT),
+        *paired("faster", twice, first=6, losses_of_metric=KEPT),
+        *paired("small", EQUAL, savings=[9 * s for s in SMALLER], first=12, losses_of_metric=KEPT),
+    ]
+    result = best(compare_run(header(), trials))
+    assert result is not None
+    assert result.arm == "faster"
+
+
+def test_where_nothing_is_faster_the_smallest_is_the_best() -> None:
+    trials = [
+        *paired("small", EQUAL, savings=SMALLER, losses_of_metric=KEPT),
+        *paired("smaller", EQUAL, savings=[2 * s for s in SMALLER], first=6, losses_of_metric=KEPT),
+    ]
+    result = best(compare_run(header(), trials))
+    assert result is not None
+    assert result.arm == "smaller"
+
+
+@pytest.mark.parametrize("arm", ["fast", CONTROL])
+def test_a_run_compares_as_its_header_asks(arm: str) -> None:
+    trials = paired(arm, FASTER, losses_of_metric=[0.03 + k for k in KEPT])
+    assert compare_run(header(margin=0.5), trials).margin == 0.5

@@ -1,0 +1,49 @@
+"""What is light stays light: neither the command line nor a report imports torch."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"torch", "pandas", "scipy", "matplotlib", "sklearn", "aeon", "numpy", "pydantic"}
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=True)
+
+
+def imported_by(code: str) -> set[str]:
+    """Return the packages in memory after `code` has run in a process of its own."""
+    done = python("-c", f"{code}\nimport sys; print(*{{n.partition('.')[0] for n in sys.modules}})")
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_the_command_line_imports_nothing_heavy() -> None:
+    told = python("-X", "importtime", "-c", "import bench.cli").stderr
+    packages = set(re.findall(r"\|\s+(\w+)[\w.]*$", told, flags=re.MULTILINE))
+    assert "bench" in packages
+    assert packages.isdisjoint(HEAVY)
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = "import sys; sys.argv = ['bench', '--help']\nfrom bench.cli import main\n"
+    assert imported_by(f"{code}try: main()\nexcept SystemExit: pass").isdisjoint(
+        HEAVY - {"pydantic"}  # typer itself imports it
+    )
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["reports", "bench.gate", "bench.compare", "bench.store", "bench.recipe", "bench.registry",
+     "bench.request", "bench.launch", "bench.runner", "bench.worker_entry"],
+)  # fmt: skip
+def test_what_reads_records_or_starts_trials_needs_no_torch(module: str) -> None:
+    assert "torch" not in imported_by(f"import {module}")
+
+
+def test_settings_of_a_baseline_are_read_without_torch() -> None:
+    code = "from bench import registry; registry.make_settings(registry.load_baseline('timehut'), {})"
+    assert "torch" not in imported_by(code)

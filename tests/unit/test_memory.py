@@ -1,0 +1,91 @@
+"""Memory of a process, its limit, and what counts as having run out."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench import memory
+
+LIMITED = """
+import torch
+from bench.memory import is_out_of_memory, limit_memory
+torch.set_num_threads(1)
+torch.ones(1000).sum()
+limit_memory(200 * 1024**2)
+fits = torch.ones(100 * 1024**2, dtype=torch.uint8)
+try:
+    torch.ones(400 * 1024**2, dtype=torch.uint8)
+except RuntimeError as error:
+    print("refused", is_out_of_memory(error), len(fits))
+"""
+
+
+def test_past_its_limit_an_allocation_fails_as_out_of_memory() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["refused", "True", str(100 * 1024**2)]
+
+
+def test_an_allocation_that_no_machine_has_room_for_is_out_of_memory() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 60, dtype=torch.uint8)
+    assert memory.is_out_of_memory(caught.value)
+
+
+def test_an_array_that_no_machine_has_room_for_is_out_of_memory() -> None:
+    with pytest.raises(MemoryError) as caught:
+        bytearray(1 << 60)
+    assert memory.is_out_of_memory(caught.value)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        RuntimeError("std::bad_alloc"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+    ],
+)
+def test_these_errors_are_out_of_memory(error: Exception) -> None:
+    assert memory.is_out_of_memory(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("mat1 and mat2 shapes cannot be multiplied"),
+        ValueError("out of memory"),
+        OSError(errno.ENOSPC, "No space left on device"),
+    ],
+)
+def test_other_errors_are_not(error: Exception) -> None:
+    assert not memory.is_out_of_memory(error)
+
+
+def test_resident_memory_grows_by_what_is_written() -> None:
+    before = memory.resident()
+    kept = torch.ones(64 * 1024**2, dtype=torch.uint8)
+    after = memory.resident()
+    assert before.anonymous is not None
+    assert after.anonymous is not None
+    assert after.peak is not None
+    assert after.now is not None
+    assert after.anonymous - before.anonymous > 0.9 * len(kept)
+    assert after.peak >= after.now
+
+
+def test_a_system_that_does_not_tell_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "STATUS", Path("/nowhere"))
+    assert memory.resident() == memory.Resident(None, None, None, None)
+
+
+def test_something_is_available() -> None:
+    assert memory.available_bytes() > 0

@@ -1,0 +1,114 @@
+"""What programs and other rooms may rely on: formats, JSON keys, no torch, torn lines."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import reports
+from bench.errors import BenchError
+from bench.measurement import Status
+from tests.golden import made_up
+
+ARM_KEYS = {"verdict", "work", "time_ratio", "memory_ratio", "metric", "pairs", "reason"}
+
+
+def test_reports_never_import_torch(tmp_path: Path) -> None:
+    run = made_up.searched(tmp_path / "run")
+    code = (
+        "import sys, reports; from pathlib import Path\n"
+        f"run = reports.read(Path({str(run)!r}))\n"
+        "texts = [reports.render(f, run) for f in reports.FORMATS] + [reports.summary(run)]\n"
+        "assert all(texts)\n"
+        "print([name for name in ('torch', 'pandas', 'sklearn') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_an_unknown_format_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    run = reports.read(made_up.baseline_only(tmp_path / "run"))
+    with pytest.raises(BenchError, match='no report format "pdf"; there are: md, json, csv'):
+        reports.render("pdf", run)
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="is not a run"):
+        reports.read(tmp_path)
+
+
+def test_a_torn_last_line_is_passed_over(tmp_path: Path) -> None:
+    path = made_up.interrupted(tmp_path / "run")
+    assert not (path / "trials.jsonl").read_bytes().endswith(b"\n")
+    assert len(reports.read(path).trials) == 5
+
+
+def test_the_json_has_the_keys_that_others_rely_on(tmp_path: Path) -> None:
+    path = made_up.every_verdict(tmp_path / "run")
+    found = json.loads(reports.render("json", reports.read(path)))
+    assert found["format"] == 1
+    assert found["run"] == "2026-11-20T12-00-00Z_timehut_test"
+    assert found["baseline"] == "timehut"
+    assert {*found["arms"]} == {"mixed-precision", "compile", "pruning", "early-stopping",
+                                "channels-last", "broken"}  # fmt: skip
+    assert all(arm.keys() >= ARM_KEYS for arm in found["arms"].values())
+    low, middle, high = found["arms"]["mixed-precision"]["time_ratio"]
+    assert 1.3 < low < middle < high < 1.5
+    assert 0 < found["smallest_visible_effect"] < 0.05
+
+
+def test_what_is_unknown_is_null_in_the_json(tmp_path: Path) -> None:
+    path = made_up.interrupted(tmp_path / "run")
+    found = json.loads(reports.render("json", reports.read(path)))
+    assert found["smallest_visible_effect"] is None
+    assert found["arms"]["mixed-precision"]["time_ratio"][0] is None
+    assert found["finished"] is False
+
+
+def test_a_csv_has_one_line_a_trial_whatever_its_reason_holds(tmp_path: Path) -> None:
+    path = made_up.every_verdict(tmp_path / "run")
+    run = reports.read(path)
+    rows = list(csv.DictReader(io.StringIO(reports.render("csv", run))))
+    assert len(rows) == len(run.trials)
+    broken = next(row for row in rows if row["arm"] == "broken")
+    assert (broken["status"], broken["reason"]) == ("failed", "ValueError: a\nb (x.py, line 3)")
+    assert broken["step_median_seconds"] == ""
+    whole = next(row for row in rows if row["arm"] == "compile")
+    assert float(whole["step_median_seconds"]) == pytest.approx(0.025, rel=0.02)
+    assert json.loads(whole["techniques"])[0]["name"] == "compile"
+
+
+def test_the_summary_is_plain_text(tmp_path: Path) -> None:
+    text = reports.summary(reports.read(made_up.every_verdict(tmp_path / "run")))
+    assert not set(text) & set("│┃━─╭╯\x1b")
+    assert text.endswith("report.md\n")
+
+
+def test_the_summary_never_cuts_a_row(tmp_path: Path) -> None:
+    name = "a-technique-with-a-very-long-name" * 4
+    trials = [made_up.lost(name, -1, Status.NOT_APPLICABLE, "not here"), *made_up.control()]
+    path = made_up.write(tmp_path / "run", made_up.header("test", (name,)), trials)
+    text = reports.summary(reports.read(path))
+    assert f"{name}  not applicable" in text
+    assert "not finished" not in text
+
+
+@pytest.mark.parametrize("name", ["baseline_only", "every_verdict", "searched"])
+def test_a_whole_run_is_not_called_unfinished(name: str, tmp_path: Path) -> None:
+    run = reports.read(made_up.RUNS[name](tmp_path / "run"))
+    assert json.loads(reports.render("json", run))["finished"] is True
+
+
+def test_the_winner_of_a_full_optimisation_is_the_confirmed_one(tmp_path: Path) -> None:
+    run = reports.read(made_up.searched(tmp_path / "run"))
+    assert run.winner is not None
+    assert run.winner.confirmed
+    assert run.candidates[0] == run.winner

@@ -1,0 +1,140 @@
+"""Whatever a user or an exception says, the Markdown keeps its shape."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import reports
+from bench.measurement import Measurement, Status
+from bench.plan import BASELINE, CONTROL
+from reports.markdown import escape, fence
+from tests.golden import made_up
+
+HOSTILE = "a | b\nc `d` *e* <script>x</script> ](y) \x1b[31m # \\"
+
+
+def test_a_pipe_and_a_line_break_do_not_break_a_table() -> None:
+    assert escape("a|b\r\nc") == r"a\|b c"
+
+
+def test_marks_that_mean_something_are_shown_as_they_are() -> None:
+    assert escape("`x` *y* __init__ data_dir") == r"\`x\` \*y\* \_\_init\_\_ data_dir"
+    assert escape("<b>") == r"\<b>"
+    assert escape("&lt; a < 5 & b") == "&amp;lt; a < 5 & b"
+
+
+def test_control_characters_are_replaced() -> None:
+    assert "\x1b" not in escape("\x1b[31mred")
+
+
+def test_a_code_block_is_not_ended_by_what_it_holds() -> None:
+    assert fence("echo '```'").splitlines()[0] == "````sh"
+
+
+def test_a_hostile_reason_keeps_every_row_at_its_columns(tmp_path: Path) -> None:
+    text = _report(tmp_path, [made_up.lost("bad", 0, Status.FAILED, HOSTILE), *made_up.control(1)])
+    rows = [line for line in text.splitlines() if line.startswith("| bad | 0 |")]
+    assert len(rows) == 1
+    assert len(re.findall(r"(?<!\\)\|", rows[0])) == 6
+    assert "<script>" not in text.replace(r"\<script>", "")
+    assert "\x1b" not in text
+
+
+def test_every_table_has_rows_of_one_width(tmp_path: Path) -> None:
+    for name, write in made_up.RUNS.items():
+        text = reports.render("md", reports.read(write(tmp_path / name)))
+        for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+            widths = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
+            assert len(widths) == 1, block
+
+
+def test_the_verdict_comes_first(tmp_path: Path) -> None:
+    text = reports.render("md", reports.read(made_up.every_verdict(tmp_path / "run")))
+    assert text.splitlines()[2].startswith("**mixed-precision makes training steps 1.40× faster")
+
+
+def test_a_gain_is_named_with_its_cost_and_its_work(tmp_path: Path) -> None:
+    text = reports.render("md", reports.read(made_up.searched(tmp_path / "run")))
+    assert "at the cost of 1.25× the memory" in text.splitlines()[2]
+    assert "it does other mathematics" in text.splitlines()[2]
+
+
+def test_sections_without_content_are_left_out(tmp_path: Path) -> None:
+    text = reports.render("md", reports.read(made_up.baseline_only(tmp_path / "run")))
+    for title in ("What was compared", "What failed", "What does not apply", "searched for"):
+        assert title not in text
+
+
+def test_step_trials_are_not_said_to_have_been_trained(tmp_path: Path) -> None:
+    step: dict[str, Any] = {"kind": "step", "metric": None, "metrics": (), "effect": "exact"}
+    pairs = made_up.pairs("memo", lambda n: made_up.trial("memo", n, 1.2, **step), **step)
+    text = _report(tmp_path, [*pairs, *made_up.control(6, **step)])
+    assert "memo makes training steps 1.20× faster" in text
+    assert "with the same losses bit for bit; it does the same work" in text
+    assert "| not run to the end |" in text
+    alone = reports.read(made_up.write(tmp_path / "b", made_up.header(), made_up.control(**step)))
+    assert "A step of timehut takes 25.0 ms" in _md(alone)
+
+
+def test_a_run_of_nothing_still_has_a_report(tmp_path: Path) -> None:
+    text = _report(tmp_path, [])
+    assert "nothing is known of it" in text
+    assert "not finished: 0 of 6 pairs" in text
+
+
+def test_a_baseline_that_always_fails_is_said_to(tmp_path: Path) -> None:
+    broken = [made_up.lost(arm, n, Status.DIVERGED, "NaN") for n in range(6)
+              for arm in (BASELINE, CONTROL)]  # fmt: skip
+    text = _report(tmp_path, broken)
+    assert "No trial of timehut succeeded" in text
+    assert "no trial of baseline succeeded" in text
+    assert text.count("| diverged | NaN |") == 12
+
+
+def test_a_baseline_that_differs_from_itself_is_a_warning(tmp_path: Path) -> None:
+    unequal = made_up.pairs(CONTROL, lambda n: made_up.trial(CONTROL, n, 1.3))
+    text = _report(tmp_path, unequal)
+    assert "The baseline differs from itself" in text
+    assert "Wall and CPU time disagree" not in text
+
+
+def test_a_busy_machine_is_a_warning(tmp_path: Path) -> None:
+    text = _report(tmp_path, made_up.control(load_average=7.0, cpu_pressure=0.4))
+    assert "a CPU during 40 % of a trial and the load average was 7.0 on 2 cores" in text
+
+
+def test_a_wall_clock_that_disagrees_with_cpu_time_is_a_warning(tmp_path: Path) -> None:
+    trials = made_up.control()
+    slow = trials[0].model_copy(update={"window_seconds": 9.0})
+    assert "Wall and CPU time disagree" in _report(tmp_path, [slow, *trials[1:]])
+
+
+def test_cuda_memory_has_columns_of_its_own(tmp_path: Path) -> None:
+    card = {"peak_allocated_bytes": 2 * 1024**3, "peak_reserved_bytes": 3 * 1024**3}
+    text = _report(tmp_path, made_up.control(**card))
+    assert "| arm | peak allocated (CUDA) | peak reserved (CUDA) |" in text
+    assert "| baseline | 2.00 GiB | 3.00 GiB |" in text
+
+
+def test_commands_name_the_folder_that_the_run_was_asked_to_use(tmp_path: Path) -> None:
+    command = ("bench", "--baseline-only", "--output", "my runs")
+    head = made_up.header("baseline-only", command=command)
+    run = reports.read(made_up.write(tmp_path / "run", head, made_up.control(count=1)))
+    assert "bench --resume 'my runs/2026-11-20T12-00-00Z_timehut_baseline-only'" in _md(run)
+
+
+def test_a_run_without_a_command_gets_one_that_asks_for_the_same(tmp_path: Path) -> None:
+    head = made_up.header("test", ("compile",), command=())
+    run = reports.read(made_up.write(tmp_path / "run", head, []))
+    expected = "bench --test compile --baseline timehut --set dataset=Chinatown epochs=50"
+    assert expected in _md(run)
+
+
+def _report(tmp_path: Path, trials: list[Measurement]) -> str:
+    return _md(reports.read(made_up.write(tmp_path / "run", made_up.header(), trials)))
+
+
+def _md(run: reports.Run) -> str:
+    return reports.render("md", run)

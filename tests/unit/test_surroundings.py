@@ -1,0 +1,162 @@
+"""The machine's facts, the display's words, the template, the lists."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import catalogue, display, environment, template
+from bench.errors import BenchError
+from bench.measurement import Status
+from tests.records import failed, measurement
+
+
+def test_an_environment_has_all_that_a_reader_needs() -> None:
+    facts = environment.capture()
+    assert {
+        "python", "system", "cpu", "cores", "memory_bytes", "packages", "gpus", "git_commit",
+        "load_average",
+    } <= set(facts)  # fmt: skip
+    assert facts["cores"] >= 1
+    assert facts["memory_bytes"] > 0
+    assert facts["packages"]["torch"].startswith("2.")
+
+
+def test_a_package_that_is_not_there_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "PACKAGES", ("no-such-package",))
+    assert environment.capture()["packages"] == {"no-such-package": None}
+
+
+def test_a_machine_without_a_gpu_has_an_empty_list() -> None:
+    if Path("/dev/nvidiactl").exists():
+        pytest.skip("this machine has a GPU")
+    assert environment.gpus() == []
+
+
+def test_a_folder_without_git_has_no_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert environment.git_commit() is None
+
+
+def test_time_stalled_for_a_cpu_never_falls() -> None:
+    first, second = environment.cpu_stall_seconds(), environment.cpu_stall_seconds()
+    assert first is None or (second is not None and second >= first >= 0)
+
+
+def test_an_outcome_says_seconds_and_metric() -> None:
+    assert display.outcome(measurement(seconds=1.5)) == "trained 1.50 s, metric 0.9000"
+    assert display.outcome(measurement(metric=None)) == "trained 1.00 s"
+
+
+def test_an_outcome_that_is_none_says_why() -> None:
+    record = failed("fast", 0, Status.OUT_OF_MEMORY, "no room")
+    assert display.outcome(record) == "out of memory: no room"
+
+
+def test_a_log_has_a_line_for_each_trial(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = display.Plain()
+    shown.expect(2)
+    shown.done(measurement("fast", 1))
+    shown.done(failed("odd", -1, Status.NOT_APPLICABLE, "no CUDA"))
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("[1/2] ")
+    assert first.endswith("fast  seed 1  trained 1.00 s, metric 0.9000")
+    assert second.startswith("[-] ")
+    assert second.endswith("odd  seed -1  not applicable: no CUDA")
+
+
+def test_a_quiet_run_shows_notes_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = display.choose(quiet=True)
+    shown.done(measurement())
+    shown.note("look here")
+    assert capsys.readouterr().err == "look here\n"
+
+
+def test_where_stderr_is_no_terminal_lines_are_plain() -> None:
+    assert not sys.stderr.isatty()
+    assert isinstance(display.choose(quiet=False), display.Plain)
+
+
+def test_a_template_is_python_of_at_most_60_lines(tmp_path: Path) -> None:
+    said = template.write(tmp_path / "mine.py")
+    text = (tmp_path / "mine.py").read_text()
+    ast.parse(text)
+    assert len(text.splitlines()) <= 60
+    assert "FILE" not in text
+    assert f"bench --baseline {tmp_path / 'mine.py'}:MyModel --baseline-only" in said
+
+
+def test_a_template_never_replaces_a_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("precious")
+    with pytest.raises(BenchError, match="is there already; give another name"):
+        template.write(tmp_path / "mine.py")
+    assert (tmp_path / "mine.py").read_text() == "precious"
+
+
+def test_a_template_is_a_python_file(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="is no Python file; give a name that ends in .py"):
+        template.write(tmp_path / "mine.txt")
+
+
+def test_a_template_in_no_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="can't write .*No such file or directory"):
+        template.write(tmp_path / "gone" / "mine.py")
+
+
+def test_baselines_are_listed_with_a_line_each() -> None:
+    rows = catalogue.listing("baselines", None, "timehut", None, "cpu")
+    (row,) = [row for row in rows if row["name"] == "timehut"]
+    assert set(row) == {"name", "summary"}
+    assert "\n" not in row["summary"]
+
+
+def test_a_baseline_has_a_card_with_its_settings() -> None:
+    (row,) = catalogue.listing("baselines", "timehut", "timehut", None, "cpu")
+    assert row["settings"]["epochs"]["default"] == 200
+    assert row["settings"]["epochs"]["type"] == "integer >= 1"
+    text = catalogue.as_text("baselines", [row])
+    assert "epochs = 200  (integer >= 1) passes over the training part" in text
+
+
+def test_data_sets_are_listed_with_where_they_lie() -> None:
+    rows = catalogue.listing("datasets", None, "timehut", None, "cpu")
+    assert {"name", "summary", "where"} == set(rows[0])
+    assert "UnitTest" in {row["name"] for row in rows}
+
+
+def test_an_unknown_list_gets_a_suggestion() -> None:
+    with pytest.raises(BenchError, match='named "technique" to list; did you mean "techniques"?'):
+        catalogue.listing("technique", None, "timehut", None, "cpu")
+
+
+def test_an_empty_list_says_so() -> None:
+    assert catalogue.as_text("datasets", []) == "no datasets found"
+
+
+def test_a_technique_that_does_not_apply_says_why_in_its_line() -> None:
+    rows = [
+        {"name": "a", "summary": "Fast", "effect": "exact", "applies": True, "reason": None},
+        {"name": "bb", "summary": "Odd", "effect": "model", "applies": False, "reason": "no CUDA"},
+    ]
+    assert catalogue.as_text("techniques", rows).splitlines() == [
+        "a   exact     Fast", "bb  model     Odd  [not here: no CUDA]",
+    ]  # fmt: skip
+
+
+def test_a_summary_is_the_first_line_of_a_card() -> None:
+    assert catalogue.summary("\nCompile: fuse.\n\nWhat: x") == "Compile: fuse"
+    assert catalogue.summary("") == ""
+
+
+@pytest.mark.slow
+def test_techniques_are_listed_with_whether_they_apply() -> None:
+    rows = catalogue.listing("techniques", None, "timehut", None, "cpu")
+    fields = {"name", "summary", "effect", "applies", "reason"}
+    assert all(set(row) == fields for row in rows)
+    assert all(row["applies"] is (row["reason"] is None) for row in rows)
