@@ -246,7 +246,7 @@ def _conclude(session: Session) -> bool:
     from bench import export
     from bench.compare import compare_run
 
-    comparison = compare_run(session.header, session.records)
+    comparison = compare_run(session.header, session.records, session.probed)
     if session.header.mode in ("combine", "full-optimization"):
         export.export(session, comparison)
     _write_report(session.folder.path)

@@ -12,6 +12,7 @@ from bench.measurement import Measurement, Status, Work
 from bench.plan import BASELINE, CONTROL
 from bench.ratios import (
     Pair,
+    cpu_of,
     differences,
     latency_of,
     memory_of,
@@ -23,7 +24,7 @@ from bench.ratios import (
 from bench.recipe import Frozen
 from bench.statistics import METRIC_LEVEL, Interval, mean_interval, ratio_interval
 from bench.store import Header
-from bench.verdict import Verdict, judge
+from bench.verdict import Gain, Verdict, judge
 
 
 class ArmResult(Frozen):
@@ -32,6 +33,7 @@ class ArmResult(Frozen):
     arm: str
     verdict: Verdict
     reason: str
+    gains: tuple[Gain, ...] = ()
     work: Work | None = None
     pairs: int = 0
     more_pairs: int | None = None
@@ -39,6 +41,8 @@ class ArmResult(Frozen):
     time_basis: Literal["step", "training"] = "step"
     """Whether time is seconds per item in the steady state, or the whole training's seconds."""
     time_ratio: Interval | None = None
+    cpu_ratio: Interval | None = None
+    """Of CPU seconds an item: where it disagrees with time, something else used the machine."""
     memory_ratio: Interval | None = None
     metric: Interval | None = None
     metric_difference: Interval | None = None
@@ -57,6 +61,9 @@ class ArmResult(Frozen):
     planned_steps: int | None = None
     seconds_to_target: float | None = None
     statuses: dict[str, int] = {}
+    search_seconds: float | None = None
+    """What finding the recipe cost: the probes of its techniques."""
+    search_payback_epochs: int | None = None
     confirmed: bool = False
     """Whether the pairs are fresh ones, made after a screening had chosen the arm."""
 
@@ -66,6 +73,7 @@ class Control(Frozen):
 
     pairs: int
     time_ratio: Interval | None
+    cpu_ratio: Interval | None
     memory_ratio: Interval | None
     same_losses: bool | None
 
@@ -85,17 +93,22 @@ class Comparison(Frozen):
 
 
 def compare(
-    trials: Sequence[Measurement], margin: float, target: float | None, metric: str
+    trials: Sequence[Measurement],
+    margin: float,
+    target: float | None,
+    metric: str,
+    probes: Sequence[Measurement] = (),
 ) -> Comparison:
     """Compare every arm of a run with the baseline that it was paired with."""
     names = list(dict.fromkeys(trial.arm for trial in trials))
     control = _control(pairs_of(trials, CONTROL)) if CONTROL in names else None
     repeatable = control is None or control.same_losses is not False
-    arms = tuple(
+    judged = [
         _judge(name, trials, margin, target, metric, repeatable)
         for name in names
         if name not in (BASELINE, CONTROL)
-    )
+    ]
+    arms = tuple(_with_search(result, trials, probes) for result in judged)
     baseline = [t for t in trials if t.arm in (BASELINE, CONTROL) and t.ok]
     dead = {t.arm for t in trials if t.status is not Status.NOT_APPLICABLE} - {
         t.arm for t in trials if t.ok
@@ -111,9 +124,11 @@ def compare(
     )
 
 
-def compare_run(header: Header, trials: Sequence[Measurement]) -> Comparison:
+def compare_run(
+    header: Header, trials: Sequence[Measurement], probes: Sequence[Measurement]
+) -> Comparison:
     """Compare a run's trials as its header asks for."""
-    return compare(trials, header.margin, header.target, header.metric)
+    return compare(trials, header.margin, header.target, header.metric, probes)
 
 
 def best(comparison: Comparison) -> ArmResult | None:
@@ -137,8 +152,8 @@ def _judge(
         "seconds_to_target": _to_target(candidates, target, metric),
         "statuses": statuses,
     }
-    verdict, reason, more = judge(pairs, facts["time_basis"], margin, repeatable)
-    result = ArmResult(arm=name, verdict=verdict, reason=reason, more_pairs=more, **facts)
+    judgement = judge(pairs, facts["time_basis"], margin, repeatable)
+    result = ArmResult(arm=name, **judgement._asdict(), **facts)
     return _unless_setup_eats_it(result)
 
 
@@ -164,7 +179,8 @@ def _facts(pairs: Sequence[Pair]) -> dict[str, Any]:
         "confirmed": pairs[0][1].stage == "confirm",
         "time_basis": basis,
         "time_ratio": ratio_interval(ratios(pairs, time_of(basis))),
-        "memory_ratio": ratio_interval(ratios(pairs, lambda m: m.peak_memory_bytes)),
+        "cpu_ratio": ratio_interval(ratios(pairs, cpu_of)),
+        "memory_ratio": ratio_interval(ratios(pairs, memory_of)),
         "metric_difference": mean_interval(differences(pairs), METRIC_LEVEL),
         "same_losses": same_losses(pairs),
         "flops_ratio": _middle(ratios(pairs, lambda m: m.model_flops_per_step)),
@@ -181,7 +197,7 @@ def _unless_setup_eats_it(result: ArmResult) -> ArmResult:
     """Turn a win in time that training is too short to see into what it is: no gain."""
     late = (
         result.verdict is Verdict.WIN
-        and "smaller" not in result.reason
+        and "smaller" not in result.gains
         and result.payback_steps is not None
         and result.planned_steps is not None
         and result.payback_steps > result.planned_steps
@@ -195,10 +211,32 @@ def _unless_setup_eats_it(result: ArmResult) -> ArmResult:
     return result.model_copy(update={"verdict": Verdict.NO_GAIN, "reason": reason})
 
 
+def _with_search(
+    result: ArmResult, trials: Sequence[Measurement], probes: Sequence[Measurement]
+) -> ArmResult:
+    """Add what finding the recipe cost, and after how many epochs it has paid for itself."""
+    own = [p.wall_seconds or 0.0 for p in probes if p.arm in result.arm.split("+")]
+    if not own:
+        return result
+    spent, saved = math.fsum(own), _seconds_saved_an_epoch(pairs_of(trials, result.arm))
+    epochs = math.ceil(spent / saved) if saved and saved > 0 else None
+    return result.model_copy(update={"search_seconds": spent, "search_payback_epochs": epochs})
+
+
+def _seconds_saved_an_epoch(pairs: Sequence[Pair]) -> float | None:
+    saved = [
+        b.seconds_per_item * b.data.train_items - c.seconds_per_item * c.data.train_items
+        for b, c in pairs
+        if b.seconds_per_item and c.seconds_per_item and b.data and c.data
+    ]
+    return median(saved) if saved else None
+
+
 def _control(pairs: Sequence[Pair]) -> Control:
     return Control(
         pairs=len(pairs),
         time_ratio=ratio_interval(ratios(pairs, lambda m: m.seconds_per_item)),
+        cpu_ratio=ratio_interval(ratios(pairs, cpu_of)),
         memory_ratio=ratio_interval(ratios(pairs, memory_of)),
         same_losses=same_losses(pairs),
     )
@@ -219,9 +257,10 @@ def _metric(trials: Sequence[Measurement]) -> Interval | None:
 
 def _to_target(trials: Sequence[Measurement], target: float | None, metric: str) -> float | None:
     """Return the median training seconds to the target; None when most trials never reach it."""
-    if target is None or not trials:
+    whole = [t for t in trials if t.kind == "full"]
+    if target is None or not whole:
         return None
-    times = [t.seconds_to(target, metric) for t in trials]
+    times = [t.seconds_to(target, metric) for t in whole]
     middle = median(math.inf if seconds is None else seconds for seconds in times)
     return middle if math.isfinite(middle) else None
 
@@ -251,5 +290,5 @@ def _less(one: float | None, other: float | None) -> float | None:
 def _merit(result: ArmResult) -> tuple[bool, float]:
     time = (result.time_ratio.low if result.time_ratio else None) or 0.0
     memory = (result.memory_ratio.low if result.memory_ratio else None) or 0.0
-    faster = "faster" in result.reason
+    faster = "faster" in result.gains
     return faster, time if faster else memory

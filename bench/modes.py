@@ -58,7 +58,7 @@ def full_optimization(session: Session) -> None:
     arms = [make_techniques(arm.techniques) for arm in session.header.arms]
     screened = _candidates(session, arms)
     session.measure(screened)
-    comparison = compare_run(session.header, session.records)
+    comparison = compare_run(session.header, session.records, session.probed)
     chosen = combination(comparison, arms, session.show.note)
     if not chosen:
         return

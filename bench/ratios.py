@@ -31,6 +31,13 @@ def time_of(basis: str) -> Value:
     return (lambda m: m.train_seconds) if basis == "training" else (lambda m: m.seconds_per_item)
 
 
+def cpu_of(measured: Measurement) -> float | None:
+    """Return CPU seconds an item within the window."""
+    if measured.cpu_seconds is None or not measured.items:
+        return None
+    return measured.cpu_seconds / measured.items
+
+
 def memory_of(measured: Measurement) -> float | None:
     """Return the peak memory in bytes."""
     return measured.peak_memory_bytes

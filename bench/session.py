@@ -63,6 +63,11 @@ class Session:
         """Return all trials finished so far."""
         return self.folder.trials.records
 
+    @property
+    def probed(self) -> list[Measurement]:
+        """Return all probes finished so far."""
+        return self.folder.probes.records
+
     def rehearse(self, arm: str, recipe: Recipe) -> Measurement:
         """Build a recipe's job once, so that what can't work is known before anything is measured.
 

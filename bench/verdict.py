@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from bench.ratios import Pair, differences, memory_of, ratios, same_losses, time_of
+from bench.ratios import Pair, Value, differences, memory_of, ratios, same_losses, time_of
 from bench.statistics import (
     METRIC_LEVEL,
     RATIO_LEVEL,
@@ -34,61 +34,86 @@ class Verdict(StrEnum):
     FAILED = "failed"
 
 
-def judge(
-    pairs: Sequence[Pair], basis: str, margin: float, repeatable: bool
-) -> tuple[Verdict, str, int | None]:
-    """Return verdict, reason and about how many more pairs would decide."""
+Gain = Literal["faster", "smaller"]
+
+
+class Judgement(NamedTuple):
+    """A verdict with what it rests on."""
+
+    verdict: Verdict
+    reason: str
+    gains: tuple[Gain, ...] = ()
+    """What the intervals show, whatever the verdict."""
+    more_pairs: int | None = None
+    """About how many more pairs would decide; None when decided, or when that can't be told."""
+
+
+def judge(pairs: Sequence[Pair], basis: str, margin: float, repeatable: bool) -> Judgement:
+    """Judge a candidate by its pairs with the baseline, of which there is at least one.
+
+    `repeatable` says whether the baseline's own losses are the same in equal trials: only then can
+    an EXACT technique be held to its word.
+    """
     exact = pairs[0][1].effect == "exact"
     if exact and repeatable and not same_losses(pairs):
-        return Verdict.FAILED, "it declares the effect exact, but the losses differ", None
+        return Judgement(Verdict.FAILED, "it declares the effect exact, but the losses differ")
     if len(pairs) < 2:
-        return Verdict.UNDECIDED, "one pair gives no interval", 2
+        return Judgement(Verdict.UNDECIDED, "one pair gives no interval", more_pairs=1)
     changes = differences(pairs)
     quality = "kept" if exact else _quality(changes, margin)
-    if quality == "lost":
-        bound = upper_bound(changes)
-        return Verdict.ACCURACY_LOSS, f"the metric fell by at least {-(bound or 0):.4f}", None
     gains = _gains(pairs, basis)
+    if quality == "lost":
+        fall = -(upper_bound(changes) or 0.0)
+        reason = f"the metric fell by at least {fall:.4f}"
+        return Judgement(Verdict.ACCURACY_LOSS, reason, gains)
     if gains and quality == "kept":
-        return Verdict.WIN, " and ".join(gains), None
-    if gains:
-        mean = math.fsum(changes) / len(changes) if changes else 0.0
-        need = pairs_to_decide(changes, abs(mean + margin), METRIC_LEVEL)
-        why = "the metric's interval still holds losses beyond the margin"
-        return Verdict.UNDECIDED, f"{' and '.join(gains)}, but {why}", _more(need, pairs)
-    return _without_gain(pairs, basis)
+        return Judgement(Verdict.WIN, " and ".join(gains), gains)
+    return _open_quality(pairs, gains, margin) if gains else _without_gain(pairs, basis)
 
 
-def _gains(pairs: Sequence[Pair], basis: str) -> list[str]:
-    found = []
-    for label, value in (("faster", time_of(basis)), ("smaller", memory_of)):
+def _open_quality(pairs: Sequence[Pair], gains: tuple[Gain, ...], margin: float) -> Judgement:
+    changes = differences(pairs)
+    mean = math.fsum(changes) / len(changes) if changes else 0.0
+    need = pairs_to_decide(changes, abs(mean + margin), METRIC_LEVEL)
+    reason = f"{' and '.join(gains)}, but losses of the metric beyond the margin are not excluded"
+    return Judgement(Verdict.UNDECIDED, reason, gains, _more(need, pairs))
+
+
+def _gains(pairs: Sequence[Pair], basis: str) -> tuple[Gain, ...]:
+    found: list[Gain] = []
+    values: tuple[tuple[Gain, Value], ...] = (("faster", time_of(basis)), ("smaller", memory_of))
+    for label, value in values:
         interval = ratio_interval(ratios(pairs, value))
         if interval and interval.low is not None and interval.low > LEAST_GAIN:
             found.append(label)
-    return found
+    return tuple(found)
 
 
-def _without_gain(pairs: Sequence[Pair], basis: str) -> tuple[Verdict, str, int | None]:
-    needs, open_ones = [], []
-    for label, value in (("time", time_of(basis)), ("memory", memory_of)):
-        own = ratios(pairs, value)
-        interval = ratio_interval(own)
-        if interval and interval.high is not None and interval.high >= WORTH_FINDING:
-            logs = [math.log(ratio) for ratio in own]
-            between = math.sqrt(LEAST_GAIN * WORTH_FINDING)
-            near = LEAST_GAIN if interval.middle > between else WORTH_FINDING
-            distance = abs(math.log(interval.middle) - math.log(near))
-            needs.append(pairs_to_decide(logs, distance, (1 + RATIO_LEVEL) / 2))
-            open_ones.append(label)
-    if not open_ones:
-        return Verdict.NO_GAIN, f"a gain of {WORTH_FINDING - 1:.0%} or more is excluded", None
-    need = max((n for n in needs if n is not None), default=None)
-    what = " and ".join(open_ones)
-    return (
-        Verdict.UNDECIDED,
-        f"the interval of {what} holds both none and a gain",
-        _more(need, pairs),
-    )
+def _without_gain(pairs: Sequence[Pair], basis: str) -> Judgement:
+    values = {"time": time_of(basis), "memory": memory_of}
+    found = {what: ratios(pairs, value) for what, value in values.items()}
+    needs = {what: _pairs_for(own) for what, own in found.items() if _may_gain(own)}
+    if not needs:
+        reason = f"a gain of {100 * (WORTH_FINDING - 1):.0f} % or more is excluded"
+        return Judgement(Verdict.NO_GAIN, reason)
+    known = [need for need in needs.values() if need is not None]
+    more = _more(max(known), pairs) if len(known) == len(needs) else None
+    reason = f"the interval of {' and '.join(needs)} holds both none and a gain"
+    return Judgement(Verdict.UNDECIDED, reason, more_pairs=more)
+
+
+def _may_gain(own: Sequence[float]) -> bool:
+    interval = ratio_interval(own)
+    return interval is not None and interval.high is not None and interval.high >= WORTH_FINDING
+
+
+def _pairs_for(own: Sequence[float]) -> int | None:
+    """Return how many pairs bring the interval to one side: above a gain, or below a worthy one."""
+    logs = [math.log(ratio) for ratio in own]
+    middle = math.fsum(logs) / len(logs)
+    least, worth = math.log(LEAST_GAIN), math.log(WORTH_FINDING)
+    near = least if middle > (least + worth) / 2 else worth
+    return pairs_to_decide(logs, abs(middle - near), (1 + RATIO_LEVEL) / 2)
 
 
 def _quality(changes: Sequence[float], margin: float) -> Literal["kept", "lost", "open"]:

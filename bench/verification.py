@@ -37,5 +37,5 @@ def request(
 def check(session: Session, recipe: Path) -> list[str]:
     """Run the pairs and return what of the claim does not hold."""
     launch.execute(session)
-    comparison = compare_run(session.header, session.records)
+    comparison = compare_run(session.header, session.records, session.probed)
     return broken(read_exported(recipe).claim, comparison, session.records)

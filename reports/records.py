@@ -90,7 +90,7 @@ def read(path: Path) -> Run:
         header=header,
         trials=tuple(trials),
         probes=tuple(probes),
-        comparison=compare_run(header, trials),
+        comparison=compare_run(header, trials, probes),
         exported=(path / "optimized.json").is_file(),
     )
 

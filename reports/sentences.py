@@ -140,7 +140,7 @@ def _undecided(run: Run) -> list[str]:
 
 
 def _time_gain(result: ArmResult) -> str | None:
-    if "faster" not in result.reason or result.time_ratio is None:
+    if "faster" not in result.gains or result.time_ratio is None:
         return None
     ratio = phrases.ratio_with_interval(result.time_ratio)
     what = "the whole training" if result.time_basis == "training" else "training steps"
@@ -148,7 +148,7 @@ def _time_gain(result: ArmResult) -> str | None:
 
 
 def _memory_gain(result: ArmResult) -> str | None:
-    if "smaller" not in result.reason or result.memory_ratio is None:
+    if "smaller" not in result.gains or result.memory_ratio is None:
         return None
     ratio = phrases.ratio_with_interval(result.memory_ratio)
     return f"needs {ratio.replace('×', '× less memory', 1)}"
@@ -184,7 +184,15 @@ def _why(run: Run, result: ArmResult) -> str:
         return result.reason.removeprefix("failed: ")
     costs = [text for text in (_time_cost(result), _memory_cost(result)) if text]
     but = f" at the cost of {listing(costs)}" if costs else ""
-    return f"{result.reason}{but}, {_quality(run, result)}"
+    return f"{result.reason}{but}, {_quality(run, result)}{_search_cost(result)}"
+
+
+def _search_cost(result: ArmResult) -> str:
+    if result.search_seconds is None:
+        return ""
+    found = f"; found in {phrases.seconds(result.search_seconds)}"
+    epochs = result.search_payback_epochs
+    return f"{found}, which pays back after {number(epochs, 'epoch')}" if epochs else found
 
 
 def _what_decides(run: Run, result: ArmResult) -> str:

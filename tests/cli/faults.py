@@ -53,7 +53,7 @@ class Huge(Fault):
 
     def spoil(self, old: Loss) -> Loss:
         def huge(model: Any, batch: Any) -> Tensor:
-            pieces = [torch.ones(2**30) for _ in range(2**20)]  # 4 GiB each, 4 PiB in all
+            pieces = [torch.empty(2**30) for _ in range(2**20)]  # 4 GiB each, 4 PiB in all
             return old(model, batch) + pieces[0][0]
 
         return huge
