@@ -36,6 +36,15 @@ class DefaultGroup(TyperGroup):
             run.make_context("run", [], parent=ctx, resilient_parsing=True), formatter
         )
 
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Complete commands, and the options of ``run`` too."""
+        run = self.commands["run"]
+        found = super().shell_complete(ctx, incomplete)
+        if not incomplete.startswith("-"):
+            return found
+        inner = run.make_context("run", [], parent=ctx, resilient_parsing=True)
+        return found + run.shell_complete(inner, incomplete)
+
 
 class SpacedCommand(TyperCommand):
     """A command whose options in `SEVERAL` take space-separated values."""

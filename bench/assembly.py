@@ -36,7 +36,7 @@ def find(reference: str, places: Places) -> str:
 
 def baseline_of(recipe: Recipe, places: Places) -> Baseline:
     """Load a recipe's baseline, refusing a file whose content has changed since."""
-    _check_files(recipe, places)
+    check_files(recipe, places)
     return load_baseline(find(recipe.baseline, places))
 
 
@@ -97,7 +97,8 @@ def settings_dump(settings: Any) -> dict[str, Any]:
     return dict(settings.model_dump(mode="json"))
 
 
-def _check_files(recipe: Recipe, places: Places) -> None:
+def check_files(recipe: Recipe, places: Places) -> None:
+    """Raise `BenchError` for a file of a recipe that is not there, or is not what was measured."""
     for name, digest in recipe.files.items():
         path = Path(places.get(name, name))
         if not path.is_file():

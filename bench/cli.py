@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +24,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )  # fmt: skip
 Strings = list[str] | None
+
+
+def _names(group: str) -> Callable[[str], list[str]]:
+    """Return what completes names of an entry-point group in a shell."""
+
+    def complete(incomplete: str) -> list[str]:
+        from importlib.metadata import entry_points
+
+        return [name for name in entry_points(group=group).names if name.startswith(incomplete)]
+
+    return complete
+
+
+TECHNIQUES = _names("bench.optimizers")
 Output = Annotated[Path, Option(help="folder that run folders are made in")]
 Device = Annotated[str, Option(help="auto, cpu or cuda")]
 DataDir = Annotated[Path | None, Option(help="folder that data sets lie in")]
@@ -44,13 +59,20 @@ def bench(version: Annotated[bool, Option("--version", help="print the version")
 @app.command(cls=SpacedCommand)
 def run(
     baseline_only: Annotated[bool, Option("--baseline-only", help="measure the baseline")] = False,
-    test: Annotated[Strings, Option(help="techniques, each alone: NAME[:key=value,…] …")] = None,
-    combine: Annotated[Strings, Option(help="techniques, together as one recipe")] = None,
+    test: Annotated[
+        Strings,
+        Option(help="techniques, each alone: NAME[:key=value,…] …", autocompletion=TECHNIQUES),
+    ] = None,
+    combine: Annotated[
+        Strings, Option(help="techniques, together as one recipe", autocompletion=TECHNIQUES)
+    ] = None,
     full_optimization: Annotated[
         bool, Option("--full-optimization", help="screen, combine, confirm, export")
     ] = False,
     recipe: Annotated[Strings, Option(help="exported recipes, against their baseline")] = None,
-    baseline: Annotated[str, Option(help="a name, or file.py:Class")] = "timehut",
+    baseline: Annotated[
+        str, Option(help="a name, or file.py:Class", autocompletion=_names("bench.baselines"))
+    ] = "timehut",
     dataset: Annotated[str | None, Option(help="a data set's name, or path")] = None,
     data_dir: DataDir = None,
     epochs: Annotated[str | None, Option(metavar="N", help="passes over the training part")] = None,

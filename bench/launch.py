@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import environment, registry, request
+from bench.assembly import check_files, find
 from bench.baseline import Baseline, Target
 from bench.errors import BenchError
 from bench.modes import MODES
@@ -127,8 +128,8 @@ def _basis(asked: Request, exported: list[Exported]) -> tuple[str, dict[str, Any
             "these recipes were exported against different baselines; compare one by one"
         )
     places = _places(asked.baseline, asked.arms, exported)
-    from bench.assembly import find
-
+    for one in exported:
+        check_files(one.recipe, places)
     return find(first.baseline, places), {**first.settings, **asked.settings}, places
 
 
@@ -160,6 +161,7 @@ def _header(
             run=run,
             started=started,
             mode=asked.mode,
+            name=baseline.name,
             baseline=whole,
             settings=dict(settings.model_dump(mode="json")),
             arms=asked.arms,

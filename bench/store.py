@@ -40,6 +40,8 @@ class Header(Frozen):
     run: str
     started: str
     mode: str
+    name: str
+    """The baseline's own."""
     baseline: str
     """As asked for: a name, or ``path/to/file.py:Class``."""
     settings: dict[str, Any]

@@ -3,7 +3,8 @@
 What:    torch.compile around the trained model, forward and backward.
 Helps:   models with many small or pointwise operators, and those bound by Python's overhead.
 Hurts:   short trainings: the first steps compile for seconds to minutes (reported apart, cold and
-         warm, with the steps that pay it back); shapes that change; complex numbers.
+         warm, with the steps that pay it back); shapes that change; complex numbers. Random numbers
+         inside the model (dropout, masks) are drawn in another order: equal seeds don't pair them.
 Effect:  rounding.
 Source:  Ansel et al., PyTorch 2, ASPLOS 2024; torch.compile documentation.
 """

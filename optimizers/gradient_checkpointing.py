@@ -72,6 +72,8 @@ def _checkpointed(kind: type[nn.Module]) -> type[nn.Module]:
 
         if not (self.training and torch.is_grad_enabled()):
             return run(*args)
+        if torch.compiler.is_compiling():  # a compiled region updates the statistics once anyway
+            return checkpoint(run, *args, use_reentrant=False)
         return checkpoint(run, *args, use_reentrant=False, context_fn=lambda: _contexts(self))
 
     return type(kind.__name__, (kind,), {"forward": forward, "__module__": kind.__module__})

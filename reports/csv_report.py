@@ -42,7 +42,7 @@ def _row(run: Run, trial: Measurement, phases: list[str], batches: list[int]) ->
     inference = {i.items: median(i.seconds) for i in trial.inference}
     return {
         "run": run.header.run,
-        "baseline": run.header.baseline,
+        "baseline": run.header.name,
         "recipe_id": Recipe.model_validate(trial.recipe).id,
         **{name: facts[name] for name in PLAIN},
         "steps": len(trial.step_seconds),

@@ -29,7 +29,7 @@ def content(run: Run) -> dict[str, Any]:
         "format": FORMAT,
         "run": header.run,
         "mode": header.mode,
-        "baseline": header.baseline,
+        "baseline": header.name,
         "verdict": sentences.verdict(run),
         "winner": winner.arm if winner else None,
         "arms": {result.arm: _arm(result) for result in run.candidates},

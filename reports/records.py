@@ -61,8 +61,8 @@ class Run:
 
     @property
     def title(self) -> str:
-        """Return the baseline's name, without the path of its file."""
-        return self.header.baseline.rpartition("/")[2].rpartition(":")[2]
+        """Return the baseline's own name."""
+        return self.header.name
 
     def of(self, arm: str) -> list[Measurement]:
         """Return the good trials of an arm; the baseline's with those of its A/A control."""

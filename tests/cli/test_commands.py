@@ -1,0 +1,275 @@
+"""Each command of `bench`, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import BENCH, FAULTS, TINY, Bench, environment, only_run, records
+
+CONTRACT = {
+    "arm", "pair", "seed", "status", "reason", "recipe", "metric", "metrics", "step_seconds",
+    "window_seconds", "cpu_seconds", "items", "phase_seconds", "base_rss_bytes", "peak_rss_bytes",
+    "peak_allocated_bytes", "peak_reserved_bytes", "model_flops_per_step", "flops_coverage",
+    "parameters", "model_bytes", "format",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a finished run of two techniques, made once."""
+    folder = tmp_path_factory.mktemp("finished")
+    test = ("--baseline", TINY, "--test", f"{FAULTS}:Harmless", "mixed-precision", "--repeats", "2")
+    done = subprocess.run(
+        [BENCH, *test], cwd=folder, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return only_run(folder)
+
+
+def test_bench_alone_prints_help(bench: Bench) -> None:
+    done = bench()
+    assert done.returncode == 0
+    for word in ("--baseline-only", "--full-optimization", "verify", "doctor"):
+        assert word in done.stdout
+
+
+def test_help_comes_without_the_heavy_libraries() -> None:
+    code = "import sys; sys.argv = ['bench', '--help']; from bench.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    for heavy in ("torch", "pandas", "scipy", "numpy", "matplotlib", "sklearn", "aeon"):
+        assert not re.search(rf"\| +{heavy}$", done.stderr, re.MULTILINE), heavy
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shell_completes_commands_and_options(bench: Bench, shell: str) -> None:
+    assert "bench" in bench("--show-completion", shell).stdout
+    asked = {
+        "bash": {"COMP_WORDS": "bench --full", "COMP_CWORD": "1"},
+        "zsh": {"_TYPER_COMPLETE_ARGS": "bench --full"},
+        "fish": {"_TYPER_COMPLETE_ARGS": "bench --full", "_TYPER_COMPLETE_FISH_ACTION": "get-args"},
+    }[shell]
+    done = bench(_BENCH_COMPLETE=f"complete_{shell}", **asked)
+    assert "--full-optimization" in done.stdout, done.stderr
+
+
+def test_the_shell_completes_the_names_of_techniques(bench: Bench) -> None:
+    words = {"COMP_WORDS": "bench --test mixed", "COMP_CWORD": "2"}
+    assert bench(_BENCH_COMPLETE="complete_bash", **words).stdout.strip() == "mixed-precision"
+
+
+def test_a_line_of_trials_has_the_names_that_others_rely_on(finished: Path) -> None:
+    lines = records(finished)
+    assert {line["arm"] for line in lines} == {
+        "baseline", "baseline#2", "harmless", "mixed-precision",
+    }  # fmt: skip
+    assert all(set(line) >= CONTRACT for line in lines)
+    assert all(line["metrics"][-1]["train_seconds"] > 0 for line in lines)
+
+
+def test_equal_seeds_give_equal_results_in_both_trials_of_the_control(finished: Path) -> None:
+    lines = records(finished)
+    (second,) = [line for line in lines if line["arm"] == "baseline#2" and line["seed"] == 1]
+    (first,) = [x for x in lines if x["arm"] == "baseline" and x["pair"] == second["pair"]]
+    assert first["losses"] == second["losses"]
+    assert first["metric"] == second["metric"]
+
+
+def test_show_prints_what_the_run_found(bench: Bench, finished: Path) -> None:
+    text = bench("show", str(finished)).stdout
+    assert "harmless" in text
+    assert "A/A" in text
+    found: dict[str, Any] = json.loads(bench("show", str(finished), "--json").stdout)
+    assert set(found) >= {"run", "baseline", "arms", "smallest_visible_effect"}
+    arm = found["arms"]["mixed-precision"]
+    assert set(arm) >= {
+        "verdict",
+        "work",
+        "time_ratio",
+        "memory_ratio",
+        "metric",
+        "pairs",
+        "reason",
+    }
+    assert arm["pairs"] == 2
+    low, middle, high = arm["time_ratio"]
+    assert low < middle < high
+
+
+@pytest.mark.parametrize(
+    ("form", "sign"), [("md", "# tiny: "), ("json", '"format": 1'), ("csv", "arm,")]
+)
+def test_a_report_is_made_anew_in_every_format(
+    bench: Bench, finished: Path, form: str, sign: str
+) -> None:
+    done = bench("report", str(finished), "--format", form)
+    assert done.returncode == 0
+    assert sign in done.stdout
+
+
+def test_a_report_of_no_known_format_is_refused(bench: Bench, finished: Path) -> None:
+    done = bench("report", str(finished), "--format", "pdf")
+    assert done.returncode == 2
+    assert "pdf" in done.stderr
+
+
+def test_json_goes_to_stdout_alone(bench: Bench) -> None:
+    done = bench("--baseline", TINY, "--baseline-only", "--repeats", "2", "--json")
+    assert json.loads(done.stdout)["baseline"] == "tiny"
+    assert done.stderr == ""
+
+
+def test_plain_progress_names_every_trial(bench: Bench) -> None:
+    done = bench("--baseline", TINY, "--baseline-only", "--repeats", "2")
+    assert len(re.findall(r"^\[\d/4\]", done.stderr, re.MULTILINE)) == 4
+    assert "\x1b" not in done.stderr + done.stdout
+
+
+def test_a_trial_starts_in_a_third_of_a_second(finished: Path) -> None:
+    assert sorted(line["startup_seconds"] for line in records(finished))[6] < 0.3  # their median
+
+
+def test_a_budget_ends_a_run_after_a_round(bench: Bench, tmp_path: Path) -> None:
+    args = ("--baseline", TINY, "--baseline-only", "--repeats", "50", "--budget", "4s")
+    done = bench(*args, "--set", "pause=0.01")
+    assert done.returncode == 0
+    assert "the budget is spent after" in done.stderr
+    assert 4 <= len(records(only_run(tmp_path))) < 100
+
+
+@pytest.mark.parametrize("what", ["baselines", "techniques", "datasets"])
+def test_lists_are_one_line_each(bench: Bench, what: str) -> None:
+    done = bench("list", what, timeout=120)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(bench("list", what, "--json", timeout=120).stdout)
+    assert len(done.stdout.strip().splitlines()) == len(rows) > 0
+
+
+def test_the_list_of_techniques_says_what_applies_here(bench: Bench) -> None:
+    args = ("list", "techniques", "--baseline", TINY, "--json")
+    rows = {row["name"]: row for row in json.loads(bench(*args).stdout)}
+    assert set(rows["compile"]) >= {"name", "summary", "effect", "applies", "reason"}
+    assert rows["mixed-precision"]["applies"] is True
+    assert rows["gradient-checkpointing"]["applies"] is False
+    assert "no repeated blocks" in rows["gradient-checkpointing"]["reason"]
+    assert "no validation part" in rows["early-stopping"]["reason"]
+
+
+def test_a_technique_s_card_and_settings_are_printed(bench: Bench) -> None:
+    text = bench("list", "techniques", "early-stopping", "--baseline", TINY).stdout
+    for word in ("What:", "Helps:", "Hurts:", "Effect:", "Source:", "patience = 10"):
+        assert word in text
+
+
+def test_the_template_is_measured_from_any_folder(bench: Bench, tmp_path: Path) -> None:
+    assert bench("init", "my_model.py").returncode == 0
+    assert len((tmp_path / "my_model.py").read_text().splitlines()) <= 60
+    again = bench("init", "my_model.py")
+    assert again.returncode == 2
+    assert "is there already" in again.stderr
+    test = ("--baseline", "my_model.py:MyModel", "--test", "mixed-precision", "--repeats", "2")
+    done = bench(*test)
+    assert done.returncode == 0, done.stderr
+    assert "mixed-precision" in done.stdout
+
+
+def test_an_exported_recipe_takes_its_files_along_and_verifies(
+    bench: Bench, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(Path(TINY.rpartition(":")[0]).read_text())
+    (tmp_path / "more.py").write_text(Path(FAULTS).read_text())
+    args = ("--baseline", "mine.py:Tiny", "--combine", "more.py:Slow", "--repeats", "2")
+    assert bench(*args).returncode == 0
+    run = only_run(tmp_path)
+    exported = json.loads((run / "optimized.json").read_text())
+    assert exported["recipe"]["techniques"] == []  # sleeping won nothing: the baseline is exported
+    assert sorted(exported["recipe"]["files"]) == ["mine.py"]
+    (tmp_path / "mine.py").unlink()
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere).mkdir()
+    for name in ("optimized.json", "mine.py"):
+        (elsewhere / name).write_bytes((run / name).read_bytes())
+    done = bench("verify", "elsewhere/optimized.json", "--repeats", "4")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (elsewhere / "mine.py").write_text("changed")
+    done = bench("verify", "elsewhere/optimized.json")
+    assert done.returncode == 2
+    assert "is not the file that was measured" in done.stderr
+
+
+@pytest.mark.parametrize("part", ["time_ratio", "memory_ratio", "metric"])
+def test_a_claim_twice_as_good_fails(bench: Bench, tmp_path: Path, part: str) -> None:
+    args = ("--baseline", TINY, "--combine", f"{FAULTS}:Harmless", "--repeats", "2")
+    assert bench(*args, "--set", "pause=0.01", "epochs=2").returncode == 0
+    path = only_run(tmp_path) / "optimized.json"
+    exported = json.loads(path.read_text())
+    exported["claim"][part] = [2 * value for value in exported["claim"][part]]
+    path.write_text(json.dumps(exported))
+    done = bench("verify", str(path), "--repeats", "4")
+    assert done.returncode == 1, done.stderr
+    assert "claimed" in done.stdout
+
+
+def test_a_recipe_is_trained_for_real(bench: Bench, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    args = ("--baseline", TINY, "--combine", f"{FAULTS}:Harmless", "--repeats", "2")
+    assert bench(*args).returncode == 0
+    done = bench("train", str(only_run(tmp_path) / "optimized.json"))
+    assert done.returncode == 0, done.stderr
+    weights = load_file(tmp_path / "checkpoint" / "model.safetensors")
+    assert weights["0.weight"].shape == (32, 8)
+    training = json.loads((tmp_path / "checkpoint" / "training.json").read_text())
+    assert training["epochs"] == 4
+    assert training["metrics"][-1]["values"]["accuracy"] > 0.8
+
+
+def test_an_exported_recipe_is_measured_against_its_baseline(bench: Bench, tmp_path: Path) -> None:
+    args = ("--baseline", TINY, "--combine", f"{FAULTS}:Harmless", "--repeats", "2")
+    assert bench(*args).returncode == 0
+    path = only_run(tmp_path) / "optimized.json"
+    done = bench("--recipe", str(path), "--repeats", "2", "--output", "again")
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_gate_passes_a_run_against_itself_and_fails_a_slower_one(
+    bench: Bench, tmp_path: Path
+) -> None:
+    quick = ("--baseline", TINY, "--baseline-only", "--repeats", "3", "--output")
+    assert bench(*quick, "a").returncode == 0
+    (before,) = (tmp_path / "a").iterdir()
+    rules = ("--fail-on", "time=5%", "memory=10%", "accuracy")
+    same = bench("compare", str(before), str(before), *rules)
+    assert same.returncode == 0, same.stderr
+    assert same.stdout.count("ok ") == 3
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    for name in ("run.json", "trials.jsonl"):
+        (slow / name).write_bytes((before / name).read_bytes())
+    lines = [json.loads(line) for line in (slow / "trials.jsonl").read_text().splitlines()]
+    for line in lines:
+        line["window_seconds"] *= 2
+    (slow / "trials.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    worse = bench("compare", str(before), str(slow), *rules)
+    assert worse.returncode == 1
+    assert "FAIL" in worse.stdout
+
+
+@pytest.mark.slow
+def test_the_doctor_tells_the_machine_s_noise(bench: Bench) -> None:
+    done = bench("doctor", timeout=300)
+    assert done.returncode == 0, done.stderr
+    for word in ("cpu", "TFLOP/s", "GiB/s", "against itself"):
+        assert word in done.stdout
