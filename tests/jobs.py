@@ -24,15 +24,16 @@ class Labelled(NamedTuple):
 
 def cross_entropy(model: nn.Module, batch: Any) -> Tensor:
     """Return the mean loss over independent items."""
-    return nn.functional.cross_entropy(model(batch[0]), batch[1])
+    found: Tensor = model(batch[0])
+    return nn.functional.cross_entropy(found, batch[1])
 
 
 def job_of(model: nn.Module, x: Tensor, y: Tensor, seed: int = 0, **parts: Any) -> Job:
-    """Return a job that trains `model` in batches of 8 on shuffled items; `parts` replace its own."""
+    """Return a job that trains `model` in shuffled batches of 8; `parts` replace its own."""
     shuffle = torch.Generator().manual_seed(seed)
 
     def batches(progress: Progress) -> Iterator[Labelled]:
-        for part in torch.randperm(len(x), generator=shuffle).split(8):
+        for part in torch.split(torch.randperm(len(x), generator=shuffle), 8):
             yield Labelled(x[part], y[part])
 
     def accuracy(model: nn.Module) -> dict[str, float]:
@@ -73,7 +74,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, C, T)`` to the same shape."""
-        return self.drop(torch.relu(self.norm(self.conv(x)))) + x
+        found: Tensor = self.drop(torch.relu(self.norm(self.conv(x))))
+        return found + x
 
 
 class ConvSettings(Settings):

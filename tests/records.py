@@ -51,7 +51,9 @@ def measurement(
     return Measurement.model_validate({**facts, **changes})
 
 
-def failed(arm: str, pair: int = 0, status: Status = Status.FAILED, reason: str = "it broke") -> Measurement:
+def failed(
+    arm: str, pair: int = 0, status: Status = Status.FAILED, reason: str = "it broke"
+) -> Measurement:
     """Return a trial that gave no measurement."""
     return Measurement(
         arm=arm, pair=pair, seed=pair, kind="full", device="cpu", threads=2, status=status,
@@ -88,7 +90,8 @@ def header(**changes: Any) -> Header:
     """Return the header of a run of the made-up baseline."""
     facts: dict[str, Any] = {
         "run": "2026-11-20T12-00-00Z_made-up_test", "started": STARTED, "mode": "test",
-        "baseline": "made-up", "settings": SETTINGS, "arms": (Arm(techniques=("fast",)),),
+        "name": "made-up", "baseline": "made-up", "settings": SETTINGS,
+        "arms": (Arm(techniques=("fast",)),),
         "device": "cpu", "threads": 2, "seed": 0, "repeats": 6, "budget_seconds": None,
         "trial_timeout_seconds": 60.0, "margin": 0.01, "unit": "items", "metric": "accuracy",
         "target": None, "command": ("bench", "--test", "fast"), "environment": {"python": "3.11"},

@@ -16,6 +16,8 @@ class Views(NamedTuple):
     second view, whose first steps are. Each begins at column 0 and is padded behind its length.
     """
 
+    inside: Tensor
+    """``(2B, L)``, False in the padding."""
     lengths: tuple[int, int]
     overlap: int
     """Steps of the common part."""
@@ -27,10 +29,11 @@ class Views(NamedTuple):
         """Return the first column of either view's window."""
         return max(self.lengths[0] - self.width, 0), 0
 
-    @property
-    def starts(self) -> tuple[int, int]:
-        """Return where in its window either view's common part begins."""
-        return self.lengths[0] - self.overlap - self.windows[0], 0
+    def common(self, z: Tensor) -> Tensor:
+        """Cut the common parts, ``(B, 2 * overlap, C)``, out of the windows ``(2B, width, C)``."""
+        first, second = z.chunk(2)
+        start = self.lengths[0] - self.overlap - self.windows[0]
+        return torch.cat([first.narrow(1, start, self.overlap), second[:, : self.overlap]], dim=1)
 
 
 class Crop(NamedTuple):
@@ -61,15 +64,20 @@ def draw_crop(rows: int, steps: int, random: Generator) -> Crop:
     return Crop(outer_left, left, right, outer_right, offsets)
 
 
-def cut(x: Tensor, crop: Crop) -> tuple[Tensor, Views]:
-    """Cut both views ``(2B, L, C)`` out of series ``(B, T, C)``; L is a rounded length."""
+def cut(x: Tensor, crop: Crop, full: bool = False) -> tuple[Tensor, Views]:
+    """Cut both views ``(2B, L, C)`` out of series ``(B, T, C)``.
+
+    L is a rounded length; with `full` it is T for every crop, which is more work in one shape.
+    """
     rows, steps, _ = x.shape
     lengths = (crop.right - crop.outer_left, crop.outer_right - crop.left)
     overlap = crop.right - crop.left
-    views = Views(lengths, overlap, rounded(overlap, steps))
+    columns = torch.arange(steps if full else rounded(max(lengths), steps))
+    inside = columns < torch.tensor(lengths).repeat_interleave(rows)[:, None]
+    width = steps if full else rounded(overlap, steps)
+    views = Views(inside.to(x.device), lengths, overlap, width)
     shift = torch.tensor(crop.offsets)
     first = torch.cat([shift + crop.outer_left, shift + crop.left])
-    columns = torch.arange(rounded(max(lengths), steps))
     # padded columns repeat a last step: the encoder leaves them out, they only must exist
     time = (first[:, None] + columns).clamp_(max=steps - 1)
     flat = time + torch.arange(rows).repeat(2)[:, None] * steps

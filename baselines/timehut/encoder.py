@@ -80,8 +80,8 @@ class TSEncoder(nn.Module):
     def forward(self, x: Tensor, views: Views | None = None, mask: Tensor | None = None) -> Tensor:
         """Map ``(B, T, C)`` to ``(B, T, output)``.
 
-        With `views`, x ``(2B, L, C)`` stacks two views of B series and the result is their common
-        parts, ``(B, 2 * overlap, output)``. Without a `mask` ``(B, T)`` (False hides a step) one is
+        With `views`, x ``(2B, L, C)`` stacks two views of B series and the result is their
+        windows ``(2B, width, output)``. Without a `mask` ``(B, T)`` (False hides a step) one is
         drawn in training and nothing is hidden in evaluation. Steps with a NaN are hidden always.
         """
         x, mask = self._hide_missing(x, mask)
@@ -105,15 +105,14 @@ class TSEncoder(nn.Module):
             for block in self.blocks:
                 h = block(h)
             return h
-        valid: Tensor | None = _valid(h, views)
+        # as large as h: a product with a broadcast column of ones costs four times as much
+        valid: Tensor | None = torch.ones_like(h) * views.inside[:, None, None]
         for i, block in enumerate(self.blocks):
             if valid is not None and 2**i >= h.shape[3]:
-                # from here on every step is on its own: go on with the common part alone
-                h, valid = torch.cat(_cut(h, views.windows, views.width)), None
+                # from here on every step is on its own: go on with what is needed alone
+                h, valid = _windows(h, views), None
             h = block(h, valid)
-        if valid is not None:
-            h = torch.cat(_cut(h, views.windows, views.width))
-        return torch.cat(_cut(h, views.starts, views.overlap), dim=3)
+        return h if valid is None else _windows(h, views)
 
 
 def _gelu(x: Tensor, valid: Tensor | None) -> Tensor:
@@ -122,15 +121,9 @@ def _gelu(x: Tensor, valid: Tensor | None) -> Tensor:
     return F.gelu(x) * (valid if valid.shape[1] == x.shape[1] else valid[:, :1])
 
 
-def _valid(h: Tensor, views: Views) -> Tensor:
-    """Return 1 inside each view and 0 behind its end, as large as h ``(2B, C, 1, L)``."""
-    # as large as h: a product with a broadcast column of ones costs four times as much
-    valid = torch.ones_like(h)
-    for view, length in zip(valid.chunk(2), views.lengths, strict=True):
-        view[..., length:] = 0
-    return valid
-
-
-def _cut(h: Tensor, starts: tuple[int, int], width: int) -> list[Tensor]:
-    """Cut `width` columns, from a start of its own, out of either view in ``(2B, C, 1, L)``."""
-    return [v.narrow(3, start, width) for v, start in zip(h.chunk(2), starts, strict=True)]
+def _windows(h: Tensor, views: Views) -> Tensor:
+    """Cut either view's window out of ``(2B, C, 1, L)``: ``(2B, C, 1, width)``."""
+    if views.width == h.shape[3]:
+        return h
+    pairs = zip(h.chunk(2), views.windows, strict=True)
+    return torch.cat([view.narrow(3, start, views.width) for view, start in pairs])

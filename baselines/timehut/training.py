@@ -129,8 +129,9 @@ def _loss(
 
     def loss(model: nn.Module, batch: Tensor) -> Tensor:
         """Cut two views out of the batch, encode them in one call, contrast them."""
-        pair, views = cut(batch, draw_crop(batch.shape[0], batch.shape[1], random))
-        return hierarchical_loss(model(pair, views), temperature.value, constants)
+        crop = draw_crop(batch.shape[0], batch.shape[1], random)
+        pair, views = cut(batch, crop, full=settings.view_padding == "full")
+        return hierarchical_loss(views.common(model(pair, views)), temperature.value, constants)
 
     return loss
 
@@ -178,7 +179,7 @@ def _validate(
                     pair, views = cut(batch, draw_crop(len(batch), batch.shape[1], random))
                     rows, steps, _ = pair.shape
                     hidden = masks.draw(settings.mask, rows, steps, torch.device("cpu"), random)
-                    z = model(pair, views, hidden.to(device))
+                    z = views.common(model(pair, views, hidden.to(device)))
                     total += hierarchical_loss(z, tau, constants) * len(batch)
         return float(total) / (VALIDATION_CROPS * len(series))
 

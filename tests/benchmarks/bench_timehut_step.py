@@ -51,7 +51,7 @@ def ours(job: Job, settings: TimeHUTSettings) -> Callable[[Tensor, Crop], float]
 
     def step(x: Tensor, crop: Crop) -> float:
         pair, views = cut(x, crop)
-        loss = hierarchical_loss(job.model(pair, views), TAU, constants)
+        loss = hierarchical_loss(views.common(job.model(pair, views)), TAU, constants)
         job.backward(loss)
         job.update(optimizer)
         return float(loss.detach())
@@ -72,7 +72,8 @@ def disagreement(
         first, second = mask.chunk(2)
         masks = (first[:, : views.lengths[0]], second[:, : views.lengths[1]])
         with torch.no_grad():
-            a = float(hierarchical_loss(job.model(pair, views, mask), TAU, loss_settings(settings)))
+            z = views.common(job.model(pair, views, mask))
+            a = float(hierarchical_loss(z, TAU, loss_settings(settings)))
             b = float(reference.loss(x.double(), crop, TAU, masks))
         worst = max(worst, abs(a - b) / abs(b))
     job.model.float().train()

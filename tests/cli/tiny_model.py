@@ -37,7 +37,7 @@ class Tiny:
                 torch.randperm(192, generator=shuffle).to(device).split(settings.batch_size)
             ):
                 time.sleep(settings.pause)
-                yield x[part], y[part]
+                yield x[part.to(device)], y[part.to(device)]
 
         def loss(model: nn.Module, batch: Any) -> Tensor:
             return nn.functional.cross_entropy(model(batch[0]), batch[1])

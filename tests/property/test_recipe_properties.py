@@ -55,14 +55,14 @@ def test_the_order_of_keys_does_not_change_the_id(recipe: Recipe, random: Any) -
 
 
 @given(recipes, names, values, values)
-def test_changing_a_setting_changes_the_id(
-    recipe: Recipe, name: str, one: Any, other: Any
-) -> None:
+def test_changing_a_setting_changes_the_id(recipe: Recipe, name: str, one: Any, other: Any) -> None:
     ids = [
         recipe.model_copy(update={"settings": {**recipe.settings, name: value}}).id
         for value in (one, other)
     ]
-    assert (ids[0] == ids[1]) == (json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True))
+    assert (ids[0] == ids[1]) == (
+        json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    )
 
 
 @given(recipes, names, values)

@@ -32,7 +32,9 @@ def test_values_are_spread_over_repeated_options(typed: str, read: str) -> None:
     assert spread_out(typed) == read
 
 
-@pytest.mark.parametrize("typed", ["--test", "--test --quiet", "--quiet --combine", "--test a --test"])
+@pytest.mark.parametrize(
+    "typed", ["--test", "--test --quiet", "--quiet --combine", "--test a --test"]
+)
 def test_an_option_without_a_value_is_refused(typed: str) -> None:
     with pytest.raises(BenchError, match="needs at least one value; see `bench list techniques`"):
         spread_out(typed)

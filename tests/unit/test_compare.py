@@ -52,7 +52,7 @@ def test_faster_and_smaller_is_said_so() -> None:
 def test_the_same_within_little_is_no_gain() -> None:
     result = judged(paired("none", EQUAL, savings=EQUAL, losses_of_metric=KEPT))
     assert (result.verdict, result.reason) == (
-        Verdict.NO_GAIN, "a gain of 5% or more is excluded",
+        Verdict.NO_GAIN, "a gain of 5 % or more is excluded",
     )  # fmt: skip
 
 
@@ -99,7 +99,9 @@ def test_noisy_quality_is_undecided_and_says_how_many_more_pairs() -> None:
     lost = [0.03, -0.03, 0.02, -0.02, 0.03, -0.03]
     result = judged(paired("risky", FASTER, losses_of_metric=lost))
     assert result.verdict is Verdict.UNDECIDED
-    assert result.reason.startswith("faster, but the metric's interval still holds losses beyond")
+    assert result.reason.startswith(
+        "faster, but losses of the metric beyond the margin are not excluded"
+    )
     assert result.more_pairs is not None
     assert 1 <= result.more_pairs < 1000
 
@@ -131,7 +133,12 @@ def test_what_does_not_apply_says_why() -> None:
     ],
 )
 def test_an_arm_of_which_nothing_ended_well_failed(status: Status, reason: str) -> None:
-    trials = [measurement(), failed("bad", 0, status), measurement(pair=1), failed("bad", 1, status)]
+    trials = [
+        measurement(),
+        failed("bad", 0, status),
+        measurement(pair=1),
+        failed("bad", 1, status),
+    ]
     result = judged(trials)
     assert (result.verdict, result.reason) == (Verdict.FAILED, reason)
     assert result.statuses == {str(status): 2}
@@ -161,8 +168,10 @@ def test_exact_with_other_losses_failed() -> None:
 
 
 def test_exact_is_judged_by_time_alone() -> None:
-    step = {"kind": "step", "metric": None}
-    result = judged(paired("exact", FASTER, effect="exact", work="same work", baseline=step, **step))
+    step: dict[str, Any] = {"kind": "step", "metric": None}
+    result = judged(
+        paired("exact", FASTER, effect="exact", work="same work", baseline=step, **step)
+    )
     assert result.verdict is Verdict.WIN
     assert result.same_losses is True
 
@@ -255,7 +264,9 @@ def test_equal_seeds_are_no_replicates_of_quality() -> None:
 
 def test_the_time_to_target_is_when_the_metric_first_reached_it() -> None:
     def at(epoch: int, accuracy: float) -> Evaluation:
-        return Evaluation(epoch=epoch, step=epoch, train_seconds=epoch, values={"accuracy": accuracy})
+        return Evaluation(
+            epoch=epoch, step=epoch, train_seconds=epoch, values={"accuracy": accuracy}
+        )
 
     reached = (at(1, 0.5), at(2, 0.8), at(3, 0.7), at(4, 0.9))
     trials = paired("fast", FASTER, metrics=reached, baseline={"metrics": (at(1, 0.5),)})

@@ -75,9 +75,7 @@ def test_data_of_no_known_content_is_not_compared() -> None:
 
 def test_nothing_measured_is_broken_with_the_reason() -> None:
     trials = [measurement(), failed("fast", 0, Status.OUT_OF_MEMORY, "no room")]
-    assert problems(claim(), trials) == [
-        "the recipe could not be measured: out of memory: no room"
-    ]
+    assert problems(claim(), trials) == ["the recipe could not be measured: out of memory: no room"]
 
 
 def test_no_trial_at_all_is_broken() -> None:
@@ -96,7 +94,7 @@ def test_what_was_not_claimed_is_not_checked() -> None:
 
 def test_the_claim_of_a_run_holds_for_the_run_itself() -> None:
     trials = measured_again()
-    comparison = compare_run(header(), trials)
+    comparison = compare_run(header(), trials, [])
     made = exported_of(header(), trials, comparison, best(comparison), recipe())
     assert made is not None
     assert broken(made.claim, comparison, trials) == []
@@ -104,7 +102,7 @@ def test_the_claim_of_a_run_holds_for_the_run_itself() -> None:
 
 def test_a_winner_is_exported_with_what_was_measured() -> None:
     trials = measured_again()
-    comparison = compare_run(header(), trials)
+    comparison = compare_run(header(), trials, [])
     made = exported_of(header(), trials, comparison, best(comparison), recipe())
     assert made is not None
     assert made.recipe == recipe("fast")
@@ -118,7 +116,7 @@ def test_a_winner_is_exported_with_what_was_measured() -> None:
 
 def test_where_nothing_won_the_baseline_is_exported() -> None:
     trials = [*paired(CONTROL, EQUAL), *paired("none", EQUAL, first=6)]
-    comparison = compare_run(header(), trials)
+    comparison = compare_run(header(), trials, [])
     assert best(comparison) is None
     made = exported_of(header(), trials, comparison, None, recipe())
     assert made is not None
@@ -128,7 +126,7 @@ def test_where_nothing_won_the_baseline_is_exported() -> None:
 
 def test_where_no_pair_was_measured_nothing_is_exported() -> None:
     trials = [measurement(), failed("fast")]
-    comparison = compare_run(header(), trials)
+    comparison = compare_run(header(), trials, [])
     assert exported_of(header(), trials, comparison, None, recipe()) is None
 
 
@@ -139,7 +137,7 @@ def test_the_fastest_winner_is_the_best() -> None:
         *paired("faster", twice, first=6, losses_of_metric=KEPT),
         *paired("small", EQUAL, savings=[9 * s for s in SMALLER], first=12, losses_of_metric=KEPT),
     ]
-    result = best(compare_run(header(), trials))
+    result = best(compare_run(header(), trials, []))
     assert result is not None
     assert result.arm == "faster"
 
@@ -149,7 +147,7 @@ def test_where_nothing_is_faster_the_smallest_is_the_best() -> None:
         *paired("small", EQUAL, savings=SMALLER, losses_of_metric=KEPT),
         *paired("smaller", EQUAL, savings=[2 * s for s in SMALLER], first=6, losses_of_metric=KEPT),
     ]
-    result = best(compare_run(header(), trials))
+    result = best(compare_run(header(), trials, []))
     assert result is not None
     assert result.arm == "smaller"
 
@@ -157,4 +155,4 @@ def test_where_nothing_is_faster_the_smallest_is_the_best() -> None:
 @pytest.mark.parametrize("arm", ["fast", CONTROL])
 def test_a_run_compares_as_its_header_asks(arm: str) -> None:
     trials = paired(arm, FASTER, losses_of_metric=[0.03 + k for k in KEPT])
-    assert compare_run(header(margin=0.5), trials).margin == 0.5
+    assert compare_run(header(margin=0.5), trials, []).margin == 0.5

@@ -25,13 +25,18 @@ def job_of(model: nn.Module, *batches: Tensor) -> Job:
 
     def loss(model: nn.Module, batch: Tensor) -> Tensor:
         found = model(batch)
-        return (found[0] if isinstance(found, tuple) else found).sum()
+        first: Tensor = found[0] if isinstance(found, tuple) else found
+        return first.sum()
+
+    def sample(items: int) -> tuple[Tensor]:
+        first = batches[0][:1]
+        return (first.repeat(items, *[1] * (first.dim() - 1)),)
 
     return Job(
         device=torch.device("cpu"), model=model, epochs=1, batches=epoch, loss=loss,
         data=DataCard.of("none", batches, train_items=B, test_items=B),
         make_optimizer=lambda m: torch.optim.SGD(m.parameters(), lr=0.1),
-        evaluate=lambda m: {}, sample=lambda n: (batches[0][:1].repeat(n, *[1] * (batches[0].dim() - 1)),),
+        evaluate=lambda m: {}, sample=sample,
     )  # fmt: skip
 
 

@@ -19,9 +19,7 @@ STEADY = (1.0, 1.01, 0.99, 1.0, 1.005, 0.995)
 NOISY = (0.7, 1.4, 1.0, 1.3, 0.8, 1.1)
 
 
-def run(
-    tmp_path: Path, name: str, trials: Sequence[Measurement] | Sequence[float], **changes: Any
-) -> Path:
+def run(tmp_path: Path, name: str, trials: Sequence[Measurement | float], **changes: Any) -> Path:
     """Write a run of the baseline: from its records, or from seconds."""
     folder = tmp_path / name
     folder.mkdir()
@@ -36,7 +34,11 @@ def run(
 
 
 def gated(
-    tmp_path: Path, before: Sequence[Any], after: Sequence[Any], *rules: str, **changes: Any
+    tmp_path: Path,
+    before: Sequence[Measurement | float],
+    after: Sequence[Measurement | float],
+    *rules: str,
+    **changes: Any,
 ) -> Finding:
     old, new = run(tmp_path, "old", before), run(tmp_path, "new", after, **changes)
     return gate.check(old, new, gate.parse_rules(rules))

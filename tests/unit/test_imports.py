@@ -45,5 +45,7 @@ def test_what_reads_records_or_starts_trials_needs_no_torch(module: str) -> None
 
 
 def test_settings_of_a_baseline_are_read_without_torch() -> None:
-    code = "from bench import registry; registry.make_settings(registry.load_baseline('timehut'), {})"
+    code = (
+        "from bench import registry; registry.make_settings(registry.load_baseline('timehut'), {})"
+    )
     assert "torch" not in imported_by(code)

@@ -51,7 +51,9 @@ def test_a_part_that_someone_replaced_can_not_be_claimed(way: str) -> None:
         if way == "claim"
         else job.wrap("step", lambda old: old, by="first")
     )
-    with pytest.raises(Clash, match="second and first both replace the job's step; use one of them"):
+    with pytest.raises(
+        Clash, match="second and first both replace the job's step; use one of them"
+    ):
         earlier.claim("step", plain_step, by="second")
 
 

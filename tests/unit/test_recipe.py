@@ -125,7 +125,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BenchError, match="can't read .*Is a directory"):
+    with pytest.raises(BenchError, match=r"can't read .*Is a directory"):
         read_exported(tmp_path)
 
 
@@ -215,4 +215,7 @@ def test_the_techniques_of_a_recipe_come_in_the_order_of_their_stages() -> None:
     made = recipe().model_copy(
         update={"techniques": (Use(name="mixed-precision"), Use(name="gradient-checkpointing"))}
     )
-    assert [t.name for t in techniques_of(made, {})] == ["gradient-checkpointing", "mixed-precision"]
+    assert [t.name for t in techniques_of(made, {})] == [
+        "gradient-checkpointing",
+        "mixed-precision",
+    ]

@@ -12,7 +12,8 @@ from bench.errors import BenchError
 from bench.store import Arm
 
 NOTHING: dict[str, Any] = {
-    "baseline-only": False, "test": None, "combine": None, "full-optimization": False, "recipe": None,
+    "baseline-only": False, "test": None, "combine": None, "full-optimization": False,
+    "recipe": None,
 }  # fmt: skip
 
 
@@ -23,7 +24,9 @@ def test_a_duration_is_read_in_seconds(text: str, seconds: float) -> None:
     assert request.parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "0", "0s", "-5", "5d", "m", "1e3", "nan", "inf", "5 m", "1.m"])
+@pytest.mark.parametrize(
+    "text", ["", "0", "0s", "-5", "5d", "m", "1e3", "nan", "inf", "5 m", "1.m"]
+)
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(BenchError, match=r"is not a duration above 0; write 90s, 15m or 2h"):
         request.parse_duration(text)
@@ -36,7 +39,9 @@ def test_repeats_are_a_number_or_auto() -> None:
 
 @pytest.mark.parametrize("text", ["0", "-1", "six", "", "2.5", "²"])
 def test_repeats_of_no_number_are_refused(text: str) -> None:
-    with pytest.raises(BenchError, match=f'--repeats "{text}" is neither a number above 0 nor auto'):
+    with pytest.raises(
+        BenchError, match=f'--repeats "{text}" is neither a number above 0 nor auto'
+    ):
         request.parse_repeats(text)
 
 

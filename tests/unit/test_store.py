@@ -17,7 +17,9 @@ from tests.records import header, measurement
 
 
 def new_run(output: Path) -> store.Folder:
-    return store.create(output, lambda run, started: header(run=run, started=started), "made-up_test")
+    return store.create(
+        output, lambda run, started: header(run=run, started=started), "made-up_test"
+    )
 
 
 def journal_of(path: Path, *records: Measurement, end: bytes = b"") -> Path:
@@ -60,7 +62,9 @@ def test_a_journal_finds_a_trial_by_pair_and_arm(tmp_path: Path) -> None:
 
 
 def test_a_torn_last_line_is_dropped_with_a_warning(tmp_path: Path) -> None:
-    file = journal_of(tmp_path, measurement(), end=measurement("fast").model_dump_json().encode()[:99])
+    file = journal_of(
+        tmp_path, measurement(), end=measurement("fast").model_dump_json().encode()[:99]
+    )
     journal = store.Journal(file)
     assert journal.records == [measurement()]
     assert journal.warning == (
@@ -111,8 +115,9 @@ def test_a_bad_line_in_the_middle_is_refused_with_its_number(
 
 def test_a_run_in_use_is_refused_with_its_process(tmp_path: Path) -> None:
     folder = new_run(tmp_path)
-    code = f"from bench import store; from pathlib import Path; store.reopen(Path({str(folder.path)!r}))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    code = "import sys, pathlib; from bench import store; store.reopen(pathlib.Path(sys.argv[1]))"
+    command = [sys.executable, "-c", code, str(folder.path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert f"is in use by process {os.getpid()}; wait for it" in done.stderr
 
 
@@ -171,7 +176,7 @@ def test_a_disk_that_is_nearly_full_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "FREE_BYTES", 1 << 62)
-    with pytest.raises(BenchError, match="MiB are free in .* free some, or give another folder"):
+    with pytest.raises(BenchError, match=r"MiB are free in .* free some, or give another folder"):
         new_run(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -184,7 +189,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
 def test_a_run_of_a_newer_format_is_refused(tmp_path: Path) -> None:
     content = json.loads(header().model_dump_json()) | {"format": 2}
     (tmp_path / "run.json").write_text(json.dumps(content))
-    with pytest.raises(BenchError, match="has format 2; .* update trainbench to read it"):
+    with pytest.raises(BenchError, match=r"has format 2; .* update trainbench to read it"):
         store.read_run(tmp_path)
 
 

@@ -100,12 +100,12 @@ def test_a_template_never_replaces_a_file(tmp_path: Path) -> None:
 
 
 def test_a_template_is_a_python_file(tmp_path: Path) -> None:
-    with pytest.raises(BenchError, match="is no Python file; give a name that ends in .py"):
+    with pytest.raises(BenchError, match=r"is no Python file; give a name that ends in \.py"):
         template.write(tmp_path / "mine.txt")
 
 
 def test_a_template_in_no_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BenchError, match="can't write .*No such file or directory"):
+    with pytest.raises(BenchError, match=r"can't write .*No such file or directory"):
         template.write(tmp_path / "gone" / "mine.py")
 
 
@@ -131,7 +131,7 @@ def test_data_sets_are_listed_with_where_they_lie() -> None:
 
 
 def test_an_unknown_list_gets_a_suggestion() -> None:
-    with pytest.raises(BenchError, match='named "technique" to list; did you mean "techniques"?'):
+    with pytest.raises(BenchError, match=r'"technique" to list; did you mean "techniques"\?'):
         catalogue.listing("technique", None, "timehut", None, "cpu")
 
 

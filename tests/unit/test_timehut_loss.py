@@ -48,12 +48,13 @@ def both_losses(
     x: Tensor,
     crop: Crop,
     settings: TimeHUTSettings,
+    full: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    pair, views = cut(x, crop)
+    pair, views = cut(x, crop, full)
     mask = torch.rand(pair.shape[:2]) < 0.7
     first, second = mask.chunk(2)
     masks = (first[:, : views.lengths[0]], second[:, : views.lengths[1]])
-    fast = hierarchical_loss(ours(pair, views, mask), TAU, loss_settings(settings))
+    fast = hierarchical_loss(views.common(ours(pair, views, mask)), TAU, loss_settings(settings))
     return fast, hierarchical(*encode_views(reference, x, crop, masks), TAU, settings)
 
 
@@ -62,9 +63,11 @@ def small(**changes: Any) -> TimeHUTSettings:
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("order", ["divide", "rescale"])
+@pytest.mark.parametrize(
+    ("order", "full"), [("divide", False), ("rescale", False), ("divide", True)]
+)
 def test_loss_and_gradients_agree_with_the_reference(
-    case: tuple[int, int, int, float], order: str
+    case: tuple[int, int, int, float], order: str, full: bool
 ) -> None:
     rows, steps, channels, missing = case
     torch.manual_seed(steps)
@@ -75,7 +78,7 @@ def test_loss_and_gradients_agree_with_the_reference(
         x = torch.randn(rows, steps, channels, dtype=torch.float64)
         x[torch.rand(rows, steps, channels) < missing] = torch.nan
         crop = draw_crop(rows, steps, random)
-        fast, slow = both_losses(ours, reference, x, crop, settings)
+        fast, slow = both_losses(ours, reference, x, crop, settings, full)
         torch.testing.assert_close(fast, slow, rtol=1e-9, atol=1e-9)
         fast.backward()  # type: ignore[no-untyped-call]  # torch
         slow.backward()  # type: ignore[no-untyped-call]  # torch
@@ -145,7 +148,7 @@ def test_bfloat16_autocast_computes_the_loss_in_float32() -> None:
     encoder = TSEncoder(1, 12, 8, 4)
     pair, views = cut(torch.randn(4, 24, 1), Crop(0, 2, 20, 24, (0,) * 4))
     with torch.autocast("cpu", torch.bfloat16):
-        z = encoder(pair, views)
+        z = views.common(encoder(pair, views))
         loss = hierarchical_loss(z, TAU, LossSettings())
     loss.backward()  # type: ignore[no-untyped-call]  # torch
     assert z.dtype == torch.bfloat16

@@ -114,5 +114,7 @@ def test_a_window_begins_after_the_warm_up() -> None:
 
 
 @pytest.mark.parametrize(("steps", "warmup"), [(1, 0), (3, 0), (4, 1), (10, 2), (20, 5), (900, 5)])
-def test_the_warm_up_is_five_steps_or_a_quarter_of_a_short_training(steps: int, warmup: int) -> None:
+def test_the_warm_up_is_five_steps_or_a_quarter_of_a_short_training(
+    steps: int, warmup: int
+) -> None:
     assert timeline(steps).warmup == warmup

@@ -80,7 +80,9 @@ def test_the_last_evaluation_is_of_what_is_deployed() -> None:
     two = Two(6, 2)
     result = train(linear_job(finish=lambda job, model: two, evaluate_every=1))
     assert result.model is two
-    assert result.evaluations[-1].values["accuracy"] < 0.7 < result.evaluations[-2].values["accuracy"]
+    assert (
+        result.evaluations[-1].values["accuracy"] < 0.7 < result.evaluations[-2].values["accuracy"]
+    )
 
 
 def test_finish_gets_the_snapshot() -> None:
@@ -185,9 +187,8 @@ def test_a_limit_ends_at_the_most_steps_however_little_time_went_by() -> None:
 
 
 def test_a_limit_goes_on_for_its_seconds() -> None:
-    result = limited(StepLimit(steps=2, seconds=0.05, most_steps=100_000))
-    assert result.timeline.seconds >= 0.03
-    assert len(result.losses) > 2
+    result = limited(StepLimit(steps=2, seconds=0.2, most_steps=1_000_000))
+    assert result.timeline.seconds > 0.15
 
 
 def test_with_a_limit_nothing_is_evaluated_stopped_or_finished() -> None:

@@ -1,0 +1,34 @@
+"""The baselines of the contract tests, and one thread, so that they run beside others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from bench import registry, template
+from tests.contract.cases import JOBS, SMALL, Case
+
+BASELINES = [*registry.names(registry.BASELINES), "template", "conv-net"]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session", params=BASELINES)
+def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
+    """Return each baseline in turn: the registered ones, the template, a small net of our own."""
+    name = str(request.param)
+    if name == "conv-net":
+        return Case(f"{JOBS}:ConvNet", {})
+    if name != "template":
+        return Case(name, SMALL.get(name, {}))
+    file = tmp_path_factory.mktemp("template") / "my_model.py"
+    template.write(file)
+    return Case(f"{file}:MyModel", {"epochs": 1, "hidden": 16})

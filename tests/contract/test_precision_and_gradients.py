@@ -1,0 +1,195 @@
+"""mixed-precision, gradient-accumulation and gradient-checkpointing, each by what is its own."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from bench.errors import Clash, NotApplicable
+from bench.job import Job, plain_backward, plain_step, plain_update
+from bench.training import train
+from optimizers.gradient_accumulation import GradientAccumulation
+from optimizers.gradient_checkpointing import GradientCheckpointing, repeated_blocks
+from optimizers.mixed_precision import MixedPrecision
+from tests.contract.cases import probe_for
+from tests.jobs import Block, ConvNet, ConvSettings, linear_job
+
+CPU = torch.device("cpu")
+SCALE = 1024.0
+
+
+def test_fp16_needs_cuda() -> None:
+    with pytest.raises(NotApplicable, match="fp16 needs CUDA: on the CPU use precision=bf16"):
+        MixedPrecision(precision="fp16").apply(linear_job())
+
+
+def test_bf16_computes_the_model_in_bfloat16_and_keeps_its_weights() -> None:
+    seen: list[torch.dtype] = []
+
+    def loss(model: nn.Module, batch: Any) -> Tensor:
+        found = model(batch[0])
+        seen.append(found.dtype)
+        return nn.functional.cross_entropy(found, batch[1])
+
+    job = MixedPrecision().apply(linear_job(loss=loss))
+    train(job)
+    assert set(seen) == {torch.bfloat16}
+    assert {p.dtype for p in job.model.parameters()} == {torch.float32}
+
+
+@pytest.fixture
+def scaler(monkeypatch: pytest.MonkeyPatch) -> torch.amp.GradScaler:
+    """Put a scaler that works on the CPU in the place of the one for CUDA."""
+    made = torch.amp.GradScaler("cpu", init_scale=SCALE)
+    monkeypatch.setattr(torch.amp, "GradScaler", lambda kind: made)
+    monkeypatch.setattr(torch, "autocast", lambda kind, dtype: torch.inference_mode(False))
+    return made
+
+
+def fp16(**parts: Any) -> Job:
+    """Return a job with fp16, made to believe that it is on CUDA; its data lies on the CPU."""
+    job = linear_job(**{"device": torch.device("cuda"), **parts})
+    return MixedPrecision(precision="fp16").apply(job)
+
+
+def one_step(job: Job) -> None:
+    batch = next(iter(job.batches(None)))  # type: ignore[arg-type]  # it reads no progress
+    job.step(job, batch, job.make_optimizer(job.model), lambda phase: None)
+
+
+@pytest.mark.usefixtures("scaler")
+def test_the_loss_is_scaled_before_backward() -> None:
+    scaled: list[float] = []
+
+    def backward(loss: Tensor) -> None:
+        scaled.append(loss.item())
+        plain_backward(loss)
+
+    job = fp16(backward=backward)
+    batch = next(iter(linear_job().batches(None)))  # type: ignore[arg-type]  # as above
+    plain = linear_job()
+    one_step(job)
+    assert scaled == pytest.approx([SCALE * plain.loss(plain.model, batch).item()])
+
+
+@pytest.mark.usefixtures("scaler")
+def test_clipping_inside_the_update_sees_true_gradients() -> None:
+    norms: list[float] = []
+
+    def clipped(optimizer: Optimizer) -> None:
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        norms.append(float(nn.utils.clip_grad_norm_(parameters, 0.01)))
+        plain_update(optimizer)
+
+    scaled, plain = fp16(update=clipped), linear_job(update=clipped)
+    one_step(scaled)
+    one_step(plain)
+    assert norms[0] == pytest.approx(norms[1], rel=1e-5)
+    for one, other in zip(scaled.model.parameters(), plain.model.parameters(), strict=True):
+        assert torch.allclose(one, other, rtol=1e-5)
+
+
+def test_an_infinite_gradient_skips_the_step_and_lowers_the_scale(
+    scaler: torch.amp.GradScaler,
+) -> None:
+    job = fp16(loss=lambda model, batch: model(batch[0]).sum() * 1e38)
+    before = copy.deepcopy(job.model.state_dict())
+    one_step(job)
+    after = job.model.state_dict()
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    assert scaler.get_scale() == SCALE / 2
+    assert all(p.grad is None for p in job.model.parameters())
+
+
+def gradients(job: Job) -> list[Tensor]:
+    """Return the gradients of one step."""
+    found: list[Tensor] = []
+
+    def keep(optimizer: Optimizer) -> None:
+        found.extend(p.grad.clone() for p in job.model.parameters() if p.grad is not None)
+
+    one_step(job.wrap("update", lambda old: keep, by="test"))
+    return found
+
+
+@pytest.mark.parametrize("parts", [2, 3, 5, 8, 100])
+def test_accumulated_gradients_of_a_mean_loss_are_those_of_the_whole_batch(parts: int) -> None:
+    accumulated = gradients(GradientAccumulation(microbatches=parts).apply(linear_job()))
+    whole = gradients(linear_job())
+    assert len(whole) == len(accumulated) == 2
+    for one, other in zip(accumulated, whole, strict=True):
+        assert torch.allclose(one, other, rtol=0, atol=1e-6)
+
+
+def test_the_loss_of_accumulated_microbatches_is_that_of_the_whole_batch() -> None:
+    accumulated = train(GradientAccumulation(microbatches=3).apply(linear_job())).losses
+    assert accumulated == pytest.approx(train(linear_job()).losses, abs=1e-4)
+
+
+def test_a_batch_too_small_to_split_does_not_apply() -> None:
+    technique = GradientAccumulation(microbatches=16)
+    with pytest.raises(NotApplicable, match="a batch of 8 can't be split into 16 microbatches"):
+        technique.configure(ConvSettings(), probe_for(technique))
+
+
+def test_a_step_that_another_technique_replaced_is_a_clash() -> None:
+    job = linear_job().claim("step", plain_step, by="other")
+    with pytest.raises(Clash, match="gradient-accumulation and other both replace the job's step"):
+        GradientAccumulation().apply(job)
+
+
+def conv_job() -> Job:
+    return ConvNet().job(ConvSettings(), CPU, seed=0)
+
+
+def test_every_repeated_block_is_found() -> None:
+    assert len(repeated_blocks(conv_job().model)) == 3
+
+
+def test_blocks_inside_of_blocks_are_not_checkpointed_twice() -> None:
+    class Outer(nn.Module):
+        """Holds blocks."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Sequential(Block(2), Block(2))
+
+    model = nn.ModuleList([Outer(), Outer()])
+    assert repeated_blocks(model) == list(model)
+
+
+def test_without_repeated_blocks_checkpointing_does_not_apply() -> None:
+    with pytest.raises(NotApplicable, match="the model has no repeated blocks"):
+        GradientCheckpointing().apply(linear_job())
+
+
+def saved_bytes(job: Job) -> int:
+    """Return how much one forward pass keeps for the backward pass."""
+    kept: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        kept[tensor.data_ptr()] = tensor.nbytes
+        return tensor
+
+    batch = next(iter(job.batches(None)))  # type: ignore[arg-type]  # as above
+    job.model.train()
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        job.loss(job.model, batch)
+    return sum(kept.values())
+
+
+def test_checkpointing_keeps_less_for_the_backward_pass() -> None:
+    every = saved_bytes(GradientCheckpointing().apply(conv_job()))
+    second = saved_bytes(GradientCheckpointing(every=2).apply(conv_job()))
+    assert every < second < saved_bytes(conv_job())
+
+
+def test_a_checkpointed_block_is_still_of_its_class() -> None:
+    job = GradientCheckpointing().apply(conv_job())
+    assert sum(isinstance(module, Block) for module in job.model.modules()) == 3
+    assert list(job.model.state_dict()) == list(conv_job().model.state_dict())
