@@ -98,6 +98,10 @@ def _lstm_backward(x: Shape, weight_in: Shape, weight_hidden: Shape, *_: Any, **
     return 2 * _lstm(x, weight_in, weight_hidden)
 
 
+def _linear(x: Shape, weight: Shape, *_: Any, **__: Any) -> int:
+    return 2 * math.prod(x) * weight[0]
+
+
 OURS: dict[Any, Callable[..., int]] = {
     aten._fft_c2c: _fft_c2c,
     aten._fft_r2c: _fft_r2c,
@@ -105,6 +109,7 @@ OURS: dict[Any, Callable[..., int]] = {
     aten._scaled_dot_product_flash_attention_for_cpu: _cpu_sdpa,
     aten._scaled_dot_product_flash_attention_for_cpu_backward: _cpu_sdpa_backward,
     aten.convolution_backward: conv_backward,
+    aten.mkldnn_linear: _linear,
     aten.mkldnn_rnn_layer: _lstm,
     aten.mkldnn_rnn_layer_backward: _lstm_backward,
 }

@@ -19,12 +19,16 @@ class WeightAverage:
     def __init__(self) -> None:
         self._parameters: list[Tensor] = []
         self._means: list[Tensor] = []
+        self._still: list[tuple[Tensor, Tensor]] = []
+        """Parameters that never had a gradient, with their means: equal as long as that holds."""
         self._states = 0
 
     def step_and_clear(self, optimizer: Optimizer) -> None:
         """Let the optimizer step, clear its gradients, take the new weights into the average."""
-        if not self._parameters:
+        if not self._states:
             self._start(optimizer)
+        if self._still:
+            self._move_those_with_gradients()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         self._states += 1
@@ -43,6 +47,12 @@ class WeightAverage:
 
     def _start(self, optimizer: Optimizer) -> None:
         # lazily, from the optimizer: a technique may have replaced the model that we built
-        self._parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        self._means = [p.detach().clone() for p in self._parameters]
+        trained = [p for group in optimizer.param_groups for p in group["params"]]
+        self._still = [(p, p.detach().clone()) for p in trained]
         self._states = 1
+
+    def _move_those_with_gradients(self) -> None:
+        moving = [(p, mean) for p, mean in self._still if p.grad is not None]
+        self._parameters += [p for p, _ in moving]
+        self._means += [mean for _, mean in moving]
+        self._still = [(p, mean) for p, mean in self._still if p.grad is None]

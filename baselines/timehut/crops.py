@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
+from torch.autograd.function import once_differentiable
 
 
 class Views(NamedTuple):
@@ -31,9 +33,29 @@ class Views(NamedTuple):
 
     def common(self, z: Tensor) -> Tensor:
         """Cut the common parts, ``(B, 2 * overlap, C)``, out of the windows ``(2B, width, C)``."""
-        first, second = z.chunk(2)
         start = self.lengths[0] - self.overlap - self.windows[0]
-        return torch.cat([first.narrow(1, start, self.overlap), second[:, : self.overlap]], dim=1)
+        cut: Tensor = _Common.apply(z, start, self.overlap)  # type: ignore[no-untyped-call]
+        return cut
+
+
+class _Common(torch.autograd.Function):
+    """The common parts, with one gradient: two slices would fill and add up a tensor each."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, start: int, overlap: int) -> Tensor:
+        ctx.start, ctx.shape = start, z.shape
+        first, second = z.chunk(2)
+        return torch.cat([first.narrow(1, start, overlap), second[:, :overlap]], dim=1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        whole = grad.new_zeros(ctx.shape)
+        first, second = whole.chunk(2)
+        overlap = grad.shape[1] // 2
+        first.narrow(1, ctx.start, overlap).copy_(grad[:, :overlap])
+        second[:, :overlap].copy_(grad[:, overlap:])
+        return whole, None, None
 
 
 class Crop(NamedTuple):
@@ -72,16 +94,18 @@ def cut(x: Tensor, crop: Crop, full: bool = False) -> tuple[Tensor, Views]:
     rows, steps, _ = x.shape
     lengths = (crop.right - crop.outer_left, crop.outer_right - crop.left)
     overlap = crop.right - crop.left
-    columns = torch.arange(steps if full else rounded(max(lengths), steps))
-    inside = columns < torch.tensor(lengths).repeat_interleave(rows)[:, None]
+    # indices by numpy: on arrays this small an operator of torch costs ten times as much
+    columns = np.arange(steps if full else rounded(max(lengths), steps))
+    inside = columns < np.repeat(lengths, rows)[:, None]
     width = steps if full else rounded(overlap, steps)
-    views = Views(inside.to(x.device), lengths, overlap, width)
-    shift = torch.tensor(crop.offsets)
-    first = torch.cat([shift + crop.outer_left, shift + crop.left])
+    views = Views(torch.from_numpy(inside).to(x.device), lengths, overlap, width)
+    shift = np.array(crop.offsets)
+    first = np.concatenate([shift + crop.outer_left, shift + crop.left])
     # padded columns repeat a last step: the encoder leaves them out, they only must exist
-    time = (first[:, None] + columns).clamp_(max=steps - 1)
-    flat = time + torch.arange(rows).repeat(2)[:, None] * steps
-    return x.flatten(0, 1)[flat.to(x.device)], views
+    time = np.minimum(first[:, None] + columns, steps - 1)
+    flat = time + np.tile(np.arange(rows) * steps, 2)[:, None]
+    rows_of_views = torch.from_numpy(flat.ravel()).to(x.device)
+    return x.flatten(0, 1).index_select(0, rows_of_views).view(*flat.shape, -1), views
 
 
 def rounded(length: int, steps: int) -> int:

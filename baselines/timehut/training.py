@@ -48,7 +48,7 @@ def build(settings: TimeHUTSettings, device: torch.device, seed: int) -> Job:
     averaging = settings.weight_averaging
     return Job(
         device=device,
-        model=_encoder(settings, train.shape[2]).to(device),
+        model=_encoder(settings, *train.shape[1:]).to(device),
         epochs=settings.epochs,
         data=content.card,
         batches=_batches(train, settings.batch_size, _generator(seed)),
@@ -75,8 +75,9 @@ def loss_settings(settings: TimeHUTSettings) -> LossSettings:
     )
 
 
-def _encoder(settings: TimeHUTSettings, channels: int) -> TSEncoder:
-    return TSEncoder(channels, settings.output, settings.hidden, settings.depth, settings.mask)
+def _encoder(settings: TimeHUTSettings, steps: int, channels: int) -> TSEncoder:
+    sizes = settings.output, settings.hidden, settings.depth
+    return TSEncoder(channels, *sizes, longest=steps, mask=settings.mask)
 
 
 def _generator(seed: int) -> Generator:

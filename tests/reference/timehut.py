@@ -51,10 +51,15 @@ class ReferenceEncoder(nn.Module):
         self.dropout = nn.Dropout(0.1)
 
     def take_weights(self, encoder: nn.Module) -> None:
-        """Load the weights of the fast encoder, whose convolutions are two-dimensional."""
+        """Load the weights of the fast encoder, whose kernels are two-dimensional or in parts."""
+        theirs = encoder.state_dict()
+        for name in [name for name in theirs if name.endswith(".centre")]:
+            place = name.removesuffix("centre")
+            left, right = theirs.pop(place + "outer").unbind(2)
+            theirs[place + "weight"] = torch.stack([left, theirs.pop(name), right], dim=2)
         own = self.state_dict()
         self.load_state_dict(
-            {name: value.reshape(own[name].shape) for name, value in encoder.state_dict().items()}
+            {name: value.reshape(own[name].shape) for name, value in theirs.items()}
         )
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:

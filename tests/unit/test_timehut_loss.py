@@ -121,7 +121,9 @@ def test_the_gram_gradient_is_the_numerical_one(apart: int) -> None:
     torch.manual_seed(0)
     z = torch.randn(2, 6, 3, dtype=torch.float64, requires_grad=True)
     terms = Terms(temperature=0.4, contrast=0.7, angular=1.5, margin=1.2)
-    assert torch.autograd.gradcheck(lambda v: gram_loss(v, apart, terms), (z,))
+    share = torch.tensor([[0.5], [1.0]], dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda v: gram_loss(v, apart, share, terms), (z,))
+    assert torch.autograd.gradcheck(lambda v: gram_loss(v, apart, 0.5, terms), (z,))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
