@@ -21,7 +21,7 @@ from torch import nn
 
 from bench.errors import NotApplicable
 from bench.job import Job
-from bench.technique import Effect, Stage, Technique
+from bench.technique import Effect, Probe, Stage, Technique
 
 
 class Compile(Technique):
@@ -37,6 +37,12 @@ class Compile(Technique):
     dynamic: bool | None = Field(
         None, description="compile for changing shapes: true, false, or null to find out"
     )
+
+    def configure(self, settings: Any, probe: Probe) -> Any:
+        """Ask for batches of one shape, where the baseline can: each other shape compiles anew."""
+        if getattr(settings, "static_shapes", None) is False and not self.dynamic:
+            return settings.model_copy(update={"static_shapes": True})
+        return settings
 
     def apply(self, job: Job) -> Job:
         """Wrap `model` and `snapshot`."""

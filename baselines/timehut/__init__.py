@@ -70,8 +70,8 @@ class TimeHUTSettings(Settings):
     amc_temporal: float = Field(2.0, ge=0, description="weight of the angular loss over time")
     amc_margin: float = Field(0.5, gt=0, le=3.14, description="angle kept from negatives, radians")
     mask: MaskName = Field("binomial", description="which time steps training hides")
-    view_padding: Literal["rounded", "full"] = Field(
-        "rounded", description="lengths views are padded to: about a dozen, or one (for compiling)"
+    static_shapes: bool = Field(
+        False, description="pad views to one shape: more work, but one graph for a compiler"
     )
     weight_averaging: bool = Field(True, description="deploy the mean of all steps' weights")
     validation_fraction: float = Field(

@@ -101,10 +101,10 @@ def gram_loss(z: Tensor, apart: int, share: Share, terms: Terms) -> Tensor:
     """Return contrast and angular loss of 2h vectors in each of G groups, ``(G, 2h, C)``.
 
     `share` (a number, or ``(G, 1)``) weighs the groups' contrasts, which are means over their rows;
-    the angular loss is a sum over all. The two of a positive pair lie `apart`: either h (all first ones, then all second
-    ones) or 1 (each first one followed by its second).
+    the angular loss is a sum over all. The two of a positive pair lie `apart`: either h (all first
+    ones, then all second ones) or 1 (each first one followed by its second).
     """
-    loss: Tensor = _GramLoss.apply(z, apart, share, terms)  # type: ignore[no-untyped-call]  # torch's apply
+    loss: Tensor = _GramLoss.apply(z, apart, share, terms)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -117,20 +117,30 @@ class _GramLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, apart: int, share: Share, terms: Terms) -> Tensor:
-        gram = _products(z, z)
-        angular = _angular(gram, apart, terms) if terms.angular else None
-        loss, gradient = _contrast(gram, apart, share, terms)
-        if angular is not None:
-            loss.add_(angular[0])
-            gradient.add_(angular[1])
-        ctx.save_for_backward(z, gradient)
-        return loss
+        # large matrices one by one: the passes over each then stay in the cache
+        size = 1 if z.shape[1] >= LARGE_MATRIX and z.device.type == "cpu" else len(z)
+        shares = [share] * len(z) if isinstance(share, float) else share.split(size)
+        parts = zip(z.split(size), shares, strict=False)
+        results = [_value_and_gradient(part, apart, own, terms) for part, own in parts]
+        ctx.save_for_backward(z, torch.cat([gradient for _, gradient in results]))
+        return torch.stack([loss for loss, _ in results]).sum()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
         z, by_gram = ctx.saved_tensors
         return _products(by_gram, z.transpose(1, 2)).mul_(grad), None, None, None
+
+
+def _value_and_gradient(z: Tensor, apart: int, share: Share, terms: Terms) -> tuple[Tensor, Tensor]:
+    """Return the loss of a few groups and its gradient by their Gram matrices."""
+    gram = _products(z, z)
+    angular = _angular(gram, apart, terms) if terms.angular else None
+    loss, gradient = _contrast(gram, apart, share, terms)
+    if angular is not None:
+        loss.add_(angular[0])
+        gradient.add_(angular[1])
+    return loss, gradient
 
 
 def _products(left: Tensor, right: Tensor) -> Tensor:

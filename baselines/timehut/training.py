@@ -131,7 +131,7 @@ def _loss(
     def loss(model: nn.Module, batch: Tensor) -> Tensor:
         """Cut two views out of the batch, encode them in one call, contrast them."""
         crop = draw_crop(batch.shape[0], batch.shape[1], random)
-        pair, views = cut(batch, crop, full=settings.view_padding == "full")
+        pair, views = cut(batch, crop, full=settings.static_shapes)
         return hierarchical_loss(views.common(model(pair, views)), temperature.value, constants)
 
     return loss
