@@ -174,6 +174,6 @@ def _module_card(baseline: Baseline) -> str:
 
 
 def summary(card: str) -> str:
-    """Return the first line of a card without the name in front of it."""
+    """Return the first line of a card, without its full stop."""
     first = (card.strip().splitlines() or [""])[0]
     return first.rstrip(".")

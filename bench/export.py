@@ -57,7 +57,11 @@ def exported_of(
         "repeats": header.repeats,
     }
     return Exported(
-        recipe_id=recipe.id, recipe=recipe, baseline=baseline, claim=Claim(**claim, **facts)
+        recipe_id=recipe.id,
+        recipe=recipe,
+        baseline_id=baseline.id,
+        baseline=baseline,
+        claim=Claim(**claim, **facts),
     )
 
 
@@ -74,6 +78,9 @@ def broken(claim: Claim, comparison: Comparison, trials: Sequence[Measurement]) 
     data = pairs[0][1].data
     if claim.data_sha256 and data and data.sha256 != claim.data_sha256:
         problems.append("the data differs from what was measured; give the same with --data-dir")
+    basis = result.time_basis if result else "step"
+    if claim.time_basis != basis:
+        problems.append(f"claimed the time of a {claim.time_basis}, measured that of a {basis}")
     problems += _ratio_problem("time", claim.time_ratio, source.time_ratio)
     problems += _ratio_problem("memory", claim.memory_ratio, source.memory_ratio)
     metric = result.metric if result else comparison.baseline_metric

@@ -35,7 +35,7 @@ class Finding:
 
 
 VALUES: dict[str, Callable[[Measurement], float | None]] = {
-    "time": lambda m: m.train_seconds if m.work == "less work" else m.seconds_per_item,
+    "time": lambda m: m.seconds_per_item if m.work == "same work" else m.train_seconds,
     "memory": lambda m: m.peak_memory_bytes,
     "accuracy": lambda m: m.metric,
 }
@@ -77,6 +77,8 @@ def _rule(text: str) -> Rule:
         if what != "accuracy":
             raise BenchError(f"{what} needs a limit, as in {what}=5%")
         return Rule(what, -1.0)
+    if what != "accuracy" and not percent:
+        raise BenchError(f"{what}={number} has no percent sign; write {what}={number}%")
     return Rule(what, float(number) / 100 if percent else float(number))
 
 

@@ -112,7 +112,8 @@ class Measurement(Frozen):
     window_seconds: float | None = None
     """Wall time after warm-up, without evaluation: the steps and what lies between them."""
     train_seconds: float | None = None
-    """Wall time of the whole training, warm-up included, without evaluation."""
+    """Wall time of the whole training, warm-up and what follows the last step (fine-tuning,
+    conversion) included, evaluation not."""
     cpu_seconds: float | None = None
     """CPU time of the process, all threads, within the window."""
     items: int = 0

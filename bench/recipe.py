@@ -89,6 +89,7 @@ class Exported(Frozen):
     format: Literal[1] = 1
     recipe_id: str
     recipe: Recipe
+    baseline_id: str
     baseline: Recipe
     claim: Claim
 
@@ -99,17 +100,24 @@ def read_exported(path: Path) -> Exported:
     check_format(content, path)
     try:
         exported = Exported.model_validate(content)
-        found = exported.recipe.id
-    except ValidationError as error:
-        raise BenchError(f"{path} is not an exported recipe: {first_problem(error)}") from None
-    except ValueError as error:  # settings nested too deeply, or of no unicode
-        raise BenchError(f"{path} is not an exported recipe: {str(error)[:120]}") from None
-    if found != exported.recipe_id:
-        raise BenchError(
-            f"{path}: the recipe's content has the id {found}, but the file says "
-            f"{exported.recipe_id}: it was edited; export it again"
-        )
+    except (ValidationError, RecursionError) as error:
+        found = first_problem(error) if isinstance(error, ValidationError) else "nested too deep"
+        raise BenchError(f"{path} is not an exported recipe: {found}") from None
+    _check_id(path, "recipe", exported.recipe, exported.recipe_id)
+    _check_id(path, "baseline", exported.baseline, exported.baseline_id)
     return exported
+
+
+def _check_id(path: Path, what: str, recipe: Recipe, said: str) -> None:
+    try:
+        found = recipe.id
+    except (ValueError, RecursionError) as error:
+        raise BenchError(f"{path} is not an exported recipe: {str(error)[:80]}") from None
+    if found != said:
+        raise BenchError(
+            f"{path}: the {what}'s content has the id {found}, but the file says {said}: "
+            "it was edited; export it again"
+        )
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -19,7 +22,10 @@ from bench.timing import Clock, Timeline
 
 @dataclass(frozen=True, slots=True)
 class StepLimit:
-    """How long a step trial goes on: at least `steps` and `seconds`, at most `most_steps`."""
+    """How long a step trial goes on: at least `steps` and `seconds`, at most `most_steps`.
+
+    It ends with the training itself, if that is shorter.
+    """
 
     steps: int = 15
     seconds: float = 3.0
@@ -53,7 +59,7 @@ def train(
     clock = Clock(job.device)
     result = Trained(Progress(job.epochs), job.model, timeline=clock.timeline)
     optimizer = job.make_optimizer(job.model)
-    while result.progress.epoch < job.epochs or limit:
+    while result.progress.epoch < job.epochs:
         done = _epoch(job, optimizer, result, clock, limit)
         if on_epoch:
             on_epoch(result.progress)
@@ -125,11 +131,22 @@ def _finish(job: Job, result: Trained) -> None:
     _evaluate(job, result.model, result)
 
 
+@contextmanager
+def _kept_random_state() -> Iterator[None]:
+    """Keep evaluation from moving numpy's and Python's generators, which batches may draw from."""
+    ours, numpys = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(ours)
+        np.random.set_state(numpys)
+
+
 def _evaluate(job: Job, model: nn.Module, result: Trained) -> None:
     begun = time.perf_counter()
     progress, devices = result.progress, [job.device] if job.device.type == "cuda" else []
     was_training = job.model.training
-    with torch.random.fork_rng(devices=devices):
+    with torch.random.fork_rng(devices=devices), _kept_random_state():
         values = {k: float(v) for k, v in job.evaluate(model).items() if math.isfinite(v)}
     job.model.train(was_training)
     result.evaluations = [e for e in result.evaluations if e.step != progress.step]

@@ -34,6 +34,8 @@ class Verdict(StrEnum):
     FAILED = "failed"
 
 
+LEAST_PAIRS = 3
+"""Two metrics are often equal by chance: on small test parts they come in few steps."""
 Gain = Literal["faster", "smaller"]
 
 
@@ -75,6 +77,8 @@ def _open_quality(pairs: Sequence[Pair], gains: tuple[Gain, ...], margin: float)
     changes = differences(pairs)
     mean = math.fsum(changes) / len(changes) if changes else 0.0
     need = pairs_to_decide(changes, abs(mean + margin), METRIC_LEVEL)
+    if len(changes) < LEAST_PAIRS:
+        need = max(need or 0, LEAST_PAIRS)
     reason = f"{' and '.join(gains)}, but losses of the metric beyond the margin are not excluded"
     return Judgement(Verdict.UNDECIDED, reason, gains, _more(need, pairs))
 
@@ -117,6 +121,8 @@ def _pairs_for(own: Sequence[float]) -> int | None:
 
 
 def _quality(changes: Sequence[float], margin: float) -> Literal["kept", "lost", "open"]:
+    if len(changes) < LEAST_PAIRS:
+        return "open"
     low, high = lower_bound(changes), upper_bound(changes)
     if low is not None and low >= -margin:
         return "kept"

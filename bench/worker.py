@@ -168,7 +168,7 @@ def _training_facts(result: Trained, metric: str) -> dict[str, Any]:
         "warmup_step_seconds": tuple(step.wall for step in line.steps[:first]),
         "step_seconds": tuple(step.wall for step in line.steps[first:]),
         "window_seconds": line.window_seconds(first),
-        "train_seconds": line.seconds,
+        "train_seconds": line.seconds + result.finish_seconds,
         "cpu_seconds": sum(step.cpu for step in line.steps[first:]),
         "items": sum(step.items for step in line.steps[first:]),
         "phase_seconds": phases,

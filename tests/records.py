@@ -102,8 +102,8 @@ def header(**changes: Any) -> Header:
 def claim(**changes: Any) -> Claim:
     """Return a claim of 1.5 times the speed, 1.2 times less memory and an accuracy of 0.9."""
     facts: dict[str, Any] = {
-        "verdict": "win", "work": "same work", "pairs": 6, "time_ratio": (1.4, 1.5, 1.6),
-        "time_basis": "step", "memory_ratio": (1.19, 1.2, 1.21), "metric_name": "accuracy",
+        "verdict": "win", "work": "other mathematics", "pairs": 6, "time_ratio": (1.4, 1.5, 1.6),
+        "time_basis": "training", "memory_ratio": (1.19, 1.2, 1.21), "metric_name": "accuracy",
         "metric": (0.89, 0.9, 0.91), "margin": 0.01, "data_sha256": "d" * 64,
         "environment": {"threads": 2}, "seed": 0, "repeats": 6,
     }  # fmt: skip
@@ -114,6 +114,7 @@ def exported(*techniques: str, **changes: Any) -> Exported:
     """Return an exported recipe with its claim."""
     made = recipe(*techniques)
     facts: dict[str, Any] = {
-        "recipe_id": made.id, "recipe": made, "baseline": recipe(), "claim": claim(),
+        "recipe_id": made.id, "recipe": made, "baseline_id": recipe().id,
+        "baseline": recipe(), "claim": claim(),
     }  # fmt: skip
     return Exported.model_validate({**facts, **changes})

@@ -6,6 +6,7 @@ The two of the same thing are a positive pair, all others are negatives of each 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -119,8 +120,10 @@ class _GramLoss(torch.autograd.Function):
     def forward(ctx: Any, z: Tensor, apart: int, share: Share, terms: Terms) -> Tensor:
         # large matrices one by one: the passes over each then stay in the cache
         size = 1 if z.shape[1] >= LARGE_MATRIX and z.device.type == "cpu" else len(z)
-        shares = [share] * len(z) if isinstance(share, float) else share.split(size)
-        parts = zip(z.split(size), shares, strict=False)
+        shares: Sequence[Share] = [share] * len(z)
+        if isinstance(share, Tensor):
+            shares = torch.split(share, size)
+        parts = zip(torch.split(z, size), shares, strict=False)
         results = [_value_and_gradient(part, apart, own, terms) for part, own in parts]
         ctx.save_for_backward(z, torch.cat([gradient for _, gradient in results]))
         return torch.stack([loss for loss, _ in results]).sum()

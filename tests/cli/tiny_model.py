@@ -33,9 +33,9 @@ class Tiny:
         shuffle = torch.Generator().manual_seed(seed)
 
         def batches(progress: Progress) -> Iterator[tuple[Tensor, Tensor]]:
-            for part in (
-                torch.randperm(192, generator=shuffle).to(device).split(settings.batch_size)
-            ):
+            order = torch.randperm(192, generator=shuffle)
+            for start in range(0, 192, settings.batch_size):
+                part = order[start : start + settings.batch_size]
                 time.sleep(settings.pause)
                 yield x[part.to(device)], y[part.to(device)]
 

@@ -44,7 +44,8 @@ def header(mode: str = "test", arms: Sequence[str] = (), **changes: Any) -> Head
     facts: dict[str, Any] = {
         "run": f"2026-11-20T12-00-00Z_timehut_{mode}", "started": "2026-11-20T12:00:00+00:00",
         "name": "timehut", "baseline": "timehut", "settings": SETTINGS, "device": "cpu",
-        "threads": 2, "seed": 0, "repeats": 6, "budget_seconds": None, "trial_timeout_seconds": 1800.0, "margin": 0.01,
+        "threads": 2, "seed": 0, "repeats": 6, "budget_seconds": None,
+        "trial_timeout_seconds": 1800.0, "margin": 0.01,
         "unit": "series", "metric": "accuracy", "target": 0.97,
         "command": ("bench", f"--{mode}", *arms, "--set", "dataset=Chinatown"),
         "environment": ENVIRONMENT,

@@ -287,3 +287,10 @@ def test_an_unknown_memory_is_unknown() -> None:
     result = judged(paired("fast", FASTER, losses_of_metric=KEPT, peak_rss_bytes=None))
     assert result.memory_ratio is None
     assert result.verdict is Verdict.WIN
+
+
+def test_two_pairs_are_too_few_to_call_the_metric_kept() -> None:
+    result = judged(paired("fast", (1.5, 1.5001)))
+    assert result.verdict is Verdict.UNDECIDED
+    assert result.gains == ("faster",)
+    assert result.more_pairs == 1

@@ -156,3 +156,8 @@ def test_where_nothing_is_faster_the_smallest_is_the_best() -> None:
 def test_a_run_compares_as_its_header_asks(arm: str) -> None:
     trials = paired(arm, FASTER, losses_of_metric=[0.03 + k for k in KEPT])
     assert compare_run(header(margin=0.5), trials, []).margin == 0.5
+
+
+def test_a_claim_of_steps_is_not_held_to_whole_trainings() -> None:
+    (problem,) = problems(claim(time_basis="step"))
+    assert problem == "claimed the time of a step, measured that of a training"

@@ -55,7 +55,13 @@ def test_rules_are_read() -> None:
 
 
 def test_rules_may_come_in_one_text() -> None:
-    assert gate.parse_rules(["time=5% memory=0.1"]) == [Rule("time", 0.05), Rule("memory", 0.1)]
+    assert gate.parse_rules(["time=5% memory=10%"]) == [Rule("time", 0.05), Rule("memory", 0.1)]
+
+
+@pytest.mark.parametrize("text", ["time=5", "memory=0.1"])
+def test_a_share_without_its_percent_sign_is_refused(text: str) -> None:
+    with pytest.raises(BenchError, match=f"{text} has no percent sign; write {text}%"):
+        gate.parse_rules([text])
 
 
 @pytest.mark.parametrize("text", ["speed=5%", "time=", "time=fast", "time=-5%", "time5%", "=5%"])

@@ -219,3 +219,12 @@ def test_the_techniques_of_a_recipe_come_in_the_order_of_their_stages() -> None:
         "gradient-checkpointing",
         "mixed-precision",
     ]
+
+
+def test_an_export_with_a_slower_baseline_put_in_is_refused(tmp_path: Path) -> None:
+    made = exported("fast")
+    slower = made.baseline.model_copy(update={"settings": {"batch_size": 1}})
+    path = tmp_path / "optimized.json"
+    path.write_text(made.model_copy(update={"baseline": slower}).model_dump_json())
+    with pytest.raises(BenchError, match=r"the baseline's content has the id .* it was edited"):
+        read_exported(path)

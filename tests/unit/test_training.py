@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -178,8 +180,8 @@ def test_a_limit_ends_after_its_steps() -> None:
     assert len(limited(StepLimit(steps=6, seconds=0)).losses) == 6
 
 
-def test_a_limit_goes_on_past_the_epochs() -> None:
-    assert len(limited(StepLimit(steps=30, seconds=0)).losses) == 30
+def test_a_limited_training_ends_with_its_epochs() -> None:
+    assert len(limited(StepLimit(steps=30, seconds=0)).losses) == 12
 
 
 def test_a_limit_ends_at_the_most_steps_however_little_time_went_by() -> None:
@@ -187,7 +189,7 @@ def test_a_limit_ends_at_the_most_steps_however_little_time_went_by() -> None:
 
 
 def test_a_limit_goes_on_for_its_seconds() -> None:
-    result = limited(StepLimit(steps=2, seconds=0.2, most_steps=1_000_000))
+    result = limited(StepLimit(steps=2, seconds=0.2, most_steps=1_000_000), epochs=100_000)
     assert result.timeline.seconds > 0.15
 
 
@@ -229,3 +231,13 @@ def test_an_update_that_is_replaced_is_the_one_that_runs() -> None:
 
     train(linear_job().wrap("update", lambda old: update, by="test"))
     assert len(updates) == 3 * STEPS_PER_EPOCH
+
+
+def test_evaluation_keeps_numpy_s_and_python_s_random_state() -> None:
+    def evaluate(model: nn.Module) -> dict[str, float]:
+        return {"accuracy": float(np.random.rand()) + random.random()}
+
+    np.random.seed(0)
+    random.seed(0)
+    train(linear_job(evaluate=evaluate, evaluate_every=1))
+    assert (np.random.rand(), random.random()) == (0.5488135039273248, 0.8444218515250481)

@@ -1,0 +1,69 @@
+"""The README's commands and examples do what it says."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import TINY, Bench
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+COMMANDS = [
+    shlex.split(line.partition("#")[0])
+    for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+    if line.startswith("bench ")
+]
+
+
+def test_ci_installs_and_tests_by_the_readme_s_words() -> None:
+    assert 'pip install -c constraints.txt -e ".[dev]" && pytest' in README
+    script = (ROOT / ".ci" / "run").read_text()
+    assert '-c constraints.txt -e ".[dev]"' in script
+    assert "\npytest\n" in script
+
+
+def test_every_requirement_is_pinned() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    pinned = (ROOT / "constraints.txt").read_text().lower().replace("_", "-")
+    for requirement in wanted:
+        name = re.split(r"[<>=!~]", requirement)[0].lower()
+        assert re.search(rf"^{re.escape(name)}==", pinned, re.MULTILINE), name
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_option_and_technique_named_exists(bench: Bench, command: list[str]) -> None:
+    known = bench("run", "--help").stdout + bench("compare", "--help").stdout
+    techniques = entry_points(group="bench.optimizers").names
+    words = iter(command[1:])
+    for word in words:
+        if word.startswith("--"):
+            assert word in known
+        if word in ("--test", "--combine"):
+            assert next(words) in techniques
+
+
+def test_one_s_own_model_is_measured_as_the_readme_says(bench: Bench) -> None:
+    own = [command[1:] for command in COMMANDS if "my_model.py" in " ".join(command)]
+    assert [command[0] for command in own] == ["init", "--baseline"]
+    assert bench(*own[0]).returncode == 0
+    done = bench(*own[1], "--repeats", "2")
+    assert done.returncode == 0, done.stderr
+    assert "mixed-precision" in done.stdout
+
+
+def test_one_s_own_technique_is_measured_as_the_readme_says(bench: Bench, tmp_path: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(code.splitlines()) <= 30
+    (tmp_path / "clip.py").write_text(code)
+    test = ("--test", "clip.py:ClipGradients:norm=0.5", "--repeats", "2")
+    done = bench("--baseline", TINY, *test)
+    assert done.returncode == 0, done.stderr
+    assert "clip-gradients" in done.stdout
