@@ -29,8 +29,10 @@ aten = torch.ops.aten
 Shape = Sequence[int]
 HEAVY = ("mm", "conv", "linear", "fft", "attention", "lstm", "gru", "rnn", "bilinear", "cdist")
 LIGHT = ("common", "fftshift", "conj", "conv_tbc_pad")
+EQUAL_BATCHES = 3
+"""So many equal counts in a row, and batches are taken to have one shape."""
 MOST_BATCHES = 16
-"""Counted where batches differ in shape (random crops, lengths); two suffice where they don't."""
+"""Counted where they differ (random crops, lengths)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class FlopCount:
     forward_per_item: int
     coverage: float | None
     uncounted: tuple[str, ...]
+    one_shape: bool
+    """Whether all batches counted cost the same."""
 
 
 def fft_flops(points: int, length: int, real: bool) -> int:
@@ -142,8 +146,9 @@ def _is_heavy(name: str) -> bool:
 
 
 def count_flops(job: Job, seed: int = 0) -> FlopCount:
-    """Count a step of `job`: the mean over batches, with the same random draws for every recipe.
+    """Count a step of `job`: the mean over its first batches.
 
+    Where batches differ in shape give a fresh job: then recipes are counted on the same batches.
     Runs forward and backward passes for real; leaves gradients cleared and random state kept.
     """
     devices = [job.device] if job.device.type == "cuda" else []
@@ -153,8 +158,8 @@ def count_flops(job: Job, seed: int = 0) -> FlopCount:
         job.model.train()
         counts = list(_step_counts(job, watch))
         forward = forward_flops(job.model, job.sample(1), watch)
-    mean = sum(counts) // len(counts)
-    return FlopCount(mean, forward, watch.coverage, tuple(sorted(watch.missed)))
+    mean, same = sum(counts) // len(counts), len(set(counts)) == 1
+    return FlopCount(mean, forward, watch.coverage, tuple(sorted(watch.missed)), same)
 
 
 def _step_counts(job: Job, watch: _Watch) -> Iterator[int]:
@@ -167,7 +172,7 @@ def _step_counts(job: Job, watch: _Watch) -> Iterator[int]:
             job.model.zero_grad(set_to_none=True)
             seen.append(int(counter.get_total_flops()))
             yield seen[-1]
-            if len(seen) == MOST_BATCHES or (len(seen) > 1 and len(set(seen)) == 1):
+            if len(seen) == MOST_BATCHES or (len(seen) == EQUAL_BATCHES and len(set(seen)) == 1):
                 return
 
 

@@ -189,11 +189,15 @@ def _model_facts(trained: nn.Module, deployed: nn.Module) -> dict[str, Any]:
 
 
 def _flops_facts(trial: Trial, job: Job, device: torch.device) -> dict[str, Any]:
-    """Count model FLOPs: without what only changes arithmetic, which recomputes or hides calls."""
-    if any(taken for taken in job.taken.values()):
+    """Count model FLOPs: without what only changes arithmetic, which recomputes or hides calls.
+
+    On a fresh job where techniques took part, or where batches differ in shape from one another.
+    """
+    count = None if job.taken else count_flops(job)
+    if count is None or not count.one_shape:
         changed = frozenset({Effect.LEARNING, Effect.MODEL})
         job = assembly.build(trial.recipe, trial.places, device, trial.seed, only=changed)
-    count = count_flops(job)
+        count = count_flops(job)
     facts: dict[str, Any] = {
         "model_flops_per_step": count.per_step,
         "forward_flops_per_item": count.forward_per_item,

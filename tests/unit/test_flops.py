@@ -207,3 +207,9 @@ def test_counting_leaves_the_model_as_it_was() -> None:
     assert torch.equal(torch.get_rng_state(), state)
     assert model.training
     assert torch.backends.mha.get_fastpath_enabled()
+
+
+def test_batches_of_one_shape_are_told_from_others() -> None:
+    layer, one, other = nn.Linear(8, 4), torch.randn(B, 8), torch.randn(2 * B, 8)
+    assert count_flops(job_of(layer, one, one)).one_shape
+    assert not count_flops(job_of(layer, one, other)).one_shape
