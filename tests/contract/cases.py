@@ -48,6 +48,11 @@ class Case:
         base = request.baseline_recipe(self.reference, settings, places)
         return request.with_techniques(base, baseline, used, probe_for, places), places
 
+    def plain_job(self, *texts: str, seed: int = 0) -> Job:
+        """Return a fresh job in the settings that techniques ask for, but without them."""
+        recipe, places = self.recipe(*texts)
+        return assembly.build(recipe.plain(), places, CPU, seed)
+
     def job(self, *texts: str, seed: int = 0) -> Job:
         """Return a fresh job with techniques."""
         recipe, places = self.recipe(*texts)
