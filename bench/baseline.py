@@ -45,7 +45,9 @@ class Baseline(Protocol):
     - ``prepare(settings) -> (settings, notices)``: resolve what the settings leave open (which data
       set, where) once per run; raise `BenchError` for what the user must fix;
     - ``datasets(data_dir) -> list[Dataset]``: what `bench list datasets` shows;
-    - ``target_for(settings) -> Target``: a target that depends on the settings.
+    - ``target_for(settings) -> Target``: a target that depends on the settings;
+    - ``threads_for(settings) -> int | None``: with how many CPU threads steps are fastest, where
+      that is known not to be all cores; ``--threads`` overrules it.
     """
 
     name: str

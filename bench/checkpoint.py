@@ -48,12 +48,14 @@ def _train(
     import torch
     from safetensors.torch import save_model
 
-    from bench import assembly, environment, launch
+    from bench import assembly, launch, registry
     from bench.job import Progress
     from bench.store import write_text
     from bench.training import train
 
-    torch.set_num_threads(threads or environment.usable_cores())
+    baseline = assembly.baseline_of(recipe, places)
+    settings = registry.make_settings(baseline, recipe.settings)
+    torch.set_num_threads(threads or launch.threads_of(baseline, settings))
     job = assembly.build(recipe, places, torch.device(launch.choose_device(device)), seed)
 
     def tell(progress: Progress) -> None:

@@ -40,6 +40,7 @@ def _names(group: str) -> Callable[[str], list[str]]:
 TECHNIQUES = _names("bench.optimizers")
 Output = Annotated[Path, Option(help="folder that run folders are made in")]
 Device = Annotated[str, Option(help="auto, cpu or cuda")]
+Threads = Annotated[int | None, Option(help="CPU threads (as the baseline advises, else all)")]
 DataDir = Annotated[Path | None, Option(help="folder that data sets lie in")]
 Json = Annotated[bool, Option("--json", help="print JSON")]
 Quiet = Annotated[bool, Option(help="print no progress")]
@@ -81,7 +82,9 @@ def run(
         Strings, Option("--set", help="any of the baseline's settings: key=value …")
     ] = None,
     device: Device = "auto",
-    threads: Annotated[int | None, Option(help="CPU threads of a trial (all cores)")] = None,
+    threads: Annotated[
+        int | None, Option(help="CPU threads of a trial (what the baseline advises, else all)")
+    ] = None,
     seed: Annotated[int, Option(help="the first training seed; each pair takes the next")] = 0,
     repeats: Annotated[str, Option(help="pairs of trials for each arm, or auto")] = "auto",
     budget: Annotated[str | None, Option(help="stop after this time: 90s, 15m, 2h")] = None,
@@ -197,7 +200,9 @@ def train(
     recipe: Annotated[Path, Argument(help="an exported optimized.json")],
     data_dir: DataDir = None,
     device: Device = "auto",
-    threads: Annotated[int | None, Option(help="CPU threads (all cores)")] = None,
+    threads: Annotated[
+        int | None, Option(help="CPU threads (what the baseline advises, else all)")
+    ] = None,
     seed: Annotated[int, Option(help="training seed")] = 0,
     output: Annotated[Path, Option(help="folder for the checkpoint")] = Path("checkpoint"),
     quiet: Quiet = False,

@@ -117,6 +117,12 @@ def target_of(baseline: Baseline, settings: Any) -> Target:
     return special(settings) if special else baseline.target
 
 
+def threads_of(baseline: Baseline, settings: Any) -> int:
+    """Return the CPU threads of a trial: what the baseline advises, else all cores."""
+    advised = getattr(baseline, "threads_for", None)
+    return (advised(settings) if advised else None) or environment.usable_cores()
+
+
 def _basis(asked: Request, exported: list[Exported]) -> tuple[str, dict[str, Any], dict[str, str]]:
     """Return the baseline's reference, its settings and the places of files."""
     if not exported:
@@ -166,7 +172,7 @@ def _header(
             settings=dict(settings.model_dump(mode="json")),
             arms=asked.arms,
             device=device,
-            threads=asked.threads or environment.usable_cores(),
+            threads=asked.threads or threads_of(baseline, settings),
             seed=asked.seed,
             repeats=asked.repeats or REPEATS.get(asked.mode, AUTO_REPEATS),
             budget_seconds=asked.budget_seconds,

@@ -42,6 +42,9 @@ MaskName = Literal["binomial", "continuous", "all_true", "all_false", "mask_last
 TARGETS = {"Chinatown": 0.9796, "UnitTest": 0.9796, "Coffee": 0.99}
 """Accuracies worth reaching, by data set; others have no agreed value."""
 
+SMALL_BATCH = 16
+"""Up to so many series a second thread slows a step down (Chinatown 2x, Coffee 1.3x)."""
+
 
 class TimeHUTSettings(Settings):
     """What can be changed about a TimeHUT run; the defaults are the best known values."""
@@ -115,6 +118,10 @@ class TimeHUT:
         from baselines.timehut.sources import found
 
         return [Dataset(s.name, s.summary(), str(s.folder)) for s in found(data_dir)]
+
+    def threads_for(self, settings: TimeHUTSettings) -> int | None:
+        """Return 1 for small batches, whose operators are too short to share between threads."""
+        return 1 if settings.batch_size <= SMALL_BATCH else None
 
     def target_for(self, settings: TimeHUTSettings) -> Target:
         """Return the accuracy worth reaching on this data set, None where nobody agreed on one."""

@@ -183,3 +183,9 @@ def test_metrics_of_three_classes_with_one_absent_from_the_test() -> None:
     present = labels < 2
     result = metrics(points, labels, points[present], labels[present])
     assert result == pytest.approx({"accuracy": 1.0, "f1": 1.0, "auprc": 1.0})
+
+
+def test_small_batches_are_advised_one_thread() -> None:
+    baseline = TimeHUT()
+    assert baseline.threads_for(TimeHUTSettings(batch_size=8)) == 1
+    assert baseline.threads_for(TimeHUTSettings(batch_size=64)) is None
