@@ -13,6 +13,7 @@ from bench.assembly import check_files, find
 from bench.baseline import Baseline, Target
 from bench.errors import BenchError
 from bench.modes import MODES
+from bench.plan import BASELINE
 from bench.recipe import Exported, Recipe, read_exported
 from bench.runner import Runner
 from bench.session import Progress, Session
@@ -71,12 +72,23 @@ def resume(path: Path, show: Progress) -> Iterator[Session]:
             if warning:
                 show.note(warning)
         exported = [read_exported(Path(a.recipe_file)) for a in header.arms if a.recipe_file]
-        places = _places(header.baseline, header.arms, header.arms and exported)
+        places = _places(header.baseline, header.arms, exported)
         baseline = registry.load_baseline(header.baseline)
         settings = registry.make_settings(baseline, header.settings)
         recipe = request.baseline_recipe(header.baseline, settings, places)
+        _check_unchanged(folder, recipe)
         with _runner(baseline, header.trial_timeout_seconds) as runner:
             yield Session(folder, runner, baseline, recipe, places, show)
+
+
+def _check_unchanged(folder: Folder, recipe: Recipe) -> None:
+    """Refuse to go on with a run whose baseline is no longer what was measured."""
+    for record in folder.trials.records:
+        if record.arm == BASELINE and Recipe.model_validate(record.recipe).id != recipe.id:
+            raise BenchError(
+                f"{folder.path} measured {recipe.baseline} as it was; it has changed since: "
+                "start a new run"
+            )
 
 
 def execute(session: Session) -> None:
@@ -139,7 +151,7 @@ def _basis(asked: Request, exported: list[Exported]) -> tuple[str, dict[str, Any
     return find(first.baseline, places), {**first.settings, **asked.settings}, places
 
 
-def _places(reference: str, arms: tuple[Arm, ...], exported: Any) -> dict[str, str]:
+def _places(reference: str, arms: tuple[Arm, ...], exported: list[Exported]) -> dict[str, str]:
     references = [reference, *(request.parse_technique(t)[0] for a in arms for t in a.techniques)]
     places = request.places_of(references)
     for arm, recipe in zip([a for a in arms if a.recipe_file], exported, strict=True):

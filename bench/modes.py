@@ -128,7 +128,11 @@ def _candidates(session: Session, arms: Sequence[Used]) -> list[Contrast]:
 
 
 def _applicable(session: Session, name: str, recipe: Recipe, kind: str) -> list[Contrast]:
-    record = session.rehearse(name, recipe)
+    try:
+        record = session.rehearse(name, recipe)
+    except BenchError as error:  # the baseline can be built: it is what the techniques ask for
+        session.refuse(name, recipe, str(error))
+        return []
     if record.status is Status.NOT_APPLICABLE:
         session.refuse(name, recipe, record.reason or "")
         return []

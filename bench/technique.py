@@ -35,6 +35,8 @@ class Stage(IntEnum):
     LOOP = 40
     PRECISION = 50
     COMPILE = 60
+    SEARCH = 70
+    """Probes the settings that all the others have asked for."""
 
 
 Probe = Callable[..., "Measurement"]

@@ -27,7 +27,7 @@ class AdaptiveBatch(Technique):
     """Set `batch_size` to the fastest one that fits."""
 
     name: ClassVar[str] = "adaptive-batch"
-    stage: ClassVar[Stage] = Stage.DATA
+    stage: ClassVar[Stage] = Stage.SEARCH
     effect: ClassVar[Effect] = Effect.LEARNING
 
     memory_limit_gib: float | None = Field(

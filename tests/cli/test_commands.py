@@ -218,6 +218,24 @@ def test_a_claim_twice_as_good_fails(bench: Bench, tmp_path: Path, part: str) ->
     assert "claimed" in done.stdout
 
 
+def test_settings_that_the_baseline_can_not_build_are_a_reason_not_the_end(
+    bench: Bench, tmp_path: Path
+) -> None:
+    (tmp_path / "more.py").write_text(
+        "from bench.technique import Effect, Stage, Technique\n"
+        "class Huge(Technique):\n"
+        "    name = 'huge-batch'; stage = Stage.DATA; effect = Effect.LEARNING\n"
+        "    def configure(self, settings, probe):\n"
+        "        return settings.model_copy(update={'batch_size': 10_000})\n"
+    )
+    args = ("--test", "more.py:Huge", "--repeats", "1", "--epochs", "1", "--dataset", "UnitTest")
+    done = bench(*args)
+    assert done.returncode == 0, done.stderr
+    (lost,) = [r for r in records(only_run(tmp_path)) if r["arm"] == "huge-batch"]
+    assert lost["status"] == "not_applicable"
+    assert "batch_size=10000 is larger than the training part" in lost["reason"]
+
+
 def test_a_recipe_is_trained_for_real(bench: Bench, tmp_path: Path) -> None:
     from safetensors.torch import load_file
 

@@ -61,6 +61,18 @@ def test_a_finished_run_resumed_runs_nothing_again(tmp_path: Path, bench: Bench)
     assert (run / "trials.jsonl").read_bytes() == before
 
 
+def test_a_run_whose_model_was_changed_meanwhile_is_not_gone_on_with(
+    tmp_path: Path, bench: Bench
+) -> None:
+    model = tmp_path / "mine.py"
+    model.write_text(Path(TINY.rpartition(":")[0]).read_text())
+    assert bench("--baseline", "mine.py:Tiny", "--baseline-only", "--repeats", "1").returncode == 0
+    model.write_text(model.read_text() + "# changed\n")
+    done = bench("--resume", str(only_run(tmp_path)))
+    assert done.returncode == 2
+    assert "has changed since: start a new run" in done.stderr
+
+
 def test_a_killed_worker_is_recorded_as_failed_and_the_run_goes_on(tmp_path: Path) -> None:
     process = start(*HARMLESS, "--set", "pause=0.02", cwd=tmp_path)
     wait_for(lambda: has_records(tmp_path, 1))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bench import registry
 from bench.baseline import Settings
 from bench.errors import NotApplicable
 from bench.measurement import Measurement, Status
@@ -154,3 +155,9 @@ def test_a_size_that_fails_for_another_reason_is_not_used() -> None:
         return measurement(seconds=1.0 / settings.batch_size, items=1)
 
     assert 16 <= AdaptiveBatch().configure(Sized(), probe).batch_size <= 20
+
+
+def test_the_batch_is_searched_in_the_settings_that_the_others_ask_for() -> None:
+    stage = registry.load_technique("adaptive-batch").stage
+    others = [name for name in registry.names(registry.TECHNIQUES) if name != "adaptive-batch"]
+    assert all(registry.load_technique(name).stage < stage for name in others)
