@@ -188,7 +188,8 @@ def _facts(pairs: Sequence[Pair]) -> dict[str, Any]:
         "latency_ratio": _middle(ratios(pairs, latency_of)),
         "setup_seconds": max(0.0, known[0]) if known else None,
         "warm_setup_seconds": max(0.0, median(known[1:])) if known[1:] else None,
-        "payback_steps": _payback(pairs, known),
+        # a whole training's seconds hold the set-up already
+        "payback_steps": _payback(pairs, known) if basis == "step" else None,
         "planned_steps": _planned_steps(pairs[0][1]),
     }
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.assembly import check_conflicts, effect_of
-from bench.compare import ArmResult, Comparison, compare_run
+from bench.compare import ArmResult, Comparison, best, compare_run
 from bench.errors import BenchError, Clash, NotApplicable
 from bench.measurement import Status
 from bench.plan import CONTROL, Contrast
@@ -53,7 +53,10 @@ def with_settings(recipe: Recipe, old: Recipe, new: Recipe) -> Recipe:
 
 
 def full_optimization(session: Session) -> None:
-    """Screen every technique alone, combine what wins, confirm the combination in fresh pairs."""
+    """Screen every technique alone, combine what wins, confirm in fresh pairs.
+
+    With the combination the best single technique is confirmed: it may be the better recipe.
+    """
     _check_baseline(session)
     arms = [make_techniques(arm.techniques) for arm in session.header.arms]
     screened = _candidates(session, arms)
@@ -62,7 +65,7 @@ def full_optimization(session: Session) -> None:
     chosen = combination(comparison, arms, session.show.note)
     if not chosen:
         return
-    contrasts = _candidates(session, [chosen])
+    contrasts = _candidates(session, [chosen]) + best_alone(comparison, chosen, screened)
     first_pair = (len(screened) + 1) * session.header.repeats
     session.measure(contrasts, first_pair, "confirm")
 
@@ -81,6 +84,16 @@ def combination(comparison: Comparison, arms: Sequence[Used], note: Callable[[st
             continue
         chosen += by_name[result.arm]
     return chosen
+
+
+def best_alone(
+    comparison: Comparison, chosen: Used, screened: Sequence[Contrast]
+) -> list[Contrast]:
+    """Return the contrast of the best single technique, unless it is all of the combination."""
+    winner = best(comparison)
+    if winner is None or winner.arm == arm_name(chosen):
+        return []
+    return [contrast for contrast in screened if contrast.arm == winner.arm]
 
 
 def arm_name(used: Used) -> str:

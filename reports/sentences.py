@@ -14,6 +14,8 @@ from reports.phrases import listing, number
 from reports.records import Run, middle, step_seconds
 
 FULL = "full-optimization"
+SETUP_WORTH_SAYING = 1.0
+"""Seconds; what building a job takes differs by less than that from trial to trial."""
 
 
 def verdict(run: Run) -> str:
@@ -29,7 +31,8 @@ def reason(run: Run, result: ArmResult) -> str:
     parts = [_why(run, result)]
     if result.verdict is Verdict.UNDECIDED:
         parts.append(_what_decides(run, result))
-    if result.verdict is Verdict.WIN and result.payback_steps is not None:
+    costly = (result.setup_seconds or 0.0) >= SETUP_WORTH_SAYING
+    if result.verdict is Verdict.WIN and costly and result.payback_steps is not None:
         planned = result.planned_steps
         of = f" of {planned:,}" if planned is not None else ""
         parts.append(f"its set-up pays back after {number(result.payback_steps, 'step')}{of}")

@@ -1,0 +1,61 @@
+"""What a full optimisation combines and confirms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.compare import ArmResult, Comparison
+from bench.modes import best_alone, combination
+from bench.plan import Contrast
+from bench.request import make_techniques
+from bench.statistics import Interval
+from bench.verdict import Verdict
+from tests.records import recipe
+
+ARMS = [make_techniques([name]) for name in ("early-stopping", "adaptive-batch", "compile")]
+
+
+def won(arm: str, middle: float, **changes: Any) -> ArmResult:
+    ratio = Interval(low=middle - 0.1, middle=middle, high=middle + 0.1)
+    facts: dict[str, Any] = {
+        "arm": arm, "verdict": Verdict.WIN, "reason": "made up", "work": None, "statuses": {},
+        "time_ratio": ratio, "gains": ("faster",),
+    }  # fmt: skip
+    return ArmResult(**{**facts, **changes})
+
+
+def found(*arms: ArmResult) -> Comparison:
+    return Comparison(
+        margin=0.01, baseline_metric=None, baseline_seconds_to_target=None, control=None,
+        smallest_visible_effect=None, arms=arms, complete=True,
+    )  # fmt: skip
+
+
+def names(comparison: Comparison) -> list[str]:
+    return [name for name, _ in combination(comparison, ARMS, lambda text: None)]
+
+
+def screened(*arms: str) -> list[Contrast]:
+    return [Contrast(arm, recipe(arm), recipe(), "full") for arm in arms]
+
+
+def test_only_winners_are_combined_the_fastest_first() -> None:
+    lost = won("compile", 1.9, verdict=Verdict.NO_GAIN)
+    comparison = found(won("early-stopping", 1.3), won("adaptive-batch", 1.5), lost)
+    assert names(comparison) == ["adaptive-batch", "early-stopping"]
+
+
+def test_a_winner_in_memory_that_costs_time_is_not_combined() -> None:
+    assert names(found(won("compile", 0.5, gains=("smaller",)))) == []
+
+
+def test_the_best_single_technique_is_confirmed_beside_the_combination() -> None:
+    comparison = found(won("early-stopping", 1.3), won("adaptive-batch", 1.5))
+    chosen = [*ARMS[1], *ARMS[0]]
+    contrasts = best_alone(comparison, chosen, screened("early-stopping", "adaptive-batch"))
+    assert [contrast.arm for contrast in contrasts] == ["adaptive-batch"]
+
+
+def test_a_combination_of_one_is_confirmed_once() -> None:
+    comparison = found(won("early-stopping", 1.3))
+    assert best_alone(comparison, ARMS[0], screened("early-stopping")) == []
