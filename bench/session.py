@@ -23,6 +23,12 @@ from bench.technique import Probe, Technique
 from bench.trial import Trial
 
 
+FLOPS_FACTS = (
+    "model_flops_per_step", "forward_flops_per_item", "flops_coverage", "flops_uncounted",
+)  # fmt: skip
+"""What a recipe's first trial counted holds for its later ones."""
+
+
 class Progress(Protocol):
     """What shows a run's progress; every method only shows."""
 
@@ -108,13 +114,26 @@ class Session:
             self.show.done(known)
             return known
         self.show.begin(planned.arm)
+        counted = self._counted(planned.recipe)
         first = not any(r.flops_check for r in self.records) and planned.arm == BASELINE
-        outcome = self.runner.run(self._trial(planned, cross_check=first))
-        self.folder.trials.append(outcome.measurement)
-        self.show.done(outcome.measurement)
+        trial = self._trial(planned, count_flops=first or not counted, cross_check=first)
+        outcome = self.runner.run(trial)
+        record = outcome.measurement
+        if record.ok:
+            record = record.model_copy(update=counted)
+        self.folder.trials.append(record)
+        self.show.done(record)
         if outcome.refused:
-            raise BenchError(f"{planned.arm}: {outcome.measurement.reason}")
-        return outcome.measurement
+            raise BenchError(f"{planned.arm}: {record.reason}")
+        return record
+
+    def _counted(self, recipe: Recipe) -> dict[str, Any]:
+        """Return the FLOPs facts of an earlier trial of the same recipe, if there was one."""
+        dumped = recipe.model_dump(mode="json")
+        for record in self.records:
+            if record.model_flops_per_step is not None and record.recipe == dumped:
+                return {name: getattr(record, name) for name in FLOPS_FACTS}
+        return {}
 
     def refuse(self, arm: str, recipe: Recipe, reason: str) -> None:
         """Record that an arm does not apply, where no trial could say it."""

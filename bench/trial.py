@@ -24,8 +24,10 @@ class Trial(Frozen):
     places: dict[str, str] = {}
     memory_limit_bytes: int | None = None
     """How much the trial's private memory may grow; None: what the machine has free."""
+    count_flops: bool = False
+    """Count FLOPs after training: once a recipe, as counting takes as long as many steps."""
     cross_check: bool = False
-    """Also count FLOPs with fvcore and thop."""
+    """Count them with fvcore and thop too."""
     scratch: str
     """A folder for compile caches and the trial's own output."""
 

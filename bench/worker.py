@@ -113,7 +113,8 @@ def _measure(trial: Trial, facts: dict[str, Any]) -> None:
     facts |= _model_facts(job.model, result.model)
     if trial.kind == "full":
         facts["inference"] = measure_inference(job, result.model)
-    facts |= _flops_facts(trial, job, device)
+    if trial.count_flops:
+        facts |= _flops_facts(trial, job, device)
 
 
 def work_of(techniques: Iterable[Technique]) -> Work:

@@ -79,6 +79,14 @@ def test_a_line_of_trials_has_the_names_that_others_rely_on(finished: Path) -> N
     assert all(line["metrics"][-1]["train_seconds"] > 0 for line in lines)
 
 
+def test_every_trial_of_a_recipe_has_its_flops_and_one_has_the_cross_checks(finished: Path) -> None:
+    lines = records(finished)
+    for arm in ("baseline", "baseline#2", "harmless", "mixed-precision"):
+        (counted,) = {line["model_flops_per_step"] for line in lines if line["arm"] == arm}
+        assert counted > 0, arm
+    assert sum(line["flops_check"] is not None for line in lines) == 1
+
+
 def test_equal_seeds_give_equal_results_in_both_trials_of_the_control(finished: Path) -> None:
     lines = records(finished)
     (second,) = [line for line in lines if line["arm"] == "baseline#2" and line["seed"] == 1]
