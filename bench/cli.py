@@ -62,10 +62,13 @@ def run(
     baseline_only: Annotated[bool, Option("--baseline-only", help="measure the baseline")] = False,
     test: Annotated[
         Strings,
-        Option(help="techniques, each alone: NAME[:key=value,…] …", autocompletion=TECHNIQUES),
+        Option(
+            help="techniques, each alone: NAME or NAME:setting=value,… or FILE.py:Class[:…] …",
+            autocompletion=TECHNIQUES,
+        ),
     ] = None,
     combine: Annotated[
-        Strings, Option(help="techniques, together as one recipe", autocompletion=TECHNIQUES)
+        Strings, Option(help="the same, together as one recipe", autocompletion=TECHNIQUES)
     ] = None,
     full_optimization: Annotated[
         bool, Option("--full-optimization", help="screen, combine, confirm, export")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench import arms as naming
 from bench import environment, registry, request
 from bench.assembly import check_files, find
 from bench.baseline import Baseline, Target
@@ -49,8 +50,7 @@ def start(asked: Request, show: Progress) -> Iterator[Session]:
     reference, values, places = _basis(asked, exported)
     baseline = registry.load_baseline(reference)
     with _runner(baseline, asked.trial_timeout_seconds) as runner:
-        for arm in asked.arms:
-            request.make_techniques(arm.techniques)
+        naming.labels([request.make_techniques(a.techniques) for a in asked.arms if a.techniques])
         device = choose_device(asked.device)
         settings, notices = prepared(baseline, values)
         for notice in notices:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from bench import arms as naming
+from bench.arms import Used
 from bench.assembly import check_conflicts, effect_of
 from bench.compare import ArmResult, Comparison, best, compare_run
 from bench.errors import BenchError, Clash, NotApplicable
@@ -13,10 +15,8 @@ from bench.plan import CONTROL, Contrast
 from bench.recipe import Recipe, read_exported
 from bench.request import make_techniques, with_techniques
 from bench.session import Mode, Session
-from bench.technique import Effect, Technique
+from bench.technique import Effect, Probe, Technique
 from bench.verdict import Verdict
-
-Used = list[tuple[str, Technique]]
 
 
 def baseline_only(session: Session) -> None:
@@ -72,7 +72,8 @@ def full_optimization(session: Session) -> None:
 
 def combination(comparison: Comparison, arms: Sequence[Used], note: Callable[[str], None]) -> Used:
     """Return the techniques worth combining: won, and cost no time; the better of a clash stays."""
-    by_name = {arm_name(arm): arm for arm in arms}
+    names = [naming.join(label) for label in naming.labels(arms)]
+    by_name = dict(zip(names, arms, strict=True))
     worth = [r for r in comparison.arms if r.arm in by_name and _worth_combining(r)]
     worth.sort(key=lambda r: r.time_ratio.middle if r.time_ratio else 0.0, reverse=True)
     chosen: Used = []
@@ -91,14 +92,9 @@ def best_alone(
 ) -> list[Contrast]:
     """Return the contrast of the best single technique, unless it is all of the combination."""
     winner = best(comparison)
-    if winner is None or winner.arm == arm_name(chosen):
+    if winner is None or winner.arm == naming.join(naming.labels([chosen])[0]):
         return []
     return [contrast for contrast in screened if contrast.arm == winner.arm]
-
-
-def arm_name(used: Used) -> str:
-    """Return the name of an arm: its techniques joined by "+"."""
-    return "+".join(technique.name for _, technique in used)
 
 
 MODES: dict[str, Mode] = {
@@ -126,18 +122,25 @@ def _check_baseline(session: Session) -> None:
 def _candidates(session: Session, arms: Sequence[Used]) -> list[Contrast]:
     """Resolve each arm's recipe; record those that don't apply."""
     contrasts = []
-    for used in arms:
-        name = arm_name(used)
+    for used, label in zip(arms, naming.labels(arms), strict=True):
+        name = naming.join(label)
         try:
             recipe = with_techniques(
-                session.recipe, session.baseline, used, session.probe_for, session.places
-            )
+                session.recipe, session.baseline, used, _probes(session, used, label),
+                session.places,
+            )  # fmt: skip
         except NotApplicable as reason:
             session.refuse(name, session.recipe, str(reason))
             continue
         exact = effect_of(t for _, t in used) is Effect.EXACT
         contrasts += _applicable(session, name, recipe, "step" if exact else "full")
     return contrasts
+
+
+def _probes(session: Session, used: Used, label: Sequence[str]) -> Callable[[Technique], Probe]:
+    """Return what gives each technique of an arm its probe, recorded under its label."""
+    called = {technique.name: own for (_, technique), own in zip(used, label, strict=True)}
+    return lambda technique: session.probe_for(called[technique.name])
 
 
 def _applicable(session: Session, name: str, recipe: Recipe, kind: str) -> list[Contrast]:

@@ -80,7 +80,10 @@ def make_technique(reference: str, settings: dict[str, Any]) -> Technique:
             given = str(problem["loc"][0])
             hint = suggestion(given, list(kind.model_fields), "it has no settings")
             raise BenchError(f'technique {kind.name} has no setting "{given}"; {hint}') from None
-        raise BenchError(f"technique {kind.name}: {first_problem(error)}") from None
+        raise BenchError(
+            f"technique {kind.name}: {first_problem(error)}; "
+            f"see what it takes: bench list techniques {reference}"
+        ) from None
 
 
 def make_settings(baseline: Baseline, values: dict[str, Any]) -> Any:

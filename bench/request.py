@@ -67,7 +67,6 @@ def choose_mode(asked: dict[str, Any]) -> tuple[str, tuple[Arm, ...]]:
     texts = [whole_path(text) for text in value]
     if mode == "combine":
         return mode, (Arm(techniques=tuple(texts)),)
-    refuse_repeats(texts)
     return mode, tuple(Arm(techniques=(text,)) for text in texts)
 
 
@@ -75,14 +74,6 @@ def whole_path(text: str) -> str:
     """Return a technique's text with the path of its file, if it has one, made whole."""
     file, colon, rest = text.partition(".py:")
     return f"{Path(file + '.py').resolve()}:{rest}" if colon else text
-
-
-def refuse_repeats(texts: Sequence[str]) -> None:
-    """Refuse the same technique given twice: its two arms would have one name."""
-    seen = [parse_technique(text)[0] for text in texts]
-    for name in seen:
-        if seen.count(name) > 1:
-            raise BenchError(f"{name} is given twice; give it once")
 
 
 def parse_assignments(texts: Sequence[str]) -> dict[str, Any]:

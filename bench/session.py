@@ -19,7 +19,7 @@ from bench.plan import BASELINE, CONTROL, Contrast, Planned
 from bench.recipe import Recipe
 from bench.runner import Runner
 from bench.store import Folder, Header
-from bench.technique import Probe, Technique
+from bench.technique import Probe
 from bench.trial import Trial
 
 
@@ -154,18 +154,21 @@ class Session:
         self.folder.trials.append(record)
         self.show.done(record)
 
-    def probe_for(self, technique: Technique) -> Probe:
-        """Return the probe of a technique: short step trials of the baseline in other settings."""
+    def probe_for(self, label: str) -> Probe:
+        """Return the probe of a technique: short step trials of the baseline in other settings.
+
+        `label` is what the technique is called in this run; its probes are recorded under it.
+        """
 
         def probe(settings: Any, memory_limit_bytes: int | None = None) -> Measurement:
-            number = self._probes.get(technique.name, 0)
-            self._probes[technique.name] = number + 1
-            known = self.folder.probes.get((number, technique.name))
+            number = self._probes.get(label, 0)
+            self._probes[label] = number + 1
+            known = self.folder.probes.get((number, label))
             if known is not None:
                 return known
             recipe = self.recipe.model_copy(update={"settings": settings.model_dump(mode="json")})
-            planned = Planned(technique.name, number, self.header.seed, recipe, "step")
-            self.show.begin(f"{technique.name}: probe {number + 1}")
+            planned = Planned(label, number, self.header.seed, recipe, "step")
+            self.show.begin(f"{label}: probe {number + 1}")
             trial = self._trial(planned, memory_limit_bytes=memory_limit_bytes)
             record = self.runner.run(trial).measurement
             self.folder.probes.append(record)

@@ -63,7 +63,8 @@ def test_one_s_own_technique_is_measured_as_the_readme_says(bench: Bench, tmp_pa
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len(code.splitlines()) <= 30
     (tmp_path / "clip.py").write_text(code)
-    test = ("--test", "clip.py:ClipGradients:norm=0.5", "--repeats", "2")
-    done = bench("--baseline", TINY, *test)
+    command = shlex.split(code.splitlines()[0].partition("bench ")[2])
+    done = bench("--baseline", TINY, *command, "--repeats", "2")
     assert done.returncode == 0, done.stderr
-    assert "clip-gradients" in done.stdout
+    assert "clip-gradients:norm=0.5" in done.stdout
+    assert "clip-gradients:norm=2" in done.stdout
