@@ -22,7 +22,6 @@ from bench.store import Folder, Header
 from bench.technique import Probe
 from bench.trial import Trial
 
-
 FLOPS_FACTS = (
     "model_flops_per_step", "forward_flops_per_item", "flops_coverage", "flops_uncounted",
 )  # fmt: skip
