@@ -128,6 +128,7 @@ def _claim_of_winner(result: ArmResult) -> dict[str, object]:
 
 
 def _claim_of_baseline(comparison: Comparison) -> dict[str, object] | None:
+    """Return what a baseline claims beside itself: nothing but its metric, whatever A/A gave."""
     control = comparison.control
     if control is None or control.time_ratio is None:
         return None
@@ -135,9 +136,9 @@ def _claim_of_baseline(comparison: Comparison) -> dict[str, object] | None:
         "verdict": BASELINE,
         "work": "same work",
         "pairs": control.pairs,
-        "time_ratio": _triple(control.time_ratio),
+        "time_ratio": (1.0, 1.0, 1.0),
         "time_basis": "step",
-        "memory_ratio": _triple(control.memory_ratio),
+        "memory_ratio": (1.0, 1.0, 1.0),
         "metric": _triple(comparison.baseline_metric),
     }
 

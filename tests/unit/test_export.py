@@ -124,6 +124,14 @@ def test_where_nothing_won_the_baseline_is_exported() -> None:
     assert problems(made.claim, paired(CONTROL, EQUAL)) == []
 
 
+def test_a_baseline_claims_no_ratio_whatever_its_control_gave() -> None:
+    trials = [*paired(CONTROL, FASTER), *paired("none", EQUAL, first=6)]
+    made = exported_of(header(), trials, compare_run(header(), trials, []), None, recipe())
+    assert made is not None
+    assert made.claim.time_ratio == made.claim.memory_ratio == (1.0, 1.0, 1.0)
+    assert problems(made.claim, paired(CONTROL, EQUAL)) == []
+
+
 def test_where_no_pair_was_measured_nothing_is_exported() -> None:
     trials = [measurement(), failed("fast")]
     comparison = compare_run(header(), trials, [])
