@@ -14,11 +14,12 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count, flop_registry
 
@@ -33,6 +34,8 @@ EQUAL_BATCHES = 3
 """So many equal counts in a row, and batches are taken to have one shape."""
 MOST_BATCHES = 16
 """Counted where they differ (random crops, lengths)."""
+VISITS = 4
+"""Epochs looked at, evenly spread over the training, where batches may change with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,17 +166,35 @@ def count_flops(job: Job, seed: int = 0) -> FlopCount:
 
 
 def _step_counts(job: Job, watch: _Watch) -> Iterator[int]:
-    seen: list[int] = []
-    while True:
-        for batch in job.batches(Progress(job.epochs)):
-            counter = _counter()
-            with counter, watch:
-                job.backward(job.loss(job.model, batch))
-            job.model.zero_grad(set_to_none=True)
-            seen.append(int(counter.get_total_flops()))
-            yield seen[-1]
-            if len(seen) == MOST_BATCHES or (len(seen) == EQUAL_BATCHES and len(set(seen)) == 1):
-                return
+    """Count steps as the job makes them, but for the update of weights, which is pointwise."""
+    counted, optimizer = replace(job, update=_clear), job.make_optimizer(job.model)
+    for epoch, most in _visits(job):
+        seen: list[int] = []
+        while len(seen) < most:
+            for batch in job.batches(Progress(job.epochs, epoch=epoch)):
+                counter = _counter()
+                with counter, watch:
+                    job.step(counted, batch, optimizer, lambda phase: None)
+                seen.append(int(counter.get_total_flops()))
+                yield seen[-1]
+                if len(seen) == most or (len(seen) == EQUAL_BATCHES and len(set(seen)) == 1):
+                    break
+            if len(seen) >= EQUAL_BATCHES and len(set(seen[:EQUAL_BATCHES])) == 1:
+                break
+
+
+def _visits(job: Job) -> list[tuple[int, int]]:
+    """Return which epochs are looked at, and how many batches of each at most.
+
+    The first alone, unless a technique changes batches: then it may do so by the epoch.
+    """
+    if "batches" not in job.taken:
+        return [(0, MOST_BATCHES)]
+    return [(job.epochs * (2 * part + 1) // (2 * VISITS), 2) for part in range(VISITS)]
+
+
+def _clear(optimizer: Optimizer) -> None:
+    optimizer.zero_grad(set_to_none=True)
 
 
 def forward_flops(model: nn.Module, inputs: tuple[Any, ...], watch: _Watch | None = None) -> int:

@@ -9,13 +9,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from bench.errors import Clash
+
+if TYPE_CHECKING:
+    from bench.targets import Targets
 
 Batch = (
     Any  # a user's batch: a tensor, or tuples, lists and dicts of tensors with items along dim 0
@@ -113,22 +116,46 @@ def finish_nothing(job: Job, model: nn.Module) -> nn.Module:
 
 def first_size(batch: Batch) -> int:
     """Return how many items a batch holds: the length of its first tensor along dim 0."""
-    if isinstance(batch, Tensor):
-        return batch.shape[0]
-    values = list(batch.values()) if isinstance(batch, Mapping) else list(batch)
-    return first_size(values[0])
+    return inputs_of(batch).shape[0]
 
 
 def chunk_items(batch: Batch, parts: int) -> list[Batch]:
     """Split a batch into at most `parts` microbatches along dim 0 of its tensors."""
     if isinstance(batch, Tensor):
         return list(batch.chunk(parts))
+    rows = zip(*(chunk_items(value, parts) for value in _values(batch)), strict=True)
+    return [_rebuilt(batch, row) for row in rows]
+
+
+def select_items(batch: Batch, index: Tensor) -> Batch:
+    """Return the items of a batch at `index` ``(N,)``, in that order."""
+    if isinstance(batch, Tensor):
+        return batch[index]
+    return _rebuilt(batch, [select_items(value, index) for value in _values(batch)])
+
+
+def inputs_of(batch: Batch) -> Tensor:
+    """Return a batch's first tensor, which is what the model sees: ``(B, ...)``."""
+    return batch if isinstance(batch, Tensor) else inputs_of(_values(batch)[0])
+
+
+def with_inputs(batch: Batch, inputs: Tensor) -> Batch:
+    """Return a batch with its first tensor replaced."""
+    if isinstance(batch, Tensor):
+        return inputs
+    first, *others = _values(batch)
+    return _rebuilt(batch, [with_inputs(first, inputs), *others])
+
+
+def _values(batch: Batch) -> list[Any]:
+    return list(batch.values()) if isinstance(batch, Mapping) else list(batch)
+
+
+def _rebuilt(batch: Batch, values: Iterable[Any]) -> Batch:
     if isinstance(batch, Mapping):
-        columns = {key: chunk_items(value, parts) for key, value in batch.items()}
-        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    rows = zip(*(chunk_items(value, parts) for value in batch), strict=True)
+        return dict(zip(batch, values, strict=True))
     make = getattr(type(batch), "_make", type(batch))  # a named tuple takes its fields apart
-    return [make(row) for row in rows]
+    return make(values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +199,11 @@ class Job:
     """Evaluate each so many epochs during training (for time to target); 0: only at the end."""
     items: Callable[[Batch], int] = first_size
     split: Callable[[Batch, int], list[Batch]] = chunk_items
+    select: Callable[[Batch, Tensor], Batch] = select_items
+    item_losses: Callable[[nn.Module, Batch], Tensor] | None = None
+    """The loss of each item ``(B,)``, where items are independent and `loss` is their mean."""
+    targets: Targets | None = None
+    """What ``batch[1]`` holds, where a batch is ``(inputs, targets)`` and the loss says so."""
     taken: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Which techniques replaced which part; kept by `wrap` and `claim`."""
 

@@ -59,6 +59,10 @@ class Case:
         return assembly.build(recipe, places, CPU, seed)
 
 
+PICTURES = Case(f"{JOBS.with_name('pictures.py')}:Pictures", {})
+"""Small and cheap, with something in it for every technique."""
+
+
 def probe_for(technique: Technique) -> Callable[..., Measurement]:
     """Return a probe to which twice the smallest batch asked for is the fastest."""
     first: list[int] = []

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from bench import registry, template
-from tests.contract.cases import JOBS, SMALL, Case
+from tests.contract.cases import JOBS, PICTURES, SMALL, Case
 
-BASELINES = [*registry.names(registry.BASELINES), "template", "conv-net"]
+BASELINES = [*registry.names(registry.BASELINES), "template", "conv-net", "pictures"]
 
 
 @pytest.fixture(autouse=True)
@@ -27,6 +27,8 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     name = str(request.param)
     if name == "conv-net":
         return Case(f"{JOBS}:ConvNet", {})
+    if name == "pictures":
+        return PICTURES
     if name != "template":
         return Case(name, SMALL.get(name, {}))
     file = tmp_path_factory.mktemp("template") / "my_model.py"

@@ -1,0 +1,57 @@
+"""Adafactor: remember gradients by rows and columns instead of one number a weight.
+
+What:    the baseline's optimizer is replaced by Adafactor, which keeps no momentum, and of the
+         squared gradients of a matrix (or of the last two dims of a kernel) only rows and columns.
+         A step is relative to the size of the weights it changes.
+Helps:   memory, where weights take much of it: Adam keeps two numbers a weight, this a few a row.
+Hurts:   it is another optimizer: its learning rate means another thing (see `factor`), and small
+         kernels (3x3) save less than matrices.
+Effect:  learning.
+Source:  Shazeer and Stern, Adafactor, ICML 2018; torch.optim.Adafactor.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+from torch import nn
+from torch.optim import Adafactor as TorchAdafactor
+from torch.optim import Optimizer
+
+from bench.errors import NotApplicable
+from bench.job import Job
+from bench.technique import Effect, Stage, Technique
+
+
+class Adafactor(Technique):
+    """Train with Adafactor."""
+
+    name: ClassVar[str] = "adafactor"
+    stage: ClassVar[Stage] = Stage.LOOP
+    effect: ClassVar[Effect] = Effect.LEARNING
+
+    factor: float = Field(
+        10.0, gt=0, description="learning rate (relative to weights), in baseline's rates"
+    )
+    weight_decay: float = Field(0.0, ge=0, le=1, description="as in AdamW")
+
+    def apply(self, job: Job) -> Job:
+        """Claim `make_optimizer`; learning rates are read from the optimizer that was there."""
+        old = job.make_optimizer
+        made = old(job.model)
+        if isinstance(made, TorchAdafactor):
+            raise NotApplicable("the baseline trains with Adafactor already")
+        if not any(group.get("momentum", 1) for group in made.param_groups):
+            raise NotApplicable(
+                f"{type(made).__name__} without momentum keeps no numbers beside the weights"
+            )
+
+        def make(model: nn.Module) -> Optimizer:
+            groups = [
+                {"params": group["params"], "lr": self.factor * group["lr"]}
+                for group in old(model).param_groups
+            ]
+            return TorchAdafactor(groups, weight_decay=self.weight_decay)
+
+        return job.claim("make_optimizer", make, by=self.name)

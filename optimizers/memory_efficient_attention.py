@@ -1,0 +1,149 @@
+"""Memory-efficient attention: never hold the whole matrix of attention weights.
+
+What:    attention written out as softmax(q k' * scale) v, found in the traced code of the
+         model's own modules, and nn.MultiheadAttention whose returned weights nobody uses, are
+         computed by scaled_dot_product_attention, unless the model's outputs of a sample change.
+Helps:   long sequences: memory grows with the length instead of its square.
+Hurts:   short ones, where the plain form is as fast. With dropout other random numbers are drawn;
+         on the CPU the saving form has no dropout, so such attention is left alone there.
+Effect:  rounding.
+Source:  Dao et al., FlashAttention, NeurIPS 2022; torch SDPA and torch.fx documentation.
+"""
+
+from __future__ import annotations
+
+import inspect
+import operator
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn import functional as F
+
+from bench.errors import NotApplicable
+from bench.job import Job, inputs_of
+from bench.technique import Effect, Stage, Technique
+
+PRODUCTS = (torch.matmul, torch.bmm, operator.matmul, "matmul", "bmm")
+SCALINGS = (operator.mul, torch.mul, "mul", operator.truediv, torch.div, "div")
+SOFTMAXES = (torch.softmax, F.softmax, "softmax", nn.Softmax)
+UNTRACEABLE = (fx.proxy.TraceError, TypeError, AttributeError, RuntimeError, LookupError)
+MULTIHEAD = inspect.signature(nn.MultiheadAttention.forward)
+
+
+class MemoryEfficientAttention(Technique):
+    """Put scaled_dot_product_attention in the place of attention written out."""
+
+    name: ClassVar[str] = "memory-efficient-attention"
+    stage: ClassVar[Stage] = Stage.MODEL
+    effect: ClassVar[Effect] = Effect.ROUNDING
+
+    def apply(self, job: Job) -> Job:
+        """Change the class of the modules in place, so that names and weights stay as they are."""
+        before, calls = _observed(job)
+        replaced: set[nn.Module] = set()
+        for module in reversed(list(job.model.modules())):  # the innermost first
+            if module not in calls or replaced & set(module.modules()):
+                continue
+            kind, new = type(module), _replacement(module, calls[module], job.device.type)
+            if new is None:
+                continue
+            module.__class__ = type(kind.__name__, (kind,), {"forward": new})
+            after = _observed(job)[0]
+            if after is not None and torch.allclose(after, before, rtol=1e-3, atol=1e-5):
+                replaced.add(module)
+            else:
+                module.__class__ = kind
+        if not replaced:
+            raise NotApplicable(
+                "no attention to replace: no traceable softmax(q k' * scale) v (on the CPU: without"
+                " dropout), and no nn.MultiheadAttention that returns weights nobody uses"
+            )
+        return job.wrap("model", lambda model: model, by=self.name)
+
+
+def _observed(job: Job) -> tuple[Any, dict[nn.Module, Any]]:
+    """Run a sample in eval mode; return what came out, and how each module was called."""
+    calls: dict[nn.Module, Any] = {}
+    was_training = job.model.training
+
+    def note(*call: Any) -> None:
+        calls[call[0]] = call[1:]
+
+    hooks = [m.register_forward_pre_hook(note, with_kwargs=True) for m in job.model.modules()]
+    try:
+        with torch.no_grad():
+            return inputs_of(job.model.eval()(*job.sample(2))), calls
+    except UNTRACEABLE:  # weights that were used after all, and are gone
+        return None, calls
+    finally:
+        job.model.train(was_training)
+        for hook in hooks:
+            hook.remove()
+
+
+def _replacement(module: nn.Module, call: Any, device: str) -> Any:
+    """Return a new forward of a module; None where there is nothing to replace in it."""
+    if isinstance(module, nn.MultiheadAttention):
+        wanted = MULTIHEAD.bind(module, *call[0], **call[1]).arguments.get("need_weights", True)
+        return _without_weights if wanted and not (device == "cpu" and module.dropout) else None
+    if type(module).__module__.startswith("torch."):
+        return None
+    was_training = module.training
+    try:  # as in training: a module whose code depends on that fails the comparison in eval mode
+        graph = fx.Tracer().trace(module.train())
+    except UNTRACEABLE:
+        return None
+    finally:
+        module.train(was_training)
+    found = [_rewrite(module, graph, node, device) for node in [*graph.nodes]]
+    return type(fx.GraphModule(module, graph)).forward if any(found) else None
+
+
+def _without_weights(*args: Any, **kwargs: Any) -> Any:
+    arguments = MULTIHEAD.bind(*args, **kwargs).arguments | {"need_weights": False}
+    return nn.MultiheadAttention.forward(**arguments)
+
+
+def _rewrite(module: nn.Module, graph: Any, end: Any, device: str) -> bool:
+    """Replace the attention that ends in the product `end`; tell whether there was one."""
+    chain, dropout = [end], None
+
+    def last_is(*kinds: Any) -> bool:
+        op, target = getattr(chain[-1], "op", ""), getattr(chain[-1], "target", None)
+        found = type(module.get_submodule(str(target))) if op == "call_module" else target
+        return op.startswith("call") and found in kinds and len(chain[-1].args) > 0
+
+    if not last_is(*PRODUCTS):
+        return False
+    chain.append(end.args[0])
+    if last_is(nn.Dropout):
+        dropout = chain[-1].target
+        chain.append(chain[-1].args[0])
+    if not last_is(*SOFTMAXES):
+        return False
+    chain.append(chain[-1].args[0])
+    start = len(chain) - 1
+    while last_is(*SCALINGS):
+        chain.append(chain[-1].args[0])
+    if not last_is(*PRODUCTS) or any(len(node.users) > 1 for node in chain[1:]):
+        return False
+    if dropout and device == "cpu" and module.get_submodule(dropout).p:
+        return False
+    query, key = chain[-1].args
+    with graph.inserting_before(end):
+        for node in chain[start:-1]:  # queries are scaled: a factor may not be a number yet
+            query = graph.create_node(node.op, node.target, (query, node.args[1]))
+        parts = query, key, end.args[1], graph.get_attr(dropout) if dropout else None
+        end.replace_all_uses_with(graph.call_function(attend, parts))
+    for node in chain:
+        graph.erase_node(node)
+    return True
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, dropout: nn.Dropout | None) -> Tensor:
+    """Return softmax(query key) value; the saving kernels want 4 dims, with one of heads."""
+    parts = [p.unsqueeze(1) if p.dim() == 3 else p for p in (query, key.mT, value)]
+    share = dropout.p if dropout is not None and dropout.training else 0.0
+    found = F.scaled_dot_product_attention(*parts, dropout_p=share, scale=1.0)
+    return found.squeeze(1) if query.dim() == 3 else found

@@ -1,0 +1,165 @@
+"""channels-last, fused-optimizer and adafactor, each by what is its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
+
+from bench.errors import Clash, NotApplicable
+from bench.job import Job
+from bench.technique import Technique
+from bench.training import train
+from optimizers.adafactor import Adafactor
+from optimizers.channels_last import ChannelsLast, is_channels_last
+from optimizers.fused_optimizer import FusedOptimizer
+from tests.contract.cases import CPU
+from tests.jobs import job_of, linear_job
+from tests.pictures import Pictures, PictureSettings
+
+Make = Callable[[nn.Module], Optimizer]
+
+
+def pictures() -> Job:
+    return Pictures().job(PictureSettings(), CPU, seed=0)
+
+
+def convolutions(job: Job) -> list[nn.Conv2d]:
+    return [module for module in job.model.modules() if isinstance(module, nn.Conv2d)]
+
+
+def test_all_convolutions_are_laid_out_channels_last_and_stay_so() -> None:
+    job = ChannelsLast().apply(pictures())
+    train(job)
+    assert len(convolutions(job)) == 3
+    assert all(is_channels_last(layer.weight) for layer in convolutions(job))
+
+
+def test_activations_are_channels_last_too() -> None:
+    job, seen = ChannelsLast().apply(pictures()), list[bool]()
+    convolutions(job)[1].register_forward_hook(
+        lambda module, args, found: seen.append(is_channels_last(found))
+    )
+    job.model(*job.sample(4))
+    assert seen == [True]
+
+
+def test_a_net_without_images_has_no_layout_of_images() -> None:
+    with pytest.raises(NotApplicable, match="the model has no Conv2d"):
+        ChannelsLast().apply(linear_job())
+
+
+def test_what_is_channels_last_already_does_not_apply() -> None:
+    with pytest.raises(NotApplicable, match="all 3 2D convolutions are channels last already"):
+        ChannelsLast().apply(ChannelsLast().apply(pictures()))
+
+
+def with_optimizer(make: Make) -> Job:
+    return linear_job(make_optimizer=make)
+
+
+def made(technique: Technique, make: Make) -> Optimizer:
+    job = technique.apply(with_optimizer(make))
+    return job.make_optimizer(job.model)
+
+
+def test_the_optimizer_is_made_again_with_the_same_options() -> None:
+    found = made(
+        FusedOptimizer(),
+        lambda m: AdamW(m.parameters(), lr=0.2, betas=(0.8, 0.9), weight_decay=0.3),
+    )
+    assert type(found) is AdamW
+    (group,) = found.param_groups
+    assert (group["fused"], group["foreach"]) == (True, False)
+    assert (group["lr"], group["betas"], group["weight_decay"]) == (0.2, (0.8, 0.9), 0.3)
+
+
+def test_groups_keep_their_own_options() -> None:
+    def make(model: nn.Module) -> Optimizer:
+        weight, bias = model.parameters()
+        return SGD([{"params": [weight], "lr": 0.5}, {"params": [bias]}], lr=0.1, momentum=0.9)
+
+    groups = made(FusedOptimizer(form="foreach"), make).param_groups
+    assert [group["lr"] for group in groups] == [0.5, 0.1]
+    assert [group["foreach"] for group in groups] == [True, True]
+    assert [group["momentum"] for group in groups] == [0.9, 0.9]
+
+
+@pytest.mark.parametrize("form", ["fused", "foreach"])
+@pytest.mark.parametrize("kind", [Adam, AdamW, SGD])
+def test_a_fused_optimizer_makes_the_same_updates(kind: Any, form: Any) -> None:
+    def make(model: nn.Module) -> Optimizer:
+        found: Optimizer = kind(model.parameters(), lr=0.05, weight_decay=0.1)
+        return found
+
+    plain, job = with_optimizer(make), FusedOptimizer(form=form).apply(with_optimizer(make))
+    assert train(job).losses == pytest.approx(train(plain).losses, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda m: AdamW(m.parameters(), fused=True), "AdamW is in its fused form already"),
+        (lambda m: RMSprop(m.parameters()), "torch.optim.RMSprop has no fused form"),
+        (lambda m: type("Mine", (SGD,), {})(m.parameters()), "Mine is not one of torch.optim"),
+        (lambda m: Adam(m.parameters(), differentiable=True), "Adam has no fused form: "),
+    ],
+)
+def test_an_optimizer_without_another_form_does_not_apply(make: Make, reason: str) -> None:
+    with pytest.raises(NotApplicable, match=reason):
+        made(FusedOptimizer(), make)
+
+
+def numbers(optimizer: Optimizer) -> int:
+    """Return how many numbers an optimizer keeps."""
+    return sum(
+        value.numel()
+        for state in optimizer.state.values()
+        for value in state.values()
+        if isinstance(value, torch.Tensor) and value.dim()
+    )
+
+
+def matrix_job(make: Make) -> Job:
+    x = torch.randn(16, 40, generator=torch.Generator().manual_seed(0))
+    return job_of(nn.Linear(40, 30), x, (x.sum(1) > 0).long(), make_optimizer=make)
+
+
+def one_update(job: Job) -> Optimizer:
+    optimizer = job.make_optimizer(job.model)
+    job.loss(job.model, (job.sample(8)[0], torch.zeros(8).long())).backward()  # type: ignore[no-untyped-call]  # torch's
+    optimizer.step()
+    return optimizer
+
+
+def test_adafactor_keeps_rows_and_columns_of_a_matrix() -> None:
+    job = matrix_job(lambda m: Adam(m.parameters(), lr=0.01))
+    assert numbers(one_update(job)) == 2 * (30 * 40 + 30)
+    assert numbers(one_update(Adafactor().apply(job))) == (30 + 40) + 30
+
+
+def test_its_learning_rate_follows_the_baseline_s() -> None:
+    found = made(Adafactor(factor=4), lambda m: Adam(m.parameters(), lr=0.02))
+    assert [group["lr"] for group in found.param_groups] == [pytest.approx(0.08)]
+
+
+def test_an_optimizer_that_remembers_nothing_has_nothing_to_factor() -> None:
+    with pytest.raises(NotApplicable, match="SGD without momentum keeps no numbers"):
+        made(Adafactor(), lambda m: SGD(m.parameters(), lr=0.1))
+
+
+def test_adafactor_for_adafactor_does_not_apply() -> None:
+    with pytest.raises(NotApplicable, match="trains with Adafactor already"):
+        made(Adafactor(), lambda m: torch.optim.Adafactor(m.parameters()))
+
+
+def test_the_fused_form_of_an_optimizer_that_is_replaced_is_a_clash() -> None:
+    fused = FusedOptimizer().apply(linear_job())
+    with pytest.raises(Clash, match="adafactor and fused-optimizer both replace"):
+        Adafactor().apply(fused)
+    with pytest.raises(NotApplicable, match="Adafactor has no fused form"):
+        FusedOptimizer().apply(Adafactor().apply(linear_job()))

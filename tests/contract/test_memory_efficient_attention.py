@@ -1,0 +1,205 @@
+"""memory-efficient-attention: which modules it recognises, and that they compute the same."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from bench.errors import NotApplicable
+from bench.job import Job
+from optimizers.memory_efficient_attention import MemoryEfficientAttention
+from tests.jobs import job_of
+
+T, C = 5, 8
+
+
+class Written(nn.Module):
+    """Attention with projections; `mix` says how it is written out."""
+
+    def __init__(self, mix: Callable[..., Tensor], dropout: float = 0.0) -> None:
+        super().__init__()
+        self.mix = mix
+        self.query, self.key, self.value = (nn.Linear(C, C) for _ in range(3))
+        self.softmax, self.dropout = nn.Softmax(dim=-1), nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, T, C)`` to the same shape."""
+        return self.mix(self, self.query(x), self.key(x), self.value(x))
+
+
+def plain(m: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return torch.softmax(q @ k.transpose(1, 2) / C**0.5, dim=-1) @ v
+
+
+def by_module_and_dropout(m: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    found: Tensor = m.dropout(m.softmax(torch.bmm(q, k.permute(0, 2, 1)) * q.shape[-1] ** -0.5))
+    return torch.bmm(found, v)
+
+
+def by_methods(m: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return F.softmax(q.matmul(k.mT).mul(0.5).div(2), -1).matmul(v)
+
+
+def in_heads(m: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    q, k, v = (part.view(part.shape[0], T, 2, C // 2).transpose(1, 2) for part in (q, k, v))
+    mixed = (q @ k.transpose(-2, -1) * 0.5).softmax(dim=-1) @ v
+    return mixed.transpose(1, 2).reshape(q.shape[0], T, C)
+
+
+def scaled_before(m: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return ((q * 0.3) @ k.transpose(1, 2)).softmax(-1) @ v
+
+
+class Model(nn.Module):
+    """A mixing layer, then classes."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer, self.head = layer, nn.Linear(C, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, T, C)`` to ``(B, 2)``."""
+        found: Tensor = self.head(self.layer(x).mean(1))
+        return found
+
+
+def job(layer: nn.Module) -> Job:
+    x = torch.randn(16, T, C, generator=torch.Generator().manual_seed(0))
+    return job_of(Model(layer), x, (x.mean((1, 2)) > 0).long())
+
+
+class Calls(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    """Counts calls of the memory-saving kernel."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += int("scaled_dot_product_flash_attention" in str(func))
+        return func(*args, **(kwargs or {}))
+
+
+def kernels(model: nn.Module, x: Tensor) -> int:
+    """Return how many memory-saving kernels a forward pass runs."""
+    with Calls() as calls:
+        model(x)
+    return int(calls.count)
+
+
+FORMS = [plain, by_module_and_dropout, by_methods, in_heads, scaled_before]
+
+
+@pytest.mark.parametrize("mix", FORMS, ids=lambda f: f.__name__)
+def test_attention_written_out_computes_the_same_values_and_gradients(
+    mix: Callable[..., Tensor],
+) -> None:
+    old = job(Written(mix))
+    new = MemoryEfficientAttention().apply(replace(old, model=copy.deepcopy(old.model)))
+    (x,) = old.sample(4)
+    assert kernels(new.model, x) == 1
+    assert kernels(old.model, x) == 0
+    for model in (old.model, new.model):
+        model(x).square().sum().backward()
+    assert torch.allclose(new.model(x), old.model(x), atol=1e-6)
+    for one, other in zip(new.model.parameters(), old.model.parameters(), strict=True):
+        assert one.grad is not None
+        assert other.grad is not None
+        assert torch.allclose(one.grad, other.grad, atol=1e-5)
+
+
+def test_the_module_keeps_its_class_and_its_names() -> None:
+    old = job(Written(plain))
+    new = MemoryEfficientAttention().apply(job(Written(plain)))
+    assert isinstance(new.model.layer, Written)
+    assert list(new.model.state_dict()) == list(old.model.state_dict())
+
+
+def weights_kept(m: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    weights = torch.softmax(q @ k.transpose(1, 2), dim=-1)
+    return weights @ v + weights.sum(-1, keepdim=True)
+
+
+def over_the_wrong_dim(m: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return torch.softmax(q @ k.transpose(1, 2), dim=1) @ v
+
+
+def masked(m: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    mask = torch.triu(torch.full((T, T), -1e9), 1)
+    return torch.softmax(q @ k.transpose(1, 2) + mask, dim=-1) @ v
+
+
+def no_softmax(m: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return torch.sigmoid(q @ k.transpose(1, 2)) @ v
+
+
+def untraceable(m: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    if q.sum() > 0:
+        return plain(m, q, k, v)
+    return v
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        *(Written(f) for f in (weights_kept, over_the_wrong_dim, masked, no_softmax, untraceable)),
+        Written(by_module_and_dropout, dropout=0.1),
+        nn.Linear(C, C),
+        nn.TransformerEncoderLayer(C, 2, C, batch_first=True),
+    ],
+    ids=[
+        "weights used",
+        "wrong dim",
+        "masked",
+        "sigmoid",
+        "control flow",
+        "dropout",
+        "none",
+        "already",
+    ],
+)
+def test_what_is_something_else_is_left_alone_and_said(layer: nn.Module) -> None:
+    given = job(layer)
+    (x,) = given.sample(4)
+    kind, before = type(layer), given.model.eval()(x)
+    with pytest.raises(NotApplicable, match="no attention to replace: "):
+        MemoryEfficientAttention().apply(given)
+    assert type(layer) is kind
+    assert torch.equal(given.model.eval()(x), before)
+
+
+class Heads(nn.Module):
+    """nn.MultiheadAttention as most people call it; `use` looks at the weights."""
+
+    def __init__(self, use: bool = False) -> None:
+        super().__init__()
+        self.inner, self.use = nn.MultiheadAttention(C, 2, batch_first=True), use
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, T, C)`` to the same shape."""
+        found, weights = self.inner(x, x, x)
+        return found * weights.sum() if self.use else found  # type: ignore[no-any-return]
+
+
+def test_multihead_attention_no_longer_makes_weights_that_nobody_uses() -> None:
+    old = job(Heads())
+    new = MemoryEfficientAttention().apply(replace(old, model=copy.deepcopy(old.model)))
+    (x,) = old.sample(4)
+    assert kernels(new.model, x) == 1
+    assert kernels(old.model, x) == 0
+    assert torch.allclose(new.model(x), old.model(x), atol=1e-6)
+
+
+def test_weights_that_are_used_stay() -> None:
+    given = job(Heads(use=True))
+    with pytest.raises(NotApplicable):
+        MemoryEfficientAttention().apply(given)
+    given.model(*given.sample(2))
