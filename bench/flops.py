@@ -171,7 +171,9 @@ def _step_counts(job: Job, watch: _Watch) -> Iterator[int]:
     for epoch, most in _visits(job):
         seen: list[int] = []
         while len(seen) < most:
-            for batch in job.batches(Progress(job.epochs, epoch=epoch)):
+            progress = Progress(job.epochs, epoch=epoch, epoch_losses=[0.0] * epoch)
+            job.schedule(optimizer, progress)
+            for batch in job.batches(progress):
                 counter = _counter()
                 with counter, watch:
                     job.step(counted, batch, optimizer, lambda phase: None)
@@ -186,9 +188,9 @@ def _step_counts(job: Job, watch: _Watch) -> Iterator[int]:
 def _visits(job: Job) -> list[tuple[int, int]]:
     """Return which epochs are looked at, and how many batches of each at most.
 
-    The first alone, unless a technique changes batches: then it may do so by the epoch.
+    The first alone, unless a technique changes batches or steps: then it may do so by the epoch.
     """
-    if "batches" not in job.taken:
+    if not {"batches", "step"} & job.taken.keys():
         return [(0, MOST_BATCHES)]
     return [(job.epochs * (2 * part + 1) // (2 * VISITS), 2) for part in range(VISITS)]
 

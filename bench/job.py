@@ -124,14 +124,14 @@ def chunk_items(batch: Batch, parts: int) -> list[Batch]:
     if isinstance(batch, Tensor):
         return list(batch.chunk(parts))
     rows = zip(*(chunk_items(value, parts) for value in _values(batch)), strict=True)
-    return [_rebuilt(batch, row) for row in rows]
+    return [rebuilt(batch, row) for row in rows]
 
 
 def select_items(batch: Batch, index: Tensor) -> Batch:
     """Return the items of a batch at `index` ``(N,)``, in that order."""
     if isinstance(batch, Tensor):
         return batch[index]
-    return _rebuilt(batch, [select_items(value, index) for value in _values(batch)])
+    return rebuilt(batch, [select_items(value, index) for value in _values(batch)])
 
 
 def inputs_of(batch: Batch) -> Tensor:
@@ -144,14 +144,15 @@ def with_inputs(batch: Batch, inputs: Tensor) -> Batch:
     if isinstance(batch, Tensor):
         return inputs
     first, *others = _values(batch)
-    return _rebuilt(batch, [with_inputs(first, inputs), *others])
+    return rebuilt(batch, [with_inputs(first, inputs), *others])
 
 
 def _values(batch: Batch) -> list[Any]:
     return list(batch.values()) if isinstance(batch, Mapping) else list(batch)
 
 
-def _rebuilt(batch: Batch, values: Iterable[Any]) -> Batch:
+def rebuilt(batch: Batch, values: Iterable[Any]) -> Batch:
+    """Return a batch of the same kind with other parts."""
     if isinstance(batch, Mapping):
         return dict(zip(batch, values, strict=True))
     make = getattr(type(batch), "_make", type(batch))  # a named tuple takes its fields apart

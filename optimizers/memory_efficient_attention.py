@@ -143,7 +143,7 @@ def _rewrite(module: nn.Module, graph: Any, end: Any, device: str) -> bool:
 
 def attend(query: Tensor, key: Tensor, value: Tensor, dropout: nn.Dropout | None) -> Tensor:
     """Return softmax(query key) value; the saving kernels want 4 dims, with one of heads."""
-    parts = [p.unsqueeze(1) if p.dim() == 3 else p for p in (query, key.mT, value)]
+    q, k, v = (p.unsqueeze(1) if p.dim() == 3 else p for p in (query, key.mT, value))
     share = dropout.p if dropout is not None and dropout.training else 0.0
-    found = F.scaled_dot_product_attention(*parts, dropout_p=share, scale=1.0)
+    found = F.scaled_dot_product_attention(q, k, v, dropout_p=share, scale=1.0)
     return found.squeeze(1) if query.dim() == 3 else found

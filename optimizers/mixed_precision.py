@@ -35,14 +35,16 @@ class MixedPrecision(Technique):
     precision: Literal["bf16", "fp16"] = Field("bf16", description="16-bit format; fp16: CUDA only")
 
     def apply(self, job: Job) -> Job:
-        """Wrap `loss`; for fp16 also `backward` and `update`."""
+        """Wrap `loss` and `item_losses`; for fp16 also `backward` and `update`."""
         kind = job.device.type
         if self.precision == "fp16" and kind != "cuda":
             raise NotApplicable("fp16 needs CUDA: on the CPU use precision=bf16")
         if self.precision == "bf16" and kind == "cuda" and not torch.cuda.is_bf16_supported():
             raise NotApplicable("this GPU has no bfloat16: use precision=fp16")
         dtype = torch.bfloat16 if self.precision == "bf16" else torch.float16
-        job = job.wrap("loss", lambda old: _autocast(old, kind, dtype), by=self.name)
+        parts = ("loss",) if job.item_losses is None else ("loss", "item_losses")
+        for part in parts:
+            job = job.wrap(part, lambda old: _autocast(old, kind, dtype), by=self.name)
         return self._scaled(job) if self.precision == "fp16" else job
 
     def _scaled(self, job: Job) -> Job:

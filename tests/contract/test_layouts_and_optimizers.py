@@ -81,7 +81,8 @@ def test_the_optimizer_is_made_again_with_the_same_options() -> None:
 def test_groups_keep_their_own_options() -> None:
     def make(model: nn.Module) -> Optimizer:
         weight, bias = model.parameters()
-        return SGD([{"params": [weight], "lr": 0.5}, {"params": [bias]}], lr=0.1, momentum=0.9)
+        groups: list[dict[str, Any]] = [{"params": [weight], "lr": 0.5}, {"params": [bias]}]
+        return SGD(groups, lr=0.1, momentum=0.9)
 
     groups = made(FusedOptimizer(form="foreach"), make).param_groups
     assert [group["lr"] for group in groups] == [0.5, 0.1]

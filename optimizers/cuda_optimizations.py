@@ -1,0 +1,77 @@
+"""CUDA optimizations: switches that let an NVIDIA GPU choose faster kernels and faster arithmetic.
+
+What:    around every step, cuDNN may time its convolution algorithms and keep the fastest, and
+         float32 products may use TF32 tensor cores; a baseline that has the setting `pin_memory`
+         pins it, so that copies to the device run beside its work. The switches are turned back
+         after each step. CUDA graphs are what `compile` captures in its mode reduce-overhead.
+Helps:   convolutions of constant shapes; float32 products on Ampere and later.
+Hurts:   shapes that change, each of which is timed anew; TF32 keeps 10 bits of mantissa.
+Effect:  rounding.
+Source:  PyTorch, Performance Tuning Guide; PyTorch, CUDA semantics (TF32).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.optim import Optimizer
+
+from bench.errors import NotApplicable
+from bench.job import Batch, Job, Mark, Step
+from bench.technique import Effect, Probe, Stage, Technique
+
+TF32_SINCE = (8, 0)
+"""Compute capability of the first GPUs with TF32 (Ampere)."""
+
+
+class CudaOptimizations(Technique):
+    """Turn on what makes steps on a GPU faster."""
+
+    name: ClassVar[str] = "cuda-optimizations"
+    stage: ClassVar[Stage] = Stage.PRECISION
+    effect: ClassVar[Effect] = Effect.ROUNDING
+
+    cudnn_benchmark: bool = Field(True, description="time convolution algorithms, keep the fastest")
+    tf32: bool = Field(True, description="TF32 tensor cores for float32 products and convolutions")
+    pin_memory: bool = Field(True, description="turn on the baseline's pin_memory, if it has it")
+
+    def configure(self, settings: Any, probe: Probe) -> Any:
+        """Turn on `pin_memory` where the baseline has it."""
+        if self.pin_memory and getattr(settings, "pin_memory", None) is False:
+            return settings.model_copy(update={"pin_memory": True})
+        return settings
+
+    def apply(self, job: Job) -> Job:
+        """Wrap `step`."""
+        if job.device.type != "cuda":
+            raise NotApplicable(f"needs a CUDA device: this run is on the {job.device.type}")
+        tf32 = self.tf32 and torch.cuda.get_device_capability(job.device) >= TF32_SINCE
+        if not (tf32 or self.cudnn_benchmark or self.pin_memory):
+            raise NotApplicable("nothing is left to turn on: this GPU has no TF32")
+        return job.wrap("step", lambda old: self._switched(old, tf32), by=self.name)
+
+    def _switched(self, old: Step, tf32: bool) -> Step:
+        def step(job: Job, batch: Batch, optimizer: Optimizer, mark: Mark) -> Tensor:
+            with switches(self.cudnn_benchmark, tf32):
+                return old(job, batch, optimizer, mark)
+
+        return step
+
+
+@contextmanager
+def switches(benchmark: bool, tf32: bool) -> Iterator[None]:
+    """Turn on cuDNN's timing and TF32, where asked for, and turn them back."""
+    cudnn, before = torch.backends.cudnn, torch.get_float32_matmul_precision()
+    was = cudnn.benchmark, cudnn.allow_tf32
+    cudnn.benchmark, cudnn.allow_tf32 = was[0] or benchmark, was[1] or tf32
+    torch.set_float32_matmul_precision("high" if tf32 and before == "highest" else before)
+    try:
+        yield
+    finally:
+        cudnn.benchmark, cudnn.allow_tf32 = was
+        torch.set_float32_matmul_precision(before)

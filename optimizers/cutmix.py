@@ -1,0 +1,82 @@
+"""Cutmix: paste a box of one item into another, and mix their targets by area.
+
+What:    a box of random size and place (of signals: a stretch of time) is taken from the same batch
+         in another order; targets become probabilities, weighted by the share that is left of each.
+Helps:   nets that overfit or look at one detail; unlike mixup, inputs stay locally real.
+Hurts:   short trainings and small nets, which underfit; inputs whose meaning lies in one place.
+         Training losses are those of mixed targets: higher, and not to be compared.
+Effect:  learning.
+Source:  Yun et al., CutMix, ICCV 2019.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from bench.errors import NotApplicable
+from bench.job import Batch, Job, Progress, rebuilt
+from bench.targets import Targets, checked_targets
+from bench.technique import Effect, Stage, Technique
+
+Batches = Callable[[Progress], Iterable[Batch]]
+Box = tuple[Any, ...]
+
+
+class Cutmix(Technique):
+    """Paste boxes between the items of a batch."""
+
+    name: ClassVar[str] = "cutmix"
+    stage: ClassVar[Stage] = Stage.DATA
+    effect: ClassVar[Effect] = Effect.LEARNING
+
+    alpha: float = Field(1.0, gt=0, le=10, description="both parameters of the area's Beta")
+
+    def apply(self, job: Job) -> Job:
+        """Wrap `batches`; what is drawn follows from the trial's seed."""
+        targets, inputs = checked_targets(job), job.sample(1)[0]
+        if inputs.dim() < 3:
+            raise NotApplicable(
+                f"the inputs have the shape {tuple(inputs.shape[1:])}: there is no space or time "
+                "to cut, which cutmix takes to lie behind the channels, (C, T) or (C, H, W)"
+            )
+        draw = np.random.default_rng([torch.initial_seed(), *self.name.encode()])
+
+        def wrapper(old: Batches) -> Batches:
+            def batches(progress: Progress) -> Iterator[Batch]:
+                for batch in old(progress):
+                    yield rebuilt(batch, self._cut(batch[0], batch[1], targets, draw))
+
+            return batches
+
+        return job.wrap("batches", wrapper, by=self.name)
+
+    def _cut(
+        self, inputs: Tensor, known: Tensor, targets: Targets, draw: np.random.Generator
+    ) -> tuple[Tensor, Tensor]:
+        order = torch.from_numpy(draw.permutation(len(inputs))).to(inputs.device)
+        box = drawn_box(inputs.shape[2:], float(draw.beta(self.alpha, self.alpha)), draw)
+        pasted, soft = inputs.clone(), targets.soft(known)
+        pasted[(..., *box)] = inputs[(..., *box)][order]
+        return pasted, torch.lerp(soft[order], soft, 1 - share_of(box, inputs.shape[2:]))
+
+
+def drawn_box(shape: Sequence[int], left: float, draw: np.random.Generator) -> Box:
+    """Return a box that leaves the share `left` of `shape`, more where it is cut at an edge."""
+    width = (1 - left) ** (1 / len(shape)) / 2
+    centres = [draw.uniform(0, size) for size in shape]
+    return tuple(
+        slice(round(max(0, centre - width * size)), round(min(size, centre + width * size)))
+        for centre, size in zip(centres, shape, strict=True)
+    )
+
+
+def share_of(box: Box, shape: Sequence[int]) -> float:
+    """Return the share of `shape` that a box covers."""
+    return float(math.prod(one.stop - one.start for one in box) / math.prod(shape))

@@ -1,0 +1,147 @@
+"""Dynamic learning rate: warm up, then lower the rate with the progress of training.
+
+What:    the learning rates of the baseline's optimizer are multiplied by a factor: a cosine down to
+         `final`; one cycle, up from a 25th to `peak` and down; or halvings whenever the training
+         loss stalls (plateau). Set before every step, or every epoch; how far training is follows
+         from the items seen, of those that an epoch has.
+Helps:   quality at the same epochs, or the same quality after fewer; larger peak rates.
+Hurts:   a step costs the same; trainings that are cut short end at a rate that is still high.
+Effect:  learning.
+Source:  Loshchilov and Hutter, SGDR, ICLR 2017; Smith and Topin, Super-Convergence, 2018 (without
+         its cycle of momentum); torch.optim.lr_scheduler.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from pydantic import Field
+from torch.optim import Optimizer
+
+from bench.errors import NotApplicable
+from bench.job import Batch, Job, Progress
+from bench.technique import Effect, Stage, Technique
+
+Batches = Callable[[Progress], Iterable[Batch]]
+Schedule = Callable[[Optimizer, Progress], None]
+FIRST = 1 / 25
+"""Where one cycle begins, in peak rates, as in the paper."""
+STALL = 1e-4
+"""The least relative fall of the loss that counts as one, as torch's plateau has it."""
+
+
+class DynamicLR(Technique):
+    """Schedule the learning rate."""
+
+    name: ClassVar[str] = "dynamic-lr"
+    stage: ClassVar[Stage] = Stage.LOOP
+    effect: ClassVar[Effect] = Effect.LEARNING
+
+    policy: Literal["cosine", "onecycle", "plateau"] = Field(
+        "cosine", description="how the learning rate falls after its warm-up"
+    )
+    per: Literal["step", "epoch"] = Field("step", description="how often it is set")
+    warmup: float = Field(
+        0.05, ge=0, lt=1, description="share of the training in which the rate rises"
+    )
+    peak: float = Field(1.0, gt=0, description="highest rate, in the baseline's rates")
+    final: float = Field(0.01, ge=0, lt=1, description="last rate, in peak rates; not of plateau")
+    patience: int = Field(5, ge=0, description="plateau: epochs without a lower loss before a cut")
+    cut: float = Field(0.5, gt=0, lt=1, description="plateau: what a rate is multiplied with")
+
+    def apply(self, job: Job) -> Job:
+        """Wrap `schedule` and `batches`; refuse a baseline that sets its rates itself."""
+        if (epoch := own_change(job)) is not None:
+            raise NotApplicable(
+                f"the baseline sets its learning rate itself (it changes in epoch {epoch + 1}); "
+                "two schedules would undo each other"
+            )
+        rates = _Rates(self, job.items, job.data.train_items)
+        job = job.wrap("schedule", rates.schedule, by=self.name)
+        return job.wrap("batches", rates.batches, by=self.name)
+
+    def factor(self, done: float, losses: Sequence[float]) -> float:
+        """Return what rates are multiplied with when the share `done` of the training is made."""
+        if done < self.warmup:
+            risen = done / self.warmup
+            if self.policy == "onecycle":
+                return self.peak * (FIRST + (1 - FIRST) * (1 - math.cos(math.pi * risen)) / 2)
+            return self.peak * risen
+        if self.policy == "plateau":
+            return self.peak * self.cut ** cuts(losses, self.patience)
+        fallen = (done - self.warmup) / (1 - self.warmup)
+        return self.peak * (self.final + (1 - self.final) * (1 + math.cos(math.pi * fallen)) / 2)
+
+
+def cuts(losses: Sequence[float], patience: int) -> int:
+    """Return how often the losses of epochs did not fall for more than `patience` of them."""
+    best, stalled, found = math.inf, 0, 0
+    for loss in losses:
+        better = loss < best * (1 - STALL)
+        best, stalled = (loss, 0) if better else (best, stalled + 1)
+        if stalled > patience:
+            stalled, found = 0, found + 1
+    return found
+
+
+def rates_of(optimizer: Optimizer) -> list[float]:
+    """Return the learning rate of each group."""
+    return [float(group["lr"]) for group in optimizer.param_groups]
+
+
+def own_change(job: Job) -> int | None:
+    """Return the first epoch before which the job's own schedule changes a rate, if any does."""
+    optimizer = job.make_optimizer(job.model)
+    before = rates_of(optimizer)
+    for epoch in range(job.epochs):
+        job.schedule(optimizer, Progress(job.epochs, epoch, epoch, [1.0] * epoch))
+        if rates_of(optimizer) != before:
+            return epoch
+    return None
+
+
+@dataclass
+class _Rates:
+    """Sets the rates of the optimizer that is trained with, and sees that nobody else does."""
+
+    rule: DynamicLR
+    items: Callable[[Batch], int]
+    epoch_items: int
+    optimizer: Optimizer | None = None
+    first: list[float] = field(default_factory=list)
+    last: list[float] = field(default_factory=list)
+
+    def schedule(self, old: Schedule) -> Schedule:
+        def schedule(optimizer: Optimizer, progress: Progress) -> None:
+            if optimizer is not self.optimizer:
+                self.optimizer, self.first = optimizer, rates_of(optimizer)
+                self.last = self.first
+            old(optimizer, progress)
+            self._set(progress, 0)
+
+        return schedule
+
+    def batches(self, old: Batches) -> Batches:
+        def batches(progress: Progress) -> Iterator[Batch]:
+            seen = 0
+            for batch in old(progress):
+                if self.rule.per == "step":
+                    self._set(progress, seen)
+                seen += self.items(batch)
+                yield batch
+            self.epoch_items = max(seen, 1)  # where a last batch is dropped, or steps are capped
+
+        return batches
+
+    def _set(self, progress: Progress, seen: int) -> None:
+        assert self.optimizer is not None
+        if rates_of(self.optimizer) != self.last:
+            raise NotApplicable("the baseline changes its learning rate itself while it trains")
+        done = (progress.epoch + min(seen / self.epoch_items, 1.0)) / progress.total_epochs
+        factor = self.rule.factor(done, progress.epoch_losses)
+        self.last = [factor * rate for rate in self.first]
+        for group, rate in zip(self.optimizer.param_groups, self.last, strict=True):
+            group["lr"] = rate

@@ -1,0 +1,62 @@
+"""Mixup: train on weighted means of two items and of their targets.
+
+What:    each batch is mixed with itself in another order, inputs and targets alike, by one weight
+         drawn from Beta(alpha, alpha); targets become probabilities. Evaluation is as before.
+Helps:   nets that overfit; calibration and robustness to noisy labels.
+Hurts:   short trainings and small nets, which underfit; inputs whose mean means nothing (tokens).
+         Training losses are those of mixed targets: higher, and not to be compared.
+Effect:  learning.
+Source:  Zhang et al., mixup: Beyond Empirical Risk Minimization, ICLR 2018.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from bench.errors import NotApplicable
+from bench.job import Batch, Job, Progress, rebuilt
+from bench.targets import checked_targets
+from bench.technique import Effect, Stage, Technique
+
+Batches = Callable[[Progress], Iterable[Batch]]
+
+
+class Mixup(Technique):
+    """Mix every batch with itself."""
+
+    name: ClassVar[str] = "mixup"
+    stage: ClassVar[Stage] = Stage.DATA
+    effect: ClassVar[Effect] = Effect.LEARNING
+
+    alpha: float = Field(0.2, gt=0, le=10, description="both parameters of the weights' Beta")
+
+    def apply(self, job: Job) -> Job:
+        """Wrap `batches`; what is drawn follows from the trial's seed."""
+        targets, inputs = checked_targets(job), job.sample(1)[0]
+        if not inputs.is_floating_point():
+            raise NotApplicable(f"the inputs are {inputs.dtype}: a mean of two means nothing")
+        draw = np.random.default_rng([torch.initial_seed(), *self.name.encode()])
+
+        def wrapper(old: Batches) -> Batches:
+            def batches(progress: Progress) -> Iterator[Batch]:
+                for batch in old(progress):
+                    inputs, known = batch
+                    order = torch.from_numpy(draw.permutation(len(inputs))).to(inputs.device)
+                    weight = float(draw.beta(self.alpha, self.alpha))
+                    soft = targets.soft(known)
+                    yield rebuilt(batch, [mixed(part, order, weight) for part in (inputs, soft)])
+
+            return batches
+
+        return job.wrap("batches", wrapper, by=self.name)
+
+
+def mixed(values: Tensor, order: Tensor, weight: float) -> Tensor:
+    """Return ``weight * values + (1 - weight) * values[order]``."""
+    return torch.lerp(values[order], values, weight)

@@ -1,0 +1,99 @@
+"""Sequence reduction: train on shorter series, on whole ones at the end.
+
+What:    the series of a batch are cropped to one random window, or only every n-th step is kept;
+         the last epochs see them whole. The model and its evaluation stay as they are.
+Helps:   models whose work grows with the length, above all attention, where it grows squared.
+Hurts:   what depends on the whole length or on detail that striding loses; nets that only take one
+         length are not applicable.
+Effect:  learning; a gain is less work.
+Source:  Li et al., The Stability-Efficiency Dilemma, NeurIPS 2022.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from bench.errors import NotApplicable
+from bench.job import Batch, Job, Progress, inputs_of, with_inputs
+from bench.technique import Effect, Stage, Technique
+
+Batches = Callable[[Progress], Iterable[Batch]]
+
+
+class SequenceReduction(Technique):
+    """Shorten the series of the first epochs."""
+
+    name: ClassVar[str] = "sequence-reduction"
+    stage: ClassVar[Stage] = Stage.DATA
+    effect: ClassVar[Effect] = Effect.LEARNING
+    less_work: ClassVar[bool] = True
+
+    share: float = Field(0.5, gt=0, lt=1, description="share of the length that is kept")
+    how: Literal["crop", "stride"] = Field(
+        "crop", description="crop: a random window; stride: every n-th step"
+    )
+    until: float = Field(
+        0.75, gt=0, le=1, description="share of the epochs after which series are whole"
+    )
+    dim: Literal[1, 2] | None = Field(
+        None, description="dim of time in (B, T, C) or (B, C, T); null: the longer one"
+    )
+
+    def apply(self, job: Job) -> Job:
+        """Wrap `batches`, having seen that the model takes shorter series."""
+        series, *others = job.sample(2)
+        dim, draw = self._dim(series), np.random.default_rng(torch.initial_seed())
+        whole, kept = series.shape[dim], self.shortened(series, dim, draw)
+        if kept.shape[dim] >= whole:
+            raise NotApplicable(f"series of {whole} steps would not become shorter: lower share")
+        was_training = job.model.training
+        try:
+            with torch.no_grad():
+                job.model.eval()(kept, *others)
+        except (RuntimeError, ValueError, IndexError) as error:
+            said = str(error).strip().partition("\n")[0]
+            raise NotApplicable(
+                f"the model takes no series of {kept.shape[dim]} steps, trained on {whole}: {said}"
+            ) from error
+        finally:
+            job.model.train(was_training)
+
+        def wrapper(old: Batches) -> Batches:
+            def batches(progress: Progress) -> Iterator[Batch]:
+                whole = progress.epoch >= self.until * progress.total_epochs
+                for batch in old(progress):
+                    if whole:
+                        yield batch
+                        continue
+                    yield with_inputs(batch, self.shortened(inputs_of(batch), dim, draw))
+
+            return batches
+
+        return job.wrap("batches", wrapper, by=self.name)
+
+    def shortened(self, series: Tensor, dim: int, draw: np.random.Generator) -> Tensor:
+        """Return series shortened along `dim`, all of a batch alike."""
+        length = series.shape[dim]
+        if self.how == "stride":
+            steps = torch.arange(0, length, round(1 / self.share), device=series.device)
+            return series.index_select(dim, steps)
+        kept = max(1, round(length * self.share))
+        return series.narrow(dim, int(draw.integers(0, length - kept + 1)), kept)
+
+    def _dim(self, series: Tensor) -> int:
+        shape = tuple(series.shape[1:])
+        if len(shape) != 2:
+            raise NotApplicable(f"the inputs have the shape {shape}: these are no series")
+        if self.dim is not None:
+            return self.dim
+        if shape[0] == shape[1]:
+            raise NotApplicable(
+                f"the inputs have the shape {shape}: say by dim=1 or 2 which is time"
+            )
+        return 1 if shape[0] > shape[1] else 2
