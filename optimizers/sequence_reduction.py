@@ -93,7 +93,5 @@ class SequenceReduction(Technique):
         if self.dim is not None:
             return self.dim
         if shape[0] == shape[1]:
-            raise NotApplicable(
-                f"the inputs have the shape {shape}: say by dim=1 or 2 which is time"
-            )
+            raise NotApplicable(f"the inputs have the shape {shape}: say which is time, dim=1 or 2")
         return 1 if shape[0] > shape[1] else 2

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from bench.baseline import Settings, Target
 from bench.job import DataCard, Job, Progress
+from bench.targets import Targets
 
 ITEMS = 32
 
@@ -26,6 +27,12 @@ def cross_entropy(model: nn.Module, batch: Any) -> Tensor:
     """Return the mean loss over independent items."""
     found: Tensor = model(batch[0])
     return nn.functional.cross_entropy(found, batch[1])
+
+
+def item_losses(model: nn.Module, batch: Any) -> Tensor:
+    """Return the loss of each item."""
+    found: Tensor = model(batch[0])
+    return nn.functional.cross_entropy(found, batch[1], reduction="none")
 
 
 def job_of(model: nn.Module, x: Tensor, y: Tensor, seed: int = 0, **parts: Any) -> Job:
@@ -101,4 +108,6 @@ class ConvNet:
             nn.Sequential(*(Block(4) for _ in range(3))), nn.AdaptiveAvgPool1d(1), nn.Flatten(),
             nn.Linear(4, 2),
         )  # fmt: skip
-        return job_of(model, x, (x.mean((1, 2)) > 0).long(), seed, epochs=settings.epochs)
+        y = (x.mean((1, 2)) > 0).long()
+        told: dict[str, Any] = {"item_losses": item_losses, "targets": Targets(classes=2)}
+        return job_of(model, x, y, seed, epochs=settings.epochs, **told)

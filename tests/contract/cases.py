@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import assembly, registry, request
-from bench.job import Job
+from bench.job import Job, Progress
 from bench.launch import prepared
 from bench.measurement import Measurement
 from bench.recipe import Recipe
@@ -59,6 +59,7 @@ class Case:
         return assembly.build(recipe, places, CPU, seed)
 
 
+CONV_NET = Case(f"{JOBS}:ConvNet", {})
 PICTURES = Case(f"{JOBS.with_name('pictures.py')}:Pictures", {})
 """Small and cheap, with something in it for every technique."""
 
@@ -84,6 +85,15 @@ def stepped(job: Job, steps: int = STEPS) -> tuple[list[float], dict[str, Tensor
     """Make some steps; return their losses and the weights and buffers after them."""
     result = train(job, StepLimit(steps=steps, seconds=0, most_steps=steps))
     return result.losses, plain_state(job.snapshot(job.model))
+
+
+def objective(job: Job) -> float:
+    """Return what training lowers, of the job's first batch: whole, and in eval mode."""
+    batch = next(iter(job.batches(Progress(job.epochs, epoch=job.epochs - 1))))
+    job.model.eval()
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return float(job.loss(job.model, batch))
 
 
 def plain_state(model: nn.Module) -> dict[str, Tensor]:

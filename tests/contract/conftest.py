@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bench import registry, template
-from tests.contract.cases import JOBS, PICTURES, SMALL, Case
+from tests.contract.cases import CONV_NET, PICTURES, SMALL, Case
 
 BASELINES = [*registry.names(registry.BASELINES), "template", "conv-net", "pictures"]
 
@@ -26,7 +26,7 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """Return each baseline in turn: the registered ones, the template, a small net of our own."""
     name = str(request.param)
     if name == "conv-net":
-        return Case(f"{JOBS}:ConvNet", {})
+        return CONV_NET
     if name == "pictures":
         return PICTURES
     if name != "template":

@@ -1,0 +1,176 @@
+"""curriculum-learning and selective-backprop: which items are learned from, and when."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from bench.errors import NotApplicable
+from bench.flops import count_flops
+from bench.job import Job, Progress
+from bench.technique import Technique
+from bench.training import train
+from optimizers.curriculum_learning import CurriculumLearning, Pace
+from optimizers.selective_backprop import SelectiveBackprop, scores
+from tests.contract.cases import CPU
+from tests.jobs import linear_job
+from tests.pictures import Pictures, PictureSettings
+
+
+def pictures() -> Job:
+    torch.manual_seed(0)
+    return Pictures().job(PictureSettings(), CPU, seed=0)
+
+
+def begin(job: Job, number: int) -> Optimizer:
+    """Begin an epoch."""
+    optimizer = job.make_optimizer(job.model)
+    job.schedule(optimizer, Progress(job.epochs, epoch=number))
+    return optimizer
+
+
+def test_easy_is_what_lies_among_the_lower_recent_losses() -> None:
+    pace = Pace(share=0.5, window=8)
+    assert pace.easy(torch.tensor([4.0, 1.0, 3.0, 2.0])).tolist() == [False, True, False, True]
+    assert pace.easy(torch.tensor([2.4, 9.0, 9.0, 9.0])).tolist() == [True, False, False, False]
+
+
+def test_only_the_latest_losses_are_remembered() -> None:
+    pace = Pace(share=0.5, window=4)
+    pace.easy(torch.full((4,), 100.0))
+    assert pace.easy(torch.tensor([4.0, 3.0, 2.0, 1.0])).tolist() == [False, False, True, True]
+
+
+def rigged(values: list[float], **rule: Any) -> Job:
+    """Return a job of one batch whose items have these losses, times a weight of 1."""
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.ones_(model.weight)
+    losses = torch.tensor(values)
+
+    def item_losses(model: nn.Module, batch: Any) -> Tensor:
+        found: Tensor = model(losses[:, None]).squeeze(1)
+        return found
+
+    def loss(model: nn.Module, batch: Any) -> Tensor:
+        return item_losses(model, batch).mean()
+
+    job = linear_job(item_losses=item_losses, epochs=10, loss=loss)
+    return CurriculumLearning(**rule).apply(replace(job, model=model))
+
+
+@pytest.mark.parametrize(
+    ("number", "loss"), [(0, 1.5), (2, 2.0), (4, 2.0), (5, 2.5), (9, 2.5)], ids=str
+)
+def test_harder_items_enter_with_the_epochs(number: int, loss: float) -> None:
+    job = rigged([4.0, 1.0, 3.0, 2.0], start=0.5, until=0.5)
+    begin(job, number)
+    assert job.loss(job.model, None).item() == pytest.approx(loss)
+
+
+def test_hard_items_give_no_gradient() -> None:
+    job = rigged([4.0, 1.0, 3.0, 2.0])
+    begin(job, 0)
+    job.backward(job.loss(job.model, None))
+    (weight,) = job.model.parameters()
+    assert weight.grad is not None
+    assert weight.grad.item() == pytest.approx((1 + 2) / 2)
+
+
+def test_once_all_count_the_loss_is_the_baseline_s() -> None:
+    job = CurriculumLearning(until=0.1).apply(pictures())
+    begin(job, 1)
+    batch = next(iter(job.batches(Progress(4))))
+    plain = pictures()
+    assert torch.equal(job.loss(job.model, batch), plain.loss(plain.model, batch))
+
+
+def test_curricula_stack_with_accumulation() -> None:
+    from optimizers.gradient_accumulation import GradientAccumulation
+
+    job = GradientAccumulation(microbatches=2).apply(CurriculumLearning().apply(pictures()))
+    assert train(job).progress.step == 16
+
+
+class Counted:
+    """Counts the items that pass the model, with gradients and without."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.forward = self.scored = self.backward = 0
+        model.register_forward_hook(self._seen)
+
+    def _seen(self, module: nn.Module, args: Any, found: Tensor) -> None:
+        if not found.requires_grad:
+            self.scored += len(found)
+            return
+        self.forward += len(found)
+        found.register_hook(self._back)  # type: ignore[no-untyped-call]  # torch's
+
+    def _back(self, grad: Tensor) -> None:
+        self.backward += len(grad)
+
+
+def test_the_backward_pass_of_the_rest_is_skipped_and_items_are_those_trained_on() -> None:
+    job = SelectiveBackprop(keep=0.25, after=0.5).apply(pictures())
+    counted = Counted(job.model)
+    result = train(job)
+    whole, chosen = 2 * 32, 2 * 32 // 4
+    assert (counted.forward, counted.backward) == (whole + chosen, whole + chosen)
+    assert counted.scored == 2 * 32 + 32  # two epochs of scores, one evaluation
+    assert sum(step.items for step in result.timeline.steps) == whole + chosen
+    assert result.progress.step == 16
+
+
+def test_hard_items_are_preferred() -> None:
+    job = SelectiveBackprop(keep=0.25, power=8.0, after=0.0).apply(pictures())
+    batch = next(iter(job.batches(Progress(4))))
+    losses, trained = scores(job, batch), list[Tensor]()
+    real = job.loss
+
+    def loss(model: nn.Module, part: Any) -> Tensor:
+        trained.append(part[0])
+        return real(model, part)
+
+    watched = replace(job, loss=loss)
+    frozen = begin(job, 0)
+    for group in frozen.param_groups:
+        group["lr"] = 0.0
+    for _ in range(50):
+        watched.step(watched, batch, frozen, lambda phase: None)
+    rank = losses.argsort().argsort()
+    chosen = [(batch[0] == x).flatten(1).all(1).nonzero() for part in trained for x in part]
+    ranks = [int(rank[int(index)]) for index in chosen]
+    assert len(ranks) == 100
+    assert sum(ranks) / len(ranks) > 5.5  # of 0 to 7, at random 3.5
+
+
+def test_scoring_leaves_batch_norm_alone_and_the_model_training() -> None:
+    job = SelectiveBackprop().apply(pictures())
+    before = [buffer.clone() for buffer in job.model.buffers()]
+    scores(job, next(iter(job.batches(Progress(4)))))
+    assert all(torch.equal(a, b) for a, b in zip(before, job.model.buffers(), strict=True))
+    assert job.model.training
+
+
+def test_the_loss_of_a_step_is_that_of_the_whole_batch() -> None:
+    job = SelectiveBackprop(after=0.0).apply(pictures())
+    optimizer = begin(job, 0)
+    batch = next(iter(job.batches(Progress(4))))
+    wanted = scores(job, batch).mean()
+    assert torch.equal(job.step(job, batch, optimizer, lambda phase: None), wanted)
+
+
+def test_flops_hold_the_scoring_and_the_chosen_items() -> None:
+    whole = count_flops(pictures()).per_step
+    half = count_flops(SelectiveBackprop(keep=0.5, after=0.0).apply(pictures())).per_step
+    assert 0.78 * whole < half < 0.90 * whole  # 5/6, but for the first layer's input gradient
+
+
+@pytest.mark.parametrize("technique", [CurriculumLearning(), SelectiveBackprop()])
+def test_without_losses_of_items_nothing_is_chosen(technique: Technique) -> None:
+    with pytest.raises(NotApplicable, match="its job has no item_losses"):
+        technique.apply(linear_job())

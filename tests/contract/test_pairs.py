@@ -1,0 +1,114 @@
+"""Every two techniques work together, neither undone, or say why they don't."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from bench.errors import Clash, NotApplicable
+from bench.job import Job
+from bench.training import train
+from tests.contract.cases import CONV_NET, PICTURES, SLOW, SMALL, TECHNIQUES, Case
+
+CASES = [
+    Case(PICTURES.reference, {"epochs": 2}),
+    Case(CONV_NET.reference, {"epochs": 2}),
+    Case("timehut", SMALL["timehut"] | {"epochs": 2}),
+]
+"""Where a pair is tried: the first in which both apply alone."""
+ROOM = Path(__file__).resolve().parents[2] / "optimizers"
+QUICK = [name for name in TECHNIQUES if name not in SLOW]
+PAIRS = [pytest.param(*pair, id="+".join(pair)) for pair in itertools.combinations(QUICK, 2)]
+
+
+def refusal(case: Case, *names: str) -> str | None:
+    """Return why techniques don't apply; None where they do."""
+    try:
+        case.job(*names)
+    except (Clash, NotApplicable) as reason:
+        return str(reason)
+    return None
+
+
+@functools.cache
+def refused_alone(number: int, name: str) -> str | None:
+    return refusal(CASES[number], name)
+
+
+@functools.cache
+def work_alone(number: int, name: str) -> frozenset[str]:
+    return work_of(CASES[number].job(name))
+
+
+@functools.cache
+def settings_of(number: int, *names: str) -> dict[str, Any]:
+    return CASES[number].recipe(*names)[0].settings
+
+
+def work_of(job: Job) -> frozenset[str]:
+    """Train; return the files of the techniques whose code ran meanwhile."""
+    files: set[str] = set()
+
+    def note(frame: FrameType, event: str, argument: Any) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith(str(ROOM)):
+            files.add(Path(frame.f_code.co_filename).stem)
+
+    with profiled(note):
+        assert all(map(math.isfinite, train(job).losses))
+    return frozenset(files)
+
+
+class profiled:  # noqa: N801 - reads like a function where it is used
+    """Call `note` on every call that Python makes."""
+
+    def __init__(self, note: Callable[[FrameType, str, Any], None]) -> None:
+        self.note = note
+
+    def __enter__(self) -> None:
+        self.before = sys.getprofile()
+        sys.setprofile(self.note)
+
+    def __exit__(self, *error: object) -> None:
+        sys.setprofile(self.before)
+
+
+@pytest.mark.parametrize(("one", "other"), PAIRS)
+def test_neither_of_two_undoes_the_other_or_both_are_refused(one: str, other: str) -> None:
+    """What a technique alone does while it trains, and what it sets, is there in the pair too."""
+    numbers = range(len(CASES))
+    fit = [n for n in numbers if not (refused_alone(n, one) or refused_alone(n, other))]
+    if not fit:
+        pytest.skip("nowhere do both apply alone")
+    number = fit[0]
+    if reason := refusal(CASES[number], one, other):
+        assert len(reason) > 10
+        return
+    assert work_of(CASES[number].job(one, other)) >= work_alone(number, one) | work_alone(
+        number, other
+    )
+    plain, both = settings_of(number), settings_of(number, one, other)
+    for name in (one, other):
+        alone = settings_of(number, name)
+        assert all(both[k] != plain[k] for k, value in alone.items() if value != plain[k])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "reason"),
+    [
+        ("gradient-accumulation", "selective-backprop", "both replace the job's step"),
+        ("curriculum-learning", "selective-backprop", "exclude each other"),
+        ("adafactor", "fused-optimizer", "no fused form|both replace the job's make_optimizer"),
+    ],
+)
+def test_two_that_want_the_same_part_are_refused(one: str, other: str, reason: str) -> None:
+    for names in ((one, other), (other, one)):
+        with pytest.raises((Clash, NotApplicable), match=reason):
+            PICTURES.job(*names)
