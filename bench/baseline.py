@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     import torch
@@ -17,6 +17,10 @@ class Settings(BaseModel):
     """A baseline's typed parameters: frozen, and refusing names that it doesn't know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    threads: int | None = Field(
+        None, ge=1, description="CPU threads of a trial; null: --threads, the advice, or all cores"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ def _train(
 
     baseline = assembly.baseline_of(recipe, places)
     settings = registry.make_settings(baseline, recipe.settings)
-    torch.set_num_threads(threads or launch.threads_of(baseline, settings))
+    torch.set_num_threads(launch.threads_of(baseline, settings, threads))
     job = assembly.build(recipe, places, torch.device(launch.choose_device(device)), seed)
 
     def tell(progress: Progress) -> None:

@@ -7,7 +7,7 @@ through a closure over an earlier job: so a part that is replaced later is the p
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -63,6 +63,18 @@ class DataCard:
             digest.update(f"{array.dtype}{tuple(array.shape)}".encode())
             digest.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
         return cls(name, digest.hexdigest(), train_items, test_items)
+
+
+@dataclass(frozen=True, slots=True)
+class FixedItems:
+    """Training items that are the same every time they are drawn: nothing is augmented."""
+
+    count: int
+    rows: Callable[[Progress], Iterable[Tensor]]
+    """The row numbers, from 0 to count - 1, of each batch of one epoch, as `Job.batches` draws
+    them: it is the same draw, not another one."""
+    take: Callable[[Tensor], Batch]
+    """The batch of some rows; its first tensor is what the job's encoder is called with."""
 
 
 class Step(Protocol):
@@ -147,6 +159,15 @@ def with_inputs(batch: Batch, inputs: Tensor) -> Batch:
     return rebuilt(batch, [with_inputs(first, inputs), *others])
 
 
+def each_tensor(batches: Sequence[Batch], change: Callable[[list[Tensor]], Tensor]) -> Batch:
+    """Return a batch of the same form whose tensors are made from those at the same place."""
+    first = batches[0]
+    if isinstance(first, Tensor):
+        return change(list(batches))
+    columns = zip(*(_values(batch) for batch in batches), strict=True)
+    return rebuilt(first, [each_tensor(column, change) for column in columns])
+
+
 def _values(batch: Batch) -> list[Any]:
     return list(batch.values()) if isinstance(batch, Mapping) else list(batch)
 
@@ -198,6 +219,11 @@ class Job:
     """A loss (lower is better) on items held out of training, never on the test part."""
     evaluate_every: int = 0
     """Evaluate each so many epochs during training (for time to target); 0: only at the end."""
+    encoder: str | None = None
+    """Name of the model's first part, a submodule called once a batch with the batch's first
+    tensor, whose output (one tensor, items along dim 0) is all of it that the rest sees."""
+    fixed: FixedItems | None = None
+    """Given where training items don't change from epoch to epoch."""
     items: Callable[[Batch], int] = first_size
     split: Callable[[Batch, int], list[Batch]] = chunk_items
     select: Callable[[Batch, Tensor], Batch] = select_items

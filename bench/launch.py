@@ -129,10 +129,18 @@ def target_of(baseline: Baseline, settings: Any) -> Target:
     return special(settings) if special else baseline.target
 
 
-def threads_of(baseline: Baseline, settings: Any) -> int:
-    """Return the CPU threads of a trial: what the baseline advises, else all cores."""
+def threads_of(baseline: Baseline, settings: Any, asked: int | None = None) -> int:
+    """Return the CPU threads of a trial.
+
+    In this order: the setting `threads`, what was asked for, what the baseline advises, all cores.
+    """
     advised = getattr(baseline, "threads_for", None)
-    return (advised(settings) if advised else None) or environment.usable_cores()
+    return (
+        getattr(settings, "threads", None)
+        or asked
+        or (advised(settings) if advised else None)
+        or environment.usable_cores()
+    )
 
 
 def _basis(asked: Request, exported: list[Exported]) -> tuple[str, dict[str, Any], dict[str, str]]:
@@ -184,7 +192,7 @@ def _header(
             settings=dict(settings.model_dump(mode="json")),
             arms=asked.arms,
             device=device,
-            threads=asked.threads or threads_of(baseline, settings),
+            threads=threads_of(baseline, settings, asked.threads),
             seed=asked.seed,
             repeats=asked.repeats or REPEATS.get(asked.mode, AUTO_REPEATS),
             budget_seconds=asked.budget_seconds,

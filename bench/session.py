@@ -191,7 +191,7 @@ class Session:
                 "recipe": planned.recipe,
                 "metric": self.header.metric,
                 "device": self.header.device,
-                "threads": self.header.threads,
+                "threads": planned.recipe.settings.get("threads") or self.header.threads,
                 "places": self.places,
                 "scratch": str(self.folder.scratch),
                 **changes,

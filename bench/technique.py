@@ -35,6 +35,8 @@ class Stage(IntEnum):
     LOOP = 40
     PRECISION = 50
     COMPILE = 60
+    MACHINE = 65
+    """Probes how the machine runs what all the others have asked for."""
     SEARCH = 70
     """Probes the settings that all the others have asked for."""
 

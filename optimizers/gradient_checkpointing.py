@@ -40,6 +40,8 @@ class GradientCheckpointing(Technique):
     def apply(self, job: Job) -> Job:
         """Change the class of the blocks in place, so that names and weights stay as they are."""
         blocks = repeated_blocks(job.model)[:: self.every]
+        if blocks and not any(p.requires_grad for block in blocks for p in block.parameters()):
+            raise NotApplicable("the model's repeated blocks are frozen: nothing of them is kept")
         if not blocks:
             raise NotApplicable(
                 "the model has no repeated blocks (two or more modules of one class, with parts, "

@@ -56,9 +56,17 @@ class TimeHUTSettings(Settings):
     epochs: int = Field(200, ge=1, description="passes over the training part")
     batch_size: int = Field(8, ge=2, description="series per step; a last smaller batch is dropped")
     lr: float = Field(1e-3, gt=0, description="learning rate of AdamW")
-    hidden: int = Field(64, ge=1, description="channels inside the encoder")
-    depth: int = Field(10, ge=0, le=20, description="residual blocks before the output block")
-    output: int = Field(320, ge=1, description="channels of the representation")
+    hidden: int = Field(
+        64, ge=1, description="channels inside the encoder", json_schema_extra={"scales": "width"}
+    )
+    depth: int = Field(
+        10, ge=0, le=20, description="residual blocks before the output block",
+        json_schema_extra={"scales": "depth"},
+    )  # fmt: skip
+    output: int = Field(
+        320, ge=1, description="channels of the representation",
+        json_schema_extra={"scales": "width"},
+    )  # fmt: skip
     alpha: float = Field(0.5, ge=0, le=1, description="share of instance against temporal contrast")
     temperature_schedule: ScheduleName = Field(
         "cosine_annealing", description="how the temperature follows the epochs"

@@ -10,7 +10,8 @@ import torch
 from bench import registry, template
 from tests.contract.cases import CONV_NET, PICTURES, SMALL, Case
 
-BASELINES = [*registry.names(registry.BASELINES), "template", "conv-net", "pictures"]
+OTHERS = ["template", "conv-net", "pictures", "s4-ecg-frozen"]
+BASELINES = [*registry.names(registry.BASELINES), *OTHERS]
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +30,8 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         return CONV_NET
     if name == "pictures":
         return PICTURES
+    if name == "s4-ecg-frozen":
+        return Case("s4-ecg", {**SMALL["s4-ecg"], "frozen": True})
     if name != "template":
         return Case(name, SMALL.get(name, {}))
     file = tmp_path_factory.mktemp("template") / "my_model.py"

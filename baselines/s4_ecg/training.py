@@ -1,0 +1,191 @@
+"""The job: what `S4ECG.job` returns, put together from the parts in this package."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import AdamW, Optimizer
+
+from baselines.s4_ecg import S4ECGSettings, data
+from baselines.s4_ecg.data import CLASSES, Part
+from baselines.s4_ecg.evaluation import macro_auroc
+from baselines.s4_ecg.network import Classifier, Encoder
+from bench.errors import BenchError
+from bench.freezing import freeze
+from bench.job import DataCard, FixedItems, Job, Progress
+
+
+class Batch(NamedTuple):
+    """Signals ``(B, leads, L)`` and labels ``(B, classes)``."""
+
+    signals: Tensor
+    labels: Tensor
+
+
+def build(settings: S4ECGSettings, device: torch.device, seed: int) -> Job:
+    """Read the data and return a fresh job; the model starts from torch's global generator."""
+    content = data.load(settings)
+    if settings.batch_size > len(content.train):
+        raise BenchError(
+            f"batch_size={settings.batch_size} is larger than the training part of"
+            f" {content.card.name} ({len(content.train)} records); choose a smaller one"
+        )
+    torch.manual_seed(seed)
+    model, note = _model(settings, *content.train.signals.shape[1:])
+    train, held_out, test = (
+        part.to(device) for part in (content.train, content.validation, content.test)
+    )
+    items = _items(train, settings.batch_size, torch.Generator().manual_seed(seed))
+    best = _Best()
+    return Job(
+        device=device,
+        model=model.to(device),
+        epochs=settings.epochs,
+        data=_noted(content.card, note),
+        batches=lambda progress: map(items.take, items.rows(progress)),
+        make_optimizer=_optimizer(settings.lr),
+        loss=loss,
+        evaluate=_evaluate(test, settings.batch_size),
+        sample=lambda count: (test.signals[torch.arange(count) % len(test)],),
+        stop=best.look,
+        finish=best.restore,
+        validate=_validate(held_out, settings.batch_size),
+        evaluate_every=settings.evaluate_every,
+        encoder="encoder",
+        fixed=items,
+    )
+
+
+def loss(model: nn.Module, batch: Batch) -> Tensor:
+    """Return the mean binary cross-entropy over records and classes."""
+    return functional.binary_cross_entropy_with_logits(model(batch.signals), batch.labels)
+
+
+def _model(settings: S4ECGSettings, leads: int, length: int) -> tuple[Classifier, str]:
+    """Return the model, and what its encoder starts from."""
+    encoder = Encoder(
+        leads, length, settings.layers, settings.residual, settings.skip, settings.kernel
+    )
+    origin = "random weights"
+    if settings.checkpoint is not None:
+        _load(encoder, settings.checkpoint)
+        digest = hashlib.sha256(settings.checkpoint.read_bytes()).hexdigest()[:12]
+        origin = f"{settings.checkpoint.name} (sha256 {digest})"
+    if settings.frozen:
+        freeze(encoder)
+    how = "frozen with" if settings.frozen else "trained from"
+    return Classifier(encoder, settings.skip, len(CLASSES)), f"the encoder is {how} {origin}"
+
+
+def _load(encoder: Encoder, path: Path) -> None:
+    """Load the encoder's weights from a whole model's; nothing in a file is ever executed."""
+    try:
+        if path.suffix == ".safetensors":
+            found = load_file(path)
+        else:
+            found = torch.load(path, map_location="cpu", weights_only=True)
+        own = {
+            name.removeprefix("encoder."): value
+            for name, value in found.items()
+            if name.startswith("encoder.")
+        }
+        encoder.load_state_dict(own)
+    except FileNotFoundError:
+        raise BenchError(f"no checkpoint {path}; `bench train RECIPE` writes one") from None
+    except (OSError, SafetensorError, pickle.UnpicklingError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise BenchError(f"{path} is no file of weights alone ({reason})") from error
+    except RuntimeError as error:  # torch's, for names and shapes that don't fit
+        reason = " ".join(str(error).split())[:160]
+        raise BenchError(f"{path} doesn't fit an encoder of these settings: {reason}") from error
+
+
+def _noted(card: DataCard, note: str) -> DataCard:
+    return replace(card, notes=(*card.notes, note))
+
+
+def _items(train: Part, size: int, random: torch.Generator) -> FixedItems:
+    def rows(progress: Progress) -> Iterator[Tensor]:
+        """Yield the shuffled rows of one epoch's batches; a last smaller batch is dropped."""
+        order = torch.randperm(len(train), generator=random).to(train.labels.device)
+        yield from torch.split(order[: len(train) - len(train) % size], size)
+
+    return FixedItems(
+        len(train), rows, lambda chosen: Batch(train.signals[chosen], train.labels[chosen])
+    )
+
+
+def _optimizer(lr: float) -> Callable[[nn.Module], Optimizer]:
+    def make(model: nn.Module) -> Optimizer:
+        """Return AdamW over what trains, in its fused form."""
+        weights = [p for p in model.parameters() if p.requires_grad]
+        return AdamW(weights, lr=lr, fused=True)
+
+    return make
+
+
+def _logits(model: nn.Module, part: Part, size: int) -> Tensor:
+    """Return the logits ``(N, classes)`` in evaluation mode."""
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        found = torch.cat([model(signals) for signals in torch.split(part.signals, size)])
+    model.train(was_training)
+    return found.float()
+
+
+def _evaluate(test: Part, size: int) -> Callable[[nn.Module], Mapping[str, float]]:
+    def evaluate(model: nn.Module) -> Mapping[str, float]:
+        """Return the macro AUROC of the test part."""
+        scores = _logits(model, test, size).cpu().numpy()
+        return {"macro_auroc": macro_auroc(scores, test.labels.cpu().numpy())}
+
+    return evaluate
+
+
+def _validate(held_out: Part, size: int) -> Callable[[nn.Module], float]:
+    def validate(model: nn.Module) -> float:
+        """Return the loss on fold 9."""
+        found = _logits(model, held_out, size)
+        return functional.binary_cross_entropy_with_logits(found, held_out.labels).item()
+
+    return validate
+
+
+@dataclass
+class _Best:
+    """The weights with the lowest validation loss so far."""
+
+    value: float = float("inf")
+    weights: dict[str, Tensor] = field(default_factory=dict)
+
+    def look(self, job: Job, progress: Progress) -> bool:
+        """Validate after an epoch, and keep what trained if it is the best; never stop."""
+        assert job.validate is not None
+        value = job.validate(job.model)
+        if value < self.value:
+            self.value = value
+            self.weights = {name: p.detach().clone() for name, p in _trained(job.model)}
+        return False
+
+    def restore(self, job: Job, model: nn.Module) -> nn.Module:
+        """Return the model with the best weights; as it is where none was finite."""
+        with torch.no_grad():
+            for name, p in _trained(model):
+                if name in self.weights:
+                    p.copy_(self.weights[name])
+        return model
+
+
+def _trained(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    return ((name, p) for name, p in model.named_parameters() if p.requires_grad)

@@ -1,0 +1,150 @@
+"""Cached features: run a frozen encoder over the training items once, and train on its outputs.
+
+What:    before the first step every training item goes through the encoder, whose outputs are kept
+         in memory or in a memory-mapped file; batches then hold these outputs in place of the
+         inputs. Held-out items are kept the same way, by the content of their batches. The pass is
+         made inside the training's clock: reports show it as set-up, with the steps that pay it.
+Helps:   trainings of a head on a frozen encoder: all epochs after the first cost the head alone.
+Hurts:   disk or memory of one feature vector an item; trainings of a single epoch gain nothing.
+Effect:  exact.
+Source:  Kornblith et al., Do Better ImageNet Models Transfer Better?, CVPR 2019 (fixed features).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from bench.errors import NotApplicable
+from bench.job import Batch, FixedItems, Job, Progress, each_tensor, inputs_of, with_inputs
+from bench.technique import Effect, Stage, Technique
+
+
+class CachedFeatures(Technique):
+    """Extract once, then train on what was extracted."""
+
+    name: ClassVar[str] = "cached-features"
+    stage: ClassVar[Stage] = Stage.MEMORY
+    effect: ClassVar[Effect] = Effect.EXACT
+
+    store: Literal["memory", "file"] = Field(
+        "memory", description="keep the features in memory, or in a temporary memory-mapped file"
+    )
+
+    def apply(self, job: Job) -> Job:
+        """Claim `batches`; wrap `loss` and `validate`; teach the encoder to let features pass."""
+        items, encoder = _fixed(job)
+        cache = _Cache(encoder, items, self.store == "file")
+        encoder.__class__ = _teachable(type(encoder), cache)
+        job = job.claim("batches", cache.batches, by=self.name)
+        job = job.wrap("loss", lambda old: cache.during("pass", old), by=self.name)
+        return job.wrap("validate", lambda old: old and cache.during("remember", old), self.name)
+
+
+def _fixed(job: Job) -> tuple[FixedItems, nn.Module]:
+    """Return items and encoder; raise `NotApplicable` where outputs may change in training."""
+    if job.encoder is None:
+        raise NotApplicable("the baseline names no part of its model as an encoder")
+    encoder = job.model.get_submodule(job.encoder)
+    training = sum(p.numel() for p in encoder.parameters() if p.requires_grad)
+    if training:
+        raise NotApplicable(
+            f"the encoder ({job.encoder}) trains: {training:,} of its weights, and with them its"
+            " outputs, change; freeze it first (freeze-encoder)"
+        )
+    if job.fixed is None:
+        raise NotApplicable("training items may change (augmentation): the job has no `fixed` ones")
+    _check_repeatable(job, encoder, job.fixed)
+    return job.fixed, encoder
+
+
+def _check_repeatable(job: Job, encoder: nn.Module, items: FixedItems) -> None:
+    """Run a few items as in training, together and alone, and compare."""
+    x = inputs_of(items.take(torch.arange(min(2, items.count), device=job.device)))
+    before = [buffer.clone() for buffer in encoder.buffers()]
+    job.model.train()
+    devices = [job.device] if job.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices), torch.no_grad():
+        first, second, alone = encoder(x), encoder(x), encoder(x[:1])
+    same = all(torch.equal(a, b) for a, b in zip(before, encoder.buffers(), strict=True))
+    if not (same and torch.equal(first, second) and torch.allclose(first[:1], alone, 1e-3, 1e-4)):
+        raise NotApplicable(
+            f"the encoder ({job.encoder}) gives other outputs for the same items (dropout, or"
+            " statistics of the batch): put it into evaluation mode"
+        )
+
+
+@dataclass
+class _Cache:
+    """What the encoder gave; `mode` says what the encoder does when it is called."""
+
+    encoder: nn.Module
+    items: FixedItems
+    in_file: bool
+    mode: Literal["run", "pass", "remember"] = "run"
+    whole: Batch | None = None  # all training items, features in place of the inputs
+    remembered: dict[bytes, Tensor] = field(default_factory=dict)
+
+    def batches(self, progress: Progress) -> Iterator[Batch]:
+        for rows in self.items.rows(progress):
+            if self.whole is None:
+                self.whole = self._extract(len(rows), rows.device)
+            yield _taken(self.whole, rows)
+
+    def _extract(self, size: int, device: torch.device) -> Batch:
+        """Return all items as one batch of features; the last pass is filled up with the first."""
+        made, count = [], self.items.count
+        for start in range(0, count, size):
+            rows = torch.arange(start, start + size, device=device)
+            batch = self.items.take(rows % count)
+            with torch.no_grad():
+                made.append(with_inputs(batch, self.encoder(inputs_of(batch))))
+        whole = each_tensor(made, lambda parts: torch.cat(parts)[:count])
+        return with_inputs(whole, _mapped(inputs_of(whole))) if self.in_file else whole
+
+    def call(self, run: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        if self.mode != "remember":
+            return x if self.mode == "pass" else run(x)
+        content = x.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+        key = hashlib.blake2b(content.tobytes()).digest()
+        if key not in self.remembered:
+            self.remembered[key] = run(x)
+        return self.remembered[key]
+
+    def during(self, mode: Literal["pass", "remember"], old: Callable[..., Any]) -> Any:
+        def call(*args: Any) -> Any:
+            self.mode = mode
+            try:
+                return old(*args)
+            finally:
+                self.mode = "run"
+
+        return call
+
+
+def _teachable(kind: type[nn.Module], cache: _Cache) -> type[nn.Module]:
+    def forward(self: nn.Module, x: Tensor) -> Tensor:
+        return cache.call(lambda inputs: kind.forward(self, inputs), x)
+
+    return type(kind.__name__, (kind,), {"forward": forward, "__module__": kind.__module__})
+
+
+def _taken(whole: Batch, rows: Tensor) -> Batch:
+    def take(values: list[Tensor]) -> Tensor:
+        return values[0][rows.to(values[0].device)].to(rows.device)
+
+    return each_tensor([whole], take)
+
+
+def _mapped(values: Tensor) -> Tensor:
+    """Return a copy on the CPU in a mapped file, which goes when the process does."""
+    with tempfile.NamedTemporaryFile(prefix="bench-features-") as file:
+        mapped = torch.from_file(file.name, True, values.numel(), dtype=values.dtype)
+    return mapped.view(values.shape).copy_(values)

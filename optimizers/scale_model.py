@@ -1,0 +1,51 @@
+"""Scale the model: fewer layers and narrower ones, by the settings that the baseline offers.
+
+What:    every setting that the baseline marks as a depth or a width is multiplied by a factor; the
+         defaults are those of a report, 36 to 12 layers and 256 to 128 channels.
+Helps:   models that are larger than their data needs; time and memory fall about with depth, and
+         with the square of the width where matrix products dominate.
+Hurts:   quality, where the model is not too large: it is another model.
+Effect:  model.
+Source:  Tan & Le, EfficientNet, ICML 2019 (depth and width as what a model is scaled by).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from bench.errors import NotApplicable
+from bench.technique import Effect, Probe, Stage, Technique
+
+
+class ScaleModel(Technique):
+    """Multiply the settings marked with ``json_schema_extra={"scales": "depth" or "width"}``."""
+
+    name: ClassVar[str] = "scale-model"
+    stage: ClassVar[Stage] = Stage.DATA
+    effect: ClassVar[Effect] = Effect.MODEL
+
+    depth: float = Field(1 / 3, gt=0, le=1, description="factor of the numbers of layers")
+    width: float = Field(1 / 2, gt=0, le=1, description="factor of the numbers of channels")
+
+    def configure(self, settings: Any, probe: Probe) -> Any:
+        """Scale, rounding to the nearest whole number of at least 1."""
+        factors = {"depth": self.depth, "width": self.width}
+        marked = {name: kind for name, kind in _marks(settings).items() if kind in factors}
+        if not marked:
+            raise NotApplicable("the baseline marks none of its settings as a depth or a width")
+        old = {name: getattr(settings, name) for name in marked}
+        new = {name: max(1, round(old[name] * factors[kind])) for name, kind in marked.items()}
+        if new == old:
+            sizes = ", ".join(f"{name}={value}" for name, value in old.items())
+            raise NotApplicable(f"{sizes} stay as they are at depth={self.depth:g} and"
+                                f" width={self.width:g}")  # fmt: skip
+        return settings.model_copy(update=new)
+
+
+def _marks(settings: Any) -> dict[str, Any]:
+    """Return what each setting says that it scales."""
+    fields = type(settings).model_fields.items()
+    extras = {name: f.json_schema_extra for name, f in fields}
+    return {name: extra.get("scales") for name, extra in extras.items() if isinstance(extra, dict)}

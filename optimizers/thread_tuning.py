@@ -1,0 +1,56 @@
+"""Thread tuning: find the fastest number of CPU threads for this model on this machine.
+
+What:    short step trials, each in a process of its own, with 1, 2, 4, ... threads up to the usable
+         cores; the fastest becomes the setting `threads` of the recipe.
+Helps:   models of small operators, where handing work to threads costs more than it saves; machines
+         whose cores are shared or are halves of one core.
+Hurts:   nothing in the training; the probes take a while (reported as the cost of searching). What
+         is the fastest on one machine need not be on another.
+Effect:  rounding.
+Source:  PyTorch documentation, CPU threading and TorchScript inference.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from bench.environment import usable_cores
+from bench.errors import NotApplicable
+from bench.technique import Effect, Probe, Stage, Technique
+
+LEAST_GAIN = 1.02
+"""Another number must be faster by so much: less can't be told from noise in one probe each."""
+
+
+class ThreadTuning(Technique):
+    """Set `threads` to the fastest number."""
+
+    name: ClassVar[str] = "thread-tuning"
+    stage: ClassVar[Stage] = Stage.MACHINE
+    effect: ClassVar[Effect] = Effect.ROUNDING
+
+    def configure(self, settings: Any, probe: Probe) -> Any:
+        """Probe as it is, then each other number; refuse where as it is, is the fastest."""
+        if "threads" not in type(settings).model_fields:
+            raise NotApplicable("the baseline's settings have no `threads`")
+        cores = usable_cores()
+        if cores == 1:
+            raise NotApplicable("this machine has one usable core: there is nothing to choose")
+        first = probe(settings)
+        if first.seconds_per_item is None:
+            raise NotApplicable(f"the baseline can't be timed as it is: {first.reason}")
+        seconds = {first.threads: first.seconds_per_item}
+        for count in (n for n in candidates(cores) if n != first.threads):
+            found = probe(settings.model_copy(update={"threads": count})).seconds_per_item
+            seconds |= {count: found} if found is not None else {}
+        fastest = min(seconds, key=lambda count: seconds[count])
+        if seconds[first.threads] < LEAST_GAIN * seconds[fastest]:
+            tried = ", ".join(map(str, sorted(seconds)))
+            raise NotApplicable(f"{first.threads} threads, as it is, are the fastest of {tried}")
+        return settings.model_copy(update={"threads": fastest})
+
+
+def candidates(cores: int) -> list[int]:
+    """Return 1, 2, 4, ... below the cores, and the cores."""
+    doubling = [2**power for power in range(cores.bit_length()) if 2**power < cores]
+    return [*doubling, cores]
