@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +86,12 @@ def build(
     baseline = baseline_of(recipe, places)
     settings = make_settings(baseline, recipe.settings)
     seed_everything(seed)
-    job = baseline.job(settings, device, seed)
+
+    def again(changes: Mapping[str, Any]) -> Job:
+        other = make_settings(baseline, {**settings_dump(settings), **changes})
+        return baseline.job(other, device, seed)
+
+    job = replace(baseline.job(settings, device, seed), again=again)
     for technique in techniques_of(recipe, places):
         if only is None or technique.effect in only:
             job = technique.apply(job)

@@ -46,9 +46,8 @@ def _train(
     output: Path, quiet: bool,
 ) -> dict[str, float]:  # fmt: skip
     import torch
-    from safetensors.torch import save_model
 
-    from bench import assembly, launch, registry
+    from bench import assembly, launch, registry, state
     from bench.job import Progress
     from bench.store import write_text
     from bench.training import train
@@ -66,9 +65,7 @@ def _train(
         result = train(job, on_epoch=None if quiet else tell)
     except Diverged as error:
         raise BenchError(f"training diverged: {error}") from None
-    temporary = output / ".model.safetensors"
-    save_model(result.model, str(temporary))
-    temporary.replace(output / "model.safetensors")
+    state.write(result.model, output / "model.safetensors")
     record = {
         "format": 1,
         "recipe_id": recipe.id,

@@ -14,7 +14,8 @@ from bench.ratios import (
     Pair,
     cpu_of,
     differences,
-    latency_of,
+    file_of,
+    inference_of,
     memory_of,
     pairs_of,
     ratios,
@@ -52,7 +53,9 @@ class ArmResult(Frozen):
     flops_ratio: float | None = None
     size_ratio: float | None = None
     latency_ratio: float | None = None
-    """Of the deployed model on one item."""
+    """Of the deployed model's forward pass: of one item, of 32 at once, and of its FLOPs."""
+    throughput_ratio: float | None = None
+    inference_flops_ratio: float | None = None
     setup_seconds: float | None = None
     """What the first steps cost above the usual in the first trial, less the baseline's."""
     warm_setup_seconds: float | None = None
@@ -184,8 +187,10 @@ def _facts(pairs: Sequence[Pair]) -> dict[str, Any]:
         "metric_difference": mean_interval(differences(pairs), METRIC_LEVEL),
         "same_losses": same_losses(pairs),
         "flops_ratio": _middle(ratios(pairs, lambda m: m.model_flops_per_step)),
-        "size_ratio": _middle(ratios(pairs, lambda m: m.model_bytes)),
-        "latency_ratio": _middle(ratios(pairs, latency_of)),
+        "size_ratio": _middle(ratios(pairs, file_of)),
+        "latency_ratio": _middle(ratios(pairs, inference_of(1))),
+        "throughput_ratio": _middle(ratios(pairs, inference_of(32))),
+        "inference_flops_ratio": _middle(ratios(pairs, lambda m: m.forward_flops_per_item)),
         "setup_seconds": max(0.0, known[0]) if known else None,
         "warm_setup_seconds": max(0.0, median(known[1:])) if known[1:] else None,
         # a whole training's seconds hold the set-up already
@@ -198,7 +203,7 @@ def _unless_setup_eats_it(result: ArmResult) -> ArmResult:
     """Turn a win in time that training is too short to see into what it is: no gain."""
     late = (
         result.verdict is Verdict.WIN
-        and "smaller" not in result.gains
+        and result.gains == ("faster",)
         and result.payback_steps is not None
         and result.planned_steps is not None
         and result.payback_steps > result.planned_steps

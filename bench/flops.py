@@ -209,6 +209,13 @@ def forward_flops(model: nn.Module, inputs: tuple[Any, ...], watch: _Watch | Non
     return int(counter.get_total_flops())
 
 
+def whole_forward_flops(model: nn.Module, inputs: tuple[Any, ...]) -> int | None:
+    """Count one forward pass; None where some arithmetic has no formula (quantised operators)."""
+    watch = _Watch()
+    count = forward_flops(model, inputs, watch)
+    return None if watch.missed else count
+
+
 def cross_check(model: nn.Module, inputs: tuple[Any, ...]) -> FlopsCheck:
     """Count one forward pass by three counters, which miss different things."""
     was_training = model.training

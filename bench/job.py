@@ -6,6 +6,7 @@ through a closure over an earlier job: so a part that is replaced later is the p
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -121,6 +122,11 @@ def same_model(model: nn.Module) -> nn.Module:
     return model
 
 
+def deploys_what_it_trains(job: Job) -> bool:
+    """Tell whether the snapshot is the trained model or a copy of it: no average, for instance."""
+    return job.snapshot in (same_model, copy.deepcopy)
+
+
 def finish_nothing(job: Job, model: nn.Module) -> nn.Module:
     """Deploy the snapshot as it is."""
     return model
@@ -231,6 +237,9 @@ class Job:
     """The loss of each item ``(B,)``, where items are independent and `loss` is their mean."""
     targets: Targets | None = None
     """What ``batch[1]`` holds, where a batch is ``(inputs, targets)`` and the loss says so."""
+    again: Callable[[Mapping[str, Any]], Job] | None = None
+    """Builds a fresh job of the same baseline, seed and device with some settings changed and no
+    technique (a teacher, say); given by the assembly, so a baseline leaves it out."""
     taken: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Which techniques replaced which part; kept by `wrap` and `claim`."""
 

@@ -131,12 +131,14 @@ class Measurement(Frozen):
 
     model_flops_per_step: int | None = None
     forward_flops_per_item: int | None = None
+    """Of the deployed model, where a technique makes it from the trained one."""
     flops_coverage: float | None = None
     flops_uncounted: tuple[str, ...] = ()
     flops_check: FlopsCheck | None = None
     parameters: Parameters | None = None
     model_bytes: int | None = None
-    """Bytes of the deployed model's parameters and buffers."""
+    """Size of the file that `bench train` writes of the deployed model; None where its state is
+    not of tensors alone."""
     inference: tuple[Inference, ...] = ()
     compiled: bool = False
 

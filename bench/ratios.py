@@ -43,9 +43,14 @@ def memory_of(measured: Measurement) -> float | None:
     return measured.peak_memory_bytes
 
 
-def latency_of(measured: Measurement) -> float | None:
-    """Return the deployed model's median seconds on one item."""
-    return next((median(i.seconds) for i in measured.inference if i.items == 1), None)
+def inference_of(items: int) -> Value:
+    """Return a function for the deployed model's median seconds on so many items at once."""
+    return lambda m: next((median(i.seconds) for i in m.inference if i.items == items), None)
+
+
+def file_of(measured: Measurement) -> float | None:
+    """Return the size of the deployed model's file in bytes."""
+    return measured.model_bytes
 
 
 def ratios(pairs: Sequence[Pair], value: Value) -> list[float]:

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from bench import registry
 from bench.assembly import check_conflicts, settings_dump
 from bench.baseline import Baseline
 from bench.errors import BenchError
-from bench.recipe import Recipe, Use, hash_files
+from bench.recipe import Recipe, Use, first_problem, hash_files
 from bench.store import Arm
 from bench.technique import Probe, Technique
 
@@ -161,8 +163,14 @@ def with_techniques(
 
 
 def _configured(technique: Technique, settings: Any, probe: Probe) -> Any:
-    changed = technique.configure(settings, probe)
-    return type(settings).model_validate(changed.model_dump())  # model_copy validates nothing
+    try:
+        changed = technique.configure(settings, probe)
+        return type(settings).model_validate(changed.model_dump())  # model_copy validates nothing
+    except ValidationError as error:
+        raise BenchError(
+            f"technique {technique.name} asks for settings that the baseline refuses: "
+            f"{first_problem(error)}"
+        ) from None
 
 
 def _value(text: str) -> Any:

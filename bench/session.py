@@ -119,7 +119,8 @@ class Session:
         outcome = self.runner.run(trial)
         record = outcome.measurement
         if record.ok:
-            record = record.model_copy(update=counted)
+            missing = {name: v for name, v in counted.items() if not getattr(record, name)}
+            record = record.model_copy(update=missing)
         self.folder.trials.append(record)
         self.show.done(record)
         if outcome.refused:

@@ -132,11 +132,12 @@ def _finish(job: Job, result: Trained) -> None:
 
 
 @contextmanager
-def _kept_random_state() -> Iterator[None]:
-    """Keep evaluation from moving numpy's and Python's generators, which batches may draw from."""
+def undisturbed(device: torch.device) -> Iterator[None]:
+    """Keep what is done inside from moving the random generators that training draws from."""
     ours, numpys = random.getstate(), np.random.get_state()
     try:
-        yield
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            yield
     finally:
         random.setstate(ours)
         np.random.set_state(numpys)
@@ -144,9 +145,8 @@ def _kept_random_state() -> Iterator[None]:
 
 def _evaluate(job: Job, model: nn.Module, result: Trained) -> None:
     begun = time.perf_counter()
-    progress, devices = result.progress, [job.device] if job.device.type == "cuda" else []
-    was_training = job.model.training
-    with torch.random.fork_rng(devices=devices), _kept_random_state():
+    progress, was_training = result.progress, job.model.training
+    with undisturbed(job.device):
         values = {k: float(v) for k, v in job.evaluate(model).items() if math.isfinite(v)}
     job.model.train(was_training)
     result.evaluations = [e for e in result.evaluations if e.step != progress.step]

@@ -23,11 +23,12 @@ from bench import assembly
 from bench.energy import read_joules
 from bench.environment import cpu_stall_seconds, load_average
 from bench.errors import BenchError, Diverged, NotApplicable
-from bench.flops import count_flops, cross_check
+from bench.flops import count_flops, cross_check, whole_forward_flops
 from bench.inference import measure_inference
 from bench.job import Job
 from bench.measurement import Data, Measurement, Parameters, Status, Work
 from bench.memory import available_bytes, is_out_of_memory, limit_memory, resident
+from bench.state import file_bytes
 from bench.technique import Effect, Technique
 from bench.training import StepLimit, Trained, train
 from bench.trial import Outcome, Trial
@@ -110,11 +111,13 @@ def _measure(trial: Trial, facts: dict[str, Any]) -> None:
     result = train(job, StepLimit() if trial.kind == "step" else None, on_trained=watch.read)
     facts |= watch.facts | _training_facts(result, trial.metric)
     facts["compiled"] = _compiled()
-    facts |= _model_facts(job.model, result.model)
+    facts |= _model_facts(job.model, result.model, Path(trial.scratch))
     if trial.kind == "full":
         facts["inference"] = measure_inference(job, result.model)
     if trial.count_flops:
         facts |= _flops_facts(trial, job, device)
+    if "finish" in job.taken:
+        facts["forward_flops_per_item"] = whole_forward_flops(result.model, job.sample(1))
 
 
 def work_of(techniques: Iterable[Technique]) -> Work:
@@ -176,16 +179,15 @@ def _training_facts(result: Trained, metric: str) -> dict[str, Any]:
     }
 
 
-def _model_facts(trained: nn.Module, deployed: nn.Module) -> dict[str, Any]:
+def _model_facts(trained: nn.Module, deployed: nn.Module, scratch: Path) -> dict[str, Any]:
     weights = {id(p): p for p in trained.parameters()}.values()
-    kept = [*deployed.parameters(), *deployed.buffers()]
     return {
         "parameters": Parameters(
             trainable=sum(p.numel() for p in weights if p.requires_grad),
             frozen=sum(p.numel() for p in weights if not p.requires_grad),
             buffers=sum(b.numel() for b in trained.buffers()),
         ),
-        "model_bytes": sum(t.numel() * t.element_size() for t in kept),
+        "model_bytes": file_bytes(deployed, scratch),
     }
 
 

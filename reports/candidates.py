@@ -65,8 +65,9 @@ def memory(run: Run) -> Table | None:
 def model(run: Run) -> Table | None:
     """Return what each arm's model is and does."""
     columns = ("arm", "FLOPs of a step", "FLOPs coverage", "parameters", "frozen", "buffers",
-               "model size", "size ratio", "latency, 1 item", "latency ratio",
-               "inference, 32 items")  # fmt: skip
+               "model size", "size ratio", "FLOPs of inference", "their ratio",
+               "latency, 1 item", "latency ratio",
+               "inference, 32 items", "throughput ratio")  # fmt: skip
     made = table(columns, [_model_row(run, arm) for arm in run.measured])
     return made.known() if made else None
 
@@ -173,9 +174,12 @@ def _model_row(run: Run, arm: str) -> list[str]:
         phrases.count(parameters.buffers if parameters else None),
         phrases.size(middle(trials, lambda m: m.model_bytes)),
         phrases.ratio(result.size_ratio) if result else NONE,
+        phrases.flops(middle(trials, lambda m: m.forward_flops_per_item)),
+        phrases.ratio(result.inference_flops_ratio) if result else NONE,
         phrases.seconds(middle(trials, latency(1))),
         phrases.ratio(result.latency_ratio) if result else NONE,
         phrases.rate(32 / batch if batch else None, run.header.unit),
+        phrases.ratio(result.throughput_ratio) if result else NONE,
     ]
 
 

@@ -70,6 +70,8 @@ def _arm(result: ArmResult) -> dict[str, Any]:
         "flops_ratio": _number(result.flops_ratio),
         "size_ratio": _number(result.size_ratio),
         "latency_ratio": _number(result.latency_ratio),
+        "throughput_ratio": _number(result.throughput_ratio),
+        "inference_flops_ratio": _number(result.inference_flops_ratio),
         "setup_seconds": _number(result.setup_seconds),
         "payback_steps": result.payback_steps,
         "seconds_to_target": _number(result.seconds_to_target),

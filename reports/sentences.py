@@ -113,6 +113,7 @@ def _of_baseline(run: Run) -> str:
 
 def _of_winner(run: Run, winner: ArmResult) -> str:
     gains = [text for text in (_time_gain(winner), _memory_gain(winner)) if text]
+    gains += _deployed_gains(winner)
     costs = [text for text in (_time_cost(winner), _memory_cost(winner)) if text]
     but = f" at the cost of {listing(costs)}" if costs else ""
     screened = run.header.mode == FULL and not winner.confirmed
@@ -155,6 +156,15 @@ def _memory_gain(result: ArmResult) -> str | None:
         return None
     ratio = phrases.ratio_with_interval(result.memory_ratio)
     return f"needs {ratio.replace('×', '× less memory', 1)}"
+
+
+def _deployed_gains(result: ArmResult) -> list[str]:
+    found = []
+    if "faster inference" in result.gains and result.latency_ratio is not None:
+        found.append(f"answers {phrases.ratio(result.latency_ratio)} faster")
+    if "smaller file" in result.gains and result.size_ratio is not None:
+        found.append(f"deploys a file {phrases.ratio(result.size_ratio)} smaller")
+    return found
 
 
 def _time_cost(result: ArmResult) -> str | None:

@@ -67,7 +67,8 @@ def linear_job(seed: int = 0, **parts: Any) -> Job:
     """Return the job of a linear classifier of 32 points."""
     torch.manual_seed(seed)
     x = torch.randn(ITEMS, 6, generator=torch.Generator().manual_seed(0))
-    return job_of(nn.Linear(6, 2), x, (x.sum(1) > 0).long(), seed, **parts)
+    model = parts.pop("model", None) or nn.Linear(6, 2)
+    return job_of(model, x, (x.sum(1) > 0).long(), seed, **parts)
 
 
 class Block(nn.Module):
@@ -105,8 +106,8 @@ class ConvNet:
         """Build a fresh job."""
         x = torch.randn(ITEMS, 4, 20, generator=torch.Generator().manual_seed(0))
         model = nn.Sequential(
-            nn.Sequential(*(Block(4) for _ in range(3))), nn.AdaptiveAvgPool1d(1), nn.Flatten(),
-            nn.Linear(4, 2),
+            nn.Conv1d(4, 8, 1), nn.Sequential(*(Block(8) for _ in range(3))),
+            nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(8, 2),
         )  # fmt: skip
         y = (x.mean((1, 2)) > 0).long()
         told: dict[str, Any] = {"item_losses": item_losses, "targets": Targets(classes=2)}

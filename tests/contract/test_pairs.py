@@ -15,27 +15,19 @@ import pytest
 
 from bench.errors import Clash, NotApplicable
 from bench.job import Job
+from bench.testing import pair_works, refusal
 from bench.training import train
 from tests.contract.cases import CONV_NET, PICTURES, SLOW, SMALL, TECHNIQUES, Case
 
 CASES = [
-    Case(PICTURES.reference, {"epochs": 2}),
-    Case(CONV_NET.reference, {"epochs": 2}),
+    Case(PICTURES.baseline, {"epochs": 2}),
+    Case(CONV_NET.baseline, {"epochs": 2}),
     Case("timehut", SMALL["timehut"] | {"epochs": 2}),
 ]
 """Where a pair is tried: the first in which both apply alone."""
 ROOM = Path(__file__).resolve().parents[2] / "optimizers"
 QUICK = [name for name in TECHNIQUES if name not in SLOW]
 PAIRS = [pytest.param(*pair, id="+".join(pair)) for pair in itertools.combinations(QUICK, 2)]
-
-
-def refusal(case: Case, *names: str) -> str | None:
-    """Return why techniques don't apply; None where they do."""
-    try:
-        case.job(*names)
-    except (Clash, NotApplicable) as reason:
-        return str(reason)
-    return None
 
 
 @functools.cache
@@ -112,3 +104,11 @@ def test_two_that_want_the_same_part_are_refused(one: str, other: str, reason: s
     for names in ((one, other), (other, one)):
         with pytest.raises((Clash, NotApplicable), match=reason):
             PICTURES.job(*names)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["gradient-checkpointing", "gradient-accumulation", "mixed-precision", "channels-last"]
+)
+def test_compile_works_with_what_changes_the_step_or_the_model(name: str) -> None:
+    pair_works(CONV_NET, "compile", name)

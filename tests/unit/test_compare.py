@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench.compare import ArmResult, Comparison, compare
-from bench.measurement import Evaluation, Measurement, Status
+from bench.measurement import Evaluation, Inference, Measurement, Status
 from bench.plan import BASELINE, CONTROL
 from bench.ratios import pairs_of
 from bench.statistics import Interval
@@ -47,6 +47,36 @@ def test_smaller_at_the_same_quality_is_a_win() -> None:
 def test_faster_and_smaller_is_said_so() -> None:
     result = judged(paired("both", FASTER, savings=FASTER, losses_of_metric=KEPT))
     assert result.reason == "faster and smaller"
+
+
+def deployed(effect: str, bytes_: int, seconds: float) -> ArmResult:
+    """Return the verdict on a technique whose model has this file, and this latency."""
+    baseline = {"model_bytes": 4000, "inference": (Inference(items=1, seconds=(0.4, 0.4)),)}
+    candidate: dict[str, Any] = {
+        "model_bytes": bytes_,
+        "inference": (Inference(items=1, seconds=(seconds,)),),
+    }
+    pairs = paired(
+        "other", EQUAL, savings=EQUAL, losses_of_metric=KEPT, baseline=baseline, effect=effect,
+        **candidate,
+    )  # fmt: skip
+    return judged(pairs)
+
+
+def test_a_model_that_answers_faster_from_a_smaller_file_is_a_win() -> None:
+    result = deployed("model", 1000, 0.1)
+    assert (result.verdict, result.reason) == (
+        Verdict.WIN, "faster inference and smaller file",
+    )  # fmt: skip
+    assert (result.size_ratio, result.latency_ratio) == (4.0, 4.0)
+
+
+def test_inference_counts_only_where_another_model_is_deployed() -> None:
+    assert deployed("learning", 1000, 0.1).verdict is Verdict.NO_GAIN
+
+
+def test_a_model_that_is_larger_and_slower_is_no_gain() -> None:
+    assert deployed("model", 5000, 0.5).verdict is Verdict.NO_GAIN
 
 
 def test_the_same_within_little_is_no_gain() -> None:

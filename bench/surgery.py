@@ -1,0 +1,103 @@
+"""Change a model in the middle of its training: in place, at the start of an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from torch import nn
+from torch.nn import Parameter
+from torch.optim import Optimizer
+
+from bench.errors import NotApplicable
+from bench.job import Job, Progress, deploys_what_it_trains
+
+Change = Callable[[nn.Module], None]
+"""Changes a model in place: other parameters, other modules, the same object."""
+
+
+def after_share(job: Job, share: float, change: Change, by: str) -> Job:
+    """Return the job whose model is changed once that share of the epochs is done.
+
+    A share that rounds to no epoch changes it at once, before there is an optimizer. Later, the
+    optimizer goes on with the new parameters in their old groups, and without their old state; the
+    epochs that are left are those that were planned. Raises `NotApplicable` where the baseline
+    deploys an average of weights, which would mix both shapes; and, in training, where that ends
+    before the change.
+    """
+    epoch = min(round(share * job.epochs), job.epochs - 1)
+    if epoch == 0:
+        change(job.model)
+        return job.wrap("model", lambda model: model, by=by)
+    if not deploys_what_it_trains(job):
+        raise NotApplicable(
+            "the baseline deploys other weights than it trains (an average), which can't follow a "
+            f"change of the model after {epoch} epochs; make it before the first: after=0"
+        )
+    operation = _Operation(job.model, epoch, change)
+    job = job.wrap("schedule", operation.schedule, by=by)
+    return job.wrap("finish", operation.finish, by=by)
+
+
+class _Operation:
+    """The change that waits for its epoch."""
+
+    def __init__(self, model: nn.Module, epoch: int, change: Change) -> None:
+        self._model = model
+        self._epoch = epoch
+        self._change = change
+        self._done = False
+
+    def schedule(
+        self, old: Callable[[Optimizer, Progress], None]
+    ) -> Callable[[Optimizer, Progress], None]:
+        def schedule(optimizer: Optimizer, progress: Progress) -> None:
+            if not self._done and progress.epoch >= self._epoch:
+                before = {id(p): name for name, p in self._model.named_parameters()}
+                self._change(self._model)
+                point_to(optimizer, before, dict(self._model.named_parameters()))
+                self._done = True
+            old(optimizer, progress)
+
+        return schedule
+
+    def finish(
+        self, old: Callable[[Job, nn.Module], nn.Module]
+    ) -> Callable[[Job, nn.Module], nn.Module]:
+        def finish(job: Job, model: nn.Module) -> nn.Module:
+            if not self._done:
+                raise NotApplicable(
+                    f"training ended before epoch {self._epoch}, when the model was to be changed"
+                )
+            return old(job, model)
+
+        return finish
+
+
+def point_to(optimizer: Optimizer, before: Mapping[int, str], now: Mapping[str, Parameter]) -> None:
+    """Give an optimizer the parameters `now` in place of those in `before` (names by id).
+
+    A parameter stays in the group of the one that had its name, else of the one that stood in the
+    same module. What the optimizer did not train before it does not train now.
+    """
+    groups = {
+        before[id(p)]: group
+        for group in optimizer.param_groups
+        for p in group["params"]
+        if id(p) in before
+    }
+    for group in optimizer.param_groups:
+        group["params"] = [p for p in group["params"] if id(p) not in before]
+    gone = [name for name in before.values() if name not in now]
+    known = set(before.values())
+    for name, parameter in now.items():
+        old = name if name in known else _successor_of(name, gone)
+        if old in groups:
+            groups[old]["params"].append(parameter)
+    optimizer.state.clear()
+
+
+def _successor_of(name: str, gone: list[str]) -> str | None:
+    """Return which lost parameter a new one stands for: of the nearest module, the same kind."""
+    inside = [old for old in gone if name.startswith(f"{old.rpartition('.')[0]}.")]
+    leaf = name.rpartition(".")[2]
+    return max(inside, key=lambda old: (old.count("."), old.endswith(leaf)), default=None)

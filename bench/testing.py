@@ -1,0 +1,308 @@
+"""What every technique promises, as checks for anybody's tests.
+
+In the tests of a technique of one's own, with a baseline that it applies to, in small settings::
+
+    import pytest
+    from bench.testing import PROMISES, Case
+
+    CASE = Case("my_model.py:MyModel", {"epochs": 1})
+
+    @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.__name__)
+    def test_my_technique(promise):
+        promise(CASE, "my_technique.py:MyTechnique:strength=2")
+
+A promise that is not kept raises `Broken`, an AssertionError that says what was promised and what
+was found. A technique that does not apply raises `NotApplicable`; `refusal` asks first. A technique
+together with another one: `pair_works`. Nothing here needs pytest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import inspect
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from bench import assembly, registry, request
+from bench.errors import Clash, NotApplicable
+from bench.job import Job, Progress
+from bench.launch import prepared
+from bench.measurement import Measurement, Status
+from bench.recipe import Recipe
+from bench.technique import Effect, Probe, Technique
+from bench.training import StepLimit, train
+
+STEPS = 20
+CLOSE = 5e-2
+"""How far the first losses of a ROUNDING technique may be from the baseline's, relatively."""
+CARD = ("What:", "Helps:", "Hurts:", "Effect:", "Source:")
+CPU = torch.device("cpu")
+
+
+class Broken(AssertionError):  # noqa: N818 - reads as pytest shows it: "Broken: exact, but ..."
+    """A promise that was not kept."""
+
+
+def made_up_probe(technique: Technique) -> Probe:
+    """Return a probe that runs nothing: twice the first batch, and one thread, are the fastest."""
+    first: list[int] = []
+
+    def probe(settings: Any, memory_limit_bytes: int | None = None) -> Measurement:
+        size = int(getattr(settings, "batch_size", 1))
+        first.append(size)
+        threads = getattr(settings, "threads", None) or 2
+        seconds = float(threads + abs(size - 2 * first[0]))
+        return Measurement(
+            arm=technique.name, pair=len(first), seed=0, kind="step", device="cpu", threads=threads,
+            status=Status.OK, recipe={}, started="", step_seconds=(seconds / 10,) * 10,
+            window_seconds=seconds, train_seconds=seconds, items=80,
+        )  # fmt: skip
+
+    return probe
+
+
+@dataclass(frozen=True)
+class Case:
+    """A baseline, by name or ``file.py:Class``, in settings small enough to train in a moment."""
+
+    baseline: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    device: torch.device = CPU
+    probe_for: Callable[[Technique], Probe] = made_up_probe
+    """Gives the probe that a technique which searches may call."""
+
+    def recipe(self, *techniques: str) -> tuple[Recipe, dict[str, str]]:
+        """Return the resolved recipe with techniques, and where its files lie."""
+        used = request.make_techniques([request.whole_path(text) for text in techniques])
+        baseline = registry.load_baseline(self.baseline)
+        settings, _ = prepared(baseline, dict(self.settings))
+        places = request.places_of([self.baseline, *(reference for reference, _ in used)])
+        base = request.baseline_recipe(self.baseline, settings, places)
+        return request.with_techniques(base, baseline, used, self.probe_for, places), places
+
+    def plain_job(self, *techniques: str, seed: int = 0) -> Job:
+        """Return a fresh job in the settings that techniques ask for, but without them."""
+        recipe, places = self.recipe(*techniques)
+        return assembly.build(recipe.plain(), places, self.device, seed)
+
+    def job(self, *techniques: str, seed: int = 0) -> Job:
+        """Return a fresh job with techniques."""
+        recipe, places = self.recipe(*techniques)
+        return assembly.build(recipe, places, self.device, seed)
+
+
+def refusal(case: Case, *techniques: str) -> str | None:
+    """Return why techniques don't apply to a baseline, or not together; None where they do."""
+    try:
+        case.job(*techniques)
+    except (Clash, NotApplicable) as reason:
+        said = str(reason)
+        _hold(len(said) > 10 and "\n" not in said, f"a refusal is a sentence, not {said!r}")
+        return said
+    return None
+
+
+def repeats_itself(case: Case, technique: str) -> None:
+    """Promise: the same recipe and seed give the same losses and weights, bit for bit."""
+    (first, state), (second, again) = (stepped(case.job(technique)) for _ in range(2))
+    _hold(first == second, f"two equal trainings gave the losses {_differing(first, second)}")
+    _hold(_equal(state, again), "two equal trainings gave different weights")
+
+
+def keeps_its_effect(case: Case, technique: str) -> None:
+    """Promise: EXACT is bit-equal to the baseline, ROUNDING near it, the others stay finite.
+
+    What is compiled draws here the random numbers of the plain model, to be comparable. Only EXACT
+    is held to the baseline's own settings: another shape of batches draws other numbers too.
+    """
+    effect = effect_of(technique)
+    with _same_draws():
+        losses, state = stepped(case.job(technique))
+    _hold(all(map(math.isfinite, losses)), f"the losses are not finite: {losses}")
+    exact = effect is Effect.EXACT
+    plain = case.job() if exact else case.plain_job(technique)
+    expected, its_state = stepped(plain)
+    if effect is not Effect.MODEL:
+        _hold(state.keys() == its_state.keys(), "the deployed model has other weights by name")
+    if exact:
+        _hold(losses == expected, f"exact, but the losses differ: {_differing(losses, expected)}")
+        _hold(_equal(state, its_state), "exact, but the weights differ")
+    if effect is Effect.ROUNDING:
+        pairs = zip(losses[:5], expected[:5], strict=True)
+        near = all(math.isclose(a, b, rel_tol=CLOSE) for a, b in pairs)
+        _hold(near, f"rounding, but the losses are {losses[:5]} instead of {expected[:5]}")
+
+
+def trains_to_the_end(case: Case, technique: str) -> None:
+    """Promise: a whole training has finite losses and a metric; what it deploys answers alike.
+
+    A LEARNING technique lowers the loss of the items that it trains on.
+    """
+    job, untrained = case.job(technique), _objective(case.job(technique))
+    result = train(job)
+    if effect_of(technique) is Effect.LEARNING:
+        now = _objective(replace(case.job(technique), model=result.model))
+        _hold(now < untrained, f"training took the loss from {untrained:.4g} to {now:.4g}")
+    _hold(all(map(math.isfinite, result.losses)), f"the losses are not finite: {result.losses}")
+    metric = registry.load_baseline(case.baseline).target.metric
+    found = result.evaluations[-1].values.get(metric)
+    _hold(found is not None, f"after training {metric} is not a finite number")
+    one, other = (_answers(result.model, job) for _ in range(2))
+    _hold(_same(one, other), "the deployed model answers the same question in two ways")
+
+
+def restores_what_is_global(case: Case, technique: str) -> None:
+    """Promise: after a training torch's switches are as they were."""
+    before = global_state()
+    with contextlib.suppress(NotApplicable):
+        train(case.job(technique))
+    now = global_state()
+    changed = {key: (before[key], now[key]) for key in now if now[key] != before[key]}
+    _hold(not changed, f"switches of torch were left changed (before, after): {changed}")
+
+
+def survives_export(case: Case, technique: str) -> None:
+    """Promise: a recipe that was written and read again is the same, and trains the same."""
+    recipe, places = case.recipe(technique)
+    again = Recipe.model_validate_json(recipe.model_dump_json())
+    _hold(again.id == recipe.id, f"the recipe {recipe.id} has the id {again.id} when read again")
+    used, read = (assembly.techniques_of(one, places) for one in (recipe, again))
+    _hold(used == read, f"{used} became {read} when read again")
+    losses, _ = stepped(assembly.build(again, places, case.device, 0), 5)
+    expected, _ = stepped(case.job(technique), 5)
+    _hold(losses == expected, f"read again, it trains otherwise: {_differing(losses, expected)}")
+
+
+def leaves_a_model_that_copies(case: Case, technique: str) -> None:
+    """Promise: a deep copy of the model in training answers as the model does."""
+    job = case.job(technique)
+    stepped(job, 1)
+    model = job.snapshot(job.model)
+    _hold(
+        _same(_answers(copy.deepcopy(model), job), _answers(model, job)),
+        "a copy of the model answers otherwise than the model",
+    )
+
+
+def changes_something(case: Case, technique: str) -> None:
+    """Promise: where it applies, it replaces a part of the job or a setting."""
+    plain, _ = case.recipe()
+    recipe, _ = case.recipe(technique)
+    changed = case.job(technique).taken or recipe.settings != plain.settings
+    _hold(bool(changed), f"{technique} leaves the job and the settings as they are")
+
+
+def has_a_card(technique: str) -> None:
+    """Promise of those that come with `bench`: a card, and settings described, with defaults."""
+    kind = registry.load_technique(request.parse_technique(technique)[0])
+    card = inspect.cleandoc(sys.modules[kind.__module__].__doc__ or "")
+    places = [card.find(f"\n{word}") for word in CARD]
+    whole = -1 not in places and places == sorted(places)
+    _hold(whole, f"the module's docstring is to have the lines {', '.join(CARD)} in this order")
+    said = card.split("Effect:")[1].strip() if whole else ""
+    _hold(said.startswith(str(kind.effect)), f"the card says the effect {said[:20]!r}")
+    for name, setting in kind.model_fields.items():
+        _hold(bool(setting.description), f"the setting {name} has no description")
+        _hold(not setting.is_required(), f"the setting {name} has no default")
+
+
+def pair_works(case: Case, one: str, other: str) -> None:
+    """Promise: two techniques train together, or one sentence says why not."""
+    if refusal(case, one, other) is None:
+        losses, _ = stepped(case.job(one, other), 6)
+        _hold(all(map(math.isfinite, losses)), f"the losses are not finite: {losses}")
+
+
+Promise = Callable[[Case, str], None]
+PROMISES: tuple[Promise, ...] = (
+    repeats_itself, keeps_its_effect, trains_to_the_end, restores_what_is_global, survives_export,
+    leaves_a_model_that_copies, changes_something,
+)  # fmt: skip
+
+
+def effect_of(technique: str) -> Effect:
+    """Return what a technique declares."""
+    return Effect(registry.load_technique(request.parse_technique(technique)[0]).effect)
+
+
+def stepped(job: Job, steps: int = STEPS) -> tuple[list[float], dict[str, Tensor]]:
+    """Make some steps; return their losses and the weights and buffers after them."""
+    result = train(job, StepLimit(steps=steps, seconds=0, most_steps=steps))
+    return result.losses, plain_state(job.snapshot(job.model))
+
+
+def plain_state(model: nn.Module) -> dict[str, Tensor]:
+    """Return a copy of a model's state."""
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def global_state() -> dict[str, Any]:
+    """Return the switches of torch that a technique might turn."""
+    return {
+        "dtype": torch.get_default_dtype(),
+        "grad": torch.is_grad_enabled(),
+        "autocast": (torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "threads": torch.get_num_threads(),
+        "matmul": torch.get_float32_matmul_precision(),
+        "tf32": (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32),
+        "cudnn": (torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic),
+        "fastpath": torch.backends.mha.get_fastpath_enabled(),
+        "anomaly": torch.is_anomaly_enabled(),
+        "quantized": torch.backends.quantized.engine,
+    }
+
+
+@contextlib.contextmanager
+def _same_draws() -> Iterator[None]:
+    """Let what is compiled draw random numbers as the plain model does; forget it afterwards."""
+    from torch._inductor import config
+
+    torch.compiler.reset()
+    with config.patch(fallback_random=True):
+        yield
+    torch.compiler.reset()
+
+
+def _objective(job: Job) -> float:
+    """Return what training lowers, of a batch of the last epoch: whole, and in eval mode."""
+    batch = next(iter(job.batches(Progress(job.epochs, epoch=job.epochs - 1))))
+    job.model.eval()
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return float(job.loss(job.model, batch))
+
+
+def _hold(kept: bool, otherwise: str) -> None:
+    if not kept:
+        raise Broken(otherwise)
+
+
+def _equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+def _answers(model: nn.Module, job: Job) -> Any:
+    with torch.no_grad():
+        return model.eval()(*job.sample(2))
+
+
+def _same(one: Any, other: Any) -> bool:
+    pairs = zip(tree_leaves(one), tree_leaves(other), strict=True)
+    return all(torch.equal(a, b) if isinstance(a, Tensor) else a == b for a, b in pairs)
+
+
+def _differing(losses: Sequence[float], expected: Sequence[float]) -> str:
+    """Return the first loss that differs."""
+    for step, (one, other) in enumerate(zip(losses, expected, strict=False), 1):
+        if one != other:
+            return f"{one!r} instead of {other!r} at step {step}"
+    return f"of {len(losses)} steps instead of {len(expected)}"

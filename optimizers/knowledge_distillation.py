@@ -1,0 +1,150 @@
+"""Knowledge distillation: train a teacher first, and let the model learn from its answers too.
+
+What:    the teacher is the same baseline in other settings (or an exported recipe). It is trained
+         at the start of every trial, so what it costs is part of the training's time and memory.
+         The loss is then mixed with a comparison of both: of their softened class probabilities
+         (logits), or of which items look alike to them (features: what the last linear layer sees).
+Helps:   a small student, which learns more from a larger teacher than from labels alone.
+Hurts:   training time: that of the teacher, and its forward pass in every step.
+Effect:  learning.
+Source:  Hinton et al., Distilling the Knowledge in a Neural Network, 2015; Tung and Mori,
+         Similarity-Preserving Knowledge Distillation, ICCV 2019, for features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import Optimizer
+
+from bench.assembly import build
+from bench.errors import NotApplicable
+from bench.job import Batch, Job, Progress
+from bench.listening import Heard, listening
+from bench.recipe import read_exported
+from bench.technique import Effect, Probe, Stage, Technique
+from bench.training import train, undisturbed
+
+Loss = Callable[[nn.Module, Batch], Tensor]
+Schedule = Callable[[Optimizer, Progress], None]
+
+
+class KnowledgeDistillation(Technique):
+    """Mix the loss with a comparison to a teacher."""
+
+    name: ClassVar[str] = "knowledge-distillation"
+    stage: ClassVar[Stage] = Stage.LOOP
+    effect: ClassVar[Effect] = Effect.LEARNING
+
+    teacher: dict[str, Any] = Field(
+        {}, description='the baseline\'s settings for the teacher, as {"hidden": 512}'
+    )
+    teacher_recipe: Path | None = Field(
+        None, description="an exported recipe to train as the teacher, in place of settings"
+    )
+    student: dict[str, Any] = Field(
+        {}, description="the baseline's settings for the model itself, where they change"
+    )
+    match: Literal["logits", "features"] = Field("logits", description="what is compared")
+    weight: float = Field(0.5, gt=0, le=1, description="share of the comparison in the loss")
+    temperature: float = Field(4.0, gt=0, description="softens the class probabilities (logits)")
+
+    def configure(self, settings: Any, probe: Probe) -> Any:
+        """Put the student's settings into the baseline's."""
+        return type(settings).model_validate({**settings.model_dump(), **self.student})
+
+    def apply(self, job: Job) -> Job:
+        """Wrap `schedule`, where the teacher is trained, and `loss`."""
+        with undisturbed(job.device):
+            lesson = _Lesson(self, self._teacher(job))
+            shapes = [lesson.shape(model, job) for model in (job.model, lesson.teacher)]
+        if self.match == "logits" and (shapes[0] != shapes[1] or len(shapes[0]) != 2):
+            raise NotApplicable(f"logits are (items, classes); of two items: {shapes}, the teacher")
+        job = job.wrap("schedule", lesson.schedule, by=self.name)
+        return job.wrap("loss", lesson.loss, by=self.name)
+
+    def _teacher(self, job: Job) -> Job:
+        if self.teacher_recipe is None:
+            assert job.again is not None, "the assembly gives it to every job"
+            return job.again(self.teacher)
+        recipe = read_exported(self.teacher_recipe).recipe
+        folder = self.teacher_recipe.resolve().parent
+        places = {name: str(folder / name) for name in recipe.files}
+        return build(recipe, places, job.device, torch.initial_seed())
+
+
+class _Lesson:
+    """A teacher, trained once, and the comparison with it."""
+
+    def __init__(self, rule: KnowledgeDistillation, teacher: Job) -> None:
+        self._rule = rule
+        self._job = teacher
+        self.teacher = teacher.model.eval()
+        self._trained = False
+
+    def shape(self, model: nn.Module, job: Job) -> tuple[int, ...]:
+        was_training = model.training
+        with torch.no_grad(), self._listening(model.eval()) as heard:
+            model(*job.sample(2))
+        model.train(was_training)
+        return tuple(self._compared(heard)[0].shape)
+
+    def schedule(self, old: Schedule) -> Schedule:
+        def schedule(optimizer: Optimizer, progress: Progress) -> None:
+            if not self._trained:
+                unjudged = replace(self._job, evaluate=lambda model: {}, evaluate_every=0)
+                with undisturbed(self._job.device):
+                    self.teacher = train(unjudged).model.eval()
+                self._trained = True
+            old(optimizer, progress)
+
+        return schedule
+
+    def loss(self, old: Loss) -> Loss:
+        def loss(model: nn.Module, batch: Batch) -> Tensor:
+            with self._listening(model) as heard:
+                own = old(model, batch)
+            with torch.no_grad(), self._listening(self.teacher) as right:
+                for args, kwargs in heard.calls:
+                    self.teacher(*args, **kwargs)
+            pairs = zip(self._compared(heard), self._compared(right), strict=True)
+            gaps = [self._gap(one, other) for one, other in pairs]
+            return own.lerp(torch.stack(gaps).mean(), self._rule.weight)
+
+        return loss
+
+    def _gap(self, answer: Tensor, wanted: Tensor) -> Tensor:
+        if self._rule.match == "features":
+            return (_likeness(answer) - _likeness(wanted)).square().sum(1).mean()
+        ours, theirs = (F.log_softmax(x / self._rule.temperature, 1) for x in (answer, wanted))
+        gap = F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
+        return gap * self._rule.temperature**2
+
+    def _listening(self, model: nn.Module) -> AbstractContextManager[Heard]:
+        return listening(model, _last_linear(model) if self._rule.match == "features" else None)
+
+    def _compared(self, heard: Heard) -> list[Tensor]:
+        return heard.inside if self._rule.match == "features" else heard.answers
+
+
+def _last_linear(model: nn.Module) -> nn.Module:
+    if isinstance(model, torch._dynamo.OptimizedModule):
+        raise NotApplicable("features can't be watched inside of a compiled model; match logits")
+    found = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    if not found:
+        raise NotApplicable("features are what the last linear layer sees; the model has none")
+    return found[-1]
+
+
+def _likeness(features: Tensor) -> Tensor:
+    """Return how alike items are, ``(items, items)``, each row of norm 1."""
+    flat = features.float().flatten(1)
+    return F.normalize(flat @ flat.T, dim=1)

@@ -1,0 +1,177 @@
+"""knowledge-distillation and ema: what is learnt from, what is averaged, what it costs."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bench.errors import BenchError, NotApplicable
+from bench.job import Job, Progress, plain_step
+from bench.training import train
+from optimizers.ema import Ema
+from optimizers.knowledge_distillation import KnowledgeDistillation
+from optimizers.pruning import Pruning
+from tests.contract.cases import CONV_NET, JOBS
+from tests.contract.test_pruning import conv_job, wide_job
+from tests.jobs import linear_job
+
+
+def taught(again: Any = None, **settings: Any) -> Job:
+    """Return the job of a narrow student, whose teacher is wide unless `again` makes another."""
+    job = wide_job(hidden=4, again=again or (lambda changes: wide_job(hidden=32)))
+    return KnowledgeDistillation.model_validate(settings).apply(job)
+
+
+def gap_of(job: Job) -> float:
+    """Return the Kullback-Leibler divergence of the trained student from its teacher."""
+    teacher = train(wide_job(hidden=32)).model.eval()
+    student = train(job).model.eval()
+    x = job.sample(8)
+    with torch.no_grad():
+        found, wanted = (F.log_softmax(model(*x), 1) for model in (student, teacher))
+    return F.kl_div(found, wanted, log_target=True, reduction="batchmean").item()
+
+
+def test_the_loss_is_mixed_with_the_divergence_of_softened_probabilities() -> None:
+    teacher = wide_job(hidden=32)
+    job = taught(lambda changes: teacher, weight=0.25, temperature=2.0)
+    x, y = next(iter(job.batches(Progress(3))))
+    student = job.model
+    soft, own = (F.softmax(m(x) / 2, 1) for m in (teacher.model, student))
+    divergence = (soft * (soft.log() - own.log())).sum(1).mean() * 4
+    expected = 0.75 * F.cross_entropy(student(x), y) + 0.25 * divergence
+    assert job.loss(student, (x, y)).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_features_may_have_other_widths() -> None:
+    job = taught(match="features")
+    x, y = next(iter(job.batches(Progress(3))))
+    loss = job.loss(job.model, (x, y))
+    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    assert loss.item() > 0
+    assert all(p.grad is not None for p in job.model.parameters())
+
+
+def test_a_student_comes_nearer_to_its_teacher() -> None:
+    alone = gap_of(wide_job(hidden=4))
+    assert gap_of(taught(weight=0.9, temperature=1.0)) < alone
+
+
+def test_the_teacher_is_trained_once_and_its_steps_take_training_time() -> None:
+    steps: list[str] = []
+
+    def counting(who: str, job: Job) -> Job:
+        def step(*args: Any) -> Tensor:
+            steps.append(who)
+            return plain_step(*args)
+
+        return job.claim("step", step, by=who)
+
+    student = counting("student", wide_job(hidden=4))
+    object.__setattr__(student, "again", lambda changes: counting("teacher", wide_job(hidden=32)))
+    result = train(KnowledgeDistillation().apply(student))
+    assert steps == ["teacher"] * 12 + ["student"] * 12
+    first = result.timeline.steps[0].wall
+    assert first > result.timeline.steps[1].wall
+    assert result.timeline.seconds >= first
+
+
+def test_the_teacher_is_never_judged_on_the_test_part() -> None:
+    def evaluate(model: nn.Module) -> Mapping[str, float]:
+        raise AssertionError("the teacher was evaluated")
+
+    train(taught(lambda changes: wide_job(hidden=32, evaluate=evaluate, evaluate_every=1)))
+
+
+def test_a_teacher_draws_no_random_numbers_of_the_student_s() -> None:
+    job = taught()
+    torch.manual_seed(5)
+    job.schedule(job.make_optimizer(job.model), Progress(3))
+    drawn = torch.rand(3)
+    torch.manual_seed(5)
+    assert torch.equal(drawn, torch.rand(3))
+
+
+def test_settings_of_both_are_those_of_the_baseline() -> None:
+    text = 'knowledge-distillation:teacher={"epochs": 2},student={"epochs": 1}'
+    recipe, _ = CONV_NET.recipe(text)
+    assert recipe.settings["epochs"] == 1
+    assert CONV_NET.job(text).epochs == 1
+
+
+def test_settings_that_the_baseline_does_not_have_are_refused() -> None:
+    with pytest.raises(BenchError, match="settings that the baseline refuses: depth"):
+        CONV_NET.recipe('knowledge-distillation:student={"depth": 1}')
+    with pytest.raises(BenchError, match='has no setting "epoch"; did you mean "epochs"'):
+        CONV_NET.job('knowledge-distillation:teacher={"epoch": 1}')
+
+
+def test_a_teacher_may_be_an_exported_recipe(tmp_path: Path) -> None:
+    from tests.records import exported
+
+    recipe, _ = CONV_NET.recipe("mixed-precision")
+    (tmp_path / "jobs.py").write_bytes(JOBS.read_bytes())
+    made = exported(recipe=recipe, recipe_id=recipe.id)
+    (tmp_path / "optimized.json").write_text(made.model_dump_json())
+    text = f"knowledge-distillation:teacher_recipe={tmp_path / 'optimized.json'}"
+    losses = train(CONV_NET.job(text)).losses
+    assert losses != train(CONV_NET.job("knowledge-distillation")).losses
+
+
+def test_outputs_that_are_no_logits_do_not_apply() -> None:
+    model = nn.Unflatten(1, (3, 2))
+    with pytest.raises(NotApplicable, match=r"logits are \(items, classes\)"):
+        KnowledgeDistillation().apply(linear_job(model=model, again=lambda changes: linear_job()))
+
+
+def test_features_need_a_linear_layer() -> None:
+    job = linear_job(model=nn.Flatten(), again=lambda changes: linear_job())
+    with pytest.raises(NotApplicable, match="the model has none"):
+        KnowledgeDistillation(match="features").apply(job)
+
+
+def test_the_average_follows_its_formula() -> None:
+    job = Ema(decay=0.2).apply(linear_job())
+    weights: list[Tensor] = [next(job.model.parameters()).detach().clone()]
+    optimizer = job.make_optimizer(job.model)
+    for batch in job.batches(Progress(3)):
+        job.step(job, batch, optimizer, lambda phase: None)
+        weights.append(next(job.model.parameters()).detach().clone())
+    mean = weights[1]  # the average starts from the first update's weights
+    for updates, weight in enumerate(weights[1:], 1):
+        kept = min(0.2, (1 + updates) / (10 + updates))
+        mean = kept * mean + (1 - kept) * weight
+    assert torch.allclose(next(job.snapshot(job.model).parameters()), mean, atol=1e-6)
+
+
+def test_training_itself_is_not_changed_by_its_average() -> None:
+    assert train(Ema().apply(conv_job())).losses == train(conv_job()).losses
+
+
+def test_what_is_deployed_is_the_average_with_the_current_statistics() -> None:
+    job = Ema().apply(conv_job())
+    result = train(job)
+    trained, found = job.model.state_dict(), result.model.state_dict()
+    assert not torch.equal(found["0.weight"], trained["0.weight"])
+    assert torch.equal(found["1.running_mean"], trained["1.running_mean"])
+
+
+def test_a_baseline_that_averages_already_is_refused() -> None:
+    with pytest.raises(NotApplicable, match="it averages them already"):
+        Ema().apply(linear_job(snapshot=lambda model: nn.Linear(6, 2)))
+    Ema().apply(linear_job(snapshot=copy.deepcopy))
+
+
+def test_the_average_starts_anew_when_channels_are_removed() -> None:
+    job = Ema().apply(Pruning(after=0.5).apply(conv_job(epochs=4)))
+    model = train(job).model
+    assert [tuple(p.shape) for p in model.parameters()] == [
+        tuple(p.shape) for p in job.model.parameters()
+    ]

@@ -1,0 +1,232 @@
+"""pruning and low-rank: what is removed, when, and what the optimizer trains afterwards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench.errors import NotApplicable
+from bench.flops import forward_flops
+from bench.job import Job
+from bench.surgery import point_to
+from bench.training import StepLimit, train
+from optimizers.low_rank import LowRank
+from optimizers.pruning import Pruning
+from tests.jobs import ITEMS, job_of, linear_job
+
+
+def conv_job(**parts: Any) -> Job:
+    """Return the job of a small convolutional net, of three epochs unless said otherwise."""
+    torch.manual_seed(0)
+    x = torch.randn(ITEMS, 2, 12, generator=torch.Generator().manual_seed(0))
+    model = parts.pop("model", None) or nn.Sequential(
+        nn.Conv1d(2, 16, 3, padding=1), nn.BatchNorm1d(16), nn.ReLU(),
+        nn.Conv1d(16, 32, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten(),
+        nn.Linear(32, 2),
+    )  # fmt: skip
+    return job_of(model, x, (x.mean((1, 2)) > 0).long(), **parts)
+
+
+def wide_job(hidden: int = 64, **parts: Any) -> Job:
+    """Return the job of a net with a wide linear layer."""
+    torch.manual_seed(0)
+    x = torch.randn(ITEMS, 6, generator=torch.Generator().manual_seed(0))
+    model = nn.Sequential(
+        nn.Linear(6, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 2)
+    )
+    return job_of(model, x, (x.sum(1) > 0).long(), **parts)
+
+
+def widths(model: nn.Module) -> list[int]:
+    return [m.out_channels for m in model.modules() if isinstance(m, nn.Conv1d)]
+
+
+def test_half_of_the_channels_go_and_the_output_stays() -> None:
+    job = conv_job()
+    whole = forward_flops(job.model, job.sample(1))
+    model = train(Pruning(ratio=0.5, after=0).apply(job)).model
+    assert widths(model) == [8, 16]
+    assert model(*job.sample(4)).shape == (4, 2)
+    assert forward_flops(model, job.sample(1)) < whole / 2
+
+
+def test_the_channels_that_matter_least_go() -> None:
+    job = conv_job()
+    first = job.model[0]  # type: ignore[index]  # a Sequential
+    with torch.no_grad():
+        first.weight[::2] *= 100
+    kept = first.weight[::2].clone()
+    pruned = Pruning(after=0).apply(job).model[0]  # type: ignore[index]  # a Sequential
+    assert torch.equal(pruned.weight, kept)
+
+
+def test_a_target_of_flops_is_met() -> None:
+    job = conv_job()
+    whole = forward_flops(job.model, job.sample(2))
+    model = Pruning(flops=0.4, after=0).apply(job).model
+    assert 0.2 * whole < forward_flops(model, job.sample(2)) <= 0.4 * whole
+
+
+def test_a_target_of_flops_that_can_t_be_met_does_not_apply() -> None:
+    with pytest.raises(
+        NotApplicable, match=r"of the FLOPs are left with 95% .*: flops=1e-05 can't"
+    ):
+        Pruning(flops=1e-5).apply(conv_job())
+
+
+def test_channels_go_after_the_share_of_epochs_and_the_rest_fine_tunes() -> None:
+    seen: list[tuple[int, list[int]]] = []
+    job = Pruning(after=0.5).apply(conv_job(epochs=4))
+    train(job, on_epoch=lambda progress: seen.append((progress.epoch, widths(job.model))))
+    assert seen == [(1, [16, 32]), (2, [16, 32]), (3, [8, 16]), (4, [8, 16])]
+
+
+def test_the_weights_that_are_left_go_on_being_trained() -> None:
+    job = Pruning(after=0.5).apply(conv_job(epochs=4))
+    states: list[Tensor] = []
+    train(job, on_epoch=lambda p: states.append(next(job.model.parameters()).detach().clone()))
+    assert states[2].shape == states[3].shape
+    assert not torch.equal(states[2], states[3])
+
+
+def test_a_training_that_ends_before_the_removal_does_not_count_as_pruned() -> None:
+    job = conv_job(epochs=10, stop=lambda job, progress: progress.epoch == 2)
+    with pytest.raises(NotApplicable, match="training ended before epoch 5"):
+        train(Pruning().apply(job))
+
+
+def test_weights_that_a_baseline_averages_can_t_be_cut_in_the_midst() -> None:
+    average = nn.Linear(6, 2)
+    job = conv_job(snapshot=lambda model: average)
+    with pytest.raises(NotApplicable, match="an average"):
+        Pruning().apply(job)
+    assert widths(Pruning(after=0).apply(job).model) == [8, 16]
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.GRU(6, 6, batch_first=True), nn.TransformerEncoderLayer(6, 2, batch_first=True)]
+)
+def test_what_can_t_be_traced_does_not_apply(layer: nn.Module) -> None:
+    job = linear_job(model=nn.Sequential(layer))
+    with pytest.raises(NotApplicable, match=f"a {type(layer).__name__}, whose channels"):
+        Pruning().apply(job)
+
+
+def test_a_model_of_its_head_alone_has_nothing_to_remove() -> None:
+    with pytest.raises(NotApplicable, match=r"ratio=0.5 removes no channel"):
+        Pruning().apply(linear_job())
+
+
+def test_channels_tied_to_the_input_are_refused_with_the_reason() -> None:
+    class Residual(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv1d(2, 2, 3, padding=1)
+            self.head = nn.Linear(2, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            found: Tensor = self.head((self.conv(x) + x).mean(2))
+            return found
+
+    with pytest.raises(NotApplicable, match="does not run with fewer channels"):
+        Pruning().apply(conv_job(model=Residual()))
+
+
+def test_a_refusal_leaves_the_model_as_it_was() -> None:
+    job = conv_job()
+    before = [p.clone() for p in job.model.parameters()]
+    with pytest.raises(NotApplicable):
+        Pruning(flops=1e-5).apply(job)
+    assert all(torch.equal(a, b) for a, b in zip(before, job.model.parameters(), strict=True))
+
+
+def test_the_nearest_factors_of_a_rank_take_a_layer_s_place() -> None:
+    job = wide_job()
+    wide = job.model[2].weight.detach().clone()  # type: ignore[index]  # a Sequential
+    made = LowRank(rank=0.25, after=0).apply(job).model[2]  # type: ignore[index]  # a Sequential
+    found = (made[1].weight @ made[0].weight).detach()
+    u, s, v = torch.linalg.svd(wide)
+    assert torch.allclose(found, (u[:, :16] * s[:16]) @ v[:16], atol=1e-5)
+
+
+def test_the_rank_may_follow_the_energy_of_the_singular_values() -> None:
+    job = wide_job()
+    layer = job.model[2]  # type: ignore[index]  # a Sequential
+    with torch.no_grad():
+        u, _, v = torch.linalg.svd(layer.weight)
+        layer.weight.copy_((u[:, :3] * torch.tensor([3.0, 2.0, 1.0])) @ v[:3])
+    LowRank(energy=0.9, after=0).apply(job)  # 9 + 4 of 14
+    assert job.model[2][0].out_features == 2  # type: ignore[index]  # a Sequential
+
+
+def test_layers_that_would_not_shrink_are_left_or_refused() -> None:
+    job = LowRank(rank=0.6, after=0).apply(wide_job())
+    assert [type(m) for m in job.model.children()] == [
+        nn.Sequential, nn.ReLU, nn.Linear, nn.ReLU, nn.Sequential,
+    ]  # fmt: skip
+    with pytest.raises(
+        NotApplicable, match=r"rank=0\.95 makes no linear layer smaller: 6x64 at rank"
+    ):
+        LowRank(rank=0.95).apply(wide_job())
+
+
+def test_a_model_without_linear_layers_does_not_apply() -> None:
+    job = conv_job(model=nn.Sequential(nn.Conv1d(2, 2, 1), nn.AdaptiveAvgPool1d(1), nn.Flatten()))
+    with pytest.raises(NotApplicable, match="no linear layer that could be factorised"):
+        LowRank().apply(job)
+
+
+def test_layers_whose_weights_others_read_are_left_alone() -> None:
+    layer = nn.TransformerEncoderLayer(32, 2, dim_feedforward=64, batch_first=True)
+    with pytest.raises(NotApplicable, match="no linear layer that could be factorised"):
+        LowRank().apply(linear_job(model=layer))
+
+
+def test_shared_weights_stay_shared() -> None:
+    model = nn.Sequential(nn.Linear(64, 64), nn.Linear(64, 64))
+    model[1].weight = model[0].weight
+    with pytest.raises(NotApplicable, match="no linear layer that could be factorised"):
+        LowRank().apply(linear_job(model=model))
+
+
+def test_factors_are_trained_in_the_groups_of_what_they_replace() -> None:
+    def by_kind(model: nn.Module) -> torch.optim.Optimizer:
+        named = list(model.named_parameters())
+        biases = [p for name, p in named if name.endswith("bias")]
+        weights = [p for name, p in named if not name.endswith("bias")]
+        optimizer = torch.optim.AdamW(weights, lr=0.01)
+        optimizer.add_param_group({"params": biases, "weight_decay": 0.0})
+        return optimizer
+
+    made: list[torch.optim.Optimizer] = []
+
+    def make(model: nn.Module) -> torch.optim.Optimizer:
+        made.append(by_kind(model))
+        return made[0]
+
+    job = LowRank(rank=0.25, after=0.5).apply(wide_job(epochs=4, make_optimizer=make))
+    train(job)
+    expected = [[id(p) for p in group["params"]] for group in by_kind(job.model).param_groups]
+    found = [[id(p) for p in group["params"]] for group in made[0].param_groups]
+    assert [sorted(group) for group in found] == [sorted(group) for group in expected]
+
+
+def test_what_was_not_trained_is_not_trained_afterwards() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    optimizer = torch.optim.SGD(model[1].parameters(), lr=0.1)
+    before = {id(p): name for name, p in model.named_parameters()}
+    model[0], model[1] = nn.Linear(4, 4), nn.Sequential(nn.Linear(4, 2), nn.Linear(2, 4))
+    point_to(optimizer, before, dict(model.named_parameters()))
+    assert [id(p) for p in optimizer.param_groups[0]["params"]] == [
+        id(p) for p in model[1].parameters()
+    ]
+
+
+def test_equal_pruned_trainings_are_equal() -> None:
+    jobs = [Pruning().apply(conv_job(epochs=4)) for _ in range(2)]
+    limit = StepLimit(steps=16, seconds=0, most_steps=16)
+    first, second = (train(job, limit).losses for job in jobs)
+    assert first == second

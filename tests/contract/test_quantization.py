@@ -1,0 +1,127 @@
+"""quantization: what is deployed, what it is calibrated with, and what its file holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from bench.errors import NotApplicable
+from bench.flops import whole_forward_flops
+from bench.job import Job, Progress
+from bench.state import file_bytes, tensors_of, write
+from bench.training import train
+from optimizers.quantization import Quantization
+from tests.contract.test_pruning import conv_job, wide_job
+from tests.jobs import linear_job
+
+
+def deployed(job: Job, **settings: Any) -> nn.Module:
+    return train(Quantization.model_validate(settings).apply(job)).model
+
+
+@pytest.mark.parametrize("mode", ["static", "dynamic", "bf16"])
+def test_the_converted_model_answers_nearly_as_the_trained_one(mode: str) -> None:
+    plain = train(wide_job()).model.eval()
+    job = wide_job()
+    found = deployed(job, mode=mode)
+    inputs = job.sample(8)
+    with torch.no_grad():
+        answer, expected = found(*inputs), plain(*inputs)
+    assert answer.dtype is torch.float32
+    assert not torch.equal(answer, expected)
+    assert torch.allclose(answer, expected, atol=0.1)
+
+
+@pytest.mark.parametrize(("mode", "times"), [("static", 3.0), ("dynamic", 3.0), ("bf16", 1.9)])
+def test_its_file_is_that_much_smaller(mode: str, times: float, tmp_path: Path) -> None:
+    plain = file_bytes(wide_job(hidden=256).model, tmp_path)
+    found = file_bytes(deployed(wide_job(hidden=256), mode=mode), tmp_path)
+    assert plain is not None
+    assert found is not None
+    assert plain / found > times
+
+
+def test_the_trained_model_itself_is_left_as_it_was() -> None:
+    job = Quantization().apply(conv_job())
+    train(job)
+    assert {p.dtype for p in job.model.parameters()} == {torch.float32}
+    assert any(isinstance(module, nn.Conv1d) for module in job.model.modules())
+
+
+def test_ranges_are_taken_from_training_batches_alone() -> None:
+    job = conv_job()
+    drawn: list[int] = []
+
+    def batches(progress: Progress) -> Iterator[Any]:
+        drawn.append(progress.epoch)
+        yield from conv_job().batches(progress)
+
+    def sample(items: int) -> tuple[Tensor]:
+        (x,) = conv_job().sample(items)
+        return (1000 * x,)  # were these looked at, all else would round to nothing
+
+    made = deployed(conv_job(batches=batches, sample=sample))
+    assert len(drawn) == job.epochs + 1
+    with torch.no_grad():
+        assert made(*job.sample(1)).abs().max() > 0.01
+
+
+def test_int8_is_for_cpus() -> None:
+    for mode in ("static", "dynamic"):
+        job = linear_job(device=torch.device("cuda"))
+        with pytest.raises(NotApplicable, match="int8 runs on CPUs alone: here use mode=bf16"):
+            Quantization.model_validate({"mode": mode}).apply(job)
+
+
+def test_a_model_with_branches_can_t_be_traced() -> None:
+    class Branching(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x if x.sum() > 0 else -x)
+
+    with pytest.raises(NotApplicable, match="mode=static can't convert this model: TraceError"):
+        Quantization().apply(linear_job(model=Branching(6, 2)))
+
+
+def test_a_model_without_linear_layers_has_nothing_for_dynamic() -> None:
+    model = nn.Sequential(nn.Conv1d(2, 2, 1), nn.AdaptiveAvgPool1d(1), nn.Flatten())
+    with pytest.raises(NotApplicable, match="no linear layer that could be quantised"):
+        Quantization(mode="dynamic").apply(conv_job(model=model))
+
+
+def test_flops_of_integers_are_unknown_not_nought() -> None:
+    job = conv_job()
+    assert whole_forward_flops(job.model, job.sample(1))
+    assert whole_forward_flops(deployed(conv_job()), job.sample(1)) is None
+
+
+def test_a_quantised_model_is_written_as_integers_with_scales(tmp_path: Path) -> None:
+    model = deployed(conv_job())
+    path = tmp_path / "model.safetensors"
+    write(model, path)
+    found = load_file(path)
+    assert found["0.weight"].dtype is torch.int8
+    scales, zeros = found["0.weight.scale"], found["0.weight.zero_point"]
+    restored = (found["0.weight"] - zeros[:, None, None]) * scales[:, None, None]
+    weight = model.state_dict()["0.weight"]
+    assert torch.allclose(restored.float(), weight.dequantize())
+    assert [p.name for p in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_packed_weights_of_linear_layers_are_in_the_file(tmp_path: Path) -> None:
+    found = tensors_of(deployed(wide_job(), mode="dynamic"))
+    assert sum(t.numel() for t in found.values() if t.dtype is torch.int8) == 6 * 64 + 64 * 66
+
+
+def test_a_state_that_is_no_tensor_has_an_unknown_size(tmp_path: Path) -> None:
+    class Odd(nn.Linear):
+        def get_extra_state(self) -> str:
+            return "extra"
+
+    assert file_bytes(Odd(2, 2), tmp_path) is None
+    assert not list(tmp_path.iterdir())
