@@ -141,15 +141,15 @@ def keeps_its_effect(case: Case, technique: str) -> None:
         _hold(near, f"rounding, but the losses are {losses[:5]} instead of {expected[:5]}")
 
 
-def trains_to_the_end(case: Case, technique: str) -> None:
+def trains_to_the_end(case: Case, *techniques: str) -> None:
     """Promise: a whole training has finite losses and a metric; what it deploys answers alike.
 
-    A LEARNING technique lowers the loss of the items that it trains on.
+    LEARNING techniques lower the loss of the items that they train on.
     """
-    job, untrained = case.job(technique), _objective(case.job(technique))
+    job, untrained = case.job(*techniques), _objective(case.job(*techniques))
     result = train(job)
-    if effect_of(technique) is Effect.LEARNING:
-        now = _objective(replace(case.job(technique), model=result.model))
+    if all(effect_of(technique) is Effect.LEARNING for technique in techniques):
+        now = _objective(replace(case.job(*techniques), model=result.model))
         _hold(now < untrained, f"training took the loss from {untrained:.4g} to {now:.4g}")
     _hold(all(map(math.isfinite, result.losses)), f"the losses are not finite: {result.losses}")
     metric = registry.load_baseline(case.baseline).target.metric
@@ -215,10 +215,17 @@ def has_a_card(technique: str) -> None:
 
 
 def pair_works(case: Case, one: str, other: str) -> None:
-    """Promise: two techniques train together, or one sentence says why not."""
-    if refusal(case, one, other) is None:
-        losses, _ = stepped(case.job(one, other), 6)
-        _hold(all(map(math.isfinite, losses)), f"the losses are not finite: {losses}")
+    """Promise: two techniques train together, or one sentence says why not.
+
+    To the end where one of them deploys another model, else for a few steps.
+    """
+    if refusal(case, one, other) is not None:
+        return
+    if Effect.MODEL in (effect_of(one), effect_of(other)):
+        trains_to_the_end(case, one, other)
+        return
+    losses, _ = stepped(case.job(one, other), 6)
+    _hold(all(map(math.isfinite, losses)), f"the losses are not finite: {losses}")
 
 
 Promise = Callable[[Case, str], None]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
+from bench.testing import PROMISES
 from tests.cli.conftest import TINY, Bench
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,8 +62,26 @@ def test_one_s_own_model_is_measured_as_the_readme_says(bench: Bench) -> None:
     assert "mixed-precision" in done.stdout
 
 
+def python_blocks() -> dict[str, str]:
+    """Return the README's Python files by the name in their first line."""
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    return {block.partition(":")[0].removeprefix("# "): block for block in blocks}
+
+
+def test_one_s_own_technique_is_tested_as_the_readme_says(bench: Bench, tmp_path: Path) -> None:
+    for name, code in python_blocks().items():
+        (tmp_path / name).write_text(code)
+    assert bench("init", "my_model.py").returncode == 0
+    command = shlex.split(python_blocks()["test_clip.py"].splitlines()[0].partition(": ")[2])
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    assert f"{len(PROMISES)} passed" in done.stdout
+
+
 def test_one_s_own_technique_is_measured_as_the_readme_says(bench: Bench, tmp_path: Path) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    code = python_blocks()["clip.py"]
     assert len(code.splitlines()) <= 30
     (tmp_path / "clip.py").write_text(code)
     command = shlex.split(code.splitlines()[0].partition("bench ")[2])

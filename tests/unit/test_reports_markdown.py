@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import reports
-from bench.measurement import Measurement, Status
+from bench.measurement import Inference, Measurement, Status
 from bench.plan import BASELINE, CONTROL
 from reports.markdown import escape, fence
 from tests.golden import made_up
@@ -76,6 +76,18 @@ def test_step_trials_are_not_said_to_have_been_trained(tmp_path: Path) -> None:
     assert "| not run to the end |" in text
     alone = reports.read(made_up.write(tmp_path / "b", made_up.header(), made_up.control(**step)))
     assert "A step of timehut takes 25.0 ms" in _md(alone)
+
+
+def test_what_a_deployed_model_gains_is_said(tmp_path: Path) -> None:
+    small: dict[str, Any] = {
+        "effect": "model", "work": "other mathematics", "model_bytes": 637_248,
+        "inference": (Inference(items=1, seconds=(0.0014,)), Inference(items=32, seconds=(0.001,))),
+        "forward_flops_per_item": None,
+    }  # fmt: skip
+    pairs = made_up.pairs("int8", lambda n: made_up.trial("int8", n, **small))
+    text = _report(tmp_path, [*pairs, *made_up.control(6)])
+    assert "**int8 answers 2.00× faster and deploys a file 4.00× smaller, with accuracy" in text
+    assert "| unknown | 1.40 ms | 2.00× | 32,000 series/s | 6.50× |" in text
 
 
 def test_a_run_of_nothing_still_has_a_report(tmp_path: Path) -> None:
