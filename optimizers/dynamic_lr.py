@@ -24,13 +24,13 @@ from torch.optim import Optimizer
 from bench.errors import NotApplicable
 from bench.job import Batch, Job, Progress
 from bench.technique import Effect, Stage, Technique
+from bench.training import undisturbed
 
 Batches = Callable[[Progress], Iterable[Batch]]
 Schedule = Callable[[Optimizer, Progress], None]
 FIRST = 1 / 25
 """Where one cycle begins, in peak rates, as in the paper."""
-STALL = 1e-4
-"""The least relative fall of the loss that counts as one, as torch's plateau has it."""
+STALL = 1e-4  # the least relative fall of a loss that counts, as torch's plateau has it
 
 
 class DynamicLR(Technique):
@@ -93,7 +93,10 @@ def rates_of(optimizer: Optimizer) -> list[float]:
 
 
 def own_change(job: Job) -> int | None:
-    """Return the first epoch before which the job's own schedule changes a rate, if any does."""
+    """Return the first epoch before which the baseline's own schedule changes a rate, if any."""
+    if job.again is not None:  # in this job the schedule may already do what others put there
+        with undisturbed(job.device):
+            job = job.again({})
     optimizer = job.make_optimizer(job.model)
     before = rates_of(optimizer)
     for epoch in range(job.epochs):

@@ -173,9 +173,10 @@ class _Best:
         """Validate after an epoch, and keep what trained if it is the best; never stop."""
         assert job.validate is not None
         value = job.validate(job.model)
-        if value < self.value:
-            self.value = value
-            self.weights = {name: p.detach().clone() for name, p in _trained(job.model)}
+        now = {name: p.detach().clone() for name, p in _trained(job.model)}
+        reshaped = _shapes(now) != _shapes(self.weights)  # pruned since: older ones fit no more
+        if value < self.value or reshaped:
+            self.value, self.weights = value, now
         return False
 
     def restore(self, job: Job, model: nn.Module) -> nn.Module:
@@ -185,6 +186,10 @@ class _Best:
                 if name in self.weights:
                     p.copy_(self.weights[name])
         return model
+
+
+def _shapes(weights: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: weight.shape for name, weight in weights.items()}
 
 
 def _trained(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:

@@ -36,4 +36,4 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         return Case(name, SMALL.get(name, {}))
     file = tmp_path_factory.mktemp("template") / "my_model.py"
     template.write(file)
-    return Case(f"{file}:MyModel", {"epochs": 1, "hidden": 16})
+    return Case(f"{file}:MyModel", {"epochs": 8, "hidden": 16})
