@@ -60,7 +60,8 @@ class Cutmix(Technique):
     def _cut(
         self, inputs: Tensor, known: Tensor, targets: Targets, draw: np.random.Generator
     ) -> tuple[Tensor, Tensor]:
-        order = torch.from_numpy(draw.permutation(len(inputs))).to(inputs.device)
+        order = torch.from_numpy(draw.permutation(len(inputs)))
+        order = order.to(inputs.device, non_blocking=True)
         box = drawn_box(inputs.shape[2:], float(draw.beta(self.alpha, self.alpha)), draw)
         pasted, soft = inputs.clone(), targets.soft(known)
         pasted[(..., *box)] = inputs[(..., *box)][order]

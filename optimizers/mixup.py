@@ -47,7 +47,8 @@ class Mixup(Technique):
             def batches(progress: Progress) -> Iterator[Batch]:
                 for batch in old(progress):
                     inputs, known = batch
-                    order = torch.from_numpy(draw.permutation(len(inputs))).to(inputs.device)
+                    order = torch.from_numpy(draw.permutation(len(inputs)))
+                    order = order.to(inputs.device, non_blocking=True)
                     weight = float(draw.beta(self.alpha, self.alpha))
                     soft = targets.soft(known)
                     yield rebuilt(batch, [mixed(part, order, weight) for part in (inputs, soft)])

@@ -92,7 +92,9 @@ class _Choice:
     def _chosen(self, losses: Tensor) -> Tensor:
         ranks = losses.argsort().argsort() + 1.0
         weights = (ranks / len(losses)) ** self.rule.power
-        return torch.multinomial(weights, self.rule.kept(len(losses)), generator=self.random)
+        # a race of exponential clocks draws without replacement; multinomial would synchronise
+        clocks = torch.empty_like(weights).exponential_(generator=self.random) / weights
+        return clocks.topk(self.rule.kept(len(losses)), largest=False).indices
 
 
 def scores(job: Job, batch: Batch) -> Tensor:

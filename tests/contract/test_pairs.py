@@ -12,12 +12,13 @@ from types import FrameType
 from typing import Any
 
 import pytest
+import torch
 
 from bench.errors import Clash, NotApplicable
 from bench.job import Job
 from bench.testing import pair_works, refusal
 from bench.training import train
-from tests.contract.cases import CONV_NET, PICTURES, SLOW, SMALL, TECHNIQUES, Case
+from tests.contract.cases import CONV_NET, PICTURES, SLOW, SMALL, TECHNIQUES, Case, stepped
 
 CASES = [
     Case(PICTURES.baseline, {"epochs": 2}),
@@ -90,6 +91,22 @@ def test_neither_of_two_undoes_the_other_or_both_are_refused(one: str, other: st
     for name in (one, other):
         alone = settings_of(number, name)
         assert all(both[k] != plain[k] for k, value in alone.items() if value != plain[k])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [
+        "gradient-checkpointing", "mixed-precision", "memory-efficient-attention", "channels-last",
+        "gradient-accumulation", "selective-backprop", "curriculum-learning",
+        "progressive-resizing",
+    ],
+)  # fmt: skip
+def test_a_compiled_model_learns_what_the_other_technique_alone_does(name: str) -> None:
+    torch.compiler.reset()
+    alone, _ = stepped(PICTURES.job(name), 8)
+    both, _ = stepped(PICTURES.job(name, "compile"), 8)
+    assert both == pytest.approx(alone, rel=5e-2)
 
 
 @pytest.mark.parametrize(
