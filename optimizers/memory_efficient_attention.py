@@ -1,8 +1,8 @@
 """Memory-efficient attention: never hold the whole matrix of attention weights.
 
-What:    attention written out as softmax(q k' * scale) v, found in the traced code of the
-         model's own modules, and nn.MultiheadAttention whose returned weights nobody uses, are
-         computed by scaled_dot_product_attention, unless the model's outputs of a sample change.
+What:    attention written out as softmax(q k' * scale) v, its scores masked_fill'ed or not, in the
+         traced code of the model's modules, and nn.MultiheadAttention whose weights nobody uses,
+         become scaled_dot_product_attention, unless the model's outputs of a sample change.
 Helps:   long sequences: memory grows with the length instead of its square.
 Hurts:   short ones, where the plain form is as fast. With dropout other random numbers are drawn;
          on the CPU the saving form has no dropout, so such attention is left alone there.
@@ -65,7 +65,6 @@ class MemoryEfficientAttention(Technique):
 def _observed(job: Job) -> tuple[Any, dict[nn.Module, Any]]:
     """Run a sample in eval mode; return what came out, and how each module was called."""
     calls: dict[nn.Module, Any] = {}
-    was_training = job.model.training
 
     def note(*call: Any) -> None:
         calls[call[0]] = call[1:]
@@ -77,7 +76,7 @@ def _observed(job: Job) -> tuple[Any, dict[nn.Module, Any]]:
     except UNTRACEABLE:  # weights that were used after all, and are gone
         return None, calls
     finally:
-        job.model.train(was_training)
+        job.model.train()  # as it is when training begins
         for hook in hooks:
             hook.remove()
 
@@ -89,13 +88,10 @@ def _replacement(module: nn.Module, call: Any, device: str) -> Any:
         return _without_weights if wanted and not (device == "cpu" and module.dropout) else None
     if type(module).__module__.startswith("torch."):
         return None
-    was_training = module.training
-    try:  # as in training: a module whose code depends on that fails the comparison in eval mode
-        graph = fx.Tracer().trace(module.train())
+    try:  # in training mode: what depends on the mode fails the comparison, made in eval mode
+        graph = fx.Tracer().trace(module)
     except UNTRACEABLE:
         return None
-    finally:
-        module.train(was_training)
     found = [_rewrite(module, graph, node, device) for node in [*graph.nodes]]
     return type(fx.GraphModule(module, graph)).forward if any(found) else None
 
@@ -107,7 +103,7 @@ def _without_weights(*args: Any, **kwargs: Any) -> Any:
 
 def _rewrite(module: nn.Module, graph: Any, end: Any, device: str) -> bool:
     """Replace the attention that ends in the product `end`; tell whether there was one."""
-    chain, dropout = [end], None
+    chain, dropout, mask = [end], None, (None, 0.0)
 
     def last_is(*kinds: Any) -> bool:
         op, target = getattr(chain[-1], "op", ""), getattr(chain[-1], "target", None)
@@ -123,6 +119,9 @@ def _rewrite(module: nn.Module, graph: Any, end: Any, device: str) -> bool:
     if not last_is(*SOFTMAXES):
         return False
     chain.append(chain[-1].args[0])
+    if last_is(torch.masked_fill, "masked_fill"):
+        mask = chain[-1].args[1:]
+        chain.append(chain[-1].args[0])
     start = len(chain) - 1
     while last_is(*SCALINGS):
         chain.append(chain[-1].args[0])
@@ -134,16 +133,17 @@ def _rewrite(module: nn.Module, graph: Any, end: Any, device: str) -> bool:
     with graph.inserting_before(end):
         for node in chain[start:-1]:  # queries are scaled: a factor may not be a number yet
             query = graph.create_node(node.op, node.target, (query, node.args[1]))
-        parts = query, key, end.args[1], graph.get_attr(dropout) if dropout else None
+        parts = query, key, end.args[1], graph.get_attr(dropout) if dropout else None, *mask
         end.replace_all_uses_with(graph.call_function(attend, parts))
     for node in chain:
         graph.erase_node(node)
     return True
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, dropout: nn.Dropout | None) -> Tensor:
+def attend(query: Tensor, key: Tensor, value: Tensor, dropout: Any, hidden: Any, fill: Any) -> Any:
     """Return softmax(query key) value; the saving kernels want 4 dims, with one of heads."""
     q, k, v = (p.unsqueeze(1) if p.dim() == 3 else p for p in (query, key.mT, value))
     share = dropout.p if dropout is not None and dropout.training else 0.0
-    found = F.scaled_dot_product_attention(q, k, v, dropout_p=share, scale=1.0)
+    bias = None if hidden is None else q.new_zeros(hidden.shape).masked_fill(hidden, fill)
+    found = F.scaled_dot_product_attention(q, k, v, bias, dropout_p=share, scale=1.0)
     return found.squeeze(1) if query.dim() == 3 else found

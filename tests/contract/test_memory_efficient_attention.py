@@ -44,6 +44,12 @@ def by_module_and_dropout(m: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return torch.bmm(found, v)
 
 
+def causal(m: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    hidden = torch.ones(T, T).triu(1) == 1
+    scores = (q @ k.transpose(1, 2) * 0.4).masked_fill(hidden, -torch.inf)
+    return torch.softmax(scores, dim=-1) @ v
+
+
 def by_methods(m: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return F.softmax(q.matmul(k.mT).mul(0.5).div(2), -1).matmul(v)
 
@@ -95,7 +101,7 @@ def kernels(model: nn.Module, x: Tensor) -> int:
     return int(calls.count)
 
 
-FORMS = [plain, by_module_and_dropout, by_methods, in_heads, scaled_before]
+FORMS = [plain, by_module_and_dropout, by_methods, causal, in_heads, scaled_before]
 
 
 @pytest.mark.parametrize("mix", FORMS, ids=lambda f: f.__name__)
