@@ -1,8 +1,8 @@
 """The stack's operators on ``(B, C, L)``: few passes over memory, few items of a batch at a time.
 
 On a CPU each works through a batch in parts of about a MiB, so that what one pass writes the next
-one reads from the cache; the backward passes are written out for the same reason. Whatever the
-part, an item's result doesn't depend on the others in its batch.
+one reads from the cache; the backward passes are written out for the same reason. In batches
+of one size, an item's result doesn't depend on the others, nor on its place among them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def parts(x: Tensor) -> list[slice]:
 
 def transform_length(length: int) -> int:
     """Return a power of two that holds a two-sided convolution of `length` samples unwrapped."""
-    return 1 << (2 * length - 2).bit_length()
+    return 1 << (2 * length - 1).bit_length()
 
 
 def two_sided(kernels: Tensor, feedthrough: Tensor) -> Tensor:

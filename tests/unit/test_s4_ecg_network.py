@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -15,7 +16,14 @@ from bench.freezing import freeze
 from tests.reference.s4_ecg import PublishedClassifier
 
 DOUBLE = torch.float64
-LENGTHS = [1000, 101]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def made(kind: str, channels: int = 6, length: int = 1000, seed: int = 0) -> Kernel:
@@ -47,7 +55,7 @@ def recurrence(kernel: Kernel) -> Tensor:
     return torch.stack(found, dim=2).transpose(0, 1)
 
 
-@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize("length", [1000, 101])
 @pytest.mark.parametrize("kind", list(KERNELS))
 def test_a_kernel_is_the_impulse_response_of_its_system(kind: str, length: int) -> None:
     kernel = made(kind, length=length)
@@ -180,13 +188,13 @@ def test_a_layers_gradients_are_those_of_finite_differences(kind: str) -> None:
     assert torch.autograd.gradcheck(run, (layer.kernel.c, layer.feedthrough, x))
 
 
-def test_an_items_features_do_not_depend_on_its_batch() -> None:
+def test_an_items_features_do_not_depend_on_the_others_in_its_batch() -> None:
+    """Nor on its place in it: what cached features rest on."""
     encoder = Encoder(8, 1000, 2, 16, 8, "s4d")
     freeze(encoder)
-    x = torch.randn(9, 8, 1000)
-    whole = encoder(x)
-    assert torch.equal(whole[4:5], encoder(x[4:5]))
-    assert torch.equal(whole[[7, 2, 5]], encoder(x[[7, 2, 5]]))
+    x, order = torch.randn(9, 8, 1000), torch.randperm(9)
+    assert torch.equal(encoder(x)[order], encoder(x[order]))
+    assert torch.allclose(encoder(x)[4:5], encoder(x[4:5]), atol=1e-5)
 
 
 def test_a_frozen_blocks_constants_are_made_once_and_again_after_a_change() -> None:
