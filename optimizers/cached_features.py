@@ -6,7 +6,7 @@ What:    before the first step every training item goes through the encoder, who
          made inside the training's clock: reports show it as set-up, with the steps that pay it.
 Helps:   trainings of a head on a frozen encoder: all epochs after the first cost the head alone.
 Hurts:   disk or memory of one feature vector an item; trainings of a single epoch gain nothing.
-Effect:  exact.
+Effect:  rounding; bit-equal where features don't depend on an item's place in its batch.
 Source:  Kornblith et al., Do Better ImageNet Models Transfer Better?, CVPR 2019 (fixed features).
 """
 
@@ -32,7 +32,7 @@ class CachedFeatures(Technique):
 
     name: ClassVar[str] = "cached-features"
     stage: ClassVar[Stage] = Stage.MEMORY
-    effect: ClassVar[Effect] = Effect.EXACT
+    effect: ClassVar[Effect] = Effect.ROUNDING
 
     store: Literal["memory", "file"] = Field(
         "memory", description="keep the features in memory, or in a temporary memory-mapped file"

@@ -16,3 +16,12 @@ def ucr() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data here: {folder} is not a folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def ptbxl() -> Path:
+    """Return the folder of real PTB-XL records; skip where a checkout has none beside it."""
+    folder = DATA / "ptbxl"
+    if not folder.is_dir():
+        pytest.skip(f"no real data here: {folder} is not a folder")
+    return folder

@@ -193,7 +193,8 @@ def discretised(a: Tensor, dt: Tensor) -> Tensor:
     """Return the bilinear transform ``(H, N, N)`` of a state matrix for each step size."""
     one = torch.eye(len(a), dtype=a.dtype, device=a.device)
     half = dt[:, None, None] / 2 * a
-    return torch.linalg.solve(one - half, one + half)
+    made: Tensor = torch.linalg.solve(one - half, one + half)
+    return made
 
 
 def powers(base: Tensor, count: int) -> Tensor:

@@ -67,7 +67,8 @@ class PublishedKernel(nn.Module):
         sums = cauchy.sum(-2) * dt
         feedback = sums[:-1, 1] * sums[-1, 0] / (1 + sums[-1, 1])
         response = (sums[:-1, 0] - feedback) * 2 / (1 + omega)
-        return torch.fft.irfft(response, n=self.length)
+        made: Tensor = torch.fft.irfft(response, n=self.length)
+        return made
 
 
 class PublishedLayer(nn.Module):

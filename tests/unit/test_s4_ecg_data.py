@@ -1,0 +1,220 @@
+"""Reading PTB-XL's layout: what is read, and one line for each way in which it can be bad."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import wfdb
+from pydantic import ValidationError
+from sklearn.metrics import roc_auc_score
+
+from baselines.s4_ecg import LEADS, S4ECG, S4ECGSettings, data, sources
+from baselines.s4_ecg.evaluation import macro_auroc
+from bench.errors import BenchError
+
+CODES = ("NORM", "IMI", "NDT", "LAFB", "LVH")
+SUPERCLASSES = ("NORM", "MI", "STTC", "CD", "HYP")
+HEADER = ["I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a set of PTB-XL's layout: two records a fold, one of them with two classes."""
+    random = np.random.default_rng(0)
+    rows = []
+    for number in range(1, 21):
+        codes = {CODES[(number + number // 10) % 5]: 100.0, "SR": 0.0}
+        if number % 2:
+            codes[CODES[(number + 2) % 5]] = 50.0
+        name = f"records100/00000/{number:05d}_lr"
+        rows.append({"ecg_id": number, "scp_codes": str(codes), "strat_fold": (number - 1) % 10 + 1,
+                     "filename_lr": name})  # fmt: skip
+        write_record(tmp_path / name, random.normal(0, 0.5, (1000, 12)))
+    rows.append({**rows[0], "ecg_id": 21, "scp_codes": "{'SR': 0.0}"})
+    pd.DataFrame(rows).to_csv(tmp_path / "ptbxl_database.csv", index=False)
+    table = {"diagnostic": 1.0, "diagnostic_class": list(SUPERCLASSES)}
+    statements = pd.DataFrame(table, index=list(CODES))
+    statements.loc["SR"] = [None, None]
+    statements.to_csv(tmp_path / "scp_statements.csv")
+    return tmp_path
+
+
+def write_record(path: Path, signal: np.ndarray, leads: list[str] = HEADER) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    wfdb.wrsamp(
+        path.name, fs=100, units=["mV"] * 12, sig_name=leads, p_signal=signal, fmt=["16"] * 12,
+        adc_gain=[1000.0] * 12, baseline=[0] * 12, write_dir=str(path.parent),
+    )  # fmt: skip
+
+
+def settings(folder: Path, **changes: object) -> S4ECGSettings:
+    return S4ECGSettings.model_validate({"dataset": "ptbxl", "data_dir": folder, **changes})
+
+
+def test_records_labels_and_folds_are_read(folder: Path) -> None:
+    content = data.load(settings(folder))
+    assert [len(p) for p in (content.train, content.validation, content.test)] == [16, 2, 2]
+    assert content.train.signals.shape == (16, 8, 1000)
+    first = dict(zip(SUPERCLASSES, content.train.labels[0].tolist(), strict=True))
+    assert first == {"NORM": 0, "MI": 1, "STTC": 0, "CD": 1, "HYP": 0}
+    assert "1 records without a superclass were dropped" in content.card.notes
+
+
+def test_one_scale_for_all_is_that_of_the_training_part(folder: Path) -> None:
+    content = data.load(settings(folder))
+    assert float(content.train.signals.mean()) == pytest.approx(0, abs=1e-5)
+    assert float(content.train.signals.std(correction=0)) == pytest.approx(1, abs=1e-4)
+    path = folder / "records100/00000/00001_lr"
+    volts = wfdb.rdrecord(str(path)).p_signal
+    row = content.train.signals[0, 0]
+    slope = float(row[1] - row[0]) / (volts[1, 0] - volts[0, 0])
+    assert float(row[9] - row[0]) == pytest.approx(slope * (volts[9, 0] - volts[0, 0]), rel=1e-3)
+
+
+def test_leads_come_in_the_order_asked_for(folder: Path) -> None:
+    plain = data.load(settings(folder)).test.signals
+    other = data.load(settings(folder, leads="V6,V5,V4,V3,V2,V1,II,I")).test.signals
+    assert torch.allclose(other, plain.flip(1), atol=1e-5)
+
+
+def edit(
+    folder: Path, column: str, value: str | int, rows: Callable[[pd.DataFrame], pd.Series]
+) -> None:
+    file = folder / "ptbxl_database.csv"
+    table = pd.read_csv(file)
+    table.loc[rows(table), column] = value
+    table.to_csv(file, index=False)
+
+
+def lose_dat(folder: Path) -> None:
+    (folder / "records100/00000/00003_lr.dat").unlink()
+
+
+def truncate_dat(folder: Path) -> None:
+    file = folder / "records100/00000/00003_lr.dat"
+    file.write_bytes(file.read_bytes()[:1234])
+
+
+def lose_column(folder: Path) -> None:
+    file = folder / "ptbxl_database.csv"
+    pd.read_csv(file).drop(columns="strat_fold").to_csv(file, index=False)
+
+
+def lose_statements(folder: Path) -> None:
+    (folder / "scp_statements.csv").unlink()
+
+
+def rename_lead(folder: Path) -> None:
+    names = ["MLII" if name == "II" else name for name in HEADER]
+    write_record(folder / "records100/00000/00003_lr", np.zeros((1000, 12)), names)
+
+
+def shorten(folder: Path) -> None:
+    write_record(folder / "records100/00000/00003_lr", np.zeros((500, 12)))
+
+
+def empty_a_fold(folder: Path) -> None:
+    edit(folder, "scp_codes", "{'SR': 0.0}", lambda t: t["strat_fold"] == 10)
+
+
+def lose_a_class(folder: Path) -> None:
+    edit(folder, "scp_codes", "{'NORM': 1.0}", lambda t: t["strat_fold"] < 9)
+
+
+def make_test_alike(folder: Path) -> None:
+    edit(folder, "scp_codes", "{'NORM': 1.0}", lambda t: t["strat_fold"] == 10)
+
+
+def break_codes(folder: Path) -> None:
+    edit(folder, "scp_codes", "NORM: 100", lambda t: t["ecg_id"] == 4)
+
+
+def misnumber_fold(folder: Path) -> None:
+    edit(folder, "strat_fold", 11, lambda t: t["ecg_id"] == 4)
+
+
+BAD = [
+    (lose_dat, "00003_lr.dat is missing", "get it again"),
+    (truncate_dat, "00003_lr.dat can't be read", "get it again"),
+    (lose_column, "ptbxl_database.csv has no column strat_fold", "get it again"),
+    (lose_statements, "scp_statements.csv is missing", "get it again"),
+    (rename_lead, "00003_lr.hea names the leads I, MLII, III", "--set leads="),
+    (shorten, "00003_lr.dat holds 500 samples at 100 Hz", "get it again"),
+    (empty_a_fold, "ptbxl_database.csv: no record of fold 10 (test) has a class", "get the whole"),
+    (lose_a_class, "no record of folds 1 to 8 (train) is MI, STTC, CD, HYP", "get the whole"),
+    (make_test_alike, "fold 10 (test) has no class that some records have", "get the whole"),
+    (break_codes, "ptbxl_database.csv: scp_codes of record 4 is no dict", "get it again"),
+    (misnumber_fold, "ptbxl_database.csv: strat_fold of record 4 is not 1 to 10", "get it again"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "what", "advice"), BAD, ids=lambda v: getattr(v, "__name__", ""))
+def test_bad_data_is_one_line_that_names_the_file_and_what_to_do(
+    folder: Path, spoil: Callable[[Path], None], what: str, advice: str
+) -> None:
+    spoil(folder)
+    with pytest.raises(BenchError) as caught:
+        data.load(settings(folder))
+    said = str(caught.value)
+    assert what in said
+    assert advice in said
+    assert "\n" not in said
+    assert str(folder) in said
+
+
+@pytest.mark.parametrize("leads", ["I,II,V1,V2,V3,V4,V5,X9", "I,II", "I,I,V1,V2,V3,V4,V5,V6"])
+def test_unknown_leads_are_refused(folder: Path, leads: str) -> None:
+    with pytest.raises(ValidationError, match=r"no lead is named X9|eight different leads"):
+        settings(folder, leads=leads)
+
+
+def test_without_data_the_set_is_synthetic_and_says_so(tmp_path: Path) -> None:
+    found, notices = S4ECG().prepare(S4ECGSettings(data_dir=tmp_path))
+    assert found.dataset == "synthetic"
+    assert "synthetic" in notices[0]
+    assert S4ECG().target_for(found).value is None
+    content = data.load(found.model_copy(update={"synthetic_records": 40}))
+    assert content.card.name == "synthetic"
+    assert any("synthetic" in note for note in content.card.notes)
+
+
+def test_a_set_that_was_named_is_never_replaced(tmp_path: Path) -> None:
+    for dataset in ("ptbxl", "nothing", str(tmp_path)):
+        with pytest.raises(BenchError):
+            sources.resolve(dataset, tmp_path)
+
+
+def test_real_records_are_those_of_the_spec(ptbxl: Path) -> None:
+    content = data.load(settings(ptbxl))
+    sizes = [len(part) for part in (content.train, content.validation, content.test)]
+    assert sizes == [352, 72, 64]
+    assert "12 records without a superclass were dropped" in content.card.notes
+
+
+def test_macro_auroc_is_the_mean_over_the_classes_that_can_be_told_apart() -> None:
+    random = np.random.default_rng(0)
+    scores = random.normal(size=(40, 3)).round(1).astype(np.float32)  # with ties
+    labels = (random.random((40, 3)) < 0.4).astype(np.float32)
+    labels[:, 2] = 0
+    expected = np.mean([roc_auc_score(labels[:, k], scores[:, k]) for k in (0, 1)])
+    assert macro_auroc(scores, labels) == pytest.approx(expected)
+
+
+def test_a_size_fills_what_is_left_out() -> None:
+    made = S4ECGSettings(size="optimized", batch_size=8)
+    assert (made.layers, made.residual, made.batch_size, made.frozen) == (12, 128, 8, True)
+    assert S4ECGSettings.model_validate(made.model_dump()) == made
+    assert S4ECGSettings().leads == LEADS
+
+
+def test_naming_the_baseline_imports_neither_torch_nor_wfdb() -> None:
+    code = "import sys, baselines.s4_ecg; print('torch' in sys.modules, 'wfdb' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
