@@ -52,8 +52,7 @@ class ArmResult(Frozen):
     """Whether every loss was bit-equal to the paired baseline's."""
     flops_ratio: float | None = None
     size_ratio: float | None = None
-    latency_ratio: float | None = None
-    """Of the deployed model's forward pass: of one item, of 32 at once, and of its FLOPs."""
+    latency_ratio: float | None = None  # of one item; throughput: of 32 at once
     throughput_ratio: float | None = None
     inference_flops_ratio: float | None = None
     setup_seconds: float | None = None

@@ -25,7 +25,6 @@ import itertools
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
@@ -36,69 +35,33 @@ from torch.utils._pytree import tree_leaves
 from bench import assembly, registry, request
 from bench.errors import Clash, NotApplicable
 from bench.job import Job, Progress
-from bench.launch import prepared
-from bench.measurement import Measurement, Status
 from bench.recipe import Recipe
-from bench.technique import Effect, Probe, Technique
-from bench.training import StepLimit, train
+from bench.technique import Effect
+from bench.testing.case import (
+    CPU,
+    STEPS,
+    Case,
+    effect_of,
+    global_state,
+    made_up_probe,
+    plain_state,
+    stepped,
+)
+from bench.training import train
 
-STEPS = 20
+__all__ = [
+    "CPU", "PROMISES", "STEPS", "Broken", "Case", "Promise", "changes_something", "effect_of",
+    "global_state", "has_a_card", "keeps_its_effect", "leaves_a_model_that_copies",
+    "made_up_probe", "pair_works", "plain_state", "refusal", "repeats_itself",
+    "restores_what_is_global", "stepped", "survives_export", "trains_to_the_end",
+]  # fmt: skip
 CLOSE = 5e-2
 """How far the first losses of a ROUNDING technique may be from the baseline's, relatively."""
 CARD = ("What:", "Helps:", "Hurts:", "Effect:", "Source:")
-CPU = torch.device("cpu")
 
 
 class Broken(AssertionError):  # noqa: N818 - reads as pytest shows it: "Broken: exact, but ..."
     """A promise that was not kept."""
-
-
-def made_up_probe(technique: Technique) -> Probe:
-    """Return a probe that runs nothing: twice the first batch, and one thread, are the fastest."""
-    first: list[int] = []
-
-    def probe(settings: Any, memory_limit_bytes: int | None = None) -> Measurement:
-        size = int(getattr(settings, "batch_size", 1))
-        first.append(size)
-        threads = getattr(settings, "threads", None) or 2
-        seconds = float(threads + abs(size - 2 * first[0]))
-        return Measurement(
-            arm=technique.name, pair=len(first), seed=0, kind="step", device="cpu", threads=threads,
-            status=Status.OK, recipe={}, started="", step_seconds=(seconds / 10,) * 10,
-            window_seconds=seconds, train_seconds=seconds, items=80,
-        )  # fmt: skip
-
-    return probe
-
-
-@dataclass(frozen=True)
-class Case:
-    """A baseline, by name or ``file.py:Class``, in settings small enough to train in a moment."""
-
-    baseline: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    device: torch.device = CPU
-    probe_for: Callable[[Technique], Probe] = made_up_probe
-    """Gives the probe that a technique which searches may call."""
-
-    def recipe(self, *techniques: str) -> tuple[Recipe, dict[str, str]]:
-        """Return the resolved recipe with techniques, and where its files lie."""
-        used = request.make_techniques([request.whole_path(text) for text in techniques])
-        baseline = registry.load_baseline(self.baseline)
-        settings, _ = prepared(baseline, dict(self.settings))
-        places = request.places_of([self.baseline, *(reference for reference, _ in used)])
-        base = request.baseline_recipe(self.baseline, settings, places)
-        return request.with_techniques(base, baseline, used, self.probe_for, places), places
-
-    def plain_job(self, *techniques: str, seed: int = 0) -> Job:
-        """Return a fresh job in the settings that techniques ask for, but without them."""
-        recipe, places = self.recipe(*techniques)
-        return assembly.build(recipe.plain(), places, self.device, seed)
-
-    def job(self, *techniques: str, seed: int = 0) -> Job:
-        """Return a fresh job with techniques."""
-        recipe, places = self.recipe(*techniques)
-        return assembly.build(recipe, places, self.device, seed)
 
 
 def refusal(case: Case, *techniques: str) -> str | None:
@@ -237,39 +200,6 @@ PROMISES: tuple[Promise, ...] = (
     repeats_itself, keeps_its_effect, trains_to_the_end, restores_what_is_global, survives_export,
     leaves_a_model_that_copies, changes_something,
 )  # fmt: skip
-
-
-def effect_of(technique: str) -> Effect:
-    """Return what a technique declares."""
-    return Effect(registry.load_technique(request.parse_technique(technique)[0]).effect)
-
-
-def stepped(job: Job, steps: int = STEPS) -> tuple[list[float], dict[str, Tensor]]:
-    """Make some steps; return their losses and the weights and buffers after them."""
-    result = train(job, StepLimit(steps=steps, seconds=0, most_steps=steps))
-    return result.losses, plain_state(job.snapshot(job.model))
-
-
-def plain_state(model: nn.Module) -> dict[str, Tensor]:
-    """Return a copy of a model's state."""
-    return {name: value.detach().clone() for name, value in model.state_dict().items()}
-
-
-def global_state() -> dict[str, Any]:
-    """Return the switches of torch that a technique might turn."""
-    return {
-        "dtype": torch.get_default_dtype(),
-        "grad": torch.is_grad_enabled(),
-        "autocast": (torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")),
-        "deterministic": torch.are_deterministic_algorithms_enabled(),
-        "threads": torch.get_num_threads(),
-        "matmul": torch.get_float32_matmul_precision(),
-        "tf32": (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32),
-        "cudnn": (torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic),
-        "fastpath": torch.backends.mha.get_fastpath_enabled(),
-        "anomaly": torch.is_anomaly_enabled(),
-        "quantized": torch.backends.quantized.engine,
-    }
 
 
 @contextlib.contextmanager
