@@ -164,9 +164,8 @@ def test_gradients_are_those_of_the_published_network() -> None:
     for layer in ("encoder.blocks.0.first.", "encoder.blocks.1.second."):
         for name, twin in twins.items():
             found, expected = ours[layer + name].flatten(), theirs[layer + twin].flatten()
-            assert torch.allclose(
-                found, expected, rtol=2e-3, atol=1e-3 * float(expected.abs().max())
-            )
+            # float32 keeps about 1e-3 of the published form's kernel; ours is held to 1e-4 above
+            assert (found - expected).norm() <= 5e-3 * expected.norm(), layer + name
 
 
 def test_backward_passes_written_out_are_right() -> None:
