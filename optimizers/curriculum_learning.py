@@ -36,7 +36,7 @@ class CurriculumLearning(Technique):
     effect: ClassVar[Effect] = Effect.LEARNING
     conflicts: ClassVar[frozenset[str]] = frozenset({"selective-backprop"})
 
-    start: float = Field(0.5, gt=0, lt=1, description="share of items that count as easy at first")
+    start: float = Field(0.8, gt=0, lt=1, description="share of items that count as easy at first")
     until: float = Field(0.5, gt=0, le=1, description="share of the epochs after which all count")
     window: int = Field(1024, ge=16, description="how many recent losses an item is compared with")
 
@@ -47,6 +47,8 @@ class CurriculumLearning(Technique):
             raise NotApplicable(
                 "the baseline gives no loss of single items: its job has no item_losses"
             )
+        if job.epochs < 2:
+            raise NotApplicable("one epoch is too few: harder items enter from epoch to epoch")
         pace = Pace(self.start, self.window)
 
         def loss(model: nn.Module, batch: Batch) -> Tensor:

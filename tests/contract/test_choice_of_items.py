@@ -73,12 +73,17 @@ def test_harder_items_enter_with_the_epochs(number: int, loss: float) -> None:
 
 
 def test_hard_items_give_no_gradient() -> None:
-    job = rigged([4.0, 1.0, 3.0, 2.0])
+    job = rigged([4.0, 1.0, 3.0, 2.0], start=0.5)
     begin(job, 0)
     job.backward(job.loss(job.model, None))
     (weight,) = job.model.parameters()
     assert weight.grad is not None
     assert weight.grad.item() == pytest.approx((1 + 2) / 2)
+
+
+def test_one_epoch_has_no_time_for_harder_items() -> None:
+    with pytest.raises(NotApplicable, match="one epoch is too few"):
+        CurriculumLearning().apply(replace(pictures(), epochs=1))
 
 
 def test_once_all_count_the_loss_is_the_baseline_s() -> None:
