@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 
 from bench import worker_entry
 from bench.environment import QUIET_THREADS
@@ -33,11 +33,13 @@ class Runner:
         self.timeout_seconds = timeout_seconds
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["bench.worker", *preload])
+        self._interrupted = False
 
     def __enter__(self) -> Runner:
         """Start the fork server, which imports torch meanwhile."""
         from multiprocessing import forkserver
 
+        self._handler = signal.signal(signal.SIGINT, self._interrupt)
         before = {name: os.environ.get(name) for name in QUIET_THREADS}
         os.environ.update({k: v for k, v in QUIET_THREADS.items() if before[k] is None})
         try:
@@ -55,9 +57,17 @@ class Runner:
         trace: TracebackType | None,
     ) -> None:
         """Leave the fork server to end with this process; no trial outlives `run`."""
+        signal.signal(signal.SIGINT, self._handler)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        # Python only prints what is raised in a finaliser: remembered, it can't get lost there
+        self._interrupted = True
+        raise KeyboardInterrupt
 
     def run(self, trial: Trial) -> Outcome:
         """Run one trial; on an interrupt, end it before passing the interrupt on."""
+        if self._interrupted:
+            raise KeyboardInterrupt
         requested, kills = time.time(), kernel_kills()
         reader, writer = self._context.Pipe(duplex=False)
         their_end, lifeline = self._context.Pipe(duplex=False)

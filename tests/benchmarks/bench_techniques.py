@@ -49,7 +49,10 @@ ROWS = {
         },
     ),
     "deep": Row(
-        "DeepNet", ("gradient-checkpointing",), {"gradient-checkpointing": {"memory": 1 / 0.6}}
+        "DeepNet",
+        ("gradient-checkpointing",),
+        {"gradient-checkpointing": {"memory": 1 / 0.6}},
+        ("--set", "pixels=64"),
     ),
     "others": Row("ResNet", ("quantization:mode=bf16", "low-rank", "ema"), {}),
     "distilled": Row(

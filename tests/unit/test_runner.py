@@ -1,0 +1,33 @@
+"""The runner's own promises; what happens to trials is tested with real processes in tests/cli."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+
+import pytest
+
+from bench.runner import Runner
+from bench.trial import Trial
+from tests.records import recipe
+
+TRIAL = Trial(
+    arm="baseline", pair=0, seed=0, kind="build", recipe=recipe(), metric="accuracy", device="cpu",
+    threads=1, scratch="unused",
+)  # fmt: skip
+
+
+def test_an_interrupt_that_was_swallowed_ends_the_run_before_the_next_trial() -> None:
+    with Runner((), 60) as runner:
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            runner.run(TRIAL)
+
+
+def test_a_runner_gives_the_interrupt_handler_back() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with Runner((), 60):
+        assert signal.getsignal(signal.SIGINT) != before
+    assert signal.getsignal(signal.SIGINT) == before
