@@ -236,7 +236,7 @@ def _by_fvcore(model: nn.Module, inputs: tuple[Any, ...]) -> int | None:
             analysis = FlopCountAnalysis(model, inputs)
             analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
             return 2 * int(analysis.total())
-        except (RuntimeError, TypeError, ValueError, KeyError):
+        except (RuntimeError, TypeError, ValueError, KeyError, AttributeError):
             return None  # it traces with torch.jit, which many models don't survive
 
 

@@ -29,7 +29,7 @@ def parts(x: Tensor) -> list[slice]:
 
 def transform_length(length: int) -> int:
     """Return a power of two that holds a two-sided convolution of `length` samples unwrapped."""
-    return 1 << (2 * length - 1).bit_length()
+    return 1 << (2 * int(length) - 1).bit_length()  # a tensor where a counter traces
 
 
 def two_sided(kernels: Tensor, feedthrough: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from safetensors.torch import save_model
 
 from baselines.s4_ecg import S4ECG, S4ECGSettings
 from bench.errors import BenchError
+from bench.flops import count_flops, cross_check
 from bench.job import Job, Progress
 from bench.launch import threads_of
 from bench.registry import load_baseline
@@ -100,6 +101,15 @@ def test_the_weights_with_the_lowest_validation_loss_are_deployed() -> None:
     result = train(made.wrap("validate", lambda old: validate, by="test"))
     assert len(values) == 3
     assert real(result.model) == pytest.approx(min(values), rel=1e-5)
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_floating_point_operations_are_counted_and_checked(frozen: bool) -> None:
+    made = job(frozen=frozen)
+    count = count_flops(made)
+    assert count.coverage == 1.0
+    assert count.per_step > 0
+    assert cross_check(made.model, made.sample(1)).ours == count.forward_per_item
 
 
 def test_a_batch_larger_than_the_training_part_is_refused() -> None:
