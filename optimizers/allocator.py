@@ -1,13 +1,15 @@
-"""Allocator: let the C library keep freed memory instead of giving it back to the kernel.
+"""Allocator: say whether the C library keeps freed memory or gives it back to the kernel.
 
-What:    mallopt in the training's process: no block gets a mapping of its own, the heap grows in
-         large steps and is never trimmed. Memory that one step frees serves the next one as it is.
-Helps:   training on the CPU with tensors of many MiB: by default each is mapped, filled with zeros
-         page by page, and unmapped again, in every step.
-Hurts:   memory: the heap stays at its peak, with what fragmentation leaves unused. The setting
-         can't be read back or undone, so it lasts as long as the process.
+What:    mallopt in the training's process. keep: no block gets a mapping of its own, the heap grows
+         in large steps and is never trimmed; memory that one step frees serves the next one as it
+         is. return: every large block has a mapping of its own, which goes when it is freed.
+Helps:   training on the CPU with tensors of many MiB. keep: time, as by default many are mapped,
+         filled with zeros page by page, and unmapped again in every step. return: memory, where
+         freed blocks lie between living ones, as in gradient checkpointing.
+Hurts:   keep: memory, as the heap stays at its peak. return: time, by those page faults. The
+         setting can't be read back or undone, so it lasts as long as the process.
 Effect:  exact.
-Source:  mallopt(3) of the GNU C library: M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD.
+Source:  mallopt(3) of the GNU C library: M_MMAP_MAX, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from __future__ import annotations
 import ctypes
 import platform
 import sys
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -23,20 +25,27 @@ from bench.errors import NotApplicable
 from bench.job import Job
 from bench.technique import Effect, Stage, Technique
 
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -2, -3, -4
 """From malloc.h."""
 NEVER = 2**31 - 1
 MIB = 1024**2
+LARGE = 128 * 1024
+"""Bytes from which a block counts as large; glibc begins there, and moves it unless it is set."""
 
 
 class Allocator(Technique):
-    """Set three parameters of glibc's malloc."""
+    """Set parameters of glibc's malloc."""
 
     name: ClassVar[str] = "allocator"
     stage: ClassVar[Stage] = Stage.MEMORY
     effect: ClassVar[Effect] = Effect.EXACT
 
-    grow_mib: int = Field(64, ge=0, le=2047, description="MiB by which the heap grows at least")
+    policy: Literal["keep", "return"] = Field(
+        "keep", description="keep freed memory for the next step, or return it at once"
+    )
+    grow_mib: int = Field(
+        64, ge=0, le=2047, description="keep: MiB by which the heap grows at least"
+    )
 
     def apply(self, job: Job) -> Job:
         """Change the process; the job stays as it is."""
@@ -47,7 +56,8 @@ class Allocator(Technique):
             found = f"{library} {version}".strip() or "no known C library"
             raise NotApplicable(f"mallopt is of Linux' glibc; this is {sys.platform} with {found}")
         mallopt = ctypes.CDLL(None).mallopt
-        wanted = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: NEVER, M_TOP_PAD: self.grow_mib * MIB}
+        keep = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: NEVER, M_TOP_PAD: self.grow_mib * MIB}
+        wanted = keep if self.policy == "keep" else {M_MMAP_THRESHOLD: LARGE}
         for parameter, value in wanted.items():
             if mallopt(parameter, value) != 1:
                 raise NotApplicable(f"mallopt refused parameter {parameter} = {value}")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import platform
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +28,8 @@ from optimizers.thread_tuning import ThreadTuning, candidates
 from tests.contract.cases import SMALL, Case
 from tests.jobs import Labelled, linear_job
 from tests.records import failed, measurement
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Counting(nn.Module):
@@ -211,6 +216,30 @@ def test_another_c_library_does_not_apply(monkeypatch: pytest.MonkeyPatch) -> No
 def test_tensors_on_another_device_do_not_apply() -> None:
     with pytest.raises(NotApplicable, match="tensors on cuda don't come from the C allocator"):
         Allocator().apply(linear_job(device=torch.device("cuda")))
+
+
+FREEING = """
+import sys, torch
+from bench.memory import resident
+from optimizers.allocator import Allocator
+from tests.jobs import linear_job
+
+Allocator(policy=sys.argv[1]).apply(linear_job())
+blocks = [torch.ones(2**18) for _ in range(256)]  # 1 MiB each
+full = resident().now
+del blocks[::2]
+print((full - resident().now) >> 20)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is of glibc")
+@pytest.mark.parametrize(("policy", "least", "most"), [("keep", -8, 8), ("return", 120, 136)])
+def test_freed_blocks_between_living_ones_are_kept_or_returned(
+    policy: str, least: int, most: int
+) -> None:
+    command = [sys.executable, "-c", FREEING, policy]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert least <= int(done.stdout) <= most
 
 
 def machine(speeds: dict[int, float], cores: int = 4) -> Callable[..., Measurement]:
