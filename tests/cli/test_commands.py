@@ -55,7 +55,8 @@ def test_help_comes_without_the_heavy_libraries() -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_shell_completes_commands_and_options(bench: Bench, shell: str) -> None:
-    assert "bench" in bench("--show-completion", shell).stdout
+    named = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}  # tests may run under no shell
+    assert "bench" in bench("--show-completion", shell, **named).stdout
     asked = {
         "bash": {"COMP_WORDS": "bench --full", "COMP_CWORD": "1"},
         "zsh": {"_TYPER_COMPLETE_ARGS": "bench --full"},
