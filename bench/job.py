@@ -41,6 +41,12 @@ class Progress:
     """Mean training loss of each finished epoch."""
 
 
+Batches = Callable[[Progress], Iterable[Batch]]
+"""The type of `Job.batches`."""
+Schedule = Callable[[Optimizer, Progress], None]
+"""The type of `Job.schedule`."""
+
+
 @dataclass(frozen=True, slots=True)
 class DataCard:
     """What a job trains on, so that two measurements can be known to have used the same data."""
@@ -199,7 +205,7 @@ class Job:
     """What the optimizer trains."""
     epochs: int
     data: DataCard
-    batches: Callable[[Progress], Iterable[Batch]]
+    batches: Batches
     """One epoch of batches, already on the device (or moved there as they are drawn)."""
     make_optimizer: Callable[[nn.Module], Optimizer]
     loss: Callable[[nn.Module, Batch], Tensor]
@@ -210,7 +216,7 @@ class Job:
     """Positional arguments of the deployed model's forward for n items: inference is
     ``model(*sample(n))``; also what the cross-checks of FLOPs trace."""
 
-    schedule: Callable[[Optimizer, Progress], None] = no_schedule
+    schedule: Schedule = no_schedule
     backward: Callable[[Tensor], None] = plain_backward
     update: Callable[[Optimizer], None] = plain_update
     """Clip, step, clear the gradients, average weights: everything between two batches."""

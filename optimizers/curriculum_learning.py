@@ -12,7 +12,6 @@ Source:  Bengio et al., Curriculum Learning, ICML 2009; Kumar et al., Self-Paced
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -22,10 +21,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from bench.errors import NotApplicable
-from bench.job import Batch, Job, Progress
+from bench.job import Batch, Job, Progress, Schedule
 from bench.technique import Effect, Stage, Technique
-
-Schedule = Callable[[Optimizer, Progress], None]
 
 
 class CurriculumLearning(Technique):

@@ -12,7 +12,7 @@ Source:  Yun et al., CutMix, ICCV 2019.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,11 +21,10 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.errors import NotApplicable
-from bench.job import Batch, Job, Progress, rebuilt
+from bench.job import Batch, Batches, Job, Progress, rebuilt
 from bench.targets import Targets, checked_targets
 from bench.technique import Effect, Stage, Technique
 
-Batches = Callable[[Progress], Iterable[Batch]]
 Box = tuple[Any, ...]
 
 

@@ -14,7 +14,7 @@ Source:  Loshchilov and Hutter, SGDR, ICLR 2017; Smith and Topin, Super-Converge
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -22,12 +22,10 @@ from pydantic import Field
 from torch.optim import Optimizer
 
 from bench.errors import NotApplicable
-from bench.job import Batch, Job, Progress
+from bench.job import Batch, Batches, Job, Progress, Schedule
 from bench.technique import Effect, Stage, Technique
 from bench.training import undisturbed
 
-Batches = Callable[[Progress], Iterable[Batch]]
-Schedule = Callable[[Optimizer, Progress], None]
 FIRST = 1 / 25
 """Where one cycle begins, in peak rates, as in the paper."""
 STALL = 1e-4  # the least relative fall of a loss that counts, as torch's plateau has it

@@ -4,7 +4,8 @@ What:    every repeated block of the model is run under torch.utils.checkpoint; 
          kept, and batch norm's running statistics are not updated twice.
 Helps:   deep models whose activations fill the memory: memory grows with one block instead of all.
 Hurts:   time: one more forward pass, about a third more arithmetic. Models whose memory is weights
-         or optimizer state gain nothing.
+         or optimizer state gain nothing. On the CPU, glibc may keep what recomputation frees:
+         together with allocator, policy=return, it goes back at once.
 Effect:  exact.
 Source:  Chen et al., Training Deep Nets with Sublinear Memory Cost, 2016; torch.utils.checkpoint.
 """

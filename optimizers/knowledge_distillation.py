@@ -27,14 +27,13 @@ from torch.optim import Optimizer
 
 from bench.assembly import build
 from bench.errors import NotApplicable
-from bench.job import Batch, Job, Progress
+from bench.job import Batch, Job, Progress, Schedule
 from bench.listening import Heard, listening
 from bench.recipe import read_exported
 from bench.technique import Effect, Probe, Stage, Technique
 from bench.training import train, undisturbed
 
 Loss = Callable[[nn.Module, Batch], Tensor]
-Schedule = Callable[[Optimizer, Progress], None]
 
 
 class KnowledgeDistillation(Technique):

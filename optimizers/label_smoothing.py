@@ -11,16 +11,14 @@ Source:  Szegedy et al., Rethinking the Inception Architecture, CVPR 2016, secti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from typing import ClassVar
 
 from pydantic import Field
 
-from bench.job import Batch, Job, Progress, rebuilt
+from bench.job import Batch, Batches, Job, Progress, rebuilt
 from bench.targets import checked_targets
 from bench.technique import Effect, Stage, Technique
-
-Batches = Callable[[Progress], Iterable[Batch]]
 
 
 class LabelSmoothing(Technique):

@@ -11,7 +11,7 @@ Source:  Zhang et al., mixup: Beyond Empirical Risk Minimization, ICLR 2018.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
@@ -20,11 +20,9 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.errors import NotApplicable
-from bench.job import Batch, Job, Progress, rebuilt
+from bench.job import Batch, Batches, Job, Progress, rebuilt
 from bench.targets import checked_targets
 from bench.technique import Effect, Stage, Technique
-
-Batches = Callable[[Progress], Iterable[Batch]]
 
 
 class Mixup(Technique):

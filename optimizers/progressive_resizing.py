@@ -10,7 +10,7 @@ Source:  Howard, fast.ai DAWNBench entry, 2018; Tan and Le, EfficientNetV2, ICML
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from typing import ClassVar
 
 import torch
@@ -19,10 +19,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bench.errors import NotApplicable
-from bench.job import Batch, Job, Progress, inputs_of, with_inputs
+from bench.job import Batch, Batches, Job, Progress, inputs_of, with_inputs
 from bench.technique import Effect, Stage, Technique
-
-Batches = Callable[[Progress], Iterable[Batch]]
 
 
 class ProgressiveResizing(Technique):

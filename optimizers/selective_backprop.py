@@ -21,11 +21,10 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from bench.errors import NotApplicable
-from bench.job import Batch, Job, Mark, Progress, plain_step
+from bench.job import Batch, Job, Mark, Progress, Schedule, plain_step
 from bench.technique import Effect, Stage, Technique
 
 Items = Callable[[Batch], int]
-Schedule = Callable[[Optimizer, Progress], None]
 
 
 class SelectiveBackprop(Technique):

@@ -11,7 +11,7 @@ Source:  Li et al., The Stability-Efficiency Dilemma, NeurIPS 2022.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -20,10 +20,8 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.errors import NotApplicable
-from bench.job import Batch, Job, Progress, inputs_of, with_inputs
+from bench.job import Batch, Batches, Job, Progress, inputs_of, with_inputs
 from bench.technique import Effect, Stage, Technique
-
-Batches = Callable[[Progress], Iterable[Batch]]
 
 
 class SequenceReduction(Technique):
