@@ -83,6 +83,8 @@ def build(
     only: frozenset[Effect] | None = None,
 ) -> Job:
     """Build the job of a recipe; with `only`, apply just the techniques of these effects."""
+    from bench.loading import with_loader
+
     baseline = baseline_of(recipe, places)
     settings = make_settings(baseline, recipe.settings)
     seed_everything(seed)
@@ -92,6 +94,8 @@ def build(
         return baseline.job(other, device, seed)
 
     job = replace(baseline.job(settings, device, seed), again=again)
+    if loader := getattr(settings, "loader", None):
+        job = with_loader(job, loader)
     for technique in techniques_of(recipe, places):
         if only is None or technique.effect in only:
             job = technique.apply(job)

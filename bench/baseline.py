@@ -21,6 +21,11 @@ class Settings(BaseModel):
     threads: int | None = Field(
         None, ge=1, description="CPU threads of a trial; null: --threads, the advice, or all cores"
     )
+    loader: str | None = Field(
+        None,
+        pattern=r"^(thread|[1-9])$",
+        description="what reads batches ahead: thread, or so many worker processes; null: nothing",
+    )
 
 
 @dataclass(frozen=True, slots=True)

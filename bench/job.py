@@ -72,6 +72,15 @@ class DataCard:
         return cls(name, digest.hexdigest(), train_items, test_items)
 
 
+def in_place(batch: Batch) -> Batch:
+    """Leave a batch where it is."""
+    return batch
+
+
+Loader = Callable[["FixedItems", Progress], Iterable[Batch]]
+"""Yields one epoch's batches of fixed items, in the order of their rows."""
+
+
 @dataclass(frozen=True, slots=True)
 class FixedItems:
     """Training items that are the same every time they are drawn: nothing is augmented."""
@@ -81,7 +90,22 @@ class FixedItems:
     """The row numbers, from 0 to count - 1, of each batch of one epoch, as `Job.batches` draws
     them: it is the same draw, not another one."""
     take: Callable[[Tensor], Batch]
-    """The batch of some rows; its first tensor is what the job's encoder is called with."""
+    """The batch of some rows; its first tensor is what the job's encoder is called with. It may be
+    called in another thread or process."""
+    place: Callable[[Batch], Batch] = in_place
+    """Moves a batch to the device, where `take` doesn't give it there."""
+    labels: Tensor | None = None
+    """Of all items: classes ``(N,)``, or 0 and 1 for each of several labels ``(N, labels)``."""
+    load: Loader | None = None
+    """How batches are read, other than one after the other when they are needed."""
+
+    def batch(self, rows: Tensor) -> Batch:
+        """Return the batch of some rows, on the device."""
+        return self.place(self.take(rows))
+
+    def batches(self, progress: Progress) -> Iterable[Batch]:
+        """Yield one epoch's batches: `Job.batches` of a job with these items."""
+        return self.load(self, progress) if self.load else map(self.batch, self.rows(progress))
 
 
 class Step(Protocol):

@@ -27,7 +27,13 @@ from bench.flops import count_flops, cross_check, whole_forward_flops
 from bench.inference import measure_inference
 from bench.job import Job
 from bench.measurement import Data, Measurement, Parameters, Status, Work
-from bench.memory import available_bytes, is_out_of_memory, limit_memory, resident
+from bench.memory import (
+    available_bytes,
+    children_bytes,
+    is_out_of_memory,
+    limit_memory,
+    resident,
+)
 from bench.state import file_bytes
 from bench.technique import Effect, Technique
 from bench.training import StepLimit, Trained, train
@@ -143,7 +149,7 @@ class _Watch:
 
     def read(self) -> None:
         now, joules = resident(), read_joules(self.device.type)
-        self.facts["peak_rss_bytes"] = now.peak
+        self.facts["peak_rss_bytes"] = None if now.peak is None else now.peak + children_bytes()
         if now.anonymous is not None and self.base_anonymous is not None:
             self.facts["end_anonymous_bytes"] = now.anonymous - self.base_anonymous
         if now.file is not None and self.base_file is not None:

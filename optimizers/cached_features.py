@@ -67,7 +67,7 @@ def _fixed(job: Job) -> tuple[FixedItems, nn.Module]:
 
 def _check_repeatable(job: Job, encoder: nn.Module, items: FixedItems) -> None:
     """Run a few items as in training, together and alone, and compare."""
-    x = inputs_of(items.take(torch.arange(min(2, items.count), device=job.device)))
+    x = inputs_of(items.batch(torch.arange(min(2, items.count), device=job.device)))
     before = [buffer.clone() for buffer in encoder.buffers()]
     job.model.train()
     devices = [job.device] if job.device.type == "cuda" else []
@@ -103,7 +103,7 @@ class _Cache:
         made, count = [], self.items.count
         for start in range(0, count, size):
             rows = torch.arange(start, start + size, device=device)
-            batch = self.items.take(rows % count)
+            batch = self.items.batch(rows % count)
             with torch.no_grad():
                 made.append(with_inputs(batch, self.encoder(inputs_of(batch))))
         whole = each_tensor(made, lambda parts: torch.cat(parts)[:count])

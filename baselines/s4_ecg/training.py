@@ -18,11 +18,11 @@ from torch.optim import AdamW, Optimizer
 
 from baselines.s4_ecg import S4ECGSettings, data
 from baselines.s4_ecg.data import CLASSES, Part
-from baselines.s4_ecg.evaluation import macro_auroc
 from baselines.s4_ecg.network import Classifier, Encoder
 from bench.errors import BenchError
 from bench.freezing import freeze
 from bench.job import DataCard, FixedItems, Job, Progress
+from bench.metrics import macro_auroc
 
 
 class Batch(NamedTuple):
@@ -52,7 +52,7 @@ def build(settings: S4ECGSettings, device: torch.device, seed: int) -> Job:
         model=model.to(device),
         epochs=settings.epochs,
         data=_noted(content.card, note),
-        batches=lambda progress: map(items.take, items.rows(progress)),
+        batches=items.batches,
         make_optimizer=_optimizer(settings.lr),
         loss=loss,
         evaluate=_evaluate(test, settings.batch_size),
@@ -121,7 +121,10 @@ def _items(train: Part, size: int, random: torch.Generator) -> FixedItems:
         yield from torch.split(order[: len(train) - len(train) % size], size)
 
     return FixedItems(
-        len(train), rows, lambda chosen: Batch(train.signals[chosen], train.labels[chosen])
+        len(train),
+        rows,
+        lambda chosen: Batch(train.signals[chosen], train.labels[chosen]),
+        labels=train.labels,
     )
 
 

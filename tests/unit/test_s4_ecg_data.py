@@ -16,8 +16,8 @@ from pydantic import ValidationError
 from sklearn.metrics import roc_auc_score
 
 from baselines.s4_ecg import LEADS, S4ECG, S4ECGSettings, data, sources
-from baselines.s4_ecg.evaluation import macro_auroc
 from bench.errors import BenchError
+from bench.metrics import macro_auroc
 
 CODES = ("NORM", "IMI", "NDT", "LAFB", "LVH")
 SUPERCLASSES = ("NORM", "MI", "STTC", "CD", "HYP")

@@ -1,4 +1,4 @@
-"""Macro AUROC: the mean over classes of the chance that a positive is ranked above a negative."""
+"""Metrics of classifiers with several labels: how well scores rank, and what decisions find."""
 
 from __future__ import annotations
 
@@ -24,3 +24,17 @@ def macro_auroc(scores: Floats, labels: Floats) -> float:
     each = [auroc(scores[:, k], labels[:, k]) for k in range(labels.shape[1])]
     known = [value for value in each if value is not None]
     return float(np.mean(known)) if known else float("nan")
+
+
+def recalls(scores: Floats, labels: Floats, threshold: float = 0.0) -> list[float | None]:
+    """Return of each class the share of positives scored above `threshold`; None without any."""
+    hits = ((scores > threshold) * labels).sum(0)
+    return [float(h / n) if n else None for h, n in zip(hits, labels.sum(0), strict=True)]
+
+
+def macro_f1(scores: Floats, labels: Floats, threshold: float = 0.0) -> float:
+    """Return the mean F1 of the classes that have positives; NaN where none has."""
+    found = scores > threshold
+    hits, both = (found * labels).sum(0), found.sum(0) + labels.sum(0)
+    there = labels.sum(0) > 0
+    return float(np.mean(2 * hits[there] / both[there])) if there.any() else float("nan")

@@ -1,0 +1,72 @@
+"""Memory-efficient loading: read the next batches while the current one is trained on.
+
+What:    short step trials, each in a process of its own, read batches in the loop, in a thread of
+         the process, and in one and two worker processes that live through the training; what is
+         the fastest becomes the setting `loader` of the recipe. For a GPU they are pinned.
+Helps:   items that are read from disk, decoded or made when they are needed, and a training that
+         waits for them (the phase data_wait of the report).
+Hurts:   a few batches more are in memory; a worker process costs its own memory (counted in) and
+         sends batches through shared memory: where items are read fast, a thread or nothing wins.
+Effect:  exact.
+Source:  PyTorch documentation, torch.utils.data: multi-process loading, memory pinning.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from bench.errors import NotApplicable
+from bench.job import Job
+from bench.technique import Effect, Probe, Stage, Technique
+
+LEAST_GAIN = 1.02
+"""Another reader must be faster by so much: less can't be told from noise in one probe each."""
+READERS = ("thread", "1", "2")
+
+
+class MemoryEfficientLoading(Technique):
+    """Set `loader` to the fastest one."""
+
+    name: ClassVar[str] = "memory-efficient-loading"
+    stage: ClassVar[Stage] = Stage.MACHINE
+    effect: ClassVar[Effect] = Effect.EXACT
+    conflicts: ClassVar[frozenset[str]] = frozenset({"cached-features"})  # reads items only once
+
+    reader: Literal["auto", "thread", "workers"] = Field(
+        "auto", description="auto: probe and choose; or a thread, or worker processes, unprobed"
+    )
+    workers: int = Field(1, ge=1, le=9, description="how many processes, for reader=workers")
+
+    def configure(self, settings: Any, probe: Probe) -> Any:
+        """Probe as it is, then each reader; refuse where as it is, is the fastest."""
+        if "loader" not in type(settings).model_fields:
+            raise NotApplicable("the baseline's settings have no `loader`")
+        if self.reader != "auto":
+            chosen = "thread" if self.reader == "thread" else str(self.workers)
+            return settings.model_copy(update={"loader": chosen})
+        seconds: dict[str | None, float] = {}
+        for loader in dict.fromkeys((settings.loader, *READERS)):
+            found = probe(settings.model_copy(update={"loader": loader}))
+            if found.seconds_per_item is not None:
+                seconds[loader] = found.seconds_per_item
+            elif loader == settings.loader or len(seconds) == 1:
+                raise NotApplicable(str(found.reason))
+        fastest = min(seconds, key=lambda loader: seconds[loader])
+        if seconds[settings.loader] < LEAST_GAIN * seconds[fastest]:
+            raise NotApplicable(
+                f"reading batches {_words(settings.loader)}, as it is, is the fastest of"
+                f" {', '.join(_words(loader) for loader in seconds)}"
+            )
+        return settings.model_copy(update={"loader": fastest})
+
+    def apply(self, job: Job) -> Job:
+        """Note that `batches` are read by what the setting says."""
+        return job.wrap("batches", lambda batches: batches, by=self.name)
+
+
+def _words(loader: str | None) -> str:
+    if loader is None:
+        return "in the loop"
+    return "in a thread" if loader == "thread" else f"in {loader} processes"
