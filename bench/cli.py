@@ -42,6 +42,7 @@ Output = Annotated[Path, Option(help="folder that run folders are made in")]
 Device = Annotated[str, Option(help="auto, cpu or cuda")]
 Threads = Annotated[int | None, Option(help="CPU threads (as the baseline advises, else all)")]
 DataDir = Annotated[Path | None, Option(help="folder that data sets lie in")]
+SkipBad = Annotated[bool | None, Option("--skip-bad", help="leave out, and count, bad records")]
 Json = Annotated[bool, Option("--json", help="print JSON")]
 Quiet = Annotated[bool, Option(help="print no progress")]
 Run = Annotated[Path, Argument(help="a run's folder in results/")]
@@ -84,6 +85,7 @@ def run(
     set_: Annotated[
         Strings, Option("--set", help="any of the baseline's settings: key=value …")
     ] = None,
+    skip_bad: SkipBad = None,
     device: Device = "auto",
     threads: Annotated[
         int | None, Option(help="CPU threads of a trial (what the baseline advises, else all)")
@@ -109,7 +111,8 @@ def run(
         _execute(launch.resume, resume, quiet, json_)
         return
     values = {"dataset": dataset, "data_dir": data_dir, "epochs": epochs, "batch_size": batch_size}
-    settings = {key: str(value) for key, value in values.items() if value is not None}
+    given = {**values, "skip_bad": skip_bad}
+    settings = {key: str(value) for key, value in given.items() if value is not None}
     mode, chosen = request.choose_mode(arms)
     asked = launch.Request(
         mode=mode,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from torch.optim import AdamW, Optimizer
 from baselines.s4_ecg import S4ECGSettings, data
 from baselines.s4_ecg.data import CLASSES, Part
 from baselines.s4_ecg.network import Classifier, Encoder
+from bench.best import BestWeights
 from bench.errors import BenchError
 from bench.freezing import freeze
 from bench.job import DataCard, FixedItems, Job, Progress
@@ -46,7 +47,7 @@ def build(settings: S4ECGSettings, device: torch.device, seed: int) -> Job:
         part.to(device) for part in (content.train, content.validation, content.test)
     )
     items = _items(train, settings.batch_size, torch.Generator().manual_seed(seed))
-    best = _Best()
+    best = BestWeights()
     return Job(
         device=device,
         model=model.to(device),
@@ -163,37 +164,3 @@ def _validate(held_out: Part, size: int) -> Callable[[nn.Module], float]:
         return functional.binary_cross_entropy_with_logits(found, held_out.labels).item()
 
     return validate
-
-
-@dataclass
-class _Best:
-    """The weights with the lowest validation loss so far."""
-
-    value: float = float("inf")
-    weights: dict[str, Tensor] = field(default_factory=dict)
-
-    def look(self, job: Job, progress: Progress) -> bool:
-        """Validate after an epoch, and keep what trained if it is the best; never stop."""
-        assert job.validate is not None
-        value = job.validate(job.model)
-        now = {name: p.detach().clone() for name, p in _trained(job.model)}
-        reshaped = _shapes(now) != _shapes(self.weights)  # pruned since: older ones fit no more
-        if value < self.value or reshaped:
-            self.value, self.weights = value, now
-        return False
-
-    def restore(self, job: Job, model: nn.Module) -> nn.Module:
-        """Return the model with the best weights; as it is where none was finite."""
-        with torch.no_grad():
-            for name, p in _trained(model):
-                if name in self.weights:
-                    p.copy_(self.weights[name])
-        return model
-
-
-def _shapes(weights: Mapping[str, Tensor]) -> dict[str, torch.Size]:
-    return {name: weight.shape for name, weight in weights.items()}
-
-
-def _trained(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    return ((name, p) for name, p in model.named_parameters() if p.requires_grad)

@@ -1,0 +1,113 @@
+"""CNN on full-length ECG: up to 19 diagnoses of 12-lead records, from 10 to 60 seconds long.
+
+*What*: two networks of a report that ran out of memory. `network=complex`, its "before": five
+stages of two convolutions (64 to 512 channels) with shortcuts, squeeze-and-excitation, temporal
+self-attention, focal loss and two dense layers. `network=simple`, its "after": four convolutions,
+one dense layer, binary cross-entropy; 378,707 parameters with 19 labels. Each removal is a switch
+of its own: attention, attention_scale, squeeze, residual, deep, extra_dense, loss.
+*Data*: records of the PhysioNet/CinC challenges 2020 and 2021 (`X.hea` and `X.mat`, 500 Hz), an
+HDF5 file of groups with `X`, `labels` and `lengths`, or synthetic ones. They are packed once into
+one file, 16 bits a sample; `loading=eager` keeps all in memory, `lazy` reads what a batch needs.
+Records are padded with zeros, or cut, to `length` samples. 14 of 20 are trained on, 3 choose the
+weights, 3 are the test part, dealt out by the rarest label of each.
+*Metric*: macro AUROC over the labels that the test part tells apart; macro F1 and the recall of the
+rarest quarter of the labels stand beside it. The weights with the lowest validation loss are
+deployed; the learning rate is halved where that loss stalls, and training stops where it stays.
+*Source*: the report "19 Labels Full Length CNN"; Perez Alday et al., Physiological Measurement 2020
+(the challenge); Hu et al., CVPR 2018 (squeeze-and-excitation); Lin et al., ICCV 2017 (focal loss).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from bench.baseline import Dataset, Settings, Target
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.job import Job
+
+_SWITCHES = ("attention", "attention_scale", "squeeze", "residual", "deep", "extra_dense")
+NETWORKS: dict[str, dict[str, Any]] = {
+    "complex": {**dict.fromkeys(_SWITCHES, True), "loss": "focal"},
+    "simple": {**dict.fromkeys(_SWITCHES, False), "loss": "bce"},
+}
+
+
+class ECGCNNSettings(Settings):
+    """What can be changed; `network` fills what is left out of the seven settings after it."""
+
+    dataset: str | None = Field(
+        None, description="cinc2020, cinc2021, a folder of records, a .h5 file, or synthetic"
+    )
+    data_dir: Path | None = Field(None, description="folder of records, or the one that holds it")
+    network: Literal["simple", "complex"] = Field("simple", description="a set of switches")
+    attention: bool = Field(False, description="temporal self-attention behind the stages")
+    attention_scale: bool = Field(False, description="its scores are divided by sqrt(channels)")
+    squeeze: bool = Field(False, description="squeeze-and-excitation in each stage")
+    residual: bool = Field(False, description="a shortcut around each stage")
+    deep: bool = Field(False, description="five stages of two convolutions, not four of one")
+    extra_dense: bool = Field(False, description="dense layers of 512 and 256, not one of 128")
+    loss: Literal["bce", "focal"] = Field("bce", description="binary cross-entropy, or focal")
+    width: int = Field(
+        64, ge=1, description="channels of the first stage", json_schema_extra={"scales": "width"}
+    )
+    length: int = Field(15000, ge=16, description="samples of a record, padded or cut to it")
+    labels: int = Field(19, ge=2, description="at most so many of the scored labels, by frequency")
+    batch_size: int = Field(8, ge=2, description="records a step; a last smaller batch is dropped")
+    lr: float = Field(1e-3, gt=0, description="learning rate of Adam")
+    epochs: int = Field(10, ge=1, description="passes over the training part, at most")
+    patience: int = Field(
+        10, ge=0, description="epochs without a lower validation loss before the stop; 0: never"
+    )
+    plateau_patience: int = Field(
+        4, ge=0, description="epochs without one before the rate is halved; 0: never"
+    )
+    loading: Literal["eager", "lazy"] = Field(
+        "eager", description="keep all records in memory, or read each when it is needed"
+    )
+    skip_bad: bool = Field(False, description="leave out and count records that can't be read")
+    synthetic_records: int = Field(200, ge=40, description="size of the synthetic set")
+    synthetic_samples: int = Field(15000, ge=500, description="length of a synthetic record")
+    evaluate_every: int = Field(0, ge=0, description="epochs between evaluations; 0: at the end")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled_by_network(cls, values: Any) -> Any:
+        known = NETWORKS.get(values.get("network", "simple")) if isinstance(values, dict) else None
+        return {**known, **values} if known else values
+
+
+class ECGCNN:
+    """The baseline `ecg-cnn`; see the module's docstring."""
+
+    name = "ecg-cnn"
+    unit = "records"
+    target = Target("macro_auroc")
+    settings = ECGCNNSettings
+    preload: ClassVar[tuple[str, ...]] = ("baselines.ecg_cnn.training",)
+
+    def prepare(self, settings: ECGCNNSettings) -> tuple[ECGCNNSettings, tuple[str, ...]]:
+        """Resolve which records are meant and pack them; raise `BenchError` for unusable ones."""
+        from baselines.ecg_cnn.sources import packed, resolve
+
+        name, notices = resolve(settings.dataset, settings.data_dir)
+        settings = settings.model_copy(update={"dataset": name})
+        _, news = packed(settings)
+        return settings, (*notices, *news)
+
+    def job(self, settings: ECGCNNSettings, device: torch.device, seed: int) -> Job:
+        """Build a fresh training run of `settings`."""
+        from baselines.ecg_cnn.training import build
+
+        return build(settings, device, seed)
+
+    def datasets(self, data_dir: Path | None) -> list[Dataset]:
+        """List the challenges' records where they are found, and the synthetic set."""
+        from baselines.ecg_cnn.sources import found
+
+        return found(data_dir)

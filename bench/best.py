@@ -1,0 +1,57 @@
+"""Keep the weights with the lowest validation loss, for baselines that deploy these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from bench.job import Job, Progress
+
+
+@dataclass
+class BestWeights:
+    """What trained, and the buffers, as they were at the lowest validation loss so far."""
+
+    patience: int = 0
+    """Epochs without a lower loss after which `look` says stop; 0: never."""
+    value: float = float("inf")
+    epoch: int = 0
+    """When the lowest loss was found: after so many epochs."""
+    state: dict[str, Tensor] = field(default_factory=dict)
+
+    def look(self, job: Job, progress: Progress) -> bool:
+        """Validate after an epoch; tell whether the loss has stalled for too long.
+
+        A part for `Job.stop`; the job needs `validate`.
+        """
+        assert job.validate is not None
+        value = job.validate(job.model)
+        now = {name: value.detach().clone() for name, value in _changing(job.model)}
+        reshaped = _shapes(now) != _shapes(self.state)  # pruned since: older ones fit no more
+        if value < self.value or reshaped:
+            self.value, self.epoch, self.state = value, progress.epoch, now
+        return 0 < self.patience <= progress.epoch - self.epoch
+
+    def restore(self, job: Job, model: nn.Module) -> nn.Module:
+        """Return the model with the best weights, as it is where none were kept.
+
+        A part for `Job.finish`.
+        """
+        with torch.no_grad():
+            for name, value in _changing(model):
+                if name in self.state:
+                    value.copy_(self.state[name])
+        return model
+
+
+def _shapes(state: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in state.items()}
+
+
+def _changing(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yield what training changes: weights with gradients, and buffers."""
+    yield from ((name, p) for name, p in model.named_parameters() if p.requires_grad)
+    yield from model.named_buffers()
