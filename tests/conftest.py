@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,3 +26,20 @@ def ptbxl() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data here: {folder} is not a folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def cinc() -> Path:
+    """Return the folder that holds records of both challenges; skip where there are none."""
+    for name in ("cinc2020", "cinc2021"):
+        if not (DATA / name).is_dir():
+            pytest.skip(f"no real data here: {DATA / name} is not a folder")
+    return DATA
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let tests, and the processes that they start, keep nothing in the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import resource
 import statistics
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -26,6 +26,7 @@ from baselines.s4_ecg import SIZES
 from baselines.s4_ecg.network import Classifier, Encoder
 from baselines.s4_ecg.operators import transform_length
 from bench.freezing import freeze
+from bench.memory import resident
 from optimizers.allocator import M_MMAP_MAX, M_TOP_PAD, M_TRIM_THRESHOLD, MIB, NEVER
 from tests.reference.s4_ecg import PublishedClassifier
 
@@ -149,10 +150,14 @@ def peak(options: argparse.Namespace, size: str, mode: str, arm: str) -> None:
     """Print how much one step of an arm adds to this process's resident memory."""
     torch.set_num_threads(options.threads)
     step = steps_of(options, size, mode)[arm]
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew from what is resident now
+    before = resident().now
     step()
-    added = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    print(f"{size} {mode} {arm}: a step adds {added / 1024**2:.2f} GiB", flush=True)
+    peak_bytes = resident().peak
+    assert before is not None
+    assert peak_bytes is not None
+    added = (peak_bytes - before) / 1024**3
+    print(f"{size} {mode} {arm}: a step adds {added:.2f} GiB", flush=True)
 
 
 def tune_allocator() -> None:

@@ -24,6 +24,10 @@ SMALL: dict[str, dict[str, Any]] = {
         "dataset": "synthetic", "synthetic_records": 30, "epochs": 3, "batch_size": 8,
         "layers": 2, "residual": 4, "skip": 8, "kernel": "s4d",
     },
+    "ecg-cnn": {
+        "dataset": "synthetic", "synthetic_records": 40, "synthetic_samples": 500, "length": 400,
+        "epochs": 8, "batch_size": 8, "lr": 3e-3, "width": 4, "attention": True, "residual": True,
+    },
 }  # fmt: skip
 """Settings that make a registered baseline small; one that isn't here is used as it is."""
 TECHNIQUES = registry.names(registry.TECHNIQUES)
