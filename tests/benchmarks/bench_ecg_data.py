@@ -87,7 +87,8 @@ def oversampled(pack: Pack) -> FixedItems:
     """Return items in memory and, as notebooks do it, nine tenths of them copied behind them."""
     rows = torch.arange(len(pack))
     signals = torch.from_numpy(pack.read(rows.tolist(), LENGTH))
-    whole = torch.cat([signals, signals[: round(COPIED * len(pack))]])
+    again = torch.arange(round(COPIED * len(pack)))
+    whole = torch.cat([signals, signals[again]])
     return replace(items_of(pack, False), count=len(whole), take=lambda chosen: whole[chosen])
 
 
