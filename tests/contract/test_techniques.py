@@ -10,6 +10,7 @@ import pytest
 from bench import assembly, registry
 from bench.recipe import read_exported
 from bench.testing import PROMISES, Promise, has_a_card, refusal
+from tests.benchmarks.bench_techniques import NOT_HERE, ROWS
 from tests.contract.cases import SLOW, TECHNIQUES, Case
 from tests.records import exported
 
@@ -60,3 +61,9 @@ def test_a_technique_is_one_file_of_at_most_150_lines(name: str) -> None:
     file = Path(inspect.getfile(registry.load_technique(name)))
     assert len(file.read_text().splitlines()) <= 150
     assert "from optimizers" not in file.read_text()
+
+
+def test_every_technique_has_a_benchmark_row_or_needs_a_gpu() -> None:
+    used = {text.partition(":")[0] for row in ROWS.values() for text in row.techniques}
+    assert used | NOT_HERE == set(TECHNIQUES)
+    assert not used & NOT_HERE
