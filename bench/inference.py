@@ -11,13 +11,17 @@ from bench.job import Job
 from bench.measurement import Inference
 
 WARMUP = 3
+LEAST_PASSES = 2
 MOST_SECONDS = 0.5
 MOST_PASSES = 50
 BATCHES = (1, 32)
 
 
 def measure_inference(job: Job, model: nn.Module) -> tuple[Inference, ...]:
-    """Time single items and batches of 32, for at most half a second each (at least 5 passes)."""
+    """Time single items and batches of 32, each for half a second or two passes, if these take more.
+
+    Warm-up is three passes, or one that takes longer than that.
+    """
     model.eval()
     with torch.inference_mode():
         return tuple(_time_batch(job, model, items) for items in BATCHES)
@@ -25,15 +29,24 @@ def measure_inference(job: Job, model: nn.Module) -> tuple[Inference, ...]:
 
 def _time_batch(job: Job, model: nn.Module, items: int) -> Inference:
     inputs = job.sample(items)
-    for _ in range(WARMUP):
-        model(*inputs)
-    seconds: list[float] = []
-    while len(seconds) < 5 or (sum(seconds) < MOST_SECONDS and len(seconds) < MOST_PASSES):
+
+    def timed() -> float:
         _settle(job.device)
         begun = time.perf_counter()
         model(*inputs)
         _settle(job.device)
-        seconds.append(time.perf_counter() - begun)
+        return time.perf_counter() - begun
+
+    warming = 0.0
+    for _ in range(WARMUP):
+        warming += timed()
+        if warming > MOST_SECONDS:
+            break
+    seconds: list[float] = []
+    while len(seconds) < LEAST_PASSES or (
+        sum(seconds) < MOST_SECONDS and len(seconds) < MOST_PASSES
+    ):
+        seconds.append(timed())
     return Inference(items=items, seconds=tuple(seconds))
 
 
