@@ -18,7 +18,7 @@ BATCHES = (1, 32)
 
 
 def measure_inference(job: Job, model: nn.Module) -> tuple[Inference, ...]:
-    """Time single items and batches of 32, each for half a second or two passes, if these take more.
+    """Time single items and batches of 32, for half a second, or two passes that take more.
 
     Warm-up is three passes, or one that takes longer than that.
     """
