@@ -6,8 +6,8 @@ Run by hand: ``python -m tests.benchmarks.bench_s4_features [--repeats 1] [--pub
 
 The projection to the report's 17,418 records: every part of both trainings (steps, the one pass of
 the encoder, validation) grows with the records, so their seconds are multiplied by 17,418 / 353.
-`--published` is what a step of 32 records takes the published code (from `bench_s4_step`): times 544
-steps times 10 epochs, it is the report's own run. Target: 40 times slower than the cached one.
+`--published` is what a step of 32 records takes the published code (from `bench_s4_step`): times
+544 steps times 10 epochs, it is the report's own run. Target: 40 times slower than the cached one.
 """
 
 from __future__ import annotations
@@ -52,8 +52,9 @@ def main() -> None:
     slow, fast = (statistics.median(r["train_seconds"] for r in arm) for arm in (plain, cached))
     same = {r["seed"]: r["losses"] for r in plain}
     equal = all(same[r["seed"]] == r["losses"] for r in cached)
+    losses = "the same losses" if equal else "other losses"
     print(f"{records} records, {EPOCHS} epochs: {slow:.1f} s plain, {fast:.1f} s cached,"
-          f" {slow / fast:.2f} x; losses {'the same bit for bit' if equal else 'differ'}")  # fmt: skip
+          f" {slow / fast:.2f} x, {losses}")  # fmt: skip
     factor = FULL / records
     print(f"projected to {FULL:,} records, times {factor:.2f}: {slow * factor / 3600:.2f} h plain,"
           f" {fast * factor / 3600:.2f} h cached")  # fmt: skip
