@@ -9,9 +9,11 @@ from statistics import median
 from typing import Any, Literal
 
 from bench.measurement import Measurement, Status, Work
+from bench.payback import payback_steps, planned_steps, seconds_saved_an_epoch
 from bench.plan import BASELINE, CONTROL
 from bench.ratios import (
     Pair,
+    by_metric,
     cpu_of,
     differences,
     file_of,
@@ -48,6 +50,8 @@ class ArmResult(Frozen):
     metric: Interval | None = None
     metric_difference: Interval | None = None
     """Candidate - baseline, paired by seed."""
+    other_differences: dict[str, Interval] = {}
+    """The same of each metric that stands beside the judged one, by its name."""
     same_losses: bool | None = None
     """Whether every loss was bit-equal to the paired baseline's."""
     flops_ratio: float | None = None
@@ -151,6 +155,7 @@ def _judge(
     candidates = [candidate for _, candidate in pairs]
     facts = _facts(pairs) | {
         "metric": _metric(candidates),
+        "other_differences": _other_differences(pairs, metric),
         "seconds_to_target": _to_target(candidates, target, metric),
         "statuses": statuses,
     }
@@ -193,8 +198,8 @@ def _facts(pairs: Sequence[Pair]) -> dict[str, Any]:
         "setup_seconds": max(0.0, known[0]) if known else None,
         "warm_setup_seconds": max(0.0, median(known[1:])) if known[1:] else None,
         # a whole training's seconds hold the set-up already
-        "payback_steps": _payback(pairs, known) if basis == "step" else None,
-        "planned_steps": _planned_steps(pairs[0][1]),
+        "payback_steps": payback_steps(pairs, known) if basis == "step" else None,
+        "planned_steps": planned_steps(pairs[0][1]),
     }
 
 
@@ -223,18 +228,9 @@ def _with_search(
     own = [p.wall_seconds or 0.0 for p in probes if p.arm in result.arm.split("+")]
     if not own:
         return result
-    spent, saved = math.fsum(own), _seconds_saved_an_epoch(pairs_of(trials, result.arm))
+    spent, saved = math.fsum(own), seconds_saved_an_epoch(pairs_of(trials, result.arm))
     epochs = math.ceil(spent / saved) if saved and saved > 0 else None
     return result.model_copy(update={"search_seconds": spent, "search_payback_epochs": epochs})
-
-
-def _seconds_saved_an_epoch(pairs: Sequence[Pair]) -> float | None:
-    saved = [
-        b.seconds_per_item * b.data.train_items - c.seconds_per_item * c.data.train_items
-        for b, c in pairs
-        if b.seconds_per_item and c.seconds_per_item and b.data and c.data
-    ]
-    return median(saved) if saved else None
 
 
 def _control(pairs: Sequence[Pair]) -> Control:
@@ -260,6 +256,11 @@ def _metric(trials: Sequence[Measurement]) -> Interval | None:
     return mean_interval(list(by_seed.values()), METRIC_LEVEL)
 
 
+def _other_differences(pairs: Sequence[Pair], metric: str) -> dict[str, Interval]:
+    found = {name: mean_interval(each, METRIC_LEVEL) for name, each in by_metric(pairs).items()}
+    return {name: known for name, known in found.items() if known and name != metric}
+
+
 def _to_target(trials: Sequence[Measurement], target: float | None, metric: str) -> float | None:
     """Return the median training seconds to the target; None when most trials never reach it."""
     whole = [t for t in trials if t.kind == "full"]
@@ -268,20 +269,6 @@ def _to_target(trials: Sequence[Measurement], target: float | None, metric: str)
     times = [t.seconds_to(target, metric) for t in whole]
     middle = median(math.inf if seconds is None else seconds for seconds in times)
     return middle if math.isfinite(middle) else None
-
-
-def _payback(pairs: Sequence[Pair], setups: Sequence[float]) -> int | None:
-    saved = median(median(b.step_seconds) - median(c.step_seconds) for b, c in pairs)
-    if not setups or setups[0] <= 0 or saved <= 0:
-        return None
-    return math.ceil(setups[0] / saved)
-
-
-def _planned_steps(measured: Measurement) -> int | None:
-    if measured.data is None or not measured.items or measured.planned_epochs is None:
-        return None
-    per_step = measured.items / len(measured.step_seconds)
-    return round(measured.planned_epochs * max(1, measured.data.train_items // per_step))
 
 
 def _middle(values: Sequence[float]) -> float | None:

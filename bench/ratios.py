@@ -64,6 +64,17 @@ def differences(pairs: Sequence[Pair]) -> list[float]:
     return [c.metric - b.metric for b, c in pairs if c.metric is not None and b.metric is not None]
 
 
+def by_metric(pairs: Sequence[Pair]) -> dict[str, list[float]]:
+    """Return candidate - baseline of every metric of the last evaluations that both have."""
+    found: dict[str, list[float]] = {}
+    for baseline, candidate in pairs:
+        if baseline.metrics and candidate.metrics:
+            before, after = baseline.metrics[-1].values, candidate.metrics[-1].values
+            for name in (name for name in before if name in after):
+                found.setdefault(name, []).append(after[name] - before[name])
+    return found
+
+
 def same_losses(pairs: Sequence[Pair]) -> bool | None:
     """Tell whether all losses are bit-equal, over the steps that both of a pair made."""
     if not pairs:

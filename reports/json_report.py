@@ -62,6 +62,7 @@ def _arm(result: ArmResult) -> dict[str, Any]:
         "memory_ratio": triple(result.memory_ratio),
         "metric": triple(result.metric),
         "metric_difference": triple(result.metric_difference),
+        "other_differences": {k: triple(v) for k, v in result.other_differences.items()},
         "pairs": result.pairs,
         "more_pairs": result.more_pairs,
         "reason": result.reason,

@@ -324,3 +324,22 @@ def test_two_pairs_are_too_few_to_call_the_metric_kept() -> None:
     assert result.verdict is Verdict.UNDECIDED
     assert result.gains == ("faster",)
     assert result.more_pairs == 1
+
+
+def test_other_metrics_get_a_paired_difference_too() -> None:
+    trials = paired("other", EQUAL, losses_of_metric=KEPT)
+
+    def beside(trial: Measurement) -> Measurement:
+        recall = 0.1 * trial.seed + (0.05 if trial.arm == "other" else 0.0)
+        last = Evaluation(
+            epoch=1, step=1, train_seconds=1.0, values={"accuracy": 0.5, "recall": recall}
+        )
+        return trial.model_copy(update={"metrics": (last,)})
+
+    result = judged([beside(trial) for trial in trials])
+    assert result.other_differences.keys() == {"recall"}
+    assert result.other_differences["recall"] == pytest.approx((0.05, 0.05, 0.05))
+
+
+def test_a_metric_that_one_of_a_pair_lacks_has_no_difference() -> None:
+    assert judged(paired("other", EQUAL, losses_of_metric=KEPT)).other_differences == {}

@@ -1,0 +1,36 @@
+"""After how much training what it costs to begin has paid for itself. Pure functions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import median
+
+from bench.measurement import Measurement
+from bench.ratios import Pair
+
+
+def seconds_saved_an_epoch(pairs: Sequence[Pair]) -> float | None:
+    """Return how much shorter an epoch of the candidate is; the median over pairs."""
+    saved = [
+        b.seconds_per_item * b.data.train_items - c.seconds_per_item * c.data.train_items
+        for b, c in pairs
+        if b.seconds_per_item and c.seconds_per_item and b.data and c.data
+    ]
+    return median(saved) if saved else None
+
+
+def payback_steps(pairs: Sequence[Pair], setups: Sequence[float]) -> int | None:
+    """Return the steps until faster ones have made up for the first set-up; None: never."""
+    saved = median(median(b.step_seconds) - median(c.step_seconds) for b, c in pairs)
+    if not setups or setups[0] <= 0 or saved <= 0:
+        return None
+    return math.ceil(setups[0] / saved)
+
+
+def planned_steps(measured: Measurement) -> int | None:
+    """Return how many steps a whole training makes; None where that can't be told."""
+    if measured.data is None or not measured.items or measured.planned_epochs is None:
+        return None
+    per_step = measured.items / len(measured.step_seconds)
+    return round(measured.planned_epochs * max(1, measured.data.train_items // per_step))
