@@ -24,6 +24,10 @@ SMALL: dict[str, dict[str, Any]] = {
         "dataset": "synthetic", "synthetic_records": 30, "epochs": 3, "batch_size": 8,
         "layers": 2, "residual": 4, "skip": 8, "kernel": "s4d",
     },
+    "xray": {
+        "dataset": "synthetic", "synthetic_images": 40, "epochs": 3, "batch_size": 8, "lr": 0.01,
+        "width": 0.1, "image_size": 32, "hidden": 8,
+    },
 }  # fmt: skip
 """Settings that make a registered baseline small; one that isn't here is used as it is."""
 TECHNIQUES = registry.names(registry.TECHNIQUES)
