@@ -33,18 +33,19 @@ if TYPE_CHECKING:
 
 PRESETS: dict[str, dict[str, Any]] = {
     "small": {
-        "architecture": "small", "width": 1.0, "image_size": 64, "batch_size": 32, "epochs": 5,
-        "lr": 1e-3, "augmentation": "minimal", "trainable_layers": None, "steps_per_epoch": None,
+        "architecture": "small", "width": 0.5, "image_size": 96, "batch_size": 32, "epochs": 6,
+        "lr": 4e-3, "lr_decay": "cosine", "weight_decay": 0.5, "augmentation": "minimal",
+        "trainable_layers": None, "steps_per_epoch": None,
     },
     "before": {
         "architecture": "densenet121", "width": 1.0, "image_size": 224, "batch_size": 25,
-        "epochs": 5, "lr": 1e-3, "augmentation": "heavy", "trainable_layers": 17,
-        "steps_per_epoch": 143,
+        "epochs": 5, "lr": 1e-3, "lr_decay": "none", "weight_decay": 0.01,
+        "augmentation": "heavy", "trainable_layers": 17, "steps_per_epoch": 143,
     },
     "after": {
         "architecture": "mobilenetv2", "width": 0.75, "image_size": 128, "batch_size": 64,
-        "epochs": 3, "lr": 2e-3, "augmentation": "minimal", "trainable_layers": 0,
-        "steps_per_epoch": 50,
+        "epochs": 3, "lr": 2e-3, "lr_decay": "none", "weight_decay": 0.01,
+        "augmentation": "minimal", "trainable_layers": 0, "steps_per_epoch": 50,
     },
 }  # fmt: skip
 LIGHTER: dict[str, Any] = {
@@ -55,7 +56,7 @@ LIGHTER: dict[str, Any] = {
 
 
 class XraySettings(Settings):
-    """What can be changed; `preset` fills what is left out of the settings from there to `lr`."""
+    """What can be changed; `preset` fills what is left out of the settings that it names."""
 
     dataset: str | None = Field(
         None,
@@ -68,11 +69,11 @@ class XraySettings(Settings):
         "small", description="the backbone", json_schema_extra={"lighter": LIGHTER}
     )
     width: float = Field(
-        1.0, ge=0.01, le=4, description="factor of its channels",
+        0.5, ge=0.01, le=4, description="factor of its channels",
         json_schema_extra={"scales": "width"},
     )  # fmt: skip
     image_size: int = Field(
-        64, ge=16, le=1024, description="side of the images in pixels",
+        96, ge=16, le=1024, description="side of the images in pixels",
         json_schema_extra={"scales": "input"},
     )  # fmt: skip
     trainable_layers: int | None = Field(
@@ -84,9 +85,13 @@ class XraySettings(Settings):
         json_schema_extra={"minimal": "minimal"},
     )  # fmt: skip
     batch_size: int = Field(32, ge=1, description="images a step; a last smaller batch is dropped")
-    epochs: int = Field(5, ge=1, description="passes over the training part of each task")
+    epochs: int = Field(6, ge=1, description="passes over the training part of each task")
     steps_per_epoch: int | None = Field(None, ge=1, description="end an epoch early; null: never")
-    lr: float = Field(1e-3, gt=0, description="learning rate of AdamW")
+    lr: float = Field(4e-3, gt=0, description="learning rate of AdamW")
+    lr_decay: Literal["none", "cosine"] = Field(
+        "cosine", description="keep that rate, or lower it along a cosine before each epoch"
+    )
+    weight_decay: float = Field(0.5, ge=0, description="weight decay of AdamW")
     weights: Path | None = Field(
         None, description="the backbone's weights (.safetensors, or .pt of tensors alone), named as"
         " torchvision, timm or this baseline do",

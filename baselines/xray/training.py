@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
@@ -16,7 +17,7 @@ from baselines.xray.backbones import BACKBONES, initialise
 from baselines.xray.data import Part, TaskData
 from baselines.xray.evaluation import item_losses, logits_of, metrics, targets_of
 from baselines.xray.network import Classifier, Several, cut
-from bench.job import DataCard, FixedItems, Job, Progress
+from bench.job import DataCard, FixedItems, Job, Progress, Schedule, no_schedule
 from bench.targets import Targets
 from bench.training import train, undisturbed
 
@@ -69,7 +70,8 @@ def _one(
         epochs=settings.epochs,
         data=card,
         batches=items.batches if items else feed.batches,
-        make_optimizer=_optimizer(settings.lr),
+        make_optimizer=_optimizer(settings),
+        schedule=_schedule(settings),
         loss=loss,
         evaluate=lambda trained: metrics(trained, [task], device),
         sample=_sample(task.test, device),
@@ -103,7 +105,8 @@ def _several(
         epochs=settings.epochs * len(tasks),
         data=card,
         batches=batches,
-        make_optimizer=_optimizer(settings.lr),
+        make_optimizer=_optimizer(settings),
+        schedule=_schedule(settings),
         loss=task_loss,
         evaluate=lambda trained: metrics(trained, tasks, device),
         sample=_sample(tasks[0].test, device),
@@ -201,12 +204,24 @@ def _pretrain(
         train(replace(job, evaluate=lambda model: {}))
 
 
-def _optimizer(lr: float) -> Callable[[nn.Module], Optimizer]:
+def _optimizer(settings: XraySettings) -> Callable[[nn.Module], Optimizer]:
     def make(model: nn.Module) -> Optimizer:
         """Return AdamW over what trains, in its fused form."""
-        return AdamW([p for p in model.parameters() if p.requires_grad], lr=lr, fused=True)
+        weights = [p for p in model.parameters() if p.requires_grad]
+        return AdamW(weights, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
 
     return make
+
+
+def _schedule(settings: XraySettings) -> Schedule:
+    def cosine(optimizer: Optimizer, progress: Progress) -> None:
+        """Set the rates of an epoch, from those that the optimizer began with."""
+        done = progress.epoch % settings.epochs / settings.epochs
+        for group in optimizer.param_groups:
+            first = group.setdefault("initial_lr", group["lr"])
+            group["lr"] = first * (1 + math.cos(math.pi * done)) / 2
+
+    return cosine if settings.lr_decay == "cosine" else no_schedule
 
 
 def _sample(test: Part, device: torch.device) -> Callable[[int], tuple[Any, ...]]:

@@ -26,7 +26,7 @@ SMALL: dict[str, dict[str, Any]] = {
     },
     "xray": {
         "dataset": "synthetic", "synthetic_images": 40, "epochs": 3, "batch_size": 8, "lr": 0.01,
-        "width": 0.1, "image_size": 32, "hidden": 8,
+        "lr_decay": "none", "width": 0.1, "image_size": 32, "hidden": 8,
     },
 }  # fmt: skip
 """Settings that make a registered baseline small; one that isn't here is used as it is."""
