@@ -68,8 +68,9 @@ ARMS = {
     "after": Arm(AFTER),
     "after+channels-last": Arm(AFTER, ("channels-last",)),
     "after+cached": Arm(AFTER, ("channels-last", "cached-features")),
+    "after+cached by 16": Arm(AFTER, ("channels-last", "cached-features:at_once=16")),
 }
-WHOLE = ("after", "after+channels-last", "after+cached")
+WHOLE = ("after", "after+channels-last", "after+cached", "after+cached by 16")
 
 
 @dataclass

@@ -12,7 +12,7 @@ from bench.baseline import Settings
 from bench.errors import NotApplicable
 from bench.job import Progress
 from bench.marks import marked
-from bench.testing import PROMISES, Promise
+from bench.testing import PROMISES, Promise, pair_works
 from bench.training import train
 from optimizers.lighter_architecture import LighterArchitecture
 from optimizers.limit_steps import LimitSteps
@@ -165,3 +165,23 @@ def test_the_four_together_are_the_reports_shortcuts() -> None:
     after = settings_of(Case("xray", {"dataset": "synthetic", "preset": "after"}))
     same = ("architecture", "width", "image_size", "augmentation")
     assert {name: found[name] for name in same} == {name: after[name] for name in same}
+
+
+def test_all_that_the_report_did_and_what_it_missed_train_together() -> None:
+    case = Case("xray", {**HEAVY.settings, "architecture": "mobilenetv2", "image_size": 64})
+    names = ("smaller-input", "lighter-architecture", "minimal-augmentation", "limit-steps",
+             "freeze-encoder", "cached-features:at_once=5", "channels-last")  # fmt: skip
+    job = case.job(*names)
+    result = train(job)
+    assert len(result.losses) == job.epochs
+    assert job.sample(1)[0].shape[2] == 32
+    assert not any(p.requires_grad for p in job.model.get_submodule("encoder").parameters())
+    assert 0 <= result.evaluations[-1].values["auroc"] <= 1
+
+
+@pytest.mark.parametrize("one", ["smaller-input", "minimal-augmentation"])
+@pytest.mark.parametrize(
+    "other", ["mixed-precision", "mixup", "progressive-resizing", "knowledge-distillation", "ema"]
+)
+def test_shortcuts_of_settings_work_with_what_changes_the_training(one: str, other: str) -> None:
+    pair_works(Case("xray", {**HEAVY.settings, "image_size": 64}), one, other)
