@@ -70,6 +70,11 @@ ARMS = {
     "after+cached": Arm(AFTER, ("channels-last", "cached-features")),
     "after+cached by 16": Arm(AFTER, ("channels-last", "cached-features:at_once=16")),
 }
+JUDGED = {
+    "before in bf16": Arm({}, ("allocator", "channels-last", "mixed-precision")),
+    "after, pretrained": Arm(AFTER | {"pretrain_epochs": 2}, ("cached-features:at_once=16",)),
+}
+"""For quality alone: "before" in faster arithmetic, "after" on a backbone that isn't random."""
 WHOLE = ("after", "after+channels-last", "after+cached", "after+cached by 16")
 
 
@@ -119,7 +124,8 @@ def case(arm: Arm) -> Case:
 
 def built(name: str, seed: int = 0) -> Job:
     """Return an arm's job."""
-    return case(ARMS[name]).job(*ARMS[name].techniques, seed=seed)
+    arm = (ARMS | JUDGED)[name]
+    return case(arm).job(*arm.techniques, seed=seed)
 
 
 def interleaved(rounds: int) -> dict[str, Timed]:
@@ -215,7 +221,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--quality", nargs="+", choices=list(ARMS))
+    parser.add_argument("--quality", nargs="+", choices=[*ARMS, *JUDGED])
     parser.add_argument("--seeds", type=int, default=5)
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
