@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 PRESETS: dict[str, dict[str, Any]] = {
     "small": {
         "architecture": "small", "width": 0.5, "image_size": 96, "batch_size": 32, "epochs": 6,
-        "lr": 4e-3, "lr_decay": "cosine", "weight_decay": 0.5, "augmentation": "minimal",
+        "lr": 4e-3, "lr_decay": "cosine", "weight_decay": 1.5, "augmentation": "minimal",
         "trainable_layers": None, "steps_per_epoch": None,
     },
     "before": {
@@ -91,7 +91,7 @@ class XraySettings(Settings):
     lr_decay: Literal["none", "cosine"] = Field(
         "cosine", description="keep that rate, or lower it along a cosine before each epoch"
     )
-    weight_decay: float = Field(0.5, ge=0, description="weight decay of AdamW")
+    weight_decay: float = Field(1.5, ge=0, description="weight decay of AdamW")
     weights: Path | None = Field(
         None, description="the backbone's weights (.safetensors, or .pt of tensors alone), named as"
         " torchvision, timm or this baseline do",

@@ -21,6 +21,9 @@ from bench.job import DataCard, FixedItems, Job, Progress, Schedule, no_schedule
 from bench.targets import Targets
 from bench.training import train, undisturbed
 
+FITTED = 64
+"""Images of the training part that the norms of a random frozen backbone are fitted to."""
+
 
 class Batch(NamedTuple):
     """Images ``(B, 3, S, S)`` and targets, see `item_losses`."""
@@ -184,6 +187,9 @@ def _model(
     if settings.pretrain_epochs:
         _pretrain(whole, settings, task, device, seed)
         origin += f", after {settings.pretrain_epochs} epochs of the whole on the training part"
+    elif where.frozen and settings.weights is None:
+        fit_norms(backbone.to(device), task.train, device)
+        origin += ", its norms fitted to training images"
     model = Classifier(units, features, where, settings.hidden, task.outputs).to(device)
     how = (
         "trained from" if not where.frozen
@@ -191,6 +197,24 @@ def _model(
         else "frozen with"
     )  # fmt: skip
     return model, f"the backbone is {how} {origin}"
+
+
+def fit_norms(backbone: nn.Module, part: Part, device: torch.device) -> None:
+    """Set the statistics of batch norms from a few images, in place.
+
+    A random network that is frozen with those it begins with (0 and 1) lets little through.
+    """
+    norms = [module for module in backbone.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = None  # a plain mean over the batches
+    rows = torch.linspace(0, len(part) - 1, min(len(part), FITTED)).long()
+    backbone.train()
+    with torch.no_grad():
+        for some in torch.split(rows.to(part.images.device), FITTED // 2):
+            backbone(rescaled(part.images[some]).to(device))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
 
 
 def _pretrain(

@@ -137,9 +137,20 @@ def test_a_batch_larger_than_the_training_part_is_refused() -> None:
 
 
 def test_a_random_frozen_backbone_is_said_to_be_random() -> None:
-    assert "the backbone is frozen with random weights" in job(trainable_layers=0).data.notes
-    part = "the backbone is trained in its last 2 layers from random weights"
+    random = "random weights, its norms fitted to training images"
+    assert f"the backbone is frozen with {random}" in job(trainable_layers=0).data.notes
+    part = f"the backbone is trained in its last 2 layers from {random}"
     assert part in job(trainable_layers=3).data.notes
+    assert "the backbone is trained from random weights" in job().data.notes
+
+
+def test_norms_of_a_random_frozen_backbone_let_the_differences_of_images_through() -> None:
+    made = job(architecture="mobilenetv2", trainable_layers=0)
+    features = made.model.get_submodule("encoder")(*made.sample(6))
+    assert float(features.std(0).mean()) > 0.05 * float(features.mean())
+    norms = [m for m in made.model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert {norm.momentum for norm in norms} == {0.1}
+    assert not any(bool((norm.running_var == 1).all()) for norm in norms)
 
 
 def test_a_checkpoint_is_where_the_backbone_starts(tmp_path: Path) -> None:
