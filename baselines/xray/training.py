@@ -183,9 +183,9 @@ def _model(
     if settings.weights is not None:
         origin = weights.load(backbone, settings.architecture, settings.weights)
     where = cut(units, settings.trainable_layers)
-    whole = Classifier(units, features, cut(units, None), settings.hidden, task.outputs).to(device)
     if settings.pretrain_epochs:
-        _pretrain(whole, settings, task, device, seed)
+        whole = Classifier(units, features, cut(units, None), settings.hidden, task.outputs)
+        _pretrain(whole.to(device), settings, task, device, seed)
         origin += f", after {settings.pretrain_epochs} epochs of the whole on the training part"
     elif where.frozen and settings.weights is None:
         fit_norms(backbone.to(device), task.train, device)
@@ -211,7 +211,7 @@ def fit_norms(backbone: nn.Module, part: Part, device: torch.device) -> None:
     rows = torch.linspace(0, len(part) - 1, min(len(part), FITTED)).long()
     backbone.train()
     with torch.no_grad():
-        for some in torch.split(rows.to(part.images.device), FITTED // 2):
+        for some in rows.to(part.images.device).tensor_split(2 if len(rows) > 3 else 1):
             backbone(rescaled(part.images[some]).to(device))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

@@ -158,7 +158,7 @@ def test_what_was_seen_stands_beside_the_epochs_and_metrics_beside_the_judged_on
     last = Evaluation(
         epoch=3, step=150, train_seconds=9.0, values={"accuracy": 0.9, "recall": 0.81234}
     )
-    facts = {"epochs": 3, "items_seen": 9600, "metrics": (last,)}
+    facts: dict[str, Any] = {"epochs": 3, "items_seen": 9600, "metrics": (last,)}
     trials = [made_up.trial(arm, 0, **facts) for arm in (BASELINE, CONTROL)]
     text = _report(tmp_path, trials)
     assert "| arm | epochs | series seen | recall |" in text
