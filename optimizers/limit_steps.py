@@ -57,5 +57,7 @@ def steps_of(job: Job) -> int:
     start = Progress(job.epochs)
     if job.fixed is not None:
         return sum(1 for _ in job.fixed.rows(start))
+    if "batches" in job.taken and job.again is not None:  # others may wait for training to begin
+        job = job.again({})
     first = next(iter(job.batches(start)))
     return math.ceil(job.data.train_items / job.items(first))

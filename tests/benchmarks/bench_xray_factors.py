@@ -73,9 +73,14 @@ ARMS = {
 JUDGED = {
     "before in bf16": Arm({}, ("allocator", "channels-last", "mixed-precision")),
     "after, pretrained": Arm(AFTER | {"pretrain_epochs": 2}, ("cached-features:at_once=16",)),
+    "after+cached by 16+allocator": Arm(
+        AFTER, ("channels-last", "cached-features:at_once=16", "allocator")
+    ),
 }
-"""For quality alone: "before" in faster arithmetic, "after" on a backbone that isn't random."""
-WHOLE = ("after", "after+channels-last", "after+cached", "after+cached by 16")
+"""Not timed in turn with the others: "before" in faster arithmetic, "after" on a backbone that isn't
+random, and what changes the whole process."""
+WHOLE = ("after", "after+channels-last", "after+cached", "after+cached by 16",
+         "after+cached by 16+allocator")  # fmt: skip
 
 
 @dataclass
