@@ -77,8 +77,8 @@ JUDGED = {
         AFTER, ("channels-last", "cached-features:at_once=16", "allocator")
     ),
 }
-"""Not timed in turn with the others: "before" in faster arithmetic, "after" on a backbone that isn't
-random, and what changes the whole process."""
+"""Not timed in turn with the others: "before" in faster arithmetic, "after" on a backbone that
+isn't random, and what changes the whole process."""
 WHOLE = ("after", "after+channels-last", "after+cached", "after+cached by 16",
          "after+cached by 16+allocator")  # fmt: skip
 
