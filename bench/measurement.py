@@ -118,6 +118,8 @@ class Measurement(Frozen):
     """CPU time of the process, all threads, within the window."""
     items: int = 0
     """Items trained on within the window."""
+    items_seen: int | None = None
+    """Items trained on in all, warm-up included; an item counts each time."""
     phase_seconds: dict[str, float] = {}
 
     base_rss_bytes: int | None = None

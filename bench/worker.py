@@ -181,6 +181,7 @@ def _training_facts(result: Trained, metric: str) -> dict[str, Any]:
         "train_seconds": line.seconds + result.finish_seconds,
         "cpu_seconds": sum(step.cpu for step in line.steps[first:]),
         "items": sum(step.items for step in line.steps[first:]),
+        "items_seen": sum(step.items for step in line.steps),
         "phase_seconds": phases,
     }
 

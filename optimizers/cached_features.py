@@ -37,11 +37,12 @@ class CachedFeatures(Technique):
     store: Literal["memory", "file"] = Field(
         "memory", description="keep the features in memory, or in a temporary memory-mapped file"
     )
+    at_once: int | None = Field(None, ge=1, description="items encoded together; null: a batch")
 
     def apply(self, job: Job) -> Job:
         """Claim `batches`; wrap `loss` and `validate`; teach the encoder to let features pass."""
         items, encoder = _fixed(job)
-        cache = _Cache(encoder, items, self.store == "file")
+        cache = _Cache(encoder, items, self.store == "file", self.at_once)
         encoder.__class__ = _teachable(type(encoder), cache)
         job = job.claim("batches", cache.batches, by=self.name)
         job = job.wrap("loss", lambda old: cache.during("pass", old), by=self.name)
@@ -56,8 +57,8 @@ def _fixed(job: Job) -> tuple[FixedItems, nn.Module]:
     training = sum(p.numel() for p in encoder.parameters() if p.requires_grad)
     if training:
         raise NotApplicable(
-            f"the encoder ({job.encoder}) trains: {training:,} of its weights, and with them its"
-            " outputs, change; freeze it first (freeze-encoder)"
+            f"the encoder ({job.encoder}) trains: {training:,} of its weights, and with them"
+            " its outputs, change; freeze it first (freeze-encoder)"
         )
     if job.fixed is None:
         raise NotApplicable("training items may change (augmentation): the job has no `fixed` ones")
@@ -88,6 +89,7 @@ class _Cache:
     encoder: nn.Module
     items: FixedItems
     in_file: bool
+    at_once: int | None
     mode: Literal["run", "pass", "remember"] = "run"
     whole: Batch | None = None  # all training items, features in place of the inputs
     remembered: dict[bytes, Tensor] = field(default_factory=dict)
@@ -95,7 +97,7 @@ class _Cache:
     def batches(self, progress: Progress) -> Iterator[Batch]:
         for rows in self.items.rows(progress):
             if self.whole is None:
-                self.whole = self._extract(len(rows), rows.device)
+                self.whole = self._extract(self.at_once or len(rows), rows.device)
             yield _taken(self.whole, rows)
 
     def _extract(self, size: int, device: torch.device) -> Batch:
@@ -137,10 +139,7 @@ def _teachable(kind: type[nn.Module], cache: _Cache) -> type[nn.Module]:
 
 
 def _taken(whole: Batch, rows: Tensor) -> Batch:
-    def take(values: list[Tensor]) -> Tensor:
-        return values[0][rows.to(values[0].device)].to(rows.device)
-
-    return each_tensor([whole], take)
+    return each_tensor([whole], lambda one: one[0][rows.to(one[0].device)].to(rows.device))
 
 
 def _mapped(values: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.plan import BASELINE
 from bench.statistics import METRIC_LEVEL, RATIO_LEVEL
-from reports import candidates, circumstances, phrases, sentences
+from reports import candidates, circumstances, learning, phrases, sentences
 from reports.records import Run
 
 TEMPLATE = "report.md.j2"
@@ -74,6 +74,7 @@ def _content(run: Run) -> dict[str, Any]:
         "times": candidates.times(run),
         "memory": candidates.memory(run),
         "model": candidates.model(run),
+        "learnt": learning.learnt(run),
         "counting": _counting(run),
         "phases": candidates.phases(run),
         "setups": candidates.setups(run),

@@ -109,6 +109,25 @@ ROWS = {
         settings=("--dataset", "cinc2020", "--epochs", "1", "--set", "attention=true"),
         data="cinc2020",
     ),
+    "shortcuts": Row(
+        "xray",
+        (
+            "limit-steps",
+            "smaller-input",
+            "minimal-augmentation",
+            'lighter-architecture:also={"width":0.5}',
+        ),
+        settings=(
+            "--dataset",
+            "pneumonia",
+            "--epochs",
+            "2",
+            "--set",
+            "augmentation=heavy",
+            "architecture=mobilenetv2",
+        ),
+        data="xray",
+    ),
 }
 NOT_HERE = {"cuda-optimizations"}
 """Techniques for a GPU alone."""

@@ -1,25 +1,14 @@
-"""The baselines of the contract tests, and one thread, so that they run beside others."""
+"""The baselines of the contract tests."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-import torch
 
 from bench import registry, template
 from tests.contract.cases import CONV_NET, PICTURES, SMALL, Case
 
 OTHERS = ["template", "conv-net", "pictures", "s4-ecg-frozen"]
 BASELINES = [*registry.names(registry.BASELINES), *OTHERS]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session", params=BASELINES)

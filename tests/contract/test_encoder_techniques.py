@@ -122,6 +122,13 @@ def test_cached_features_give_the_same_losses_and_each_item_is_encoded_once(stor
     assert seen(cached) - before == 32 + 32
 
 
+@pytest.mark.parametrize("at_once", [1, 5, 32, 50])
+def test_however_many_items_are_encoded_together_the_losses_are_the_same(at_once: int) -> None:
+    plain = frozen(encoded())
+    cached = CachedFeatures(at_once=at_once).apply(frozen(encoded()))
+    assert train(cached).losses == pytest.approx(train(plain).losses, rel=1e-5)
+
+
 def test_what_is_evaluated_goes_through_the_encoder_itself() -> None:
     job = CachedFeatures().apply(frozen(encoded()))
     train(job)

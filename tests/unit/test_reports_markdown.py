@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import reports
-from bench.measurement import Inference, Measurement, Status
+from bench.measurement import Evaluation, Inference, Measurement, Status
 from bench.plan import BASELINE, CONTROL
 from reports.markdown import escape, fence
 from tests.golden import made_up
@@ -150,3 +150,16 @@ def _report(tmp_path: Path, trials: list[Measurement]) -> str:
 
 def _md(run: reports.Run) -> str:
     return reports.render("md", run)
+
+
+def test_what_was_seen_stands_beside_the_epochs_and_metrics_beside_the_judged_one(
+    tmp_path: Path,
+) -> None:
+    last = Evaluation(
+        epoch=3, step=150, train_seconds=9.0, values={"accuracy": 0.9, "recall": 0.81234}
+    )
+    facts: dict[str, Any] = {"epochs": 3, "items_seen": 9600, "metrics": (last,)}
+    trials = [made_up.trial(arm, 0, **facts) for arm in (BASELINE, CONTROL)]
+    text = _report(tmp_path, trials)
+    assert "| arm | epochs | series seen | recall |" in text
+    assert "| baseline | 3 | 9,600 | 0.8123 |" in text

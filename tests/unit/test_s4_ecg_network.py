@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -15,14 +13,6 @@ from bench.freezing import freeze
 from tests.reference.s4_ecg import PublishedClassifier
 
 DOUBLE = torch.float64
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def made(kind: str, channels: int = 6, length: int = 1000, seed: int = 0) -> Kernel:

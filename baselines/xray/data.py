@@ -1,0 +1,127 @@
+"""A task's images as tensors of bytes, with their classes, in parts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from baselines.xray import XraySettings, decoded, sources, synthetic
+from baselines.xray.augmentation import rescaled
+from baselines.xray.sources import SYNTHETIC, TEST, TRAIN, VALIDATION, Listing
+from bench.errors import BenchError
+from bench.job import DataCard
+
+AT_ONCE = 64
+"""Images that are evaluated together."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Images ``(N, 1 or 3, S, S)`` as bytes and classes ``(N,)``."""
+
+    images: Tensor
+    classes: Tensor
+    sha256: str
+    """Of the images."""
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def to(self, device: torch.device) -> Part:
+        """Return the part on a device."""
+        return Part(self.images.to(device), self.classes.to(device), self.sha256)
+
+    def inputs(self) -> Iterator[Tensor]:
+        """Yield what the network sees of all images, some at a time, in their order."""
+        return map(rescaled, torch.split(self.images, AT_ONCE))
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """What is to be told apart, and from what."""
+
+    name: str
+    classes: tuple[str, ...]
+    train: Part
+    validation: Part | None
+    test: Part
+    notes: tuple[str, ...] = ()
+
+    @property
+    def outputs(self) -> int:
+        """How many logits there are: one for two classes."""
+        return 1 if len(self.classes) == 2 else len(self.classes)
+
+
+def load(settings: XraySettings, device: torch.device) -> tuple[list[TaskData], DataCard]:
+    """Read the tasks that the settings name; raise `BenchError` for unusable ones."""
+    names, skipped = sources.resolve(settings.dataset, settings.data_dir)
+    made = [_task(name, settings, device) for name in names]
+    for task in made:
+        if settings.batch_size > len(task.train):
+            raise BenchError(
+                f"batch_size={settings.batch_size} is larger than the training part of"
+                f" {task.name} ({len(task.train)} images); choose a smaller one"
+            )
+    return made, _card(made, skipped)
+
+
+def _card(tasks: list[TaskData], skipped: tuple[str, ...]) -> DataCard:
+    digest = hashlib.sha256()
+    for task in tasks:
+        for part in (task.train, task.test):
+            digest.update(f"{part.sha256}{task.classes}{part.classes.tolist()}".encode())
+    return DataCard(
+        ",".join(task.name for task in tasks),
+        digest.hexdigest(),
+        sum(len(task.train) for task in tasks),
+        sum(len(task.test) for task in tasks),
+        (*skipped, *(note for task in tasks for note in task.notes)),
+    )
+
+
+def _task(name: str, settings: XraySettings, device: torch.device) -> TaskData:
+    if name == SYNTHETIC:
+        return _synthetic(settings, device)
+    listed = sources.task(name, settings.data_dir)
+    parts = {part: _part(listing, settings, device) for part, listing in listed.parts.items()}
+    ignored = [file for listing in listed.parts.values() for file in listing.ignored]
+    notes = tuple(_notes(listed.name, listed.parts, ignored))
+    return TaskData(
+        listed.name, listed.classes, parts[TRAIN], parts.get(VALIDATION), parts[TEST], notes
+    )
+
+
+def _notes(name: str, parts: dict[str, Listing], ignored: list[Path]) -> Iterator[str]:
+    if ignored:
+        yield (f"{name}: {len(ignored)} files that are no images by their names were left out,"
+               f" the first {ignored[0].name}")  # fmt: skip
+    if VALIDATION not in parts:
+        yield f"{name}: there is no folder {VALIDATION}: nothing is held out to validate on"
+
+
+def _part(listing: Listing, settings: XraySettings, device: torch.device) -> Part:
+    """Read a part; images that are read lazily stay where they are, whatever the device."""
+    lazy = settings.loading == "lazy"
+    images, sha256 = decoded.read(listing, settings.image_size, settings.colour, mapped=lazy)
+    part = Part(torch.from_numpy(images), torch.tensor(listing.labels), sha256)
+    return part if lazy else part.to(device)
+
+
+def _synthetic(settings: XraySettings, device: torch.device) -> TaskData:
+    def part(name: str) -> Part:
+        images, labels = synthetic.make(
+            name, settings.synthetic_images, settings.synthetic_classes, settings.image_size,
+            3 if settings.colour else 1,
+        )  # fmt: skip
+        found = Part(torch.from_numpy(images), torch.from_numpy(labels), decoded.sha256(images))
+        return found.to(device)
+
+    classes = tuple(f"class{number}" for number in range(settings.synthetic_classes))
+    note = "the images are synthetic: metrics say nothing about real ones"
+    return TaskData(SYNTHETIC, classes, part(TRAIN), part(VALIDATION), part(TEST), (note,))

@@ -1,0 +1,63 @@
+"""Limit steps: end every epoch after so many steps, or after a share of them.
+
+What:    an epoch ends early; the next one draws anew, so that over several epochs most items are
+         seen where the baseline shuffles. An epoch of a report's 50 steps of 64 items is a part of
+         one: the items that were seen stand beside the epochs.
+Helps:   data sets that hold more than a training needs; evaluations that come too seldom.
+Hurts:   quality, where training was not done before: it is a shorter training, by another name.
+Effect:  learning; a gain is less work.
+Source:  Keras documentation, Model.fit, steps_per_epoch.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import ClassVar
+
+from pydantic import Field
+
+from bench.errors import NotApplicable
+from bench.job import Batch, Batches, Job, Progress
+from bench.technique import Effect, Stage, Technique
+from bench.training import undisturbed
+
+
+class LimitSteps(Technique):
+    """Cut `batches` short."""
+
+    name: ClassVar[str] = "limit-steps"
+    stage: ClassVar[Stage] = Stage.LOOP
+    effect: ClassVar[Effect] = Effect.LEARNING
+    less_work: ClassVar[bool] = True
+
+    steps: int | None = Field(None, ge=1, description="steps of an epoch; null: a share of them")
+    share: float = Field(0.35, gt=0, lt=1, description="share of an epoch's steps, where no number")
+
+    def apply(self, job: Job) -> Job:
+        """Wrap `batches`, having seen that an epoch has more."""
+        with undisturbed(job.device):
+            there = steps_of(job)
+        most = self.steps or max(1, math.floor(self.share * there))
+        if most >= there:
+            raise NotApplicable(f"an epoch has {there} steps, no more than the {most} to end it at")
+
+        def wrapper(old: Batches) -> Batches:
+            def batches(progress: Progress) -> Iterator[Batch]:
+                return itertools.islice(iter(old(progress)), most)
+
+            return batches
+
+        return job.wrap("batches", wrapper, by=self.name)
+
+
+def steps_of(job: Job) -> int:
+    """Return the steps of the first epoch; where items may change, from the size of a batch."""
+    start = Progress(job.epochs)
+    if job.fixed is not None:
+        return sum(1 for _ in job.fixed.rows(start))
+    if "batches" in job.taken and job.again is not None:  # others may wait for training to begin
+        job = job.again({})
+    first = next(iter(job.batches(start)))
+    return math.ceil(job.data.train_items / job.items(first))
