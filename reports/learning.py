@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 from bench.measurement import Measurement
+from bench.statistics import Interval
+from reports import phrases
 from reports.records import Run, middle
 from reports.tables import Table, table
 
 
 def learnt(run: Run) -> Table | None:
-    """Return medians over each arm's whole trainings: an epoch may be a part of one."""
+    """Return medians over each arm's whole trainings: an epoch may be a part of one.
+
+    Behind a candidate's other metrics stand their paired differences to the baseline.
+    """
     full = {arm: [t for t in run.of(arm) if t.kind == "full" and t.metrics] for arm in run.measured}
     trials = [trial for found in full.values() for trial in found]
     others = sorted({name for t in trials for name in t.metrics[-1].values} - {run.header.metric})
     if not others and all(trial.items_seen is None for trial in trials):
         return None
-    rows = [[arm, *_cells(found, others)] for arm, found in full.items() if found]
+    changes = {result.arm: result.other_differences for result in run.candidates}
+    rows = [
+        [arm, *_counts(found), *(_value(found, name, changes.get(arm, {})) for name in others)]
+        for arm, found in full.items()
+        if found
+    ]
     made = table(("arm", "epochs", f"{run.header.unit} seen", *others), rows)
     return made.known() if made else None
 
 
-def _cells(trials: list[Measurement], others: list[str]) -> list[str]:
-    epochs = middle(trials, lambda m: m.epochs)
-    seen = middle(trials, lambda m: m.items_seen)
-    values = [
-        middle(trials, lambda m, name=name: m.metrics[-1].values.get(name))  # type: ignore[misc]  # mypy: a lambda's default
-        for name in others
-    ]
-    counts = ["–" if value is None else f"{value:,.0f}" for value in (epochs, seen)]
-    return [*counts, *("–" if value is None else f"{value:.4f}" for value in values)]
+def _counts(trials: list[Measurement]) -> list[str]:
+    counts = (middle(trials, lambda m: m.epochs), middle(trials, lambda m: m.items_seen))
+    return ["–" if count is None else f"{count:,.0f}" for count in counts]
+
+
+def _value(trials: list[Measurement], name: str, changes: dict[str, Interval]) -> str:
+    value = middle(trials, lambda m: m.metrics[-1].values.get(name))
+    if value is None:
+        return "–"
+    change = changes.get(name)
+    return f"{value:.4f}" + (f", {phrases.difference_with_interval(change)}" if change else "")

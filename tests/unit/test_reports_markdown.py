@@ -163,3 +163,18 @@ def test_what_was_seen_stands_beside_the_epochs_and_metrics_beside_the_judged_on
     text = _report(tmp_path, trials)
     assert "| arm | epochs | series seen | recall |" in text
     assert "| baseline | 3 | 9,600 | 0.8123 |" in text
+
+
+def test_the_other_metrics_of_a_candidate_have_a_paired_difference(tmp_path: Path) -> None:
+    def facts(pair: int, recall: float) -> dict[str, Any]:
+        values = {"accuracy": 0.9, "recall": recall + 0.01 * pair}
+        last = Evaluation(epoch=3, step=150, train_seconds=9.0, values=values)
+        return {"epochs": 3, "items_seen": 9600, "metrics": (last,)}
+
+    trials = [
+        made_up.trial(arm, pair, **facts(pair, recall))
+        for pair in range(3)
+        for arm, recall in ((BASELINE, 0.5), (CONTROL, 0.5), ("ema", 0.6))
+    ]
+    text = _report(tmp_path, trials)
+    assert "| ema | 3 | 9,600 | 0.6100, +0.1000 [+0.1000, +0.1000] |" in text

@@ -237,7 +237,7 @@ def test_where_the_cache_cant_be_written_it_says_so(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    with pytest.raises(BenchError, match=r"can't be kept in .*XDG_CACHE_HOME"):
+    with pytest.raises(BenchError, match=r"can't make the cache folder .*XDG_CACHE_HOME"):
         load(folder)
 
 
