@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import json
 from pathlib import Path
 
 import pytest
@@ -24,9 +26,15 @@ def marked(*names: str) -> object:
 each = pytest.mark.parametrize("name", [marked(name) for name in TECHNIQUES])
 
 
+@functools.cache
+def refused(baseline: str, settings: str, name: str) -> str | None:
+    """Return why a technique does not apply; each is asked once."""
+    return refusal(Case(baseline, json.loads(settings)), name)
+
+
 def applied(case: Case, name: str) -> None:
     """Skip, saying why, where a technique does not apply."""
-    if (reason := refusal(case, name)) is not None:
+    if (reason := refused(case.baseline, json.dumps(dict(case.settings)), name)) is not None:
         pytest.skip(f"not applicable: {reason}")
 
 
