@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from bench.errors import NotApplicable
+from bench.marks import marked
 from bench.technique import Effect, Probe, Stage, Technique
 
 
@@ -30,13 +31,13 @@ class ScaleModel(Technique):
     width: float = Field(1 / 2, gt=0, le=1, description="factor of the numbers of channels")
 
     def configure(self, settings: Any, probe: Probe) -> Any:
-        """Scale, rounding to the nearest whole number of at least 1."""
+        """Scale; whole numbers stay whole, and at least 1."""
         factors = {"depth": self.depth, "width": self.width}
-        marked = {name: kind for name, kind in _marks(settings).items() if kind in factors}
-        if not marked:
+        kinds = {n: kind for n, kind in marked(settings, "scales").items() if kind in factors}
+        if not kinds:
             raise NotApplicable("the baseline marks none of its settings as a depth or a width")
-        old = {name: getattr(settings, name) for name in marked}
-        new = {name: max(1, round(old[name] * factors[kind])) for name, kind in marked.items()}
+        old = {name: getattr(settings, name) for name in kinds}
+        new = {name: _scaled(old[name], factors[kind]) for name, kind in kinds.items()}
         if new == old:
             sizes = ", ".join(f"{name}={value}" for name, value in old.items())
             raise NotApplicable(f"{sizes} stay as they are at depth={self.depth:g} and"
@@ -44,8 +45,5 @@ class ScaleModel(Technique):
         return settings.model_copy(update=new)
 
 
-def _marks(settings: Any) -> dict[str, Any]:
-    """Return what each setting says that it scales."""
-    fields = type(settings).model_fields.items()
-    extras = {name: f.json_schema_extra for name, f in fields}
-    return {name: extra.get("scales") for name, extra in extras.items() if isinstance(extra, dict)}
+def _scaled(value: float, factor: float) -> float:
+    return value * factor if isinstance(value, float) else max(1, round(value * factor))
