@@ -8,7 +8,7 @@ from typing import Any
 from bench.plan import BASELINE
 from bench.statistics import METRIC_LEVEL, RATIO_LEVEL
 from reports import candidates, circumstances, phrases, sentences
-from reports.records import Run
+from reports.records import CURVES, Run
 
 TEMPLATE = "report.md.j2"
 MODES = {
@@ -75,6 +75,7 @@ def _content(run: Run) -> dict[str, Any]:
         "memory": candidates.memory(run),
         "model": candidates.model(run),
         "counting": _counting(run),
+        "curves": f"plots/{CURVES}" if run.drawn else None,
         "phases": candidates.phases(run),
         "setups": candidates.setups(run),
         "searches": circumstances.searches(run),

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import h5py
 import numpy as np
@@ -132,6 +132,8 @@ class Pack:
     offset: int
     """Where in the file the samples begin, in bytes."""
     _opened: dict[int, int] = field(default_factory=dict)
+    not_remembered: ClassVar[tuple[str, ...]] = ("_opened",)
+    """By `bench.remembering`: files are opened again."""
 
     def __len__(self) -> int:
         return len(self.names)
