@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,6 +83,14 @@ def build(
     only: frozenset[Effect] | None = None,
 ) -> Job:
     """Build the job of a recipe; with `only`, apply just the techniques of these effects."""
+    used = [t for t in techniques_of(recipe, places) if only is None or t.effect in only]
+    return _built(recipe, places, device, seed, used)
+
+
+def _built(
+    recipe: Recipe, places: Places, device: torch.device, seed: int, used: Sequence[Technique]
+) -> Job:
+    """Build a job and apply techniques in order; each knows how to build what it was given."""
     from bench.loading import with_loader
 
     baseline = baseline_of(recipe, places)
@@ -96,9 +104,12 @@ def build(
     job = replace(baseline.job(settings, device, seed), again=again)
     if loader := getattr(settings, "loader", None):
         job = with_loader(job, loader)
-    for technique in techniques_of(recipe, places):
-        if only is None or technique.effect in only:
-            job = technique.apply(job)
+    for number, technique in enumerate(used):
+
+        def sibling(other: int, before: Sequence[Technique] = used[:number]) -> Job:
+            return _built(recipe, places, device, other, before)
+
+        job = technique.apply(replace(job, sibling=sibling))
     return job
 
 

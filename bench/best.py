@@ -1,8 +1,8 @@
-"""Keep the weights with the lowest validation loss, for baselines that deploy these."""
+"""Keep the weights that validate best, for baselines that deploy these."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -13,27 +13,34 @@ from bench.job import Job, Progress
 
 @dataclass
 class BestWeights:
-    """What trained, and the buffers, as they were at the lowest validation loss so far."""
+    """What trained, and the buffers, as they were at the lowest rank so far."""
 
     patience: int = 0
-    """Epochs without a lower loss after which `look` says stop; 0: never."""
-    value: float = float("inf")
+    """Epochs without a lower one after which `look` says stop; 0: never."""
+    rank: Callable[[nn.Module], tuple[float, ...]] | None = None
+    """What is to be low, the first number before the second; None: the job's validation loss."""
+    value: tuple[float, ...] = (float("inf"),)
     epoch: int = 0
-    """When the lowest loss was found: after so many epochs."""
+    """When the lowest was found: after so many epochs."""
     state: dict[str, Tensor] = field(default_factory=dict)
 
     def look(self, job: Job, progress: Progress) -> bool:
-        """Validate after an epoch; tell whether the loss has stalled for too long.
+        """Validate after an epoch; tell whether nothing better came for too long.
 
-        A part for `Job.stop`; the job needs `validate`.
+        A part for `Job.stop`; the job needs `validate`, or this a `rank`.
         """
-        assert job.validate is not None
-        value = job.validate(job.model)
+        value = self._ranked(job)
         now = {name: value.detach().clone() for name, value in _changing(job.model)}
         reshaped = _shapes(now) != _shapes(self.state)  # pruned since: older ones fit no more
         if value < self.value or reshaped:
             self.value, self.epoch, self.state = value, progress.epoch, now
         return 0 < self.patience <= progress.epoch - self.epoch
+
+    def _ranked(self, job: Job) -> tuple[float, ...]:
+        if self.rank is not None:
+            return self.rank(job.model)
+        assert job.validate is not None
+        return (job.validate(job.model),)
 
     def restore(self, job: Job, model: nn.Module) -> nn.Module:
         """Return the model with the best weights, as it is where none were kept.

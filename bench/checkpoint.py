@@ -10,6 +10,8 @@ from pathlib import Path
 from bench.errors import BenchError, Diverged
 from bench.recipe import Recipe, read_exported
 
+UNFINISHED = "unfinished.pt"
+
 
 def train_recipe(
     path: Path,
@@ -19,11 +21,14 @@ def train_recipe(
     seed: int,
     output: Path,
     quiet: bool,
+    resume: bool = False,
 ) -> Iterator[str]:
     """Train the recipe in `path`; write ``model.safetensors`` and ``training.json`` to `output`.
 
     The weights are those of the deployed model (averaged, restored, pruned, as the recipe says).
-    Raises `BenchError` when the folder can't be written, before training starts, and on divergence.
+    Until then ``unfinished.pt`` holds the whole state after each epoch; `resume` goes on from it.
+    Raises `BenchError` when the folder can't be written, before training starts, when there is
+    nothing to resume, and on divergence.
     """
     exported = read_exported(path)
     values = {"data_dir": str(data_dir)} if data_dir else {}
@@ -36,19 +41,20 @@ def train_recipe(
     except OSError as error:
         raise BenchError(f"can't write to {output}: {error.strerror}") from None
     yield f"training {recipe.arm} of {recipe.baseline} (recipe {recipe.id}, seed {seed})"
-    metrics = _train(recipe, places, device, threads, seed, output, quiet)
+    metrics = _train(recipe, places, device, threads, seed, output, quiet, resume)
     yield ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
     yield f"wrote {output / 'model.safetensors'} and {output / 'training.json'}"
 
 
 def _train(
     recipe: Recipe, places: dict[str, str], device: str, threads: int | None, seed: int,
-    output: Path, quiet: bool,
+    output: Path, quiet: bool, resume: bool,
 ) -> dict[str, float]:  # fmt: skip
     import torch
 
     from bench import assembly, launch, registry, state
     from bench.job import Progress
+    from bench.resuming import Keeper
     from bench.store import write_text
     from bench.training import train
 
@@ -61,8 +67,10 @@ def _train(
         loss = progress.epoch_losses[-1]
         print(f"epoch {progress.epoch}/{progress.total_epochs}  loss {loss:.4f}", file=sys.stderr)
 
+    unfinished = output / UNFINISHED
+    keeper = Keeper(unfinished, recipe, seed, resume, note=_say)
     try:
-        result = train(job, on_epoch=None if quiet else tell)
+        result = train(job, on_epoch=None if quiet else tell, keeper=keeper)
     except Diverged as error:
         raise BenchError(f"training diverged: {error}") from None
     state.write(result.model, output / "model.safetensors")
@@ -73,7 +81,13 @@ def _train(
         "seed": seed,
         "epochs": result.progress.epoch,
         "epoch_losses": result.progress.epoch_losses,
+        "losses": result.losses,
         "metrics": [e.model_dump(mode="json") for e in result.evaluations],
     }
     write_text(output / "training.json", json.dumps(record, indent=1) + "\n")
+    unfinished.unlink(missing_ok=True)
     return result.evaluations[-1].values
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer import Argument, Option
@@ -14,10 +14,6 @@ from typer import Argument, Option
 from bench import __version__
 from bench.arguments import DefaultGroup, SpacedCommand
 from bench.errors import BenchError
-
-if TYPE_CHECKING:
-    from bench.launch import Request
-    from bench.session import Session
 
 app = typer.Typer(
     name="bench", cls=DefaultGroup, rich_markup_mode=None,
@@ -99,16 +95,19 @@ def run(
     resume: Annotated[Path | None, Option(help="go on with an interrupted run")] = None,
     quiet: Quiet = False,
     json_: Json = False,
+    tensorboard: Annotated[bool, Option(help="write event files of every full trial")] = False,
 ) -> None:
     """Measure a baseline, and techniques against it."""
-    from bench import launch, request
+    from bench import concluding, launch, request
+
+    concluding.check(tensorboard)
 
     arms: dict[str, Any] = {
         "baseline-only": baseline_only, "test": test, "combine": combine,
         "full-optimization": full_optimization, "recipe": recipe,
     }  # fmt: skip
     if resume is not None:
-        _execute(launch.resume, resume, quiet, json_)
+        concluding.execute(launch.resume, resume, quiet, json_, tensorboard)
         return
     values = {"dataset": dataset, "data_dir": data_dir, "epochs": epochs, "batch_size": batch_size}
     given = {**values, "skip_bad": skip_bad}
@@ -129,7 +128,7 @@ def run(
         output=output,
         command=("bench", *sys.argv[1:]),
     )
-    _execute(launch.start, asked, quiet, json_)
+    concluding.execute(launch.start, asked, quiet, json_, tensorboard)
 
 
 @app.command("list")
@@ -191,12 +190,12 @@ def verify(
     quiet: Quiet = False,
 ) -> None:
     """Measure an exported recipe again, in fresh pairs; exit 1 when its claim doesn't hold."""
-    from bench import display, launch, verification
+    from bench import concluding, display, launch, verification
 
     asked = verification.request(recipe, data_dir, repeats, device, output)
     with display.choose(quiet) as show_, launch.start(asked, show_) as session:
         problems = verification.check(session, recipe)
-    _finish(session.folder.path)
+    concluding.finish(session.folder.path)
     print("\n".join(problems) or f"the claim of {recipe} holds")
     raise typer.Exit(1 if problems else 0)
 
@@ -211,12 +210,15 @@ def train(
     ] = None,
     seed: Annotated[int, Option(help="training seed")] = 0,
     output: Annotated[Path, Option(help="folder for the checkpoint")] = Path("checkpoint"),
+    resume: Annotated[bool, Option("--resume", help="go on after the last whole epoch")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Train with a recipe for real: a checkpoint, and no measuring."""
     from bench import checkpoint
 
-    for line in checkpoint.train_recipe(recipe, data_dir, device, threads, seed, output, quiet):
+    for line in checkpoint.train_recipe(
+        recipe, data_dir, device, threads, seed, output, quiet, resume
+    ):
         print(line)
 
 
@@ -255,46 +257,3 @@ def main() -> None:
 def _refuse(message: str) -> int:
     print("bench:", " ".join(message.split()), file=sys.stderr)
     return 2
-
-
-def _execute(open_: Any, asked: Request | Path, quiet: bool, as_json: bool) -> None:
-    """Run, compare, report, export; an interrupt keeps what has finished and says how to go on."""
-    from bench import display, launch
-
-    with display.choose(quiet or as_json) as show_, open_(asked, show_) as session:
-        try:
-            launch.execute(session)
-        except KeyboardInterrupt:
-            _conclude(session)
-            path = session.folder.path
-            show_.note(f"interrupted; what finished is kept: bench --resume {path}")
-            raise typer.Exit(3) from None
-        complete = _conclude(session)
-    _finish(session.folder.path, as_json)
-    raise typer.Exit(0 if complete else 3)
-
-
-def _conclude(session: Session) -> bool:
-    """Export and write the report; tell whether every arm gave something."""
-    from bench import export
-    from bench.compare import compare_run
-
-    comparison = compare_run(session.header, session.records, session.probed)
-    if session.header.mode in ("combine", "full-optimization"):
-        export.export(session, comparison)
-    _write_report(session.folder.path)
-    return comparison.complete
-
-
-def _write_report(path: Path) -> None:
-    import reports
-    from bench.store import write_text
-
-    write_text(path / "report.md", reports.render("md", reports.read(path)))
-
-
-def _finish(path: Path, as_json: bool = False) -> None:
-    import reports
-
-    record = reports.read(path)
-    print(reports.render("json", record) if as_json else reports.summary(record), end="")

@@ -270,6 +270,8 @@ class Job:
     again: Callable[[Mapping[str, Any]], Job] | None = None
     """Builds a fresh job of the same baseline, seed and device with some settings changed and no
     technique (a teacher, say); given by the assembly, so a baseline leaves it out."""
+    sibling: Callable[[int], Job] | None = None
+    """Builds the same job as a technique is given, from another seed; given by the assembly."""
     taken: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Which techniques replaced which part; kept by `wrap` and `claim`."""
 

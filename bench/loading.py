@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -60,6 +60,8 @@ class _Workers:
     count: int
     rows: _Rows = field(default_factory=lambda: _Rows())
     loader: DataLoader[Batch] | None = None
+    not_remembered: ClassVar[tuple[str, ...]] = ("loader", "rows")
+    """By `bench.remembering`: both are made again."""
 
     def __call__(self, items: FixedItems, progress: Progress) -> Iterator[Batch]:
         if self.loader is None:

@@ -2,7 +2,8 @@
 
 A field's ``json_schema_extra`` marks it: ``{"scales": "depth" | "width" | "input"}`` (numbers that
 a model or its inputs are scaled by), ``{"lighter": {value: {setting: value, ...}}}`` (the settings
-of a value's next lighter alternative), ``{"minimal": value}`` (the least of an augmentation).
+of a value's next lighter alternative), ``{"minimal": value}`` (the least of an augmentation),
+``{"own_schedule": value}`` (which turns the baseline's own learning-rate schedule off).
 """
 
 from __future__ import annotations

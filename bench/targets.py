@@ -1,4 +1,4 @@
-"""What targets are, for the techniques that mix or smooth them: classes, or independent labels."""
+"""What targets are, for techniques that mix or smooth them: classes, heads of them, or labels."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ class Targets:
     classes: int | None = None
     """Of so many classes the indices ``(B,)``, or probabilities ``(B, classes)``, as in
     `cross_entropy`; None: probabilities ``(B, labels)`` of labels independent of each other."""
+    heads: tuple[int, ...] = ()
+    """Instead of independent labels: several heads of so many classes each, their probabilities
+    side by side ``(B, sum)``."""
 
     def soft(self, targets: Tensor) -> Tensor:
         """Return targets as probabilities ``(B, classes)`` or ``(B, labels)``."""
@@ -35,6 +38,9 @@ class Targets:
     def smoothed(self, targets: Tensor, share: float) -> Tensor:
         """Return probabilities, `share` of them spread evenly over what an item could be."""
         soft = self.soft(targets)
+        if self.heads:
+            evenly = [torch.full((n,), 1 / n, device=soft.device) for n in self.heads]
+            return soft * (1 - share) + share * torch.cat(evenly)
         return soft * (1 - share) + share / (2 if self.classes is None else self.classes)
 
 

@@ -35,6 +35,8 @@ class Stage(IntEnum):
     LOOP = 40
     PRECISION = 50
     COMPILE = 60
+    DEPLOY = 62
+    """Puts several models, or views, in the place of the one that is deployed."""
     MACHINE = 65
     """Probes how the machine runs what all the others have asked for."""
     SEARCH = 70

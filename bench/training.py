@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -45,11 +46,22 @@ class Trained:
     finish_seconds: float = 0.0
 
 
+class Keeper(Protocol):
+    """What keeps a training's whole state on disk, to go on after it was killed."""
+
+    def begin(self, job: Job, optimizer: Optimizer, result: Trained) -> bool:
+        """Put back what was kept, if asked to; tell whether all epochs were over."""
+
+    def keep(self, over: bool) -> None:
+        """Keep everything, after an epoch; `over`: it was the last."""
+
+
 def train(
     job: Job,
     limit: StepLimit | None = None,
     on_epoch: Callable[[Progress], None] | None = None,
     on_trained: Callable[[], None] | None = None,
+    keeper: Keeper | None = None,
 ) -> Trained:
     """Train to the end and evaluate, or, with a `limit`, only step.
 
@@ -59,21 +71,25 @@ def train(
     clock = Clock(job.device)
     result = Trained(Progress(job.epochs), job.model, timeline=clock.timeline)
     optimizer = job.make_optimizer(job.model)
-    while result.progress.epoch < job.epochs:
+    done = keeper.begin(job, optimizer, result) if keeper else False
+    while not done and result.progress.epoch < job.epochs:
         done = _epoch(job, optimizer, result, clock, limit)
         if on_epoch:
             on_epoch(result.progress)
-        if done:
-            break
-        if limit:  # a step trial only steps: metrics at unlike steps would not compare
-            continue
-        if job.evaluate_every and result.progress.epoch % job.evaluate_every == 0:
+        # a step trial only steps: metrics at unlike steps would not compare
+        if not (done or limit) and _is_due(job, result.progress):
             _evaluate(job, job.snapshot(job.model), result)
+        if keeper:
+            keeper.keep(done)
     if on_trained:
         on_trained()
     if not limit:
         _finish(job, result)
     return result
+
+
+def _is_due(job: Job, progress: Progress) -> bool:
+    return bool(job.evaluate_every) and progress.epoch % job.evaluate_every == 0
 
 
 def _epoch(

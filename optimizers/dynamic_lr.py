@@ -16,15 +16,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 from torch.optim import Optimizer
 
 from bench.errors import NotApplicable
 from bench.job import Batch, Batches, Job, Progress, Schedule
-from bench.technique import Effect, Stage, Technique
-from bench.training import undisturbed
+from bench.marks import marked
+from bench.rates import own_change, rates_of
+from bench.technique import Effect, Probe, Stage, Technique
 
 FIRST = 1 / 25
 """Where one cycle begins, in peak rates, as in the paper."""
@@ -49,6 +50,10 @@ class DynamicLR(Technique):
     final: float = Field(0.01, ge=0, lt=1, description="last rate, in peak rates; not of plateau")
     patience: int = Field(5, ge=0, description="plateau: epochs without a lower loss before a cut")
     cut: float = Field(0.5, gt=0, lt=1, description="plateau: what a rate is multiplied with")
+
+    def configure(self, settings: Any, probe: Probe) -> Any:
+        """Turn the baseline's own schedule off, where a setting is marked as that."""
+        return settings.model_copy(update=marked(settings, "own_schedule"))
 
     def apply(self, job: Job) -> Job:
         """Wrap `schedule` and `batches`; refuse a baseline that sets its rates itself."""
@@ -83,25 +88,6 @@ def cuts(losses: Sequence[float], patience: int) -> int:
         if stalled > patience:
             stalled, found = 0, found + 1
     return found
-
-
-def rates_of(optimizer: Optimizer) -> list[float]:
-    """Return the learning rate of each group."""
-    return [float(group["lr"]) for group in optimizer.param_groups]
-
-
-def own_change(job: Job) -> int | None:
-    """Return the first epoch before which the baseline's own schedule changes a rate, if any."""
-    if job.again is not None:  # in this job the schedule may already do what others put there
-        with undisturbed(job.device):
-            job = job.again({})
-    optimizer = job.make_optimizer(job.model)
-    before = rates_of(optimizer)
-    for epoch in range(job.epochs):
-        job.schedule(optimizer, Progress(job.epochs, epoch, epoch, [1.0] * epoch))
-        if rates_of(optimizer) != before:
-            return epoch
-    return None
 
 
 @dataclass

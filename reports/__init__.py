@@ -11,6 +11,8 @@ from types import MappingProxyType
 
 from bench.errors import BenchError
 from reports.csv_report import render as as_csv
+from reports.curves import write_curves
+from reports.events import write_events
 from reports.json_report import render as as_json
 from reports.markdown import render as as_markdown
 from reports.records import Run, read
@@ -20,7 +22,7 @@ FORMATS: Mapping[str, Callable[[Run], str]] = MappingProxyType(
     {"md": as_markdown, "json": as_json, "csv": as_csv}
 )
 
-__all__ = ["FORMATS", "Run", "read", "render", "summary"]
+__all__ = ["FORMATS", "Run", "read", "render", "summary", "write_curves", "write_events"]
 
 
 def render(format: str, run: Run) -> str:

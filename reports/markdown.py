@@ -8,7 +8,7 @@ from typing import Any
 from bench.plan import BASELINE
 from bench.statistics import METRIC_LEVEL, RATIO_LEVEL
 from reports import candidates, circumstances, learning, phrases, sentences
-from reports.records import Run
+from reports.records import CURVES, Run
 
 TEMPLATE = "report.md.j2"
 MODES = {
@@ -76,6 +76,7 @@ def _content(run: Run) -> dict[str, Any]:
         "model": candidates.model(run),
         "learnt": learning.learnt(run),
         "counting": _counting(run),
+        "curves": f"plots/{CURVES}" if run.drawn else None,
         "phases": candidates.phases(run),
         "setups": candidates.setups(run),
         "searches": circumstances.searches(run),

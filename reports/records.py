@@ -14,6 +14,7 @@ from bench.plan import BASELINE, CONTROL
 from bench.store import Header, read_run
 from bench.verdict import Verdict
 
+CURVES = "curves.svg"
 ORDER = tuple(Verdict)
 """Wins are shown first, failures last."""
 
@@ -30,6 +31,8 @@ class Run:
     comparison: Comparison
     exported: bool = False
     """Whether ``optimized.json`` lies beside the records."""
+    drawn: bool = False
+    """Whether ``plots/curves.svg`` does."""
 
     @property
     def winner(self) -> ArmResult | None:
@@ -92,6 +95,7 @@ def read(path: Path) -> Run:
         probes=tuple(probes),
         comparison=compare_run(header, trials, probes),
         exported=(path / "optimized.json").is_file(),
+        drawn=(path / "plots" / CURVES).is_file(),
     )
 
 

@@ -38,6 +38,15 @@ def cinc() -> Path:
     return DATA
 
 
+@pytest.fixture(scope="session")
+def circor() -> Path:
+    """Return the folder of CirCor's patients; skip where a checkout has none beside it."""
+    folder = DATA / "circor"
+    if not folder.is_dir():
+        pytest.skip(f"no real data here: {folder} is not a folder")
+    return folder
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Let tests, and the processes that they start, keep nothing in the user's cache."""

@@ -65,8 +65,9 @@ class ECGCNNSettings(Settings):
         10, ge=0, description="epochs without a lower validation loss before the stop; 0: never"
     )
     plateau_patience: int = Field(
-        4, ge=0, description="epochs without one before the rate is halved; 0: never"
-    )
+        4, ge=0, description="epochs without one before the rate is halved; 0: never",
+        json_schema_extra={"own_schedule": 0},
+    )  # fmt: skip
     loading: Literal["eager", "lazy"] = Field(
         "eager", description="keep all records in memory, or read each when it is needed"
     )

@@ -10,7 +10,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from baselines.ecg_cnn.pack import LEADS, Raw, Skipped, signature_of
+from baselines.ecg_cnn.pack import LEADS, Raw, Skipped
+from bench.cache import signature_of
 from bench.errors import BenchError
 
 PARTS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation",

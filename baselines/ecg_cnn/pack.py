@@ -10,16 +10,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.cache import appearing
 from bench.errors import BenchError
 
 FORMAT = 1
@@ -68,29 +68,16 @@ class Source(Protocol):
         """Yield every record in a fixed order."""
 
 
-def signature_of(files: Iterable[Path]) -> str:
-    """Return a digest of names, sizes and times of files."""
-    digest = hashlib.sha256()
-    for file in files:
-        facts = file.stat()
-        digest.update(f"{file}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
-
-
 def write(source: Source, path: Path) -> None:
     """Pack all records of a source into `path`, which appears only when it is whole."""
     signature = source.signature
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
-    os.close(handle)
-    try:
-        with h5py.File(temporary, "w") as file:
-            _fill(file, source)
-            file.attrs.update(format=FORMAT, name=source.name, signature=signature)
-        os.replace(temporary, path)  # noqa: PTH105 - of a name that mkstemp gave
-    except OSError as error:
-        raise BenchError(f"can't pack {source.name} into {path} ({error})") from error
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    with appearing(path) as temporary:
+        try:
+            with h5py.File(temporary, "w") as file:
+                _fill(file, source)
+                file.attrs.update(format=FORMAT, name=source.name, signature=signature)
+        except OSError as error:
+            raise BenchError(f"can't pack {source.name} into {path} ({error})") from error
 
 
 def _fill(file: Any, source: Source) -> None:
@@ -145,6 +132,8 @@ class Pack:
     offset: int
     """Where in the file the samples begin, in bytes."""
     _opened: dict[int, int] = field(default_factory=dict)
+    not_remembered: ClassVar[tuple[str, ...]] = ("_opened",)
+    """By `bench.remembering`: files are opened again."""
 
     def __len__(self) -> int:
         return len(self.names)

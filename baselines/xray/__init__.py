@@ -93,8 +93,9 @@ class XraySettings(Settings):
     steps_per_epoch: int | None = Field(None, ge=1, description="end an epoch early; null: never")
     lr: float = Field(4e-3, gt=0, description="learning rate of AdamW")
     lr_decay: Literal["none", "cosine"] = Field(
-        "cosine", description="keep that rate, or lower it along a cosine before each epoch"
-    )
+        "cosine", description="keep that rate, or lower it along a cosine before each epoch",
+        json_schema_extra={"own_schedule": "none"},
+    )  # fmt: skip
     weight_decay: float = Field(1.5, ge=0, description="weight decay of AdamW")
     weights: Path | None = Field(
         None, description="the backbone's weights (.safetensors, or .pt of tensors alone), named as"

@@ -1,0 +1,27 @@
+"""What an optimizer's learning rates are, and whether a baseline changes them itself."""
+
+from __future__ import annotations
+
+from torch.optim import Optimizer
+
+from bench.job import Job, Progress
+from bench.training import undisturbed
+
+
+def rates_of(optimizer: Optimizer) -> list[float]:
+    """Return the learning rate of each group."""
+    return [float(group["lr"]) for group in optimizer.param_groups]
+
+
+def own_change(job: Job) -> int | None:
+    """Return the first epoch before which the baseline's own schedule changes a rate, if any."""
+    if job.again is not None:  # in this job the schedule may already do what others put there
+        with undisturbed(job.device):
+            job = job.again({})
+    optimizer = job.make_optimizer(job.model)
+    before = rates_of(optimizer)
+    for epoch in range(job.epochs):
+        job.schedule(optimizer, Progress(job.epochs, epoch, epoch, [1.0] * epoch))
+        if rates_of(optimizer) != before:
+            return epoch
+    return None

@@ -1,0 +1,285 @@
+"""What a job's parts remember from epoch to epoch: found, taken down and put back.
+
+Parts are functions, methods and objects; what they remember lies in attributes, closures and random
+generators. All of that is found by walking from the job. What has changed since the training began
+is what has to be kept; where something changed that can't be, the training can't be resumed, and
+that is said. A class names in ``not_remembered`` what it makes again by itself.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import random
+import types
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import BaseModel
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from bench.errors import BenchError
+from bench.job import Job
+
+PLAIN = (bool, int, float, str, bytes, types.NoneType)
+NOT_WALKED = (*PLAIN, type, types.ModuleType, BaseModel, Optimizer, Tensor, np.ndarray, nn.Module)
+ELSEWHERE = ("model", "device", "data", "taken")
+"""Parts of a job that are kept otherwise, or never change."""
+
+
+class CannotRemember(BenchError):  # noqa: N818 - a statement about a training
+    """Something that changed while training can't be kept."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place that holds a value: an attribute or a closure's variable."""
+
+    read: Callable[[], Any]
+    write: Callable[[Any], object]
+
+
+class Memory:
+    """Everything that the parts of one job remember, by where it lies."""
+
+    def __init__(self, job: Job, optimizer: Optimizer) -> None:
+        self._named = {id(p): name for name, p in job.model.state_dict(keep_vars=True).items()}
+        self._model, self._optimizer = job.model, optimizer
+        self._slots: dict[str, Slot] = {}
+        self._states: dict[str, Slot] = {}
+        self._seen: set[int] = {id(job)}
+        self._alive: list[Any] = []  # an id is not given away again while its owner lives
+        for field in fields(job):
+            if field.name not in ELSEWHERE:
+                self._walk(field.name, getattr(job, field.name))
+        self._first = {path: self._print(slot.read()) for path, slot in self._slots.items()}
+        self._objects = {path: slot.read() for path, slot in self._slots.items()}
+
+    def taken(self) -> dict[str, Any]:
+        """Return what has changed, and the state of every generator, as plain values and tensors.
+
+        Raises `CannotRemember` where something changed that isn't made of these.
+        """
+        changed = {
+            path: self._packed(path, slot.read())
+            for path, slot in self._slots.items()
+            if self._print(slot.read()) != self._first[path]
+        }
+        return {"slots": changed, "states": {p: slot.read() for p, slot in self._states.items()}}
+
+    def put_back(self, kept: Mapping[str, Any]) -> None:
+        """Put what another process took down into this job; raise `BenchError` if it's another."""
+        strangers = [p for p in kept["slots"] if p not in self._slots]
+        strangers += [p for p in kept["states"] if p not in self._states]
+        if strangers:
+            raise BenchError(f"the training can't go on: it has no {strangers[0]} any more; was it"
+                             " begun with another version?")  # fmt: skip
+        for path, state in kept["states"].items():
+            self._states[path].write(state)
+        for path, packed in kept["slots"].items():
+            self._restore(self._slots[path], self._unpacked(packed))
+
+    @staticmethod
+    def _restore(slot: Slot, value: Any) -> None:
+        """Fill a list or dict where it is: others may hold it too; replace anything else."""
+        old = slot.read()
+        if isinstance(old, list) and isinstance(value, list):
+            old[:] = value
+        elif isinstance(old, dict) and isinstance(value, dict):
+            old.clear()
+            old.update(value)
+        elif isinstance(old, Tensor) and isinstance(value, Tensor) and old.shape == value.shape:
+            with torch.no_grad():
+                old.copy_(value)
+        else:
+            slot.write(value)
+
+    def _walk(self, path: str, value: Any) -> None:
+        if isinstance(value, nn.Module):
+            self._walk_module(path, value)
+        if isinstance(value, NOT_WALKED) or id(value) in self._seen:
+            return
+        self._seen.add(id(value))
+        self._alive.append(value)
+        if state := _state_of(value):
+            self._states[path] = state
+        elif isinstance(value, types.FunctionType):
+            self._walk_function(path, value)
+        elif isinstance(value, types.MethodType):
+            self._walk(f"{path}.self", value.__self__)
+            self._walk(path, value.__func__)
+        else:
+            for name, inner in _parts(path, value):
+                self._walk(f"{path}.{name}", inner)
+            self._walk_attributes(path, value)
+
+    def _walk_module(self, path: str, module: nn.Module) -> None:
+        """Keep another network than the one in training: a teacher, say."""
+        tensors = module.state_dict(keep_vars=True).values()
+        own = any(id(tensor) in self._named for tensor in tensors)
+        if not own and id(module) not in self._seen and module is not self._model:
+            self._seen.add(id(module))
+            self._states[path] = Slot(
+                lambda: {n: v.detach().clone() for n, v in module.state_dict().items()},
+                module.load_state_dict,
+            )
+
+    def _walk_function(self, path: str, function: types.FunctionType) -> None:
+        cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+        for name, cell in cells:
+            if id(cell) in self._seen:
+                continue
+            self._seen.add(id(cell))
+            inside = f"{path}[{name}]"
+            try:
+                self._walk(inside, cell.cell_contents)
+            except ValueError:  # not given a value yet
+                continue
+            self._slots[inside] = _cell(cell)
+        for number, default in enumerate(function.__defaults__ or ()):
+            self._walk(f"{path}({number})", default)
+
+    def _walk_attributes(self, path: str, value: Any) -> None:
+        frozen = is_dataclass(value) and bool(getattr(value, "__dataclass_params__").frozen)  # noqa: B009 - a private name
+        left_out = getattr(type(value), "not_remembered", ())
+        for name, inner in _attributes(value):
+            if name in left_out:
+                continue
+            if not frozen:
+                self._slots[f"{path}.{name}"] = _attribute(value, name)
+            self._walk(f"{path}.{name}", inner)
+
+    def _print(self, value: Any) -> Any:
+        """Return what differs when a value does; of a large array that it is another one."""
+        if isinstance(value, PLAIN):
+            return repr(value)
+        if isinstance(value, Tensor):
+            return id(value), value._version
+        if isinstance(value, np.ndarray):
+            return id(value), zlib.crc32(np.ascontiguousarray(value).view(np.uint8).data)
+        if isinstance(value, list | tuple):
+            return [self._print(one) for one in value]
+        if isinstance(value, dict):
+            return [(self._print(key), self._print(one)) for key, one in value.items()]
+        return id(value)
+
+    def _packed(self, path: str, value: Any) -> Any:
+        """Return a value as plain ones and tensors; weights of the model by their names."""
+        if value is self._optimizer:
+            return {"is": "optimizer"}
+        if isinstance(value, PLAIN):
+            return value
+        if isinstance(value, Tensor):
+            name = self._named.get(id(value))
+            return {"is": "weight", "name": name} if name else value.detach().clone()
+        if isinstance(value, list | tuple):
+            inner = [self._packed(path, one) for one in value]
+            return {"is": type(value).__name__, "of": inner} if type(value) in (list, tuple) else (
+                _refused(path, value)
+            )  # fmt: skip
+        if isinstance(value, dict) and all(isinstance(key, PLAIN) for key in value):
+            pairs = [[key, self._packed(path, one)] for key, one in value.items()]
+            return {"is": "dict", "of": pairs}
+        return _refused(path, value)
+
+    def _unpacked(self, packed: Any) -> Any:
+        if not isinstance(packed, dict):
+            return packed
+        kind, inner = packed["is"], packed.get("of", ())
+        if kind == "optimizer":
+            return self._optimizer
+        if kind == "weight":
+            return self._model.state_dict(keep_vars=True)[packed["name"]]
+        if kind == "dict":
+            return {key: self._unpacked(one) for key, one in inner}
+        made = [self._unpacked(one) for one in inner]
+        return tuple(made) if kind == "tuple" else made
+
+
+def _refused(path: str, value: Any) -> Any:
+    raise CannotRemember(f"{path} changes while it trains, and a {type(value).__name__} can't be"
+                         " kept")  # fmt: skip
+
+
+def _cell(cell: types.CellType) -> Slot:
+    return Slot(lambda: cell.cell_contents, lambda v: setattr(cell, "cell_contents", v))
+
+
+def _attribute(value: Any, name: str) -> Slot:
+    return Slot(lambda: getattr(value, name), lambda v: setattr(value, name, v))
+
+
+def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the attributes of an object of Python code that is not torch's or numpy's own."""
+    room = type(value).__module__.partition(".")[0]
+    if room in ("builtins", "torch", "numpy", "functools", "pathlib", "collections"):
+        return
+    yield from list(getattr(value, "__dict__", {}).items())
+    for kind in type(value).__mro__:
+        for name in getattr(kind, "__slots__", ()):
+            if hasattr(value, name):
+                yield name, getattr(value, name)
+
+
+def _parts(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what containers and partial functions hold."""
+    if isinstance(value, functools.partial):
+        yield from (("func", value.func), ("args", value.args), ("keywords", value.keywords))
+    elif isinstance(value, Mapping):
+        yield from ((repr(key), one) for key, one in list(value.items()))
+    elif isinstance(value, list | tuple | set | frozenset):
+        yield from ((str(number), one) for number, one in enumerate(value))
+    elif isinstance(value, Iterator):
+        raise CannotRemember(f"{path} is a {type(value).__name__}, whose place can't be kept")
+
+
+def _state_of(value: Any) -> Slot | None:
+    """Return the state of a random generator, or of an object that tells its state itself."""
+    if isinstance(value, torch.Generator):
+        return Slot(value.get_state, value.set_state)
+    if isinstance(value, np.random.Generator):
+        bits = value.bit_generator
+        return Slot(
+            lambda: json.dumps(bits.state, default=lambda array: array.tolist()),
+            lambda text: setattr(bits, "state", json.loads(text)),
+        )
+    if isinstance(value, random.Random):
+        return Slot(
+            lambda: json.dumps(value.getstate()),
+            lambda text: value.setstate(_python_state(text)),
+        )
+    if callable(getattr(value, "load_state_dict", None)) and not isinstance(value, type):
+        return Slot(value.state_dict, value.load_state_dict)
+    return None
+
+
+def _python_state(text: str) -> tuple[Any, ...]:
+    version, numbers, gauss = json.loads(text)
+    return version, tuple(numbers), gauss
+
+
+def global_random() -> dict[str, Any]:
+    """Return the state of torch's, numpy's and Python's own generators, as text and tensors."""
+    name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
+    state: dict[str, Any] = {
+        "torch": torch.get_rng_state(),
+        "numpy": json.dumps([name, keys.tolist(), position, has_gauss, gauss]),  # type: ignore[union-attr]  # legacy is an array
+        "python": json.dumps(random.getstate()),
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state_all()
+    return state
+
+
+def set_global_random(state: Mapping[str, Any]) -> None:
+    """Put all generators where they were."""
+    torch.set_rng_state(state["torch"])
+    np.random.set_state(tuple(json.loads(state["numpy"])))
+    random.setstate(_python_state(state["python"]))
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])

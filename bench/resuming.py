@@ -1,0 +1,128 @@
+"""A training that survives its end: all of its state in one file, whole after every epoch."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+
+from bench.cache import appearing
+from bench.errors import BenchError
+from bench.job import Job
+from bench.measurement import Evaluation
+from bench.recipe import Recipe
+from bench.remembering import CannotRemember, Memory, global_random, set_global_random
+from bench.training import Trained
+
+FORMAT = 1
+EARLIER = "before the interruption"
+
+
+@dataclass
+class Keeper:
+    """Writes `path` after every epoch, and reads it where `resume` says so."""
+
+    path: Path
+    recipe: Recipe
+    seed: int
+    resume: bool = False
+    note: Callable[[str], None] = lambda text: None
+    """Told once where a training can't be kept; it goes on without."""
+    _given_up: bool = False
+    _shapes: dict[str, torch.Size] = field(default_factory=dict)
+    _job: Job = field(init=False)
+    _optimizer: Optimizer = field(init=False)
+    _result: Trained = field(init=False)
+    _memory: Memory = field(init=False)
+
+    def begin(self, job: Job, optimizer: Optimizer, result: Trained) -> bool:
+        """Take a training up where the file left it; tell whether its epochs were over.
+
+        Raises `BenchError` for a file that is missing, torn, or of another recipe or seed.
+        """
+        self._job, self._optimizer, self._result = job, optimizer, result
+        self._shapes = _shapes(job)
+        try:
+            self._memory = Memory(job, optimizer)
+        except CannotRemember as reason:
+            self._give_up(reason)
+            return False
+        return self._restore(self._read()) if self.resume else False
+
+    def keep(self, over: bool) -> None:
+        """Write everything, or nothing: the file before stays until the new one is whole."""
+        if self._given_up:
+            return
+        try:
+            content = self._content(over)
+        except CannotRemember as reason:
+            self._give_up(reason)
+            return
+        with appearing(self.path) as temporary:
+            torch.save(content, temporary)
+
+    def _content(self, over: bool) -> dict[str, Any]:
+        if _shapes(self._job) != self._shapes:
+            raise CannotRemember("the model's weights change their shapes while it trains")
+        result = self._result
+        return {
+            "format": FORMAT, "recipe_id": self.recipe.id, "seed": self.seed, "over": over,
+            "recipe": self.recipe.model_dump_json(),
+            "epoch": result.progress.epoch, "step": result.progress.step,
+            "epoch_losses": list(result.progress.epoch_losses), "losses": list(result.losses),
+            "evaluations": [one.model_dump_json() for one in result.evaluations],
+            "seconds": result.timeline.seconds,
+            "model": self._job.model.state_dict(), "optimizer": self._optimizer.state_dict(),
+            "memory": self._memory.taken(), "random": global_random(),
+        }  # fmt: skip
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            found = torch.load(self.path, map_location=self._job.device, weights_only=True)
+        except FileNotFoundError:
+            raise BenchError(f"nothing to resume: there is no {self.path}") from None
+        except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+            reason = " ".join(str(error).split())[:100]
+            raise BenchError(f"{self.path} can't be read ({reason}); start anew") from error
+        if not isinstance(found, dict) or found.get("format") != FORMAT:
+            raise BenchError(f"{self.path} is no checkpoint that this bench reads; start anew")
+        for what, own in (("recipe_id", self.recipe.id), ("seed", self.seed)):
+            if found[what] != own:
+                raise BenchError(f"{self.path} is of {what} {found[what]}, not {own}; start anew,"
+                                 " or give another --output")  # fmt: skip
+        return found
+
+    def _restore(self, found: dict[str, Any]) -> bool:
+        result = self._result
+        result.progress.epoch, result.progress.step = found["epoch"], found["step"]
+        result.progress.epoch_losses[:] = found["epoch_losses"]
+        result.losses[:] = found["losses"]
+        result.evaluations[:] = map(Evaluation.model_validate_json, found["evaluations"])
+        result.timeline.between.append((0, EARLIER, found["seconds"]))
+        self._job.model.load_state_dict(found["model"])
+        self._optimizer.load_state_dict(found["optimizer"])
+        self._memory.put_back(found["memory"])
+        set_global_random({key: _on_cpu(value) for key, value in found["random"].items()})
+        return bool(found["over"])
+
+    def _give_up(self, reason: BenchError) -> None:
+        if self.resume:
+            raise BenchError(f"this training can't be resumed: {reason}")
+        self._given_up = True
+        self.note(f"this training couldn't be resumed: {reason}")
+
+
+def _shapes(job: Job) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in job.model.state_dict().items()}
+
+
+def _on_cpu(value: Any) -> Any:
+    """Return random states where generators take them from."""
+    if isinstance(value, list):
+        return [_on_cpu(one) for one in value]
+    return value.cpu() if isinstance(value, torch.Tensor) else value

@@ -1,0 +1,199 @@
+"""A training that is ended after some epoch and taken up again goes on as if nothing had been."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from bench.errors import BenchError
+from bench.job import Batch, Job, Progress
+from bench.recipe import Recipe
+from bench.remembering import CannotRemember, Memory
+from bench.resuming import Keeper
+from bench.state import tensors_of
+from bench.testing import Case, refusal
+from bench.training import Trained, train
+from tests.contract.cases import CONV_NET, PICTURES, SLOW, SMALL, TECHNIQUES
+from tests.jobs import linear_job
+
+RECIPE = Recipe(baseline="x", settings={})
+
+
+class Killed(Exception):  # noqa: N818 - what a kill is to a training
+    """Raised where a process would have been ended."""
+
+
+def keeper(path: Path, resume: bool = False, note: Any = lambda text: None) -> Keeper:
+    return Keeper(path / "unfinished.pt", RECIPE, 0, resume, note)
+
+
+def ended_after(job: Job, epochs: int, path: Path) -> None:
+    """Train until the step after some whole epochs."""
+
+    def wrapper(old: Any) -> Any:
+        def batches(progress: Progress) -> Iterator[Batch]:
+            for batch in old(progress):
+                if progress.epoch == epochs:
+                    random.random(), np.random.random(), torch.rand(1)
+                    raise Killed
+                yield batch
+
+        return batches
+
+    with pytest.raises(Killed):
+        train(job.wrap("batches", wrapper, by="test"), keeper=keeper(path))
+
+
+def taken_up(case: Case, path: Path, *techniques: str) -> tuple[Trained, Trained]:
+    """Return a whole training, and one that was ended after its first epoch and taken up."""
+    whole = train(case.job(*techniques))
+    ended_after(case.job(*techniques), 1, path)
+    torch.manual_seed(99)
+    again = unended(case.job(*techniques))
+    return whole, train(again, keeper=keeper(path, resume=True))
+
+
+def unended(job: Job) -> Job:
+    """Return a job with its batches wrapped as often as those of one that is ended."""
+    return job.wrap("batches", lambda old: lambda progress: iter(old(progress)), by="test")
+
+
+def assert_same(whole: Trained, again: Trained) -> None:
+    assert again.losses == whole.losses
+    assert again.progress == whole.progress
+    assert [e.values for e in again.evaluations] == [e.values for e in whole.evaluations]
+    state, other = tensors_of(whole.model), tensors_of(again.model)
+    assert all(torch.equal(state[name], other[name]) for name in state)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_every_baseline_goes_on_bit_for_bit(name: str, tmp_path: Path) -> None:
+    assert_same(*taken_up(Case(name, SMALL[name]), tmp_path))
+
+
+@pytest.mark.parametrize("name", [name for name in TECHNIQUES if name not in SLOW])
+def test_every_technique_goes_on_bit_for_bit_or_says_why_not(name: str, tmp_path: Path) -> None:
+    fit = [case for case in (PICTURES, CONV_NET) if refusal(case, name) is None]
+    if not fit:
+        pytest.skip("applies to neither of the small nets")
+    try:
+        assert_same(*taken_up(Case(fit[0].baseline, {"epochs": 4}), tmp_path, name))
+    except BenchError as reason:
+        said = str(reason)
+        assert "can't be resumed: " in said
+        assert "can't be kept" in said or "change their shapes" in said
+
+
+def test_a_training_whose_epochs_were_over_only_finishes(tmp_path: Path) -> None:
+    whole = train(linear_job(), keeper=keeper(tmp_path))
+    job = linear_job().wrap("step", lambda old: None, by="test")  # a step would fail
+    assert_same(whole, train(job, keeper=keeper(tmp_path, resume=True)))
+
+
+def test_seconds_before_the_end_count_too(tmp_path: Path) -> None:
+    job = linear_job(evaluate_every=1)
+    ended_after(job, 2, tmp_path)
+    again = train(unended(linear_job(evaluate_every=1)), keeper=keeper(tmp_path, resume=True))
+    seconds = [e.train_seconds for e in again.evaluations]
+    assert len(seconds) == 3
+    assert seconds == sorted(seconds)
+
+
+def test_there_must_be_something_to_resume(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="nothing to resume: there is no"):
+        train(linear_job(), keeper=keeper(tmp_path, resume=True))
+
+
+def test_a_checkpoint_of_another_seed_is_refused(tmp_path: Path) -> None:
+    ended_after(linear_job(), 1, tmp_path)
+    other = Keeper(tmp_path / "unfinished.pt", RECIPE, 7, resume=True)
+    with pytest.raises(BenchError, match="of seed 0, not 7"):
+        train(linear_job(), keeper=other)
+
+
+def test_a_torn_checkpoint_is_one_line(tmp_path: Path) -> None:
+    ended_after(linear_job(), 1, tmp_path)
+    path = tmp_path / "unfinished.pt"
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(BenchError, match=r"can't be read .*start anew"):
+        train(linear_job(), keeper=keeper(tmp_path, resume=True))
+
+
+def test_a_checkpoint_never_runs_code(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> Any:
+            return (tmp_path.joinpath("ran").touch, ())
+
+    torch.save({"format": 1, "x": Evil()}, tmp_path / "unfinished.pt")
+    with pytest.raises(BenchError, match="can't be read"):
+        train(linear_job(), keeper=keeper(tmp_path, resume=True))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_what_can_t_be_kept_is_said_and_training_goes_on_without(tmp_path: Path) -> None:
+    found: dict[str, object] = {}
+
+    def stop(job: Job, progress: Progress) -> bool:
+        found["now"] = object()
+        return False
+
+    said: list[str] = []
+    result = train(linear_job(stop=stop), keeper=keeper(tmp_path, note=said.append))
+    assert result.progress.epoch == 3
+    assert not (tmp_path / "unfinished.pt").exists()
+    assert len(said) == 1
+    assert "stop[found] changes while it trains, and a object can't be kept" in said[0]
+
+
+class Counts:
+    """Remembers in every way that there is."""
+
+    def __init__(self, weights: Any) -> None:
+        self.epochs, self.seen, self.means = 0, [0.0], {"a": torch.zeros(2)}
+        self.weights: Any = None
+        self._source = weights
+
+    def look(self, job: Job, progress: Progress) -> bool:
+        self.epochs += 1
+        self.seen.append(float(self.epochs))
+        self.means["a"] += 1
+        self.weights = list(job.model.parameters())
+        return False
+
+
+def test_attributes_closures_and_references_come_back() -> None:
+    def made() -> tuple[Job, Counts, Any]:
+        counts, calls = Counts(None), 0
+
+        def schedule(optimizer: Any, progress: Progress) -> None:
+            nonlocal calls
+            calls += 1
+
+        job = linear_job(stop=counts.look, schedule=schedule)
+        return job, counts, lambda: calls
+
+    job, counts, calls = made()
+    optimizer = job.make_optimizer(job.model)
+    memory = Memory(job, optimizer)
+    for epoch in (1, 2):
+        job.schedule(optimizer, Progress(3, epoch))
+        job.stop(job, Progress(3, epoch))
+    kept = memory.taken()
+    other, others, other_calls = made()
+    Memory(other, other.make_optimizer(other.model)).put_back(kept)
+    assert (others.epochs, others.seen, other_calls()) == (2, [0.0, 1.0, 2.0], calls())
+    assert torch.equal(others.means["a"], counts.means["a"])
+    assert [id(w) for w in others.weights] == [id(p) for p in other.model.parameters()]
+
+
+def test_an_iterator_can_t_be_kept() -> None:
+    rows = iter(range(10))
+    job = linear_job(stop=lambda job, progress: next(rows) > 8)
+    with pytest.raises(CannotRemember, match="range_iterator, whose place can't be kept"):
+        Memory(job, job.make_optimizer(job.model))
