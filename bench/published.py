@@ -38,7 +38,7 @@ def read(path: Path) -> dict[str, Tensor]:
         if not all(isinstance(value, Tensor) for value in found.values()):
             raise AttributeError("it holds more than tensors by name")
     except FileNotFoundError:
-        raise BenchError(f"no weights {path}; give the path of a file of them") from None
+        raise BenchError(f"no weights {path}; `bench train RECIPE` writes such a file") from None
     except UNREADABLE as error:
         reason = " ".join(str(error).split())[:120]
         raise BenchError(f"{path} is no file of weights alone ({reason})") from error

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import pickle
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import AdamW, Optimizer
@@ -19,6 +15,7 @@ from torch.optim import AdamW, Optimizer
 from baselines.s4_ecg import S4ECGSettings, data
 from baselines.s4_ecg.data import CLASSES, Part
 from baselines.s4_ecg.network import Classifier, Encoder
+from bench import published
 from bench.best import BestWeights
 from bench.errors import BenchError
 from bench.freezing import freeze
@@ -79,36 +76,22 @@ def _model(settings: S4ECGSettings, leads: int, length: int) -> tuple[Classifier
     )
     origin = "random weights"
     if settings.checkpoint is not None:
-        _load(encoder, settings.checkpoint)
-        digest = hashlib.sha256(settings.checkpoint.read_bytes()).hexdigest()[:12]
-        origin = f"{settings.checkpoint.name} (sha256 {digest})"
+        origin = _load(encoder, settings.checkpoint)
     if settings.frozen:
         freeze(encoder)
     how = "frozen with" if settings.frozen else "trained from"
     return Classifier(encoder, settings.skip, len(CLASSES)), f"the encoder is {how} {origin}"
 
 
-def _load(encoder: Encoder, path: Path) -> None:
-    """Load the encoder's weights from a whole model's; nothing in a file is ever executed."""
-    try:
-        if path.suffix == ".safetensors":
-            found = load_file(path)
-        else:
-            found = torch.load(path, map_location="cpu", weights_only=True)
-        own = {
-            name.removeprefix("encoder."): value
-            for name, value in found.items()
-            if name.startswith("encoder.")
-        }
-        encoder.load_state_dict(own)
-    except FileNotFoundError:
-        raise BenchError(f"no checkpoint {path}; `bench train RECIPE` writes one") from None
-    except (OSError, SafetensorError, pickle.UnpicklingError, AttributeError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise BenchError(f"{path} is no file of weights alone ({reason})") from error
-    except RuntimeError as error:  # torch's, for names and shapes that don't fit
-        reason = " ".join(str(error).split())[:160]
-        raise BenchError(f"{path} doesn't fit an encoder of these settings: {reason}") from error
+def _load(encoder: Encoder, path: Path) -> str:
+    """Load the encoder's weights from a whole model's; return what they are."""
+    found = published.read(path)
+    own = {
+        name.removeprefix("encoder."): value
+        for name, value in found.items()
+        if name.startswith("encoder.")
+    }
+    return published.fill(encoder, own, path)
 
 
 def _noted(card: DataCard, note: str) -> DataCard:

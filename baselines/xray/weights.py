@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from baselines.xray.backbones import DENSE_BLOCKS, INVERTED
-from bench.errors import BenchError
+from bench import published
 
-COUNTER = "num_batches_tracked"
-"""Of batch norm: files made before 2018 lack it, and nothing here reads it."""
-SHOWN = 2
-"""Names that an error lists."""
+CLASSIFIER = ("classifier.",)
 
 
 def load(backbone: nn.Sequential, architecture: str, path: Path) -> str:
@@ -28,76 +20,17 @@ def load(backbone: nn.Sequential, architecture: str, path: Path) -> str:
     Raises `BenchError` for a file of anything but tensors, and for tensors that are missing, not
     of this backbone, or of another shape. A classifier in the file is left out: the head is ours.
     """
-    found = renamed(architecture, read(path))
-    wanted = backbone.state_dict()
-    problem = _problem(found, wanted)
-    if problem:
-        raise BenchError(f"{path} doesn't fit {architecture}: {problem}; give the file of this"
-                         " architecture and width")  # fmt: skip
-    backbone.load_state_dict({**wanted, **found})
-    return f"{path.name} (sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:12]})"
-
-
-def read(path: Path) -> dict[str, Tensor]:
-    """Read tensors by name; nothing in a file is ever executed."""
-    try:
-        if path.suffix == ".safetensors":
-            found = load_file(path)
-        else:
-            found = torch.load(path, map_location="cpu", weights_only=True)
-        if not all(isinstance(value, Tensor) for value in found.values()):
-            raise AttributeError("it holds more than tensors by name")
-    except FileNotFoundError:
-        raise BenchError(f"no weights {path}; give a .safetensors file with --set weights=FILE,"
-                         " or pretrain here: pretrain_epochs=3") from None  # fmt: skip
-    except (OSError, SafetensorError, pickle.UnpicklingError, AttributeError, RuntimeError,
-            EOFError) as error:  # fmt: skip
-        reason = " ".join(str(error).split())[:120]
-        raise BenchError(f"{path} is no file of weights alone ({reason})") from error
-    return dict(found)
+    return published.fill(backbone, renamed(architecture, published.read(path)), path)
 
 
 def renamed(architecture: str, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return a file's tensors under our names; those of unknown names keep them."""
     if any(name.startswith("encoder.") for name in found):  # our own, as `bench train` writes it
-        ours = {re.sub(r"^(encoder|head)\.", "", name): value for name, value in found.items()}
-        return _without_classifier(ours)
-    tables = TABLES.get(architecture, ())
+        plain = {re.sub(r"^(encoder|head)\.", "", name): value for name, value in found.items()}
+        return published.renamed(plain, ({},), CLASSIFIER)
     plain = {re.sub(r"(denselayer\d+\.(?:norm|conv))\.(\d)", r"\1\2", n): v  # torchvision's of 2017
              for n, v in found.items()}  # fmt: skip
-    table = max(tables, key=lambda t: sum(_module(n) in t for n in plain), default={})
-    made = {}
-    for name, value in _without_classifier(plain).items():
-        module, leaf = _module(name), name.rpartition(".")[2]
-        made[f"{table[module]}.{leaf}" if module in table else name] = value
-    return made
-
-
-def _module(name: str) -> str:
-    return name.rpartition(".")[0]
-
-
-def _without_classifier(found: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value for name, value in found.items() if not name.startswith("classifier.")}
-
-
-def _problem(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
-    missing = [n for n in wanted if n not in found and not n.endswith(COUNTER)]
-    extra = [n for n in found if n not in wanted]
-    shapes = [f"{n} {_shape(found[n])} for {_shape(wanted[n])}"
-              for n in wanted if n in found and found[n].shape != wanted[n].shape]  # fmt: skip
-    return ", and ".join(
-        f"{what} {len(names)} {'tensor' if len(names) == 1 else 'tensors'}"
-        f" ({', '.join(names[:SHOWN])}{', …' if len(names) > SHOWN else ''})"
-        for what, names in (
-            ("it lacks", missing), ("it has", extra), ("it has of other shapes", shapes)
-        )
-        if names
-    )  # fmt: skip
-
-
-def _shape(value: Tensor) -> str:
-    return "x".join(map(str, value.shape)) or "scalar"
+    return published.renamed(plain, TABLES.get(architecture, ({},)), CLASSIFIER)
 
 
 def _densenet() -> dict[str, str]:

@@ -70,7 +70,7 @@ def test_bad_checkpoints_are_one_line(tmp_path: Path) -> None:
     evil = tmp_path / "evil.pt"
     torch.save({"encoder.x": print}, evil)
     found = {
-        tmp_path / "none.safetensors": "no checkpoint", other: "doesn't fit an encoder",
+        tmp_path / "none.safetensors": "no weights", other: "doesn't fit the network",
         junk: "is no file of weights alone", evil: "is no file of weights alone",
     }  # fmt: skip
     for path, said in found.items():
