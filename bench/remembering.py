@@ -13,6 +13,7 @@ import json
 import random
 import types
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
@@ -28,6 +29,10 @@ from bench.job import Job
 
 PLAIN = (bool, int, float, str, bytes, types.NoneType)
 NOT_WALKED = (*PLAIN, type, types.ModuleType, BaseModel, Optimizer, Tensor, np.ndarray, nn.Module)
+FOREIGN = frozenset(
+    {"builtins", "torch", "numpy", "functools", "pathlib", "collections", "pandas", "h5py", "scipy"}
+)
+"""Packages whose objects are not looked into."""
 ELSEWHERE = ("model", "device", "data", "taken")
 """Parts of a job that are kept otherwise, or never change."""
 
@@ -162,8 +167,10 @@ class Memory:
             return id(value), value._version
         if isinstance(value, np.ndarray):
             return id(value), zlib.crc32(np.ascontiguousarray(value).view(np.uint8).data)
-        if isinstance(value, list | tuple):
+        if isinstance(value, list | tuple | deque):
             return [self._print(one) for one in value]
+        if isinstance(value, set | frozenset | bytearray):
+            return repr(sorted(map(repr, value)))
         if isinstance(value, dict):
             return [(self._print(key), self._print(one)) for key, one in value.items()]
         return id(value)
@@ -172,8 +179,10 @@ class Memory:
         """Return a value as plain ones and tensors; weights of the model by their names."""
         if value is self._optimizer:
             return {"is": "optimizer"}
-        if isinstance(value, PLAIN):
+        if isinstance(value, PLAIN) and not isinstance(value, np.generic):
             return value
+        if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biuf":
+            return {"is": "array", "of": torch.from_numpy(np.array(value))}
         if isinstance(value, Tensor):
             name = self._named.get(id(value))
             return {"is": "weight", "name": name} if name else value.detach().clone()
@@ -193,6 +202,8 @@ class Memory:
         kind, inner = packed["is"], packed.get("of", ())
         if kind == "optimizer":
             return self._optimizer
+        if kind == "array":
+            return inner.cpu().numpy()[()]  # of no dimension: a number
         if kind == "weight":
             return self._model.state_dict(keep_vars=True)[packed["name"]]
         if kind == "dict":
@@ -217,7 +228,7 @@ def _attribute(value: Any, name: str) -> Slot:
 def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
     """Yield the attributes of an object of Python code that is not torch's or numpy's own."""
     room = type(value).__module__.partition(".")[0]
-    if room in ("builtins", "torch", "numpy", "functools", "pathlib", "collections"):
+    if room in FOREIGN:
         return
     yield from list(getattr(value, "__dict__", {}).items())
     for kind in type(value).__mro__:

@@ -45,6 +45,7 @@ class TestTimeAugmentation(Technique):
 
     def apply(self, job: Job) -> Job:
         """Wrap `finish`, having seen that views differ and that the model takes them."""
+        checked_scores(job)
         inputs = job.sample(2)[0]
         shape = tuple(inputs.shape[1:])
         if not inputs.is_floating_point() or inputs.dim() < 3:
@@ -58,7 +59,6 @@ class TestTimeAugmentation(Technique):
                 f"views={self.views} and reach={self.reach:g} of {inputs.shape[-1]} places give no"
                 " other view; give more"
             )
-        checked_scores(job)
 
         def wrapper(old: Finish) -> Finish:
             return lambda job, model: Views(old(job, model), shifts, self.flip)

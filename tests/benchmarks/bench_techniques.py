@@ -128,6 +128,12 @@ ROWS = {
         ),
         data="xray",
     ),
+    "deployed": Row(
+        "murmur",
+        ("tta", "ensemble"),
+        settings=("--dataset", "circor", "--epochs", "5"),
+        data="circor",
+    ),
 }
 NOT_HERE = {"cuda-optimizations"}
 """Techniques for a GPU alone."""

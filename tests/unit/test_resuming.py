@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,7 @@ class Counts:
 
     def __init__(self, weights: Any) -> None:
         self.epochs, self.seen, self.means = 0, [0.0], {"a": torch.zeros(2)}
+        self.lowest, self.table = np.float64(9), np.zeros(3)
         self.weights: Any = None
         self._source = weights
 
@@ -163,6 +165,8 @@ class Counts:
         self.epochs += 1
         self.seen.append(float(self.epochs))
         self.means["a"] += 1
+        self.table[1] += 2
+        self.lowest = np.float64(0.1) / self.epochs
         self.weights = list(job.model.parameters())
         return False
 
@@ -189,7 +193,30 @@ def test_attributes_closures_and_references_come_back() -> None:
     Memory(other, other.make_optimizer(other.model)).put_back(kept)
     assert (others.epochs, others.seen, other_calls()) == (2, [0.0, 1.0, 2.0], calls())
     assert torch.equal(others.means["a"], counts.means["a"])
+    assert others.table.tolist() == [0, 4, 0]
+    assert others.lowest == counts.lowest == 0.05
     assert [id(w) for w in others.weights] == [id(p) for p in other.model.parameters()]
+
+
+def test_a_checkpoint_with_numbers_of_numpy_is_read_back(tmp_path: Path) -> None:
+    counts = Counts(None)
+    ended_after(linear_job(stop=counts.look), 2, tmp_path)
+    again = Counts(None)
+    train(unended(linear_job(stop=again.look)), keeper=keeper(tmp_path, resume=True))
+    assert (again.epochs, again.table.tolist()) == (3, [0, 6, 0])
+
+
+@pytest.mark.parametrize("container", [set(), deque()])
+def test_a_container_that_can_t_be_kept_is_not_silently_lost(container: Any) -> None:
+    def stop(job: Job, progress: Progress) -> bool:
+        (container.add if isinstance(container, set) else container.append)(progress.epoch)
+        return False
+
+    job = linear_job(stop=stop)
+    memory = Memory(job, job.make_optimizer(job.model))
+    job.stop(job, Progress(3, 1))
+    with pytest.raises(CannotRemember, match="can't be kept"):
+        memory.taken()
 
 
 def test_an_iterator_can_t_be_kept() -> None:

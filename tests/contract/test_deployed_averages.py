@@ -1,0 +1,96 @@
+"""tta and ensemble deploy means of answers, trained as everything else that was asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from bench.errors import NotApplicable
+from bench.targets import Targets
+from bench.testing import Case
+from bench.training import train
+from optimizers.ensemble import APART
+from optimizers.tta import TestTimeAugmentation as Tta
+from optimizers.tta import Views
+from tests.contract.cases import CONV_NET, PICTURES, SMALL
+from tests.jobs import linear_job
+
+SHORT = Case(CONV_NET.baseline, {"epochs": 2})
+
+
+def answers(model: nn.Module, case: Case) -> Any:
+    with torch.no_grad():
+        return model.eval()(*case.job().sample(4))
+
+
+def test_views_are_the_input_and_shifts_to_both_sides() -> None:
+    assert Tta(views=5, reach=0.1).shifts(100) == (0, 5, -5, 10, -10)
+    assert Tta(views=2, reach=0.1).shifts(100) == (0, 10)
+    assert Tta(views=5, reach=0.1).shifts(10) == (0, 1, -1)
+
+
+def test_the_deployed_model_answers_with_the_mean_over_views() -> None:
+    class Edges(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x[:, 0, [0, -1]]
+
+    x = torch.arange(10.0).reshape(1, 1, 10)
+    assert torch.equal(Views(Edges(), (0, 1, -1), False)(x), torch.tensor([[10 / 3, 17 / 3]]))
+    assert torch.equal(Views(Edges(), (0,), True)(x), torch.tensor([[4.5, 4.5]]))
+
+
+def test_tta_leaves_training_as_it_is() -> None:
+    plain, viewed = train(PICTURES.job()), train(PICTURES.job("tta:reach=0.3"))
+    assert viewed.losses == plain.losses
+    assert not torch.equal(answers(viewed.model, PICTURES), answers(plain.model, PICTURES))
+
+
+def test_an_ensemble_is_the_mean_of_trainings_from_other_seeds() -> None:
+    together = train(SHORT.job("ensemble:members=3"))
+    alone = [train(SHORT.job(seed=number * APART)).model for number in range(3)]
+    found = answers(together.model, SHORT)
+    expected = torch.stack([answers(model, SHORT) for model in alone]).mean(0)
+    assert torch.allclose(found, expected, atol=1e-6)
+    assert not torch.allclose(found, answers(alone[0], SHORT), atol=1e-3)
+
+
+def test_an_ensemble_costs_what_its_members_cost() -> None:
+    result = train(SHORT.job("ensemble:members=4"))
+    alone = train(SHORT.job())
+    assert result.losses == alone.losses
+    assert result.finish_seconds > alone.timeline.seconds
+
+
+@pytest.mark.parametrize("order", [("tta", "ensemble"), ("ensemble", "tta")])
+def test_members_are_trained_with_the_other_techniques(order: tuple[str, str]) -> None:
+    names = [f"{name}:members=2" if name == "ensemble" else name for name in order]
+    model = train(SHORT.job("mixup", *names)).model
+    members = [train(SHORT.job("mixup", seed=n * APART)).model for n in range(2)]
+    shifts = Tta().shifts(20)
+    expected = torch.stack([answers(Views(m, shifts, False), SHORT) for m in members]).mean(0)
+    assert torch.allclose(answers(model, SHORT), expected, atol=1e-6)
+
+
+def test_training_random_numbers_are_not_moved_by_members() -> None:
+    job = SHORT.job("ensemble")
+    train(job)
+    after = torch.rand(1)
+    other = SHORT.job()
+    train(other)
+    assert torch.equal(after, torch.rand(1))
+
+
+@pytest.mark.parametrize("name", ["tta", "ensemble"])
+def test_embeddings_have_no_mean(name: str) -> None:
+    with pytest.raises(NotApplicable, match="its job has no targets"):
+        Case("timehut", SMALL["timehut"]).job(name)
+
+
+def test_inputs_without_an_axis_have_no_views() -> None:
+    with pytest.raises(NotApplicable, match="no axis to shift along"):
+        Tta().apply(linear_job(targets=Targets(classes=2)))
+    with pytest.raises(NotApplicable, match="give no other view"):
+        PICTURES.job("tta:views=1")

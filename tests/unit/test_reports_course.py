@@ -1,0 +1,50 @@
+"""Event files and curves are made of records alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from bench import concluding
+from bench.errors import BenchError
+from reports import read, write_curves, write_events
+from tests.golden import made_up
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return made_up.every_verdict(tmp_path / "run")
+
+
+def test_equal_records_give_equal_files(run: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_events(read(run), tmp_path / name)
+        write_curves(read(run), tmp_path / name)
+    found = {
+        name: {
+            path.relative_to(tmp_path / name): path.read_bytes()
+            for path in (tmp_path / name).rglob("*")
+            if path.is_file()
+        }
+        for name in ("a", "b")
+    }
+    assert Path("curves.svg") in found["a"]
+    assert len(found["a"]) == 1 + sum(t.ok and t.kind == "full" for t in read(run).trials)
+    assert found["a"] == found["b"]
+
+
+def test_event_files_tell_the_metric_that_was_recorded(run: Path, tmp_path: Path) -> None:
+    write_events(read(run), tmp_path / "events")
+    trial = next(t for t in read(run).trials if t.ok and t.kind == "full")
+    own = tmp_path / "events" / trial.arm / f"pair-{trial.pair}-seed-{trial.seed}"
+    found = EventAccumulator(str(own)).Reload().Scalars(f"metrics/{read(run).header.metric}")
+    assert found[-1].value == pytest.approx(trial.metric)
+
+
+def test_without_tensorboard_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(concluding, "find_spec", lambda name: None)
+    concluding.check(tensorboard=False)
+    with pytest.raises(BenchError, match="needs the package tensorboard: pip install"):
+        concluding.check(tensorboard=True)
