@@ -1,4 +1,4 @@
-"""Draw fixed items otherwise than the baseline does, in batches like its own."""
+"""Draw fixed items: shuffled, as baselines do, or otherwise, in batches like a baseline's own."""
 
 from __future__ import annotations
 
@@ -9,10 +9,35 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import NotApplicable
-from bench.job import FixedItems, Job, Progress
+from bench.job import Batch, FixedItems, Job, Progress, each_tensor
 
 Order = Callable[[torch.Generator], Tensor]
 """Draws the rows of one epoch, in their order."""
+
+
+def shuffled(
+    count: int, size: int, seed: int, device: torch.device | str = "cpu"
+) -> Callable[[Progress], Iterator[Tensor]]:
+    """Return a draw of all rows, shuffled anew in each epoch; a last smaller batch is dropped.
+
+    A part for `FixedItems.rows`.
+    """
+    random = torch.Generator().manual_seed(seed)
+
+    def rows(progress: Progress) -> Iterator[Tensor]:
+        order = torch.randperm(count, generator=random).to(device)
+        yield from torch.split(order[: count - count % size], size)
+
+    return rows
+
+
+def placing(device: torch.device) -> Callable[[Batch], Batch]:
+    """Return what moves a batch's tensors to a device; a part for `FixedItems.place`."""
+
+    def place(batch: Batch) -> Batch:
+        return each_tensor([batch], lambda parts: parts[0].to(device, non_blocking=True))
+
+    return place
 
 
 def labelled(job: Job) -> tuple[FixedItems, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,7 +15,8 @@ from baselines.ecg_cnn import ECGCNNSettings, data
 from baselines.ecg_cnn.data import Data, Part
 from baselines.ecg_cnn.network import Network, dense, features
 from bench.best import BestWeights
-from bench.job import FixedItems, Job, Progress, each_tensor
+from bench.drawing import placing, shuffled
+from bench.job import FixedItems, Job, Progress
 from bench.metrics import macro_auroc, macro_f1, recalls
 from bench.targets import Targets
 
@@ -94,22 +95,12 @@ def _trained(model: nn.Module) -> list[nn.Parameter]:
 
 
 def _items(train: Part, size: int, device: torch.device, seed: int) -> FixedItems:
-    random = torch.Generator().manual_seed(seed)
-
-    def rows(progress: Progress) -> Iterator[Tensor]:
-        """Yield the shuffled rows of one epoch's batches; a last smaller batch is dropped."""
-        order = torch.randperm(len(train), generator=random)
-        yield from torch.split(order[: len(train) - len(train) % size], size)
-
-    def place(batch: Batch) -> Batch:
-        moved: Batch = each_tensor([batch], lambda t: t[0].to(device, non_blocking=True))
-        return moved
-
     def take(chosen: Tensor) -> Batch:
         chosen = chosen.cpu()
         return Batch(train.read(chosen), train.labels[chosen])
 
-    return FixedItems(len(train), rows, take, place, train.labels)
+    rows = shuffled(len(train), size, seed)
+    return FixedItems(len(train), rows, take, placing(device), train.labels)
 
 
 def _sample(test: Part, device: torch.device) -> Callable[[int], tuple[Tensor]]:

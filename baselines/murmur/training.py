@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -18,7 +18,8 @@ from baselines.murmur.losses import cross_entropy, focal, of_heads
 from baselines.murmur.network import Classifier
 from baselines.murmur.scoring import Floats, accuracies, scores
 from bench.best import BestWeights
-from bench.job import FixedItems, Job, Progress, Schedule, each_tensor, no_schedule
+from bench.drawing import placing, shuffled
+from bench.job import FixedItems, Job, Progress, Schedule, no_schedule
 from bench.targets import Targets
 
 
@@ -75,22 +76,12 @@ def _model(settings: MurmurSettings) -> tuple[Classifier, str]:
 
 
 def _items(train: Part, size: int, device: torch.device, seed: int) -> FixedItems:
-    random = torch.Generator().manual_seed(seed)
-
-    def rows(progress: Progress) -> Iterator[Tensor]:
-        """Yield the shuffled rows of one epoch's batches; a last smaller batch is dropped."""
-        order = torch.randperm(len(train), generator=random)
-        yield from torch.split(order[: len(train) - len(train) % size], size)
-
-    def place(batch: Batch) -> Batch:
-        moved: Batch = each_tensor([batch], lambda t: t[0].to(device, non_blocking=True))
-        return moved
-
     def take(chosen: Tensor) -> Batch:
         chosen = chosen.cpu()
         return Batch(train.images[chosen].float(), train.targets[chosen])
 
-    return FixedItems(len(train), rows, take, place, train.targets)
+    rows = shuffled(len(train), size, seed)
+    return FixedItems(len(train), rows, take, placing(device), train.targets)
 
 
 def _optimizer(settings: MurmurSettings) -> Callable[[nn.Module], Optimizer]:

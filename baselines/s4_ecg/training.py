@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -17,9 +17,10 @@ from baselines.s4_ecg.data import CLASSES, Part
 from baselines.s4_ecg.network import Classifier, Encoder
 from bench import published
 from bench.best import BestWeights
+from bench.drawing import shuffled
 from bench.errors import BenchError
 from bench.freezing import freeze
-from bench.job import DataCard, FixedItems, Job, Progress
+from bench.job import DataCard, FixedItems, Job
 from bench.metrics import macro_auroc
 
 
@@ -43,7 +44,7 @@ def build(settings: S4ECGSettings, device: torch.device, seed: int) -> Job:
     train, held_out, test = (
         part.to(device) for part in (content.train, content.validation, content.test)
     )
-    items = _items(train, settings.batch_size, torch.Generator().manual_seed(seed))
+    items = _items(train, settings.batch_size, seed)
     best = BestWeights()
     return Job(
         device=device,
@@ -98,15 +99,10 @@ def _noted(card: DataCard, note: str) -> DataCard:
     return replace(card, notes=(*card.notes, note))
 
 
-def _items(train: Part, size: int, random: torch.Generator) -> FixedItems:
-    def rows(progress: Progress) -> Iterator[Tensor]:
-        """Yield the shuffled rows of one epoch's batches; a last smaller batch is dropped."""
-        order = torch.randperm(len(train), generator=random).to(train.labels.device)
-        yield from torch.split(order[: len(train) - len(train) % size], size)
-
+def _items(train: Part, size: int, seed: int) -> FixedItems:
     return FixedItems(
         len(train),
-        rows,
+        shuffled(len(train), size, seed, train.labels.device),
         lambda chosen: Batch(train.signals[chosen], train.labels[chosen]),
         labels=train.labels,
     )
