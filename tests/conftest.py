@@ -11,40 +11,37 @@ import torch
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
-@pytest.fixture(scope="session")
-def ucr() -> Path:
-    """Return the folder of real UCR/UEA sets; skip where a checkout has none beside it."""
-    folder = DATA / "ucr"
+def real(name: str) -> Path:
+    """Return a folder of real data; skip where a checkout has none beside it."""
+    folder = DATA / name
     if not folder.is_dir():
         pytest.skip(f"no real data here: {folder} is not a folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def ucr() -> Path:
+    """Return the folder of real UCR/UEA sets."""
+    return real("ucr")
 
 
 @pytest.fixture(scope="session")
 def ptbxl() -> Path:
-    """Return the folder of real PTB-XL records; skip where a checkout has none beside it."""
-    folder = DATA / "ptbxl"
-    if not folder.is_dir():
-        pytest.skip(f"no real data here: {folder} is not a folder")
-    return folder
+    """Return the folder of real PTB-XL records."""
+    return real("ptbxl")
 
 
 @pytest.fixture(scope="session")
 def cinc() -> Path:
-    """Return the folder that holds records of both challenges; skip where there are none."""
-    for name in ("cinc2020", "cinc2021"):
-        if not (DATA / name).is_dir():
-            pytest.skip(f"no real data here: {DATA / name} is not a folder")
-    return DATA
+    """Return the folder that holds the records of both challenges."""
+    real("cinc2020")
+    return real("cinc2021").parent
 
 
 @pytest.fixture(scope="session")
 def circor() -> Path:
-    """Return the folder of CirCor's patients; skip where a checkout has none beside it."""
-    folder = DATA / "circor"
-    if not folder.is_dir():
-        pytest.skip(f"no real data here: {folder} is not a folder")
-    return folder
+    """Return the folder of CirCor's patients."""
+    return real("circor")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,7 +20,7 @@ def write_record(
     early: bool = False,
 ) -> NDArray[np.int16]:
     """Write ``name.hea`` and ``name.mat``; return the samples ``(12, n)``."""
-    random = np.random.default_rng(abs(hash(name)) % 2**32)
+    random = np.random.default_rng(list(name.encode()))
     signal = random.integers(-900, 900, (len(leads), samples)).astype(np.int16)
     spec = "16+24 1000/mV" if early else "16x1+24 1000.0(0)/mV"
     lines = [f"{name} {len(leads)} {rate} {samples} 05-Feb-2020 11:39:16"]
