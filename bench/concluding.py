@@ -1,7 +1,9 @@
-"""The end of a run: run it, judge it, write what was found, and print it."""
+"""From a run's first trial to its end: run it, keep its report up to date, judge and print it."""
 
 from __future__ import annotations
 
+import math
+import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +14,11 @@ from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from bench.launch import Request
-    from bench.session import Session
+    from bench.measurement import Measurement
+    from bench.session import Progress, Session
+
+PAUSE = 5.0
+"""Seconds between two writings of a report while its run goes on."""
 
 
 def check(tensorboard: bool) -> None:
@@ -30,6 +36,7 @@ def execute(
     from bench import display, launch
 
     with display.choose(quiet or as_json) as show_, open_(asked, show_) as session:
+        session.show = _Live(show_, session.folder.path, tensorboard)
         try:
             launch.execute(session)
         except KeyboardInterrupt:
@@ -40,6 +47,22 @@ def execute(
         complete = _conclude(session, tensorboard)
     finish(session.folder.path, as_json)
     raise typer.Exit(0 if complete else 3)
+
+
+class _Live:
+    """Writes the report so far, with its curves, between trials: never while one is timed."""
+
+    def __init__(self, show: Progress, path: Path, tensorboard: bool) -> None:
+        self._show, self._path, self._tensorboard = show, path, tensorboard
+        self._written = -math.inf
+        self.expect, self.begin, self.note = show.expect, show.begin, show.note
+
+    def done(self, record: Measurement) -> None:
+        """Show how a trial ended; after a full one write the report, not oftener than `PAUSE`."""
+        self._show.done(record)
+        if record.kind == "full" and record.ok and time.monotonic() > self._written + PAUSE:
+            _write_report(self._path, self._tensorboard)
+            self._written = time.monotonic()
 
 
 def _conclude(session: Session, tensorboard: bool) -> bool:

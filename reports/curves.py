@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from bench.measurement import Measurement
+from bench.store import write_text
 from reports.records import CURVES, Run
 
 SIZE = (9.0, 3.4)
@@ -45,7 +47,9 @@ def _draw(run: Run, shown: dict[str, list[Measurement]], path: Path) -> None:
         axes[0].legend(fontsize="small")
         if several:
             axes[1].set(xlabel="epoch", ylabel=run.header.metric)
-        FigureCanvasSVG(figure).print_figure(path, format="svg", metadata={"Date": None})
+        text = StringIO()
+        FigureCanvasSVG(figure).print_figure(text, format="svg", metadata={"Date": None})
+        write_text(path, text.getvalue())
 
 
 def _losses(axis: Any, trials: list[Measurement], colour: str, arm: str) -> None:

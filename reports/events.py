@@ -1,4 +1,4 @@
-"""TensorBoard event files of full trials, written from a run's records after it was measured.
+"""TensorBoard event files of full trials, written from a run's records, after each was measured.
 
 Needs the package tensorboard, and not TensorFlow. Equal records give equal files.
 """
@@ -6,7 +6,6 @@ Needs the package tensorboard, and not TensorFlow. Equal records give equal file
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import accumulate
@@ -17,20 +16,22 @@ from bench.measurement import Measurement
 from reports.records import Run
 
 FILE = "events.out.tfevents.trial"
+PARTIAL = "partial"
 VERSION = "brain.Event:2"
 LOSS, METRIC = "loss", "metrics"
 """Tags: the training loss of each step, and each metric of each evaluation."""
 
 
 def write_events(run: Run, folder: Path) -> None:
-    """Write one folder for each full trial, ``ARM/pair-N-seed-S``, in place of earlier ones."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Write one folder for each full trial, ``ARM/pair-N-seed-S``; one that is there stays."""
     for trial in run.trials:
         if trial.ok and trial.kind == "full":
             arm = re.sub(r"[^\w.+#=,-]+", "_", trial.arm)
             own = folder / arm / f"pair-{trial.pair}-seed-{trial.seed}"
-            own.mkdir(parents=True)
-            _write(trial, own / FILE)
+            if not (own / FILE).exists():
+                own.mkdir(parents=True, exist_ok=True)
+                _write(trial, own / PARTIAL)
+                (own / PARTIAL).rename(own / FILE)
 
 
 def _write(trial: Measurement, path: Path) -> None:

@@ -138,6 +138,23 @@ def test_an_interrupt_keeps_what_finished_and_says_how_to_go_on(
     assert len(set(keys(run))) == len(records(run)) == 8
 
 
+def test_a_run_that_goes_on_can_be_watched(tmp_path: Path, bench: Bench) -> None:
+    process = start(*HARMLESS, "--set", "pause=0.05", "--tensorboard", cwd=tmp_path)
+    wait_for(lambda: any((tmp_path / "results").glob("*/report.md")))
+    run = only_run(tmp_path)
+    assert process.poll() is None
+    process.kill()
+    process.communicate()
+    assert "This run is not finished" in (run / "report.md").read_text()
+    assert "training loss" in (run / "plots" / "curves.svg").read_text()
+    seen = {path: path.read_bytes() for path in (run / "tensorboard").rglob("events.*")}
+    assert seen
+    assert bench("--resume", str(run), "--tensorboard").returncode == 0
+    assert {path: path.read_bytes() for path in seen} == seen
+    assert len([*(run / "tensorboard").rglob("events.*")]) == len(records(run))
+    assert "not finished" not in (run / "report.md").read_text()
+
+
 def test_a_torn_last_line_is_dropped_and_its_trial_run_again(tmp_path: Path, bench: Bench) -> None:
     assert bench(*HARMLESS).returncode == 0
     run = only_run(tmp_path)
