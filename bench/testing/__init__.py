@@ -53,7 +53,7 @@ __all__ = [
     "CPU", "PROMISES", "STEPS", "Broken", "Case", "Promise", "changes_something", "effect_of",
     "global_state", "has_a_card", "keeps_its_effect", "leaves_a_model_that_copies",
     "made_up_probe", "pair_works", "plain_state", "refusal", "repeats_itself",
-    "restores_what_is_global", "stepped", "survives_export", "trains_to_the_end",
+    "stepped", "survives_export", "trains_to_the_end",
 ]  # fmt: skip
 CLOSE = 5e-2
 """How far the first losses of a ROUNDING technique may be from the baseline's, relatively."""
@@ -66,9 +66,11 @@ class Broken(AssertionError):  # noqa: N818 - reads as pytest shows it: "Broken:
 
 def refusal(case: Case, *techniques: str) -> str | None:
     """Return why techniques don't apply to a baseline, or not together; None where they do."""
+    before = global_state()
     try:
         case.job(*techniques)
     except (Clash, NotApplicable) as reason:
+        _hold_switches(before)
         said = str(reason)
         _hold(len(said) > 10 and "\n" not in said, f"a refusal is a sentence, not {said!r}")
         return said
@@ -109,31 +111,24 @@ def keeps_its_effect(case: Case, technique: str) -> None:
 def trains_to_the_end(case: Case, *techniques: str) -> None:
     """Promise: a whole training has finite losses and a metric; what it deploys answers alike.
 
-    What is LEARNING learns: the baseline's own loss of what it trained on is lower than before.
+    Torch's switches are as they were then. What is LEARNING learns: the baseline's own loss of what
+    it trained on is lower than before.
     """
+    before = global_state()
     job = case.job(*techniques)
     result = train(job)
+    _hold_switches(before)
     if all(effect_of(technique) is Effect.LEARNING for technique in techniques):
         fresh = case.plain_job(*techniques)
-        before = _plain_loss(fresh, fresh.model)
+        untrained = _plain_loss(fresh, fresh.model)
         after = _plain_loss(case.plain_job(*techniques), result.model)
-        _hold(after < before, f"training took the baseline's loss from {before:.4g} to {after:.4g}")
+        _hold(after < untrained, f"training took the loss from {untrained:.4g} to {after:.4g}")
     _hold(all(map(math.isfinite, result.losses)), f"the losses are not finite: {result.losses}")
     metric = registry.load_baseline(case.baseline).target.metric
     found = result.evaluations[-1].values.get(metric)
     _hold(found is not None, f"after training {metric} is not a finite number")
     one, other = (_answers(result.model, job) for _ in range(2))
     _hold(_same(one, other), "the deployed model answers the same question in two ways")
-
-
-def restores_what_is_global(case: Case, technique: str) -> None:
-    """Promise: after a training torch's switches are as they were."""
-    before = global_state()
-    with contextlib.suppress(NotApplicable):
-        train(case.job(technique))
-    now = global_state()
-    changed = {key: (before[key], now[key]) for key in now if now[key] != before[key]}
-    _hold(not changed, f"switches of torch were left changed (before, after): {changed}")
 
 
 def survives_export(case: Case, technique: str) -> None:
@@ -197,7 +192,7 @@ def pair_works(case: Case, one: str, other: str) -> None:
 
 Promise = Callable[[Case, str], None]
 PROMISES: tuple[Promise, ...] = (
-    repeats_itself, keeps_its_effect, trains_to_the_end, restores_what_is_global, survives_export,
+    repeats_itself, keeps_its_effect, trains_to_the_end, survives_export,
     leaves_a_model_that_copies, changes_something,
 )  # fmt: skip
 
@@ -225,6 +220,12 @@ def _plain_loss(job: Job, model: nn.Module) -> float:
 def _hold(kept: bool, otherwise: str) -> None:
     if not kept:
         raise Broken(otherwise)
+
+
+def _hold_switches(before: dict[str, Any]) -> None:
+    now = global_state()
+    changed = {key: (before[key], now[key]) for key in now if now[key] != before[key]}
+    _hold(not changed, f"switches of torch were left changed (before, after): {changed}")
 
 
 def _equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:

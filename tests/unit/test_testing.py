@@ -20,7 +20,7 @@ from bench.testing import (
     pair_works,
     refusal,
     repeats_itself,
-    restores_what_is_global,
+    trains_to_the_end,
 )
 
 HERE = Path(__file__).resolve().parent
@@ -43,6 +43,7 @@ class Mine(Technique):
 
 
 def technique(folder: Path, code: str, effect: str = "EXACT") -> str:
+    folder.mkdir(exist_ok=True)
     path = folder / "mine.py"
     path.write_text(FILE.format(what=code.replace('"', "'"), effect=effect, code=code))
     return f"{path}:Mine"
@@ -84,7 +85,7 @@ def test_chance_that_no_seed_rules_is_found_out(tmp_path: Path) -> None:
 def test_a_switch_that_stays_turned_is_found_out(tmp_path: Path) -> None:
     code = 'torch.use_deterministic_algorithms(True); return job.claim("stop", job.stop, by="mine")'
     with pytest.raises(Broken, match=r"left changed .*'deterministic': \(False, True\)"):
-        restores_what_is_global(TINY, technique(tmp_path, code))
+        trains_to_the_end(TINY, technique(tmp_path, code))
     torch.use_deterministic_algorithms(False)
 
 
@@ -116,6 +117,11 @@ def test_what_does_not_apply_says_why(tmp_path: Path) -> None:
     )
     mine = technique(tmp_path, code)
     assert refusal(TINY, mine) == "the model is too small for it"
+    turned = code.replace("        raise", "        torch.set_num_threads(7); raise")
+    threads = torch.get_num_threads()
+    with pytest.raises(Broken, match="left changed"):
+        refusal(TINY, technique(tmp_path / "turned", turned))
+    torch.set_num_threads(threads)
     with pytest.raises(NotApplicable):
         repeats_itself(TINY, mine)
     pair_works(TINY, mine, CLIP)
