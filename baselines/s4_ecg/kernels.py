@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -134,59 +135,78 @@ class LowRankKernel(Kernel):
         return kept.transpose(0, 1)
 
     def forward(self) -> Tensor:
-        """Return ``(2, H, L)``."""
-        points = self.length // 2 + 1
-        with torch.no_grad():
-            angle = torch.arange(points, device=self.c.device, dtype=torch.float64)
-            angle *= math.pi / self.length
-            turn = torch.polar(torch.ones_like(angle), angle).to(self.c.dtype.to_complex())
+        """Return ``(2, H, L)``, of some channels at a time so that caches hold the resolvents."""
+        angle = torch.arange(self.length // 2 + 1, device=self.c.device, dtype=torch.float64)
+        angle *= math.pi / self.length
+        turn = torch.polar(torch.ones_like(angle), angle).to(self.c.dtype.to_complex())
         sine, cosine = angle.sin(), angle.cos()
         if self.length % 2 == 0:
             cosine[-1] = 0.0
-        sums = self._resolvents(sine, cosine)  # (H, 6, points)
-        scale = (self.dt[:, None] * cosine).to(self.c.dtype)
-        feedback = scale * sums[:, 4] / (1 + scale * sums[:, 5])
-        response = (sums[:, :2] - sums[:, 2:4] * feedback[:, None]) * turn
-        step = self.dt.to(self.c.dtype)[:, None, None]
-        kernel: Tensor = torch.fft.irfft(response, n=self.length) * step
-        return kernel.transpose(0, 1)
-
-    def _resolvents(self, sine: Tensor, cosine: Tensor) -> Tensor:
-        """Return x* R y of the pairs c b (twice), c p (twice), p b, p p: ``(H, 6, points)``.
-
-        R = (2i sine - dt cosine diag(eigenvalues))^-1 over all N eigenvalues. A conjugate pair
-        n / (z - l) + n* / (z - l*) is one fraction, 2 (Re(n) z - Re(n l*)) / (z^2 - 2 Re(l) z +
-        |l|^2), whose sums over the pairs are products of real matrices. The real part of its
-        denominator is a difference of near numbers at resonance, so it is taken in float64.
-        """
-        kind, dt = self.c.dtype, self.dt[:, None]
-        numerators = self._numerators()  # (H, 12, N/2)
+        fixed, trained = self._numerators()
         parts = []
-        for start in range(0, len(dt), CHUNK):  # so that caches hold it
+        for start in range(0, len(trained), CHUNK):
             rows = slice(start, start + CHUNK)
             with torch.no_grad():
-                reach = (dt[rows] * self.eigenvalues.abs())[:, :, None] * cosine
-                real = (reach - 2 * sine).mul_(reach.add_(2 * sine)).to(kind)
-                imaginary = (2 * dt[rows, :, None] * sine * cosine).to(kind)
-                inverse = real.square().add_(imaginary.square()).reciprocal_()
-            over_real = torch.bmm(numerators[rows], real.mul_(inverse))
-            over_imaginary = torch.bmm(numerators[rows], inverse) * imaginary
-            parts.append(torch.complex(over_real, -over_imaginary))
-        first, second = torch.cat(parts).chunk(2, dim=1)
-        z = torch.complex(torch.zeros_like(sine), 2 * sine).to(first.dtype)
-        sums: Tensor = 2 * (z * first - (dt * cosine).to(kind)[:, None] * second)
-        return sums
+                dt = self.dt[rows, None, None]
+                resolvents = Resolvents.at(sine, cosine, self.eigenvalues, dt, self.c.dtype)
+                scale = (dt * cosine).to(self.c.dtype)
+                one, other = resolvents.sums(fixed.expand(len(scale), -1, -1)).chunk(2, dim=1)
+                feedback = scale * one / (1 + scale * other) * turn
+            direct, fed = resolvents.sums(trained[rows]).chunk(2, dim=1)
+            parts.append(direct * turn - fed * feedback)
+        step = self.dt.to(self.c.dtype)[:, None, None]
+        kernel: Tensor = torch.fft.irfft(torch.cat(parts), n=self.length) * step
+        return kernel.transpose(0, 1)
 
-    def _numerators(self) -> Tensor:
-        """Return Re(n), then Re(n l*), for the six sums: ``(H, 12, N/2)``."""
+    def _numerators(self) -> tuple[Tensor, Tensor]:
+        """Return those of the sums p b and p p ``(4, N/2)``, and c b and c p ``(H, 8, N/2)``."""
         kind = self.c.dtype.to_complex()
-        b, p = self.b.to(kind), self.p.to(kind)
+        b, p, turn = self.b.to(kind), self.p.to(kind), self.eigenvalues.conj().to(kind)
         c = torch.view_as_complex(self.c).transpose(0, 1)
-        fixed = torch.stack((p.conj() * b, p.conj() * p)).expand(len(c), 2, -1)
-        n = torch.cat((c * b, c * p, fixed), dim=1)
-        turned: Tensor = n * self.eigenvalues.conj().to(kind)
-        made: Tensor = torch.cat((n.real, turned.real), dim=1)
-        return made
+        pairs = torch.stack((p.conj() * b, p.conj() * p)), torch.cat((c * b, c * p), dim=1)
+        fixed, trained = (torch.cat((n.real, (n * turn).real), dim=-2) for n in pairs)
+        return fixed, trained
+
+
+class Resolvents(NamedTuple):
+    """R = (2i sine - dt cosine diag(eigenvalues))^-1 over all N eigenvalues, of some channels.
+
+    A conjugate pair n / (z - l) + n* / (z - l*) is one fraction, 2 (Re(n) z - Re(n l*)) / (z^2 - 2
+    Re(l) z + |l|^2), whose sums over the pairs are products of real matrices. The real part of its
+    denominator is a difference of near numbers at resonance, so it is taken in float64.
+    """
+
+    real: Tensor
+    """Of the denominators' reciprocals, ``(H, N/2, points)``; their imaginary part is"""
+    inverse: Tensor
+    """this, ``(H, N/2, points)``, times minus"""
+    imaginary: Tensor
+    """``(H, 1, points)``."""
+    z: Tensor
+    """Twice 2 sine, ``(points,)``."""
+    scale: Tensor
+    """Twice dt cosine, ``(H, 1, points)``."""
+
+    @classmethod
+    def at(
+        cls, sine: Tensor, cosine: Tensor, eigenvalues: Tensor, dt: Tensor, kind: torch.dtype
+    ) -> Resolvents:
+        """Return them at points of the unit circle, for step sizes ``(H, 1, 1)``."""
+        reach = dt * eigenvalues.abs()[:, None] * cosine
+        real = (reach - 2 * sine).mul_(reach.add_(2 * sine)).to(kind)
+        imaginary = (2 * dt * sine * cosine).to(kind)
+        inverse = real.square().add_(imaginary.square()).reciprocal_()
+        z, scale = (4 * sine).to(kind), (2 * dt * cosine).to(kind)
+        return cls(real.mul_(inverse), inverse, imaginary, z, scale)
+
+    def sums(self, numerators: Tensor) -> Tensor:
+        """Return k sums x* R y ``(H, k, points)`` of Re(n), then Re(n l*), ``(H, 2k, N/2)``."""
+        one, other = torch.bmm(numerators, self.real).chunk(2, dim=1)
+        imaginary = torch.bmm(numerators, self.inverse) * self.imaginary
+        first, second = imaginary.chunk(2, dim=1)
+        return torch.complex(
+            self.z * first - self.scale * other, self.z * one + self.scale * second
+        )
 
 
 def discretised(a: Tensor, dt: Tensor) -> Tensor:
