@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn import functional
 
 from bench.errors import NotApplicable
 
@@ -33,7 +34,7 @@ class Targets:
         """Return targets as probabilities ``(B, classes)`` or ``(B, labels)``."""
         if self.classes is None or targets.is_floating_point():
             return targets.to(torch.get_default_dtype())
-        return nn.functional.one_hot(targets, self.classes).to(torch.get_default_dtype())
+        return functional.one_hot(targets, self.classes).to(torch.get_default_dtype())
 
     def smoothed(self, targets: Tensor, share: float) -> Tensor:
         """Return probabilities, `share` of them spread evenly over what an item could be."""
@@ -42,6 +43,27 @@ class Targets:
             evenly = [torch.full((n,), 1 / n, device=soft.device) for n in self.heads]
             return soft * (1 - share) + share * torch.cat(evenly)
         return soft * (1 - share) + share / (2 if self.classes is None else self.classes)
+
+    def divergence(self, logits: Tensor, wanted: Tensor) -> Tensor:
+        """Return the Kullback-Leibler divergence of logits ``(B, ...)`` from others' probabilities.
+
+        The mean over items, and over heads or labels: each label is a question of two classes.
+        """
+        gaps = [
+            functional.kl_div(
+                own.log_softmax(1), other.log_softmax(1), reduction="batchmean", log_target=True
+            )
+            for own, other in zip(self._rows(logits), self._rows(wanted), strict=True)
+        ]
+        return torch.stack(gaps).mean()
+
+    def _rows(self, logits: Tensor) -> list[Tensor]:
+        """Return logits as rows of the classes of one question."""
+        if self.heads:
+            return list(torch.split(logits, list(self.heads), 1))
+        if self.classes is None:
+            return [torch.stack((logits, torch.zeros_like(logits)), -1).flatten(0, 1)]
+        return [logits]
 
 
 def checked_targets(job: Job) -> Targets:

@@ -2,8 +2,8 @@
 
 What:    the teacher is the same baseline in other settings (or an exported recipe). It is trained
          at the start of every trial, so what it costs is part of the training's time and memory.
-         The loss is then mixed with a comparison of both: of their softened class probabilities
-         (logits), or of which items look alike to them (features: what the last linear layer sees).
+         The loss is then mixed with a comparison of both: of the softened probabilities of each
+         head or label (logits), or of which items look alike to what the last linear layer sees.
 Helps:   a small student, which learns more from a larger teacher than from labels alone.
 Hurts:   training time: that of the teacher, and its forward pass in every step.
 Effect:  learning.
@@ -30,6 +30,7 @@ from bench.errors import NotApplicable
 from bench.job import Batch, Job, Progress, Schedule
 from bench.listening import Heard, listening
 from bench.recipe import read_exported
+from bench.targets import Targets
 from bench.technique import Effect, Probe, Stage, Technique
 from bench.training import train, undisturbed
 
@@ -84,8 +85,8 @@ class _Lesson:
     """A teacher, trained once, and the comparison with it."""
 
     def __init__(self, rule: KnowledgeDistillation, teacher: Job) -> None:
-        self._rule = rule
-        self._job = teacher
+        self._rule, self._job = rule, teacher
+        self._targets = teacher.targets or Targets(classes=1)  # what says nothing: one question
         self.teacher = teacher.model.eval()
         self._trained = False
 
@@ -123,9 +124,8 @@ class _Lesson:
     def _gap(self, answer: Tensor, wanted: Tensor) -> Tensor:
         if self._rule.match == "features":
             return (_likeness(answer) - _likeness(wanted)).square().sum(1).mean()
-        ours, theirs = (F.log_softmax(x / self._rule.temperature, 1) for x in (answer, wanted))
-        gap = F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
-        return gap * self._rule.temperature**2
+        softer = (x / self._rule.temperature for x in (answer, wanted))
+        return self._targets.divergence(*softer) * self._rule.temperature**2
 
     def _listening(self, model: nn.Module) -> AbstractContextManager[Heard]:
         return listening(model, _last_linear(model) if self._rule.match == "features" else None)

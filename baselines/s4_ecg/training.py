@@ -22,6 +22,7 @@ from bench.errors import BenchError
 from bench.freezing import freeze
 from bench.job import DataCard, FixedItems, Job
 from bench.metrics import macro_auroc
+from bench.targets import Targets
 
 
 class Batch(NamedTuple):
@@ -62,6 +63,7 @@ def build(settings: S4ECGSettings, device: torch.device, seed: int) -> Job:
         evaluate_every=settings.evaluate_every,
         encoder="encoder",
         fixed=items,
+        targets=Targets(),
     )
 
 

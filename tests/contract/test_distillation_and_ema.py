@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 
 from bench.errors import BenchError, NotApplicable
 from bench.job import Job, Progress, plain_step
+from bench.targets import Targets
 from bench.training import train
 from optimizers.ema import Ema
 from optimizers.knowledge_distillation import KnowledgeDistillation
@@ -48,6 +50,42 @@ def test_the_loss_is_mixed_with_the_divergence_of_softened_probabilities() -> No
     divergence = (soft * (soft.log() - own.log())).sum(1).mean() * 4
     expected = 0.75 * F.cross_entropy(student(x), y) + 0.25 * divergence
     assert job.loss(student, (x, y)).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+class Constant(nn.Module):
+    """Answers the same whatever it sees."""
+
+    def __init__(self, logits: Tensor) -> None:
+        super().__init__()
+        self.logits = logits
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.logits
+
+
+def silent(model: nn.Module, batch: Any) -> Tensor:
+    """Ask the model, and return 0."""
+    answer: Tensor = model(batch[0])
+    return 0 * answer.sum()
+
+
+@pytest.mark.parametrize("heads", [(), (3, 2)], ids=["labels", "heads"])
+def test_of_labels_and_heads_each_is_compared_by_itself(heads: tuple[int, ...]) -> None:
+    ours, theirs = torch.randn(2, 8, 5)
+    job = wide_job(hidden=4, loss=silent, targets=Targets(heads=heads))
+    teacher = dataclasses.replace(job, model=Constant(theirs))
+    job = dataclasses.replace(job, model=Constant(ours), again=lambda changes: teacher)
+    job = KnowledgeDistillation(weight=1.0, temperature=1.0).apply(job)
+    if heads:
+        spans = slice(None, 3), slice(3, None)
+        pairs = [(theirs[:, span].softmax(1), ours[:, span].softmax(1)) for span in spans]
+        each = [(p * (p / q).log()).sum(1).mean() for p, q in pairs]
+    else:
+        p, q = theirs.sigmoid(), ours.sigmoid()
+        each = [p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()]
+    x, y = next(iter(job.batches(Progress(3))))
+    expected = torch.stack(each).mean().item()
+    assert job.loss(job.model, (x, y)).item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_features_may_have_other_widths() -> None:
