@@ -1,11 +1,11 @@
 """Cached features: run a frozen encoder over the training items once, and train on its outputs.
 
 What:    before the first step every training item goes through the encoder, whose outputs are kept
-         in memory or in a memory-mapped file; batches then hold these outputs in place of the
-         inputs. Held-out items are kept the same way, by the content of their batches. The pass is
-         made inside the training's clock: reports show it as set-up, with the steps that pay it.
+         in memory or in a memory-mapped file; batches then hold these in place of the inputs.
+         Held-out items are kept too, by the content of their batches. The pass is inside the
+         training's clock: reports show it as set-up, with the steps that pay it.
 Helps:   trainings of a head on a frozen encoder: all epochs after the first cost the head alone.
-Hurts:   disk or memory of one feature vector an item; trainings of a single epoch gain nothing.
+Hurts:   a single epoch gains nothing; distillation and quantization run whole models on batches.
 Effect:  rounding; bit-equal where features don't depend on an item's place in its batch.
 Source:  Kornblith et al., Do Better ImageNet Models Transfer Better?, CVPR 2019 (fixed features).
 """
@@ -33,6 +33,7 @@ class CachedFeatures(Technique):
     name: ClassVar[str] = "cached-features"
     stage: ClassVar[Stage] = Stage.MEMORY
     effect: ClassVar[Effect] = Effect.ROUNDING
+    conflicts: ClassVar[frozenset[str]] = frozenset({"knowledge-distillation", "quantization"})
 
     store: Literal["memory", "file"] = Field(
         "memory", description="keep the features in memory, or in a temporary memory-mapped file"
@@ -40,17 +41,17 @@ class CachedFeatures(Technique):
     at_once: int | None = Field(None, ge=1, description="items encoded together; null: a batch")
 
     def apply(self, job: Job) -> Job:
-        """Claim `batches`; wrap `loss` and `validate`; teach the encoder to let features pass."""
-        items, encoder = _fixed(job)
-        cache = _Cache(encoder, items, self.store == "file", self.at_once)
-        encoder.__class__ = _teachable(type(encoder), cache)
+        """Claim `batches`; wrap losses and `validate`; teach the encoder to let features pass."""
+        cache = _Cache(*_fixed(job), self.store == "file", self.at_once)
+        cache.encoder.__class__ = _teachable(type(cache.encoder), cache)
         job = job.claim("batches", cache.batches, by=self.name)
-        job = job.wrap("loss", lambda old: cache.during("pass", old), by=self.name)
+        for part in ("loss", "item_losses"):
+            job = job.wrap(part, lambda old: old and cache.during("pass", old), by=self.name)
         return job.wrap("validate", lambda old: old and cache.during("remember", old), self.name)
 
 
-def _fixed(job: Job) -> tuple[FixedItems, nn.Module]:
-    """Return items and encoder; raise `NotApplicable` where outputs may change in training."""
+def _fixed(job: Job) -> tuple[nn.Module, FixedItems]:
+    """Return encoder and items; raise `NotApplicable` where outputs may change in training."""
     if job.encoder is None:
         raise NotApplicable("the baseline names no part of its model as an encoder")
     encoder = job.model.get_submodule(job.encoder)
@@ -63,7 +64,7 @@ def _fixed(job: Job) -> tuple[FixedItems, nn.Module]:
     if job.fixed is None:
         raise NotApplicable("training items may change (augmentation): the job has no `fixed` ones")
     _check_repeatable(job, encoder, job.fixed)
-    return job.fixed, encoder
+    return encoder, job.fixed
 
 
 def _check_repeatable(job: Job, encoder: nn.Module, items: FixedItems) -> None:

@@ -69,7 +69,7 @@ def build(settings: S4ECGSettings, device: torch.device, seed: int) -> Job:
 
 def loss(model: nn.Module, batch: Batch) -> Tensor:
     """Return the mean binary cross-entropy over records and classes."""
-    return functional.binary_cross_entropy_with_logits(model(batch.signals), batch.labels)
+    return functional.binary_cross_entropy_with_logits(model(batch[0]), batch[1])
 
 
 def _model(settings: S4ECGSettings, leads: int, length: int) -> tuple[Classifier, str]:

@@ -22,14 +22,18 @@ CPU = torch.device("cpu")
 
 
 def made_up_probe(technique: Technique) -> Probe:
-    """Return a probe that runs nothing: twice the first batch, and one thread, are the fastest."""
+    """Return a probe that runs nothing.
+
+    The fastest are twice the first batch, one thread, and batches that are read ahead.
+    """
     first: list[int] = []
 
     def probe(settings: Any, memory_limit_bytes: int | None = None) -> Measurement:
         size = int(getattr(settings, "batch_size", 1))
         first.append(size)
         threads = getattr(settings, "threads", None) or 2
-        seconds = float(threads + abs(size - 2 * first[0]))
+        waits = getattr(settings, "loader", None) is None
+        seconds = float(threads + waits + abs(size - 2 * first[0]))
         return Measurement(
             arm=technique.name, pair=len(first), seed=0, kind="step", device="cpu", threads=threads,
             status=Status.OK, recipe={}, started="", step_seconds=(seconds / 10,) * 10,

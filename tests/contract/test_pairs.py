@@ -22,12 +22,16 @@ from tests.contract.cases import CONV_NET, PICTURES, SLOW, SMALL, TECHNIQUES, Ca
 
 CASES = [
     Case(PICTURES.baseline, {"epochs": 2}),
+    Case(PICTURES.baseline, {"epochs": 2, "augmentation": "noise"}),
+    Case(PICTURES.baseline, {"epochs": 2, "frozen": True}),
     Case(CONV_NET.baseline, {"epochs": 2}),
     Case("timehut", SMALL["timehut"] | {"epochs": 2}),
 ]
 """Where a pair is tried: the first in which both apply alone."""
 ROOM = Path(__file__).resolve().parents[2] / "optimizers"
-QUICK = [name for name in TECHNIQUES if name not in SLOW]
+SMALLER = "smaller-input:multiple=4"
+"""Its images are of 8 pixels; the default makes multiples of 32."""
+QUICK = [SMALLER if name == "smaller-input" else name for name in TECHNIQUES if name not in SLOW]
 PAIRS = [pytest.param(*pair, id="+".join(pair)) for pair in itertools.combinations(QUICK, 2)]
 
 
