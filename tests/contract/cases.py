@@ -44,8 +44,23 @@ SLOW = {"compile"}
 CONV_NET = Case(f"{JOBS}:ConvNet", {})
 PICTURES = Case(f"{JOBS.with_name('pictures.py')}:Pictures", {})
 """Small and cheap, with something in it for every technique."""
+TINY = [
+    Case(PICTURES.baseline, {"epochs": 2}),
+    Case(PICTURES.baseline, {"epochs": 2, "augmentation": "noise"}),
+    Case(PICTURES.baseline, {"epochs": 2, "frozen": True}),
+    Case(CONV_NET.baseline, {"epochs": 2}),
+    Case("timehut", SMALL["timehut"] | {"epochs": 2}),
+]
+"""One of these has what a technique, or nearly any two, need; none takes long."""
+QUICK = [
+    "smaller-input:multiple=4" if name == "smaller-input" else name  # of 8 pixels, not to 32
+    for name in TECHNIQUES
+    if name not in SLOW
+]
+"""Techniques to try on `TINY`."""
 
 __all__ = [
-    "CONV_NET", "CPU", "JOBS", "PICTURES", "SLOW", "SMALL", "STEPS", "TECHNIQUES", "Case",
+    "CONV_NET", "CPU", "JOBS", "PICTURES", "QUICK", "SLOW", "SMALL", "STEPS", "TECHNIQUES", "TINY",
+    "Case",
     "effect_of", "global_state", "plain_state", "probe_for", "stepped",
 ]  # fmt: skip

@@ -18,36 +18,25 @@ from bench.errors import Clash, NotApplicable
 from bench.job import Job
 from bench.testing import pair_works, refusal
 from bench.training import train
-from tests.contract.cases import CONV_NET, PICTURES, SLOW, SMALL, TECHNIQUES, Case, stepped
+from tests.contract.cases import CONV_NET, PICTURES, QUICK, TINY, stepped
 
-CASES = [
-    Case(PICTURES.baseline, {"epochs": 2}),
-    Case(PICTURES.baseline, {"epochs": 2, "augmentation": "noise"}),
-    Case(PICTURES.baseline, {"epochs": 2, "frozen": True}),
-    Case(CONV_NET.baseline, {"epochs": 2}),
-    Case("timehut", SMALL["timehut"] | {"epochs": 2}),
-]
-"""Where a pair is tried: the first in which both apply alone."""
 ROOM = Path(__file__).resolve().parents[2] / "optimizers"
-SMALLER = "smaller-input:multiple=4"
-"""Its images are of 8 pixels; the default makes multiples of 32."""
-QUICK = [SMALLER if name == "smaller-input" else name for name in TECHNIQUES if name not in SLOW]
 PAIRS = [pytest.param(*pair, id="+".join(pair)) for pair in itertools.combinations(QUICK, 2)]
 
 
 @functools.cache
 def refused_alone(number: int, name: str) -> str | None:
-    return refusal(CASES[number], name)
+    return refusal(TINY[number], name)
 
 
 @functools.cache
 def work_alone(number: int, name: str) -> frozenset[str]:
-    return work_of(CASES[number].job(name))
+    return work_of(TINY[number].job(name))
 
 
 @functools.cache
 def settings_of(number: int, *names: str) -> dict[str, Any]:
-    return CASES[number].recipe(*names)[0].settings
+    return TINY[number].recipe(*names)[0].settings
 
 
 def work_of(job: Job) -> frozenset[str]:
@@ -80,15 +69,15 @@ class profiled:  # noqa: N801 - reads like a function where it is used
 @pytest.mark.parametrize(("one", "other"), PAIRS)
 def test_neither_of_two_undoes_the_other_or_both_are_refused(one: str, other: str) -> None:
     """What a technique alone does while it trains, and what it sets, is there in the pair too."""
-    numbers = range(len(CASES))
+    numbers = range(len(TINY))
     fit = [n for n in numbers if not (refused_alone(n, one) or refused_alone(n, other))]
     if not fit:
         pytest.skip("nowhere do both apply alone")
     number = fit[0]
-    if reason := refusal(CASES[number], one, other):
+    if reason := refusal(TINY[number], one, other):
         assert len(reason) > 10
         return
-    assert work_of(CASES[number].job(one, other)) >= work_alone(number, one) | work_alone(
+    assert work_of(TINY[number].job(one, other)) >= work_alone(number, one) | work_alone(
         number, other
     )
     plain, both = settings_of(number), settings_of(number, one, other)
