@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from bench.marks import marked
 
 if TYPE_CHECKING:
     import torch
@@ -26,6 +28,17 @@ class Settings(BaseModel):
         pattern=r"^(thread|[1-9])$",
         description="what reads batches ahead: thread, or so many worker processes; null: nothing",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled(cls, values: Any) -> Any:
+        """Put in what a preset sets, where it isn't given itself."""
+        if not isinstance(values, dict):
+            return values
+        for name, presets in marked(cls, "fills").items():
+            chosen = values.get(name, cls.model_fields[name].default)
+            values = {**presets.get(str(chosen), {}), **values}
+        return values
 
 
 @dataclass(frozen=True, slots=True)

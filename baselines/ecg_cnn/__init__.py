@@ -22,7 +22,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from bench.baseline import Dataset, Settings, Target
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from bench.job import Job
 
 _SWITCHES = ("attention", "attention_scale", "squeeze", "residual", "deep", "extra_dense")
-NETWORKS: dict[str, dict[str, Any]] = {
+NETWORKS: dict[str, Any] = {
     "complex": {**dict.fromkeys(_SWITCHES, True), "loss": "focal"},
     "simple": {**dict.fromkeys(_SWITCHES, False), "loss": "bce"},
 }
@@ -45,7 +45,9 @@ class ECGCNNSettings(Settings):
         None, description="cinc2020, cinc2021, a folder of records, a .h5 file, or synthetic"
     )
     data_dir: Path | None = Field(None, description="folder of records, or the one that holds it")
-    network: Literal["simple", "complex"] = Field("simple", description="a set of switches")
+    network: Literal["simple", "complex"] = Field(
+        "simple", description="a set of switches", json_schema_extra={"fills": NETWORKS}
+    )
     attention: bool = Field(False, description="temporal self-attention behind the stages")
     attention_scale: bool = Field(False, description="its scores are divided by sqrt(channels)")
     squeeze: bool = Field(False, description="squeeze-and-excitation in each stage")
@@ -75,12 +77,6 @@ class ECGCNNSettings(Settings):
     synthetic_records: int = Field(200, ge=40, description="size of the synthetic set")
     synthetic_samples: int = Field(15000, ge=500, description="length of a synthetic record")
     evaluate_every: int = Field(0, ge=0, description="epochs between evaluations; 0: at the end")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _filled_by_network(cls, values: Any) -> Any:
-        known = NETWORKS.get(values.get("network", "simple")) if isinstance(values, dict) else None
-        return {**known, **values} if known else values
 
 
 class ECGCNN:

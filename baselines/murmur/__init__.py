@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from bench.job import Job
 
-PRESETS: dict[str, dict[str, Any]] = {
+PRESETS: dict[str, Any] = {
     "small": {
         "backbone": "resnet18", "width": 0.25, "mels": 32, "hop_ms": 20, "seconds": 4.0,
         "stretches": 4, "epochs": 12, "batch_size": 32, "lr": 1e-3, "hidden": 64, "dropout": 0.3,
@@ -51,7 +51,9 @@ class MurmurSettings(Settings):
 
     dataset: str | None = Field(None, description="circor, a folder like it, or synthetic")
     data_dir: Path | None = Field(None, description="folder of the patients, or one that holds it")
-    preset: Literal["small", "report"] = Field("small", description="a set of settings")
+    preset: Literal["small", "report"] = Field(
+        "small", description="a set of settings", json_schema_extra={"fills": PRESETS}
+    )
     folds: int = Field(5, ge=3, description="parts that patients are dealt into")
     fold: int = Field(0, ge=0, description="which of them is the test part, from 0")
     backbone: Literal["efficientnet-b0", "efficientnet-b2", "resnet18", "resnet34"] = Field(
@@ -84,12 +86,6 @@ class MurmurSettings(Settings):
     synthetic_patients: int = Field(60, ge=12, description="size of the synthetic set")
     synthetic_seconds: float = Field(8.0, ge=1, le=60, description="length of its recordings")
     evaluate_every: int = Field(0, ge=0, description="epochs between evaluations; 0: at the end")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _filled_by_preset(cls, values: Any) -> Any:
-        known = PRESETS.get(values.get("preset", "small")) if isinstance(values, dict) else None
-        return {**known, **values} if known else values
 
     @model_validator(mode="after")
     def _one_of_the_folds(self) -> MurmurSettings:

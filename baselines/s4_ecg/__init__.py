@@ -24,7 +24,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from bench.baseline import Dataset, Settings, Target
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from bench.job import Job
 
-SIZES: dict[str, dict[str, Any]] = {
+SIZES: dict[str, Any] = {
     "small": {
         "layers": 3, "residual": 64, "skip": 64, "batch_size": 32, "lr": 1e-3, "frozen": False,
     },
@@ -57,7 +57,9 @@ class S4ECGSettings(Settings):
         None, description="ptbxl, a folder of its layout, or synthetic; default what is there"
     )
     data_dir: Path | None = Field(None, description="folder of PTB-XL, or the one that holds it")
-    size: Literal["small", "optimized", "initial"] = Field("small", description="a set of sizes")
+    size: Literal["small", "optimized", "initial"] = Field(
+        "small", description="a set of sizes", json_schema_extra={"fills": SIZES}
+    )
     layers: int = Field(
         3, ge=1, description="residual blocks", json_schema_extra={"scales": "depth"}
     )
@@ -80,12 +82,6 @@ class S4ECGSettings(Settings):
     )
     synthetic_records: int = Field(500, ge=20, description="size of the synthetic set")
     evaluate_every: int = Field(0, ge=0, description="epochs between evaluations; 0: at the end")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _filled_by_size(cls, values: Any) -> Any:
-        known = SIZES.get(values.get("size", "small")) if isinstance(values, dict) else None
-        return {**known, **values} if known else values
 
     @field_validator("leads")
     @classmethod

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from bench.job import Job
 
-PRESETS: dict[str, dict[str, Any]] = {
+PRESETS: dict[str, Any] = {
     "small": {
         "architecture": "small", "width": 0.5, "image_size": 96, "batch_size": 32, "epochs": 6,
         "lr": 4e-3, "lr_decay": "cosine", "weight_decay": 1.5, "augmentation": "minimal",
@@ -68,7 +68,9 @@ class XraySettings(Settings):
         " what is there",
     )
     data_dir: Path | None = Field(None, description="folder that holds the tasks' folders, or one")
-    preset: Literal["small", "before", "after"] = Field("small", description="a set of settings")
+    preset: Literal["small", "before", "after"] = Field(
+        "small", description="a set of settings", json_schema_extra={"fills": PRESETS}
+    )
     architecture: Literal["small", "mobilenetv2", "densenet121"] = Field(
         "small", description="the backbone", json_schema_extra={"lighter": LIGHTER}
     )
@@ -112,12 +114,6 @@ class XraySettings(Settings):
     synthetic_images: int = Field(600, ge=20, description="size of the synthetic set")
     synthetic_classes: int = Field(2, ge=2, le=20, description="its classes")
     evaluate_every: int = Field(0, ge=0, description="epochs between evaluations; 0: at the end")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _filled_by_preset(cls, values: Any) -> Any:
-        known = PRESETS.get(values.get("preset", "small")) if isinstance(values, dict) else None
-        return {**known, **values} if known else values
 
     @model_validator(mode="after")
     def _large_enough(self) -> XraySettings:
