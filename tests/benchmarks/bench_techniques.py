@@ -1,10 +1,11 @@
 """What every technique gives on the baseline where it should help most, by `bench` itself.
 
 Run by hand: ``python -m tests.benchmarks.bench_techniques [--repeats 4] [--output DIR] [ROW ...]``,
-on an idle machine. Every row is one run of `bench`, whose report stays in DIR: interleaved pairs in
-fresh processes, full trainings with the quality. Targets, on two cores: pruning at 0.5 at least 2x
-less FLOPs and 1.5x faster inference, quantization a 3x smaller file and 2x faster inference, both
-with the accuracy within the margin of 0.02; mixed-precision 1.5x; gradient-checkpointing 40 % less
+on an idle machine; other options go to `bench` (``--threads=1``). Every row is one run of `bench`,
+whose report stays in DIR: interleaved pairs in fresh processes, full trainings with the quality.
+Targets, on two cores: pruning at 0.5 at least 2x less FLOPs and 1.5x faster inference, quantization
+a 3x smaller file and 2x faster inference, both with the accuracy within the margin of 0.02;
+mixed-precision 1.5x; gradient-checkpointing 40 % less
 peak memory, where freed memory is returned. The other techniques have no target: their rows show
 what they give here, which may be nothing. A test holds that each technique has a row.
 """
@@ -43,7 +44,7 @@ class Row:
     """The folder among the data sets, where the baseline has to be told."""
 
 
-RESNET, DEEP = f"{NETS}:ResNet", f"{NETS}:DeepNet"
+RESNET, DEEP, WIDE = (f"{NETS}:{name}" for name in ("ResNet", "DeepNet", "WideNet"))
 ROWS = {
     "conv": Row(
         RESNET,
@@ -61,11 +62,21 @@ ROWS = {
         ("--set", "pixels=64"),
         mode="--combine",  # the C library would keep what recomputation frees
     ),
-    "layout": Row(RESNET, ("channels-last", "compile", "low-rank", "quantization:mode=bf16")),
+    "layout": Row(
+        "xray",
+        ("channels-last",),
+        settings=(
+            *("--dataset", "pneumonia", "--set", "preset=after"),
+            *("epochs=1", "steps_per_epoch=20"),
+        ),
+        data="xray",
+    ),
+    "converted": Row(RESNET, ("compile", "low-rank", "quantization:mode=bf16")),
+    "wide": Row(WIDE, ("fused-optimizer", "adafactor")),
     "pictures": Row(RESNET, ("label-smoothing", "mixup", "cutmix", "progressive-resizing", "ema")),
     "small-batch": Row(
         DEEP,
-        ("fused-optimizer", "gradient-accumulation", "adafactor"),
+        ("gradient-accumulation",),
         settings=("--set", "pixels=32", "train_items=128", "--batch-size", "16"),
     ),
     "distilled": Row(
