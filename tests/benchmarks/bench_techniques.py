@@ -5,9 +5,9 @@ on an idle machine; other options go to `bench` (``--threads=1``). Every row is 
 whose report stays in DIR: interleaved pairs in fresh processes, full trainings with the quality.
 Targets, on two cores: pruning at 0.5 at least 2x less FLOPs and 1.5x faster inference, quantization
 a 3x smaller file and 2x faster inference, both with the accuracy within the margin of 0.02;
-mixed-precision 1.5x; gradient-checkpointing 40 % less
-peak memory, where freed memory is returned. The other techniques have no target: their rows show
-what they give here, which may be nothing. A test holds that each technique has a row.
+mixed-precision 1.5x; gradient-checkpointing 40 % less peak memory, where freed memory is returned.
+The other techniques have no target: their rows show what they give here, which may be nothing. A
+test holds that each technique has a row.
 """
 
 from __future__ import annotations
