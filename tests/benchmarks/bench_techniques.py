@@ -136,6 +136,7 @@ ROWS = {
             "--set",
             "augmentation=heavy",
             "architecture=mobilenetv2",
+            "steps_per_epoch=40",
         ),
         data="xray",
     ),
