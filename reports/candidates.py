@@ -40,7 +40,7 @@ def times(run: Run) -> Table | None:
     target = run.header.target
     reach = f"until {run.header.metric} ≥ {phrases.value(target)}" if target is not None else "–"
     columns = ("arm", "trials", "step", "step, 95th percentile", "CPU time of a step",
-               "throughput", "training", reach, "energy")  # fmt: skip
+               "CPU time ratio", "throughput", "training", reach, "energy")  # fmt: skip
     made = table(columns, [_time_row(run, arm) for arm in run.measured])
     return made.known() if made else None
 
@@ -132,7 +132,7 @@ def _baseline_row(run: Run) -> list[str]:
 
 
 def _time_row(run: Run, arm: str) -> list[str]:
-    trials = run.of(arm)
+    trials, result = run.of(arm), run.result(arm)
     full = [trial for trial in trials if trial.kind == "full"]
     return [
         arm,
@@ -140,6 +140,7 @@ def _time_row(run: Run, arm: str) -> list[str]:
         phrases.seconds(middle(trials, step_seconds)),
         phrases.seconds(middle(trials, _slow_step_seconds)),
         phrases.seconds(middle(trials, _cpu_seconds_per_step)),
+        phrases.ratio_with_interval(result.cpu_ratio) if result else NONE,
         phrases.rate(middle(trials, _throughput), run.header.unit),
         phrases.seconds(middle(full, lambda m: m.train_seconds)) if full else "not run to the end",
         _to_target(run, arm, full),

@@ -71,8 +71,8 @@ ROWS = {
         ),
         data="xray",
     ),
-    "converted": Row(RESNET, ("compile", "low-rank", "quantization:mode=bf16")),
-    "wide": Row(WIDE, ("fused-optimizer", "adafactor")),
+    "converted": Row(RESNET, ("compile", "quantization:mode=bf16")),
+    "wide": Row(WIDE, ("fused-optimizer", "adafactor", "low-rank")),
     "pictures": Row(RESNET, ("label-smoothing", "mixup", "cutmix", "progressive-resizing", "ema")),
     "small-batch": Row(
         DEEP,
