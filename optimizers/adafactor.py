@@ -12,7 +12,7 @@ Source:  Shazeer and Stern, Adafactor, ICML 2018; torch.optim.Adafactor.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 from torch import nn
@@ -37,7 +37,7 @@ class Adafactor(Technique):
     weight_decay: float = Field(0.0, ge=0, le=1, description="as in AdamW")
 
     def apply(self, job: Job) -> Job:
-        """Claim `make_optimizer`; learning rates are read from the optimizer that was there."""
+        """Claim `make_optimizer`; learning rates are those of the optimizer that was there."""
         old = job.make_optimizer
         made = old(job.model)
         if isinstance(made, TorchAdafactor):
@@ -49,9 +49,27 @@ class Adafactor(Technique):
 
         def make(model: nn.Module) -> Optimizer:
             groups = [
-                {"params": group["params"], "lr": self.factor * group["lr"]}
-                for group in old(model).param_groups
+                {"params": group["params"], "lr": group["lr"]} for group in old(model).param_groups
             ]
-            return TorchAdafactor(groups, weight_decay=self.weight_decay)
+            return Relative(groups, self.factor, self.weight_decay)
 
         return job.claim("make_optimizer", make, by=self.name)
+
+
+class Relative(TorchAdafactor):
+    """Adafactor whose rates are so many times those of its groups, whatever schedule sets them."""
+
+    def __init__(self, groups: list[dict[str, Any]], factor: float, weight_decay: float) -> None:
+        super().__init__(groups, weight_decay=weight_decay)
+        self.factor = factor
+
+    def step(self, closure: Any = None) -> Any:
+        """Update once."""
+        rates = [group["lr"] for group in self.param_groups]
+        for group in self.param_groups:
+            group["lr"] = self.factor * group["lr"]
+        try:
+            return super().step(closure)  # type: ignore[no-untyped-call]  # torch's
+        finally:
+            for group, rate in zip(self.param_groups, rates, strict=True):
+                group["lr"] = rate

@@ -143,9 +143,36 @@ def test_adafactor_keeps_rows_and_columns_of_a_matrix() -> None:
     assert numbers(one_update(Adafactor().apply(job))) == (30 + 40) + 30
 
 
-def test_its_learning_rate_follows_the_baseline_s() -> None:
-    found = made(Adafactor(factor=4), lambda m: Adam(m.parameters(), lr=0.02))
-    assert [group["lr"] for group in found.param_groups] == [pytest.approx(0.08)]
+def moved(job: Job) -> float:
+    """Return how far one update moves the weights of a matrix, by their root mean square."""
+    weight = next(p for p in job.model.parameters() if p.ndim == 2)
+    before = weight.detach().clone()
+    one_update(job)
+    return (weight.detach() - before).square().mean().sqrt().item()
+
+
+@pytest.mark.parametrize("make", [Adam, lambda p, lr: SGD(p, lr, momentum=0.9)])
+def test_its_learning_rate_is_the_baseline_s_times_a_factor(make: Any) -> None:
+    def job_at(rate: float, factor: float) -> Job:
+        torch.manual_seed(0)
+        return Adafactor(factor=factor).apply(matrix_job(lambda m: make(m.parameters(), lr=rate)))
+
+    assert moved(job_at(1e-3, 4)) == pytest.approx(moved(job_at(2e-3, 2)))
+    assert moved(job_at(1e-3, 8)) == pytest.approx(2 * moved(job_at(1e-3, 4)))
+
+
+def test_a_schedule_that_sets_rates_itself_does_not_undo_the_factor() -> None:
+    job = Adafactor(factor=5).apply(matrix_job(lambda m: Adam(m.parameters(), lr=1.0)))
+    optimizer = job.make_optimizer(job.model)
+    for group in optimizer.param_groups:
+        group["lr"] = 1e-3
+    weight = next(p for p in job.model.parameters() if p.ndim == 2)
+    before, size = weight.detach().clone(), weight.detach().square().mean().sqrt().item()
+    job.loss(job.model, (job.sample(8)[0], torch.zeros(8).long())).backward()  # type: ignore[no-untyped-call]  # torch's
+    optimizer.step()
+    step = (weight.detach() - before).square().mean().sqrt().item()
+    assert step == pytest.approx(5e-3 * size, rel=0.2)
+    assert optimizer.param_groups[0]["lr"] == 1e-3
 
 
 def test_an_optimizer_that_remembers_nothing_has_nothing_to_factor() -> None:
@@ -162,5 +189,5 @@ def test_the_fused_form_of_an_optimizer_that_is_replaced_is_a_clash() -> None:
     fused = FusedOptimizer().apply(linear_job())
     with pytest.raises(Clash, match="adafactor and fused-optimizer both replace"):
         Adafactor().apply(fused)
-    with pytest.raises(NotApplicable, match="Adafactor has no fused form"):
+    with pytest.raises(NotApplicable, match="only those have a fused form"):
         FusedOptimizer().apply(Adafactor().apply(linear_job()))

@@ -107,7 +107,7 @@ def test_a_compiled_model_learns_what_the_other_technique_alone_does(name: str) 
     [
         ("gradient-accumulation", "selective-backprop", "both replace the job's step"),
         ("curriculum-learning", "selective-backprop", "exclude each other"),
-        ("adafactor", "fused-optimizer", "no fused form|both replace the job's make_optimizer"),
+        ("adafactor", "fused-optimizer", "have a fused form|both replace the job's make_optimizer"),
     ],
 )
 def test_two_that_want_the_same_part_are_refused(one: str, other: str, reason: str) -> None:
