@@ -33,7 +33,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "lr_decay": "none", "width": 0.1, "image_size": 32, "hidden": 8,
     },
     "murmur": {
-        "dataset": "synthetic", "synthetic_patients": 30, "synthetic_seconds": 3.0, "epochs": 6,
+        "dataset": "synthetic", "synthetic_patients": 30, "synthetic_seconds": 3.0, "epochs": 4,
         "mels": 24, "hop_ms": 40, "seconds": 1.5, "stretches": 1, "batch_size": 8, "width": 0.1,
         "hidden": 64, "lr": 1e-3, "dropout": 0.0,
     },
