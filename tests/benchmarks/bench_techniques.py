@@ -74,6 +74,7 @@ ROWS = {
     "converted": Row(RESNET, ("compile", "quantization:mode=bf16")),
     "wide": Row(WIDE, ("fused-optimizer", "adafactor", "low-rank")),
     "pictures": Row(RESNET, ("label-smoothing", "mixup", "cutmix", "progressive-resizing", "ema")),
+    "items": Row(RESNET, ("selective-backprop", "curriculum-learning", "dynamic-lr")),
     "small-batch": Row(
         DEEP,
         ("gradient-accumulation",),
@@ -98,7 +99,7 @@ ROWS = {
     ),
     "encoder": Row(
         "s4-ecg",
-        ("freeze-encoder", "selective-backprop", "curriculum-learning", "dynamic-lr"),
+        ("freeze-encoder",),
         settings=("--dataset", "ptbxl", "--epochs", "3", "--set", "kernel=s4d"),
         data="ptbxl",
     ),

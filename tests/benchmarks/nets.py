@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from bench.baseline import Settings, Target
 from bench.errors import BenchError
 from bench.job import DataCard, Job, Progress
+from bench.targets import Targets
 
 XRAYS = Path(__file__).resolve().parents[3] / "shared" / "data" / "xray" / "pneumonia"
 CLASSES = ("NORMAL", "PNEUMONIA")
@@ -107,8 +108,8 @@ class ResNet:
             for part in torch.split(order, settings.batch_size):
                 yield x[part], y[part]
 
-        def loss(model: nn.Module, batch: Any) -> Tensor:
-            return nn.functional.cross_entropy(model(batch[0]), batch[1])
+        def item_losses(model: nn.Module, batch: Any) -> Tensor:
+            return nn.functional.cross_entropy(model(batch[0]), batch[1], reduction="none")
 
         def schedule(optimizer: torch.optim.Optimizer, progress: Progress) -> None:
             done = progress.step / steps
@@ -125,7 +126,9 @@ class ResNet:
             return {"accuracy": int(torch.stack(right).sum()) / len(test[0])}
 
         return Job(
-            device=device, model=model, epochs=settings.epochs, batches=batches, loss=loss,
+            device=device, model=model, epochs=settings.epochs, batches=batches,
+            loss=lambda model, batch: item_losses(model, batch).mean(), item_losses=item_losses,
+            targets=Targets(classes=len(CLASSES)),
             make_optimizer=lambda m: self.optimizer(m, settings),
             schedule=schedule, evaluate=evaluate, sample=lambda n: (test[0][:n].to(device),),
             data=DataCard.of("pneumonia", (*train, *test), len(train[0]), len(test[0])),
