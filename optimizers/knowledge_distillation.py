@@ -66,8 +66,9 @@ class KnowledgeDistillation(Technique):
         with undisturbed(job.device):
             lesson = _Lesson(self, self._teacher(job))
             shapes = [lesson.shape(model, job) for model in (job.model, lesson.teacher)]
-        if self.match == "logits" and (shapes[0] != shapes[1] or len(shapes[0]) != 2):
-            raise NotApplicable(f"logits are (items, classes); of two items: {shapes}, the teacher")
+        unknown = job.targets is None and shapes[0][1:] == (1,)  # a softmax of it is always 1
+        if self.match == "logits" and (unknown or shapes[0] != shapes[1] or len(shapes[0]) != 2):
+            raise NotApplicable(f"logits are (items, classes), or as `targets` says: {shapes}")
         job = job.wrap("schedule", lesson.schedule, by=self.name)
         return job.wrap("loss", lesson.loss, by=self.name)
 
@@ -86,7 +87,7 @@ class _Lesson:
 
     def __init__(self, rule: KnowledgeDistillation, teacher: Job) -> None:
         self._rule, self._job = rule, teacher
-        self._targets = teacher.targets or Targets(classes=1)  # what says nothing: one question
+        self._targets = teacher.targets or Targets(classes=0)  # untold: one of some classes
         self.teacher = teacher.model.eval()
         self._trained = False
 

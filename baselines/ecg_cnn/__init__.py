@@ -15,10 +15,10 @@ rarest quarter of the labels stand beside it. The weights with the lowest valida
 deployed; the learning rate is halved where that loss stalls, and training stops where it stays.
 *Audit* of that report (300 to 100 s an epoch, 21 to 3.5 GB, by all removals): in CPU time of three
 pairs on cinc2020 (`tests/benchmarks/bench_ecg_removals.py`) the depth gives 2.9-3.1x and attention
-1.1x; shortcuts, squeeze-and-excitation, the scale, dense layers and focal loss differ no more than
-baselines measured twice (shortcuts cost 15 % of memory). `simple` with mixed-precision takes
-9.9-11.1x less CPU time at 15,000 samples than `complex`, and 4.7x less memory. The AUROC of 18 test
-records tells no difference.
+1.1x; shortcuts, squeeze-and-excitation, the scale, dense layers and focal loss give 0.88-1.05x,
+baselines measured twice 1.00-1.03x (without shortcuts 1.15x less memory). `simple` with
+mixed-precision takes 9.9-11.1x less CPU time at 15,000 samples than `complex`, and 4.7x less
+memory. The AUROC of 18 test records tells no difference.
 *Source*: the report "19 Labels Full Length CNN"; Perez Alday et al., Physiological Measurement 2020
 (the challenge); Hu et al., CVPR 2018 (squeeze-and-excitation); Lin et al., ICCV 2017 (focal loss).
 """

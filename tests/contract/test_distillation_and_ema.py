@@ -22,7 +22,7 @@ from optimizers.knowledge_distillation import KnowledgeDistillation
 from optimizers.pruning import Pruning
 from tests.contract.cases import CONV_NET, JOBS
 from tests.contract.test_pruning import conv_job, wide_job
-from tests.jobs import linear_job
+from tests.jobs import job_of, linear_job
 
 
 def taught(again: Any = None, **settings: Any) -> Job:
@@ -167,6 +167,15 @@ def test_outputs_that_are_no_logits_do_not_apply() -> None:
     model = nn.Unflatten(1, (3, 2))
     with pytest.raises(NotApplicable, match=r"logits are \(items, classes\)"):
         KnowledgeDistillation().apply(linear_job(model=model, again=lambda changes: linear_job()))
+
+
+def test_one_output_without_targets_could_not_be_compared() -> None:
+    job = job_of(nn.Linear(6, 1), torch.randn(32, 6), torch.zeros(32).long())
+    job = dataclasses.replace(job, again=lambda changes: job)
+    with pytest.raises(NotApplicable, match=r"logits are \(items, classes\)"):
+        KnowledgeDistillation().apply(job)
+    told = dataclasses.replace(job, targets=Targets())
+    assert KnowledgeDistillation().apply(told).taken
 
 
 def test_features_need_a_linear_layer() -> None:
