@@ -74,7 +74,7 @@ ROWS = {
     "converted": Row(RESNET, ("compile", "quantization:mode=bf16")),
     "wide": Row(WIDE, ("fused-optimizer", "adafactor", "low-rank")),
     "pictures": Row(RESNET, ("label-smoothing", "mixup", "cutmix", "progressive-resizing", "ema")),
-    "items": Row(RESNET, ("selective-backprop", "curriculum-learning", "dynamic-lr")),
+    "items": Row(RESNET, ("selective-backprop", "curriculum-learning")),
     "small-batch": Row(
         DEEP,
         ("gradient-accumulation",),
@@ -99,7 +99,7 @@ ROWS = {
     ),
     "encoder": Row(
         "s4-ecg",
-        ("freeze-encoder",),
+        ("freeze-encoder", "dynamic-lr"),
         settings=("--dataset", "ptbxl", "--epochs", "3", "--set", "kernel=s4d"),
         data="ptbxl",
     ),

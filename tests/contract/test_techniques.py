@@ -12,7 +12,8 @@ import pytest
 from bench import assembly, registry
 from bench.recipe import read_exported
 from bench.testing import PROMISES, Promise, has_a_card, refusal
-from tests.benchmarks.bench_techniques import NOT_HERE, ROWS
+from tests.benchmarks.bench_techniques import NETS, NOT_HERE, ROWS
+from tests.conftest import real
 from tests.contract.cases import SLOW, TECHNIQUES, Case
 from tests.records import exported
 
@@ -75,3 +76,11 @@ def test_every_technique_has_a_benchmark_row_or_needs_a_gpu() -> None:
     used = {text.partition(":")[0] for row in ROWS.values() for text in row.techniques}
     assert used | NOT_HERE == set(TECHNIQUES)
     assert not used & NOT_HERE
+
+
+@pytest.mark.parametrize("row", [name for name, row in ROWS.items() if str(NETS) in row.baseline])
+def test_what_a_row_shows_applies_there(row: str) -> None:
+    real("xray")
+    case = Case(ROWS[row].baseline, {"train_items": 64})
+    refusals = {name: refusal(case, name) for name in ROWS[row].techniques}
+    assert refusals == dict.fromkeys(refusals)
