@@ -120,6 +120,8 @@ OURS: dict[Any, Callable[..., int]] = {
     aten.mkldnn_rnn_layer: _lstm,
     aten.mkldnn_rnn_layer_backward: _lstm_backward,
 }
+if hasattr(torch.ops.mkldnn, "_linear_pointwise"):  # only where torch was built with oneDNN
+    OURS[torch.ops.mkldnn._linear_pointwise] = _linear
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped
