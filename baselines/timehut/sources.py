@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import shutil
 import socket
 import tempfile
@@ -10,9 +11,6 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-import aeon.datasets
-from aeon.datasets import load_classification
 
 from bench.errors import BenchError
 
@@ -71,8 +69,11 @@ def found(data_dir: Path | None) -> list[Source]:
 
 
 def bundled_folder() -> Path:
-    """Return the folder of the sets that come with aeon."""
-    return Path(aeon.datasets.__file__).parent / "data"
+    """Return the folder of the sets that come with aeon, which takes seconds to import."""
+    spec = importlib.util.find_spec("aeon")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "datasets" / "data"
 
 
 def cache_folder() -> Path:
@@ -125,6 +126,8 @@ def _download(name: str, data_dir: Path | None) -> Source:
     """Fetch `name` from the archive into the data folder, or the user's cache."""
     if not _archive_answers():
         raise BenchError(_not_found(name, data_dir, "no network to download it"))
+    from aeon.datasets import load_classification
+
     target = data_dir if data_dir is not None else cache_folder()
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target) as scratch:  # aeon leaves a stub when it fails
