@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,25 @@ CONTRACT = {
     "peak_allocated_bytes", "peak_reserved_bytes", "model_flops_per_step", "flops_coverage",
     "parameters", "model_bytes", "format",
 }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def combined(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a finished run that exported a recipe, made once."""
+    folder = tmp_path_factory.mktemp("combined")
+    combine = ("--baseline", TINY, "--combine", f"{FAULTS}:Harmless", "--repeats", "2")
+    command = [BENCH, *combine, "--set", "pause=0.01", "epochs=4"]
+    done = subprocess.run(
+        command, cwd=folder, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return only_run(folder)
+
+
+@pytest.fixture
+def exported(combined: Path, tmp_path: Path) -> Path:
+    """Return an exported recipe in a folder of its own, with the files that it needs."""
+    return Path(shutil.copytree(combined, tmp_path / "exported")) / "optimized.json"
 
 
 @pytest.fixture(scope="module")
@@ -156,9 +176,10 @@ def test_a_budget_ends_a_run_after_a_round(bench: Bench, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("what", ["baselines", "techniques", "datasets"])
 def test_lists_are_one_line_each(bench: Bench, what: str) -> None:
-    done = bench("list", what, timeout=120)
+    baseline = ("--baseline", TINY) if what == "techniques" else ()
+    done = bench("list", what, *baseline, timeout=120)
     assert done.returncode == 0, done.stderr
-    rows = json.loads(bench("list", what, "--json", timeout=120).stdout)
+    rows = json.loads(bench("list", what, *baseline, "--json", timeout=120).stdout)
     assert len(done.stdout.strip().splitlines()) == len(rows) > 0
 
 
@@ -215,14 +236,11 @@ def test_an_exported_recipe_takes_its_files_along_and_verifies(
 
 
 @pytest.mark.parametrize("part", ["time_ratio", "memory_ratio", "metric"])
-def test_a_claim_twice_as_good_fails(bench: Bench, tmp_path: Path, part: str) -> None:
-    args = ("--baseline", TINY, "--combine", f"{FAULTS}:Harmless", "--repeats", "2")
-    assert bench(*args, "--set", "pause=0.01", "epochs=2").returncode == 0
-    path = only_run(tmp_path) / "optimized.json"
-    exported = json.loads(path.read_text())
-    exported["claim"][part] = [2 * value for value in exported["claim"][part]]
-    path.write_text(json.dumps(exported))
-    done = bench("verify", str(path), "--repeats", "4")
+def test_a_claim_twice_as_good_fails(bench: Bench, exported: Path, part: str) -> None:
+    recipe = json.loads(exported.read_text())
+    recipe["claim"][part] = [2 * value for value in recipe["claim"][part]]
+    exported.write_text(json.dumps(recipe))
+    done = bench("verify", str(exported), "--repeats", "4")
     assert done.returncode == 1, done.stderr
     assert "claimed" in done.stdout
 
@@ -245,12 +263,10 @@ def test_settings_that_the_baseline_can_not_build_are_a_reason_not_the_end(
     assert "batch_size=10000 is larger than the training part" in lost["reason"]
 
 
-def test_a_recipe_is_trained_for_real(bench: Bench, tmp_path: Path) -> None:
+def test_a_recipe_is_trained_for_real(bench: Bench, exported: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
-    args = ("--baseline", TINY, "--combine", f"{FAULTS}:Harmless", "--repeats", "2")
-    assert bench(*args).returncode == 0
-    done = bench("train", str(only_run(tmp_path) / "optimized.json"))
+    done = bench("train", str(exported))
     assert done.returncode == 0, done.stderr
     weights = load_file(tmp_path / "checkpoint" / "model.safetensors")
     assert weights["0.weight"].shape == (32, 8)
@@ -259,11 +275,8 @@ def test_a_recipe_is_trained_for_real(bench: Bench, tmp_path: Path) -> None:
     assert training["metrics"][-1]["values"]["accuracy"] > 0.8
 
 
-def test_an_exported_recipe_is_measured_against_its_baseline(bench: Bench, tmp_path: Path) -> None:
-    args = ("--baseline", TINY, "--combine", f"{FAULTS}:Harmless", "--repeats", "2")
-    assert bench(*args).returncode == 0
-    path = only_run(tmp_path) / "optimized.json"
-    done = bench("--recipe", str(path), "--repeats", "2", "--output", "again")
+def test_an_exported_recipe_is_measured_against_its_baseline(bench: Bench, exported: Path) -> None:
+    done = bench("--recipe", str(exported), "--repeats", "2", "--output", "again")
     assert done.returncode == 0, done.stderr
 
 

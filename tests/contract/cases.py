@@ -44,6 +44,7 @@ SLOW = {"compile"}
 CONV_NET = Case(f"{JOBS}:ConvNet", {})
 PICTURES = Case(f"{JOBS.with_name('pictures.py')}:Pictures", {})
 """Small and cheap, with something in it for every technique."""
+S4_FROZEN = Case("s4-ecg", {**SMALL["s4-ecg"], "frozen": True})
 TINY = [
     Case(PICTURES.baseline, {"epochs": 2}),
     Case(PICTURES.baseline, {"epochs": 2, "augmentation": "noise"}),
@@ -60,7 +61,7 @@ QUICK = [
 """Techniques to try on `TINY`."""
 
 __all__ = [
-    "CONV_NET", "CPU", "JOBS", "PICTURES", "QUICK", "SLOW", "SMALL", "STEPS", "TECHNIQUES", "TINY",
-    "Case",
-    "effect_of", "global_state", "plain_state", "probe_for", "stepped",
+    "CONV_NET", "CPU", "JOBS", "PICTURES", "QUICK", "S4_FROZEN", "SLOW", "SMALL", "STEPS",
+    "TECHNIQUES", "TINY", "Case", "effect_of", "global_state", "plain_state", "probe_for",
+    "stepped",
 ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench import registry, template
-from tests.contract.cases import CONV_NET, PICTURES, SMALL, Case
+from tests.contract.cases import CONV_NET, PICTURES, S4_FROZEN, SMALL, Case
 
 OTHERS = ["template", "conv-net", "pictures", "s4-ecg-frozen"]
 BASELINES = [*registry.names(registry.BASELINES), *OTHERS]
@@ -20,7 +20,7 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     if name == "pictures":
         return PICTURES
     if name == "s4-ecg-frozen":
-        return Case("s4-ecg", {**SMALL["s4-ecg"], "frozen": True})
+        return S4_FROZEN
     if name != "template":
         return Case(name, SMALL.get(name, {}))
     file = tmp_path_factory.mktemp("template") / "my_model.py"

@@ -14,8 +14,11 @@ from bench.recipe import read_exported
 from bench.testing import PROMISES, Promise, has_a_card, refusal
 from tests.benchmarks.bench_techniques import NETS, NOT_HERE, ROWS
 from tests.conftest import real
-from tests.contract.cases import SLOW, TECHNIQUES, Case
+from tests.contract.cases import PICTURES, S4_FROZEN, SLOW, TECHNIQUES, Case
 from tests.records import exported
+
+EXTRA = (PICTURES, S4_FROZEN)
+"""Baselines that are here for what few techniques need."""
 
 
 def marked(*names: str) -> object:
@@ -35,6 +38,8 @@ def refused(baseline: str, settings: str, name: str) -> str | None:
 
 def applied(case: Case, name: str) -> None:
     """Skip, saying why, where a technique does not apply."""
+    if name in SLOW and case in EXTRA:
+        pytest.skip("what takes long is tried on the registered baselines, the template, a net")
     if (reason := refused(case.baseline, json.dumps(dict(case.settings)), name)) is not None:
         pytest.skip(f"not applicable: {reason}")
 
