@@ -1,7 +1,8 @@
 """Gradient checkpointing: keep only the inputs of blocks, and compute the rest again in backward.
 
-What:    every repeated block of the model is run under torch.utils.checkpoint; random state is
-         kept, and batch norm's running statistics are not updated twice.
+What:    every repeated block of the model is run under torch.utils.checkpoint, or, with `keep`,
+         the modules that hold most memory, as many as it takes; random state is kept, and batch
+         norm's running statistics are not updated twice.
 Helps:   deep models whose activations fill the memory: memory grows with one block instead of all.
 Hurts:   time: one more forward pass, about a third more arithmetic. Models whose memory is weights
          or optimizer state gain nothing. On the CPU, glibc may keep what recomputation frees:
@@ -14,14 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
+from bench.activations import Activations, activations
 from bench.errors import NotApplicable
 from bench.job import Job
 from bench.technique import Effect, Stage, Technique
@@ -36,11 +38,24 @@ class GradientCheckpointing(Technique):
     stage: ClassVar[Stage] = Stage.MEMORY
     effect: ClassVar[Effect] = Effect.EXACT
 
-    every: int = Field(1, ge=1, description="checkpoint every n-th block")
+    every: int = Field(1, ge=1, description="checkpoint every n-th repeated block")
+    keep: float | None = Field(
+        None, gt=0, lt=1, description="share of the activations' bytes that may be held at once: "
+        "checkpoint what holds most, be it a block or not; null: repeated blocks",
+    )  # fmt: skip
+
+    @model_validator(mode="after")
+    def _one_choice(self) -> Self:
+        if self.keep is not None and self.every != 1:
+            raise ValueError("every counts blocks, and keep chooses by memory: give one")
+        return self
 
     def apply(self, job: Job) -> Job:
         """Change the class of the blocks in place, so that names and weights stay as they are."""
-        blocks = repeated_blocks(job.model)[:: self.every]
+        if self.keep is not None:
+            blocks = heaviest_modules(job, self.keep)
+        else:
+            blocks = repeated_blocks(job.model)[:: self.every]
         if blocks and not any(p.requires_grad for block in blocks for p in block.parameters()):
             raise NotApplicable("the model's repeated blocks are frozen: nothing of them is kept")
         if not blocks:
@@ -66,6 +81,41 @@ def repeated_blocks(model: nn.Module) -> list[nn.Module]:
         found += blocks
         inside |= {id(part) for block in blocks for part in block.modules()}
     return found
+
+
+def heaviest_modules(job: Job, keep: float) -> list[nn.Module]:
+    """Return the fewest modules without which no more than a share of activations is ever held.
+
+    Held is what is kept outside of them, and the largest of them, while it is computed again.
+    """
+    found = activations(job)
+    within, least = found.within, 1.0
+    for most in (keep, keep / 2, keep / 4, keep / 8):  # finer parts where coarse ones don't do
+        modules = sorted(_no_larger(job.model, "", found, most), key=within.__getitem__)
+        largest = within[modules[-1]] if modules else 0
+        chosen: list[str] = []
+        while (held := _held(found, chosen, largest)) > keep and modules:
+            chosen.append(modules.pop())
+        if held <= keep:
+            return [job.model.get_submodule(name) for name in chosen]
+        least = min(least, held)
+    raise NotApplicable(f"keep={keep}: at best {least:.0%} of the activations are held at once")
+
+
+def _held(found: Activations, checkpointed: list[str], largest: int) -> float:
+    kept = found.total - sum(found.within[name] for name in checkpointed)
+    return (kept + largest) / found.total
+
+
+def _no_larger(module: nn.Module, name: str, found: Activations, most: float) -> Iterator[str]:
+    """Yield the names of the outermost modules inside that hold something, but not too much."""
+    for part, child in module.named_children():
+        inner = f"{name}.{part}" if name else part
+        within = found.within.get(inner, 0)
+        if 0 < within <= most * found.total:
+            yield inner
+        else:
+            yield from _no_larger(child, inner, found, most)
 
 
 def _checkpointed(kind: type[nn.Module]) -> type[nn.Module]:

@@ -7,17 +7,20 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from bench.activations import activations
 from bench.errors import Clash, NotApplicable
 from bench.job import Job, plain_backward, plain_step, plain_update
+from bench.testing import PROMISES, Promise
 from bench.training import train
 from optimizers.gradient_accumulation import GradientAccumulation
 from optimizers.gradient_checkpointing import GradientCheckpointing, repeated_blocks
 from optimizers.mixed_precision import MixedPrecision
-from tests.contract.cases import probe_for
-from tests.jobs import Block, ConvNet, ConvSettings, linear_job
+from tests.contract.cases import CONV_NET, PICTURES, Case, probe_for
+from tests.jobs import Block, ConvNet, ConvSettings, job_of, linear_job
 
 CPU = torch.device("cpu")
 SCALE = 1024.0
@@ -193,3 +196,49 @@ def test_a_checkpointed_block_is_still_of_its_class() -> None:
     job = GradientCheckpointing().apply(conv_job())
     assert sum(isinstance(module, Block) for module in job.model.modules()) == 3
     assert list(job.model.state_dict()) == list(conv_job().model.state_dict())
+
+
+def uneven_job() -> Job:
+    """Return a job of a net of blocks that hold unequally much."""
+    torch.manual_seed(0)
+    x = torch.randn(32, 4, 20)
+    net = nn.Sequential(
+        Block(4), nn.Conv1d(4, 16, 1), Block(16), nn.Conv1d(16, 12, 1), Block(12),
+        nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(12, 2),
+    )  # fmt: skip
+    return job_of(net, x, (x.mean((1, 2)) > 0).long())
+
+
+@pytest.mark.parametrize(("keep", "chosen"), [(0.8, ["2", "4"]), (0.7, ["0", "2", "4"])])
+def test_by_memory_what_holds_most_is_checkpointed(keep: float, chosen: list[str]) -> None:
+    plain = saved_bytes(uneven_job())
+    job = GradientCheckpointing(keep=keep).apply(uneven_job())
+    assert saved_bytes(job) < keep * plain
+    kinds = {name: type(module) for name, module in uneven_job().model.named_children()}
+    assert [n for n, m in job.model.named_children() if type(m) is not kinds[n]] == chosen
+
+
+def test_what_checkpointing_can_not_reach_by_memory_is_said() -> None:
+    with pytest.raises(NotApplicable, match=r"keep=0.05: at best \d+% of the activations are held"):
+        GradientCheckpointing(keep=0.05).apply(uneven_job())
+
+
+def test_looking_for_what_holds_memory_leaves_the_job_as_it_is() -> None:
+    job, before = uneven_job(), torch.get_rng_state()
+    state = copy.deepcopy(job.model.state_dict())
+    found = activations(job)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(state[name], value) for name, value in job.model.state_dict().items())
+    assert found.total > found.within["2"] > found.within["4"] > found.within["0"] > 0
+    assert found.within["1"] == 0  # a convolution keeps its input alone
+
+
+def test_blocks_by_number_and_by_memory_exclude_each_other() -> None:
+    with pytest.raises(ValidationError, match="give one"):
+        GradientCheckpointing(keep=0.5, every=2)
+
+
+@pytest.mark.parametrize("case", [CONV_NET, PICTURES], ids=["conv-net", "pictures"])
+@pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.__name__)
+def test_checkpointing_by_memory_keeps_its_promises(case: Case, promise: Promise) -> None:
+    promise(case, "gradient-checkpointing:keep=0.8")

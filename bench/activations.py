@@ -1,0 +1,80 @@
+"""What a model keeps for its backward pass, by the module that keeps it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils._pytree import tree_leaves
+
+from bench.job import Job
+
+ITEMS = 2
+"""Items of the pass that is looked at: shares of memory don't depend on the number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Activations:
+    """Bytes kept by one forward pass, without weights."""
+
+    total: int
+    within: Mapping[str, int]
+    """By a module's name: what it keeps besides its inputs and outputs. Checkpointed, it won't."""
+
+
+@dataclass(slots=True)
+class _Account:
+    """What is seen of a pass: storages by their address, which what is kept holds on to."""
+
+    seen: dict[int, int] = field(default_factory=dict)
+    open: list[tuple[str, set[int], dict[int, int]]] = field(default_factory=list)
+    """Of each module that runs: its name, the storages of its inputs, and what is kept in it."""
+    within: dict[str, int] = field(default_factory=dict)
+
+    def keep(self, tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        place, size = storage.data_ptr(), storage.nbytes()
+        if place not in self.seen:
+            self.seen[place] = size
+            for _, inputs, kept in self.open:
+                if place not in inputs:
+                    kept[place] = size
+        return tensor
+
+    def enter(self, name: str, inputs: Any) -> None:
+        self.open.append((name, _storages(inputs), {}))
+
+    def leave(self, outputs: Any) -> None:
+        name, _, kept = self.open.pop()
+        for place in _storages(outputs):
+            kept.pop(place, None)
+        self.within[name] = self.within.get(name, 0) + sum(kept.values())
+
+
+def activations(job: Job) -> Activations:
+    """Run a copy of the job's model forward, in training; the job and random state stay as is."""
+    model = copy.deepcopy(job.model).train()
+    account = _Account()
+    weights = _storages([*model.parameters(), *model.buffers()])
+    for name, module in model.named_modules():
+        module.register_forward_pre_hook(
+            lambda _, args, kwargs, name=name: account.enter(name, (args, kwargs)), with_kwargs=True
+        )
+        module.register_forward_hook(lambda _, args, outputs: account.leave(outputs))
+    account.seen |= dict.fromkeys(weights, 0)
+    devices = [job.device] if job.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices), torch.enable_grad():
+        with saved_tensors_hooks(account.keep, lambda tensor: tensor):
+            outputs = model(*job.sample(ITEMS))
+        del outputs
+    return Activations(sum(account.seen.values()), account.within)
+
+
+def _storages(values: Any) -> set[int]:
+    tensors = (leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor))
+    return {tensor.untyped_storage().data_ptr() for tensor in tensors}
