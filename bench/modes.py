@@ -55,36 +55,59 @@ def with_settings(recipe: Recipe, old: Recipe, new: Recipe) -> Recipe:
 def full_optimization(session: Session) -> None:
     """Screen every technique alone, combine what wins, confirm in fresh pairs.
 
-    With the combination the best single technique is confirmed: it may be the better recipe.
+    With the combination the best single technique is confirmed: it may be the better recipe. Where
+    not all that win apply together, those are combined that do, the fastest first.
     """
     _check_baseline(session)
     arms = [make_techniques(arm.techniques) for arm in session.header.arms]
     screened = _candidates(session, arms)
     session.measure(screened)
     comparison = compare_run(session.header, session.records, session.probed)
-    chosen = combination(comparison, arms, session.show.note)
-    if not chosen:
+    winners = combination(comparison, arms, session.show.note)
+    if not winners:
         return
-    contrasts = _candidates(session, [chosen]) + best_alone(comparison, chosen, screened)
+    chosen, contrasts = together(winners, lambda used: _candidates(session, [used]))
+    contrasts += best_alone(comparison, chosen, screened)
     first_pair = (len(screened) + 1) * session.header.repeats
     session.measure(contrasts, first_pair, "confirm")
 
 
-def combination(comparison: Comparison, arms: Sequence[Used], note: Callable[[str], None]) -> Used:
-    """Return the techniques worth combining: won, and cost no time; the better of a clash stays."""
+def combination(
+    comparison: Comparison, arms: Sequence[Used], note: Callable[[str], None]
+) -> list[Used]:
+    """Return the arms worth combining: won, and cost no time; the better of a clash stays."""
     names = [naming.join(label) for label in naming.labels(arms)]
     by_name = dict(zip(names, arms, strict=True))
     worth = [r for r in comparison.arms if r.arm in by_name and _worth_combining(r)]
     worth.sort(key=lambda r: r.time_ratio.middle if r.time_ratio else 0.0, reverse=True)
-    chosen: Used = []
+    chosen: list[Used] = []
     for result in worth:
         try:
-            check_conflicts(t for _, t in [*chosen, *by_name[result.arm]])
+            check_conflicts(t for used in [*chosen, by_name[result.arm]] for _, t in used)
         except Clash as clash:
             note(f"{result.arm} stays out of the combination: {clash}")
             continue
-        chosen += by_name[result.arm]
+        chosen.append(by_name[result.arm])
     return chosen
+
+
+def together(
+    winners: Sequence[Used], candidates: Callable[[Used], list[Contrast]]
+) -> tuple[Used, list[Contrast]]:
+    """Return the combination of all winners, or of those that apply with the ones before them.
+
+    `candidates` gives the contrast of a combination, none where it doesn't apply.
+    """
+    everything = [technique for used in winners for technique in used]
+    if contrasts := candidates(everything):
+        return everything, contrasts
+    chosen = winners[0]
+    contrasts = candidates(chosen)
+    for used in winners[1:]:
+        both = [*chosen, *used]
+        if both != everything and (more := candidates(both)):
+            chosen, contrasts = both, more
+    return chosen, contrasts
 
 
 def best_alone(

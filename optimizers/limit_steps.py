@@ -41,7 +41,9 @@ class LimitSteps(Technique):
             there = steps_of(job)
         most = self.steps or max(1, math.floor(self.share * there))
         if most >= there:
-            raise NotApplicable(f"an epoch has {there} steps, no more than the {most} to end it at")
+            raise NotApplicable(
+                f"the steps of an epoch are {there}, no more than the {most} to end it at"
+            )
 
         def wrapper(old: Batches) -> Batches:
             def batches(progress: Progress) -> Iterator[Batch]:

@@ -67,7 +67,7 @@ def test_cached_features_can_be_drawn_in_short_epochs() -> None:
 
 @pytest.mark.parametrize("steps", [4, 50])
 def test_an_epoch_with_no_more_steps_is_not_cut(steps: int) -> None:
-    with pytest.raises(NotApplicable, match=f"an epoch has 4 steps, no more than the {steps}"):
+    with pytest.raises(NotApplicable, match=f"the steps of an epoch are 4, no more than the {steps}"):
         LimitSteps(steps=steps).apply(linear_job())
 
 

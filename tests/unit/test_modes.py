@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from bench.arms import Used, join
 from bench.compare import ArmResult, Comparison
-from bench.modes import best_alone, combination
+from bench.modes import best_alone, combination, together
 from bench.plan import Contrast
 from bench.request import make_techniques
 from bench.statistics import Interval
@@ -32,7 +35,8 @@ def found(*arms: ArmResult) -> Comparison:
 
 
 def names(comparison: Comparison) -> list[str]:
-    return [name for name, _ in combination(comparison, ARMS, lambda text: None)]
+    winners = combination(comparison, ARMS, lambda text: None)
+    return [name for used in winners for name, _ in used]
 
 
 def screened(*arms: str) -> list[Contrast]:
@@ -59,3 +63,29 @@ def test_the_best_single_technique_is_confirmed_beside_the_combination() -> None
 def test_a_combination_of_one_is_confirmed_once() -> None:
     comparison = found(won("early-stopping", 1.3))
     assert best_alone(comparison, ARMS[0], screened("early-stopping")) == []
+
+
+@pytest.mark.parametrize(
+    ("apart", "expected"),
+    [
+        (set(), "early-stopping+adaptive-batch+compile"),
+        ({"compile"}, "early-stopping+adaptive-batch"),
+        ({"adaptive-batch"}, "early-stopping+compile"),
+        ({"adaptive-batch", "compile"}, "early-stopping"),
+    ],
+)
+def test_what_does_not_apply_with_faster_winners_is_left_out(
+    apart: set[str], expected: str
+) -> None:
+    asked: list[str] = []
+
+    def candidates(used: Used) -> list[Contrast]:
+        names = [name for name, _ in used]
+        asked.append(join(names))
+        clashes = len(names) > 1 and apart & set(names)
+        return [] if clashes else screened(join(names))
+
+    chosen, contrasts = together(ARMS, candidates)
+    assert join([name for name, _ in chosen]) == expected
+    assert [contrast.arm for contrast in contrasts] == [expected]
+    assert len(asked) == len(set(asked))
