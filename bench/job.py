@@ -260,6 +260,8 @@ class Job:
     tensor, whose output (one tensor, items along dim 0) is all of it that the rest sees."""
     fixed: FixedItems | None = None
     """Given where training items don't change from epoch to epoch."""
+    epoch_items: int | None = None
+    """Items that an epoch trains on, where it ends before all of the training part was drawn."""
     items: Callable[[Batch], int] = first_size
     split: Callable[[Batch, int], list[Batch]] = chunk_items
     select: Callable[[Batch, Tensor], Batch] = select_items

@@ -62,7 +62,7 @@ class DynamicLR(Technique):
                 f"the baseline sets its learning rate itself (it changes in epoch {epoch + 1}); "
                 "two schedules would undo each other"
             )
-        rates = _Rates(self, job.items, job.data.train_items)
+        rates = _Rates(self, job.items, job.epoch_items or job.data.train_items)
         job = job.wrap("schedule", rates.schedule, by=self.name)
         return job.wrap("batches", rates.batches, by=self.name)
 

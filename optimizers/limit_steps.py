@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 from pydantic import Field
@@ -47,7 +47,7 @@ class LimitSteps(Technique):
 
         def wrapper(old: Batches) -> Batches:
             def batches(progress: Progress) -> Iterator[Batch]:
-                return itertools.islice(iter(old(progress)), most)
+                return first(most, old(progress))
 
             return batches
 
@@ -61,5 +61,15 @@ def steps_of(job: Job) -> int:
         return sum(1 for _ in job.fixed.rows(start))
     if "batches" in job.taken and job.again is not None:  # others may wait for training to begin
         job = job.again({})
-    first = next(iter(job.batches(start)))
-    return math.ceil(job.data.train_items / job.items(first))
+    batch = next(iter(job.batches(start)))
+    return math.ceil((job.epoch_items or job.data.train_items) / job.items(batch))
+
+
+def first(most: int, batches: Iterable[Batch]) -> Iterator[Batch]:
+    """Yield so many batches; raise `NotApplicable` when there are not even as many."""
+    count = 0
+    for batch in itertools.islice(batches, most):
+        count += 1
+        yield batch
+    if count < most:
+        raise NotApplicable(f"an epoch was over after {count} steps, before {most} to end it at")

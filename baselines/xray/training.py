@@ -82,6 +82,7 @@ def _one(
         evaluate_every=settings.evaluate_every,
         encoder="encoder",
         fixed=items,
+        epoch_items=_steps(settings, len(task.train)) * settings.batch_size,
         item_losses=losses,
         targets=Targets(None if task.outputs == 1 else task.outputs),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -67,8 +68,23 @@ def test_cached_features_can_be_drawn_in_short_epochs() -> None:
 
 @pytest.mark.parametrize("steps", [4, 50])
 def test_an_epoch_with_no_more_steps_is_not_cut(steps: int) -> None:
-    with pytest.raises(NotApplicable, match=f"the steps of an epoch are 4, no more than the {steps}"):
+    with pytest.raises(
+        NotApplicable, match=f"the steps of an epoch are 4, no more than the {steps}"
+    ):
         LimitSteps(steps=steps).apply(linear_job())
+
+
+def test_a_share_is_of_the_steps_that_an_epoch_has_where_it_ends_early() -> None:
+    case = Case("xray", {**HEAVY.settings, "batch_size": 4, "steps_per_epoch": 4})
+    assert len(train(case.job()).losses) == 4 * case.settings["epochs"]
+    assert len(train(case.job("limit-steps:share=0.5")).losses) == 2 * case.settings["epochs"]
+
+
+def test_an_epoch_that_is_over_before_its_end_is_not_passed_over() -> None:
+    whole = linear_job()
+    short = linear_job(batches=lambda progress: itertools.islice(whole.batches(progress), 2))
+    with pytest.raises(NotApplicable, match="an epoch was over after 2 steps, before 3"):
+        train(LimitSteps(steps=3).apply(short))
 
 
 def test_input_is_scaled_as_the_reports_was() -> None:
@@ -185,3 +201,19 @@ def test_all_that_the_report_did_and_what_it_missed_train_together() -> None:
 )
 def test_shortcuts_of_settings_work_with_what_changes_the_training(one: str, other: str) -> None:
     pair_works(Case("xray", {**HEAVY.settings, "image_size": 64}), one, other)
+
+
+def test_a_schedule_comes_to_its_end_where_epochs_end_early() -> None:
+    case = Case("xray", {**HEAVY.settings, "batch_size": 4, "steps_per_epoch": 4, "epochs": 1})
+    rates: list[float] = []
+
+    def noted(update: Any) -> Any:
+        def note(optimizer: Any) -> None:
+            rates.append(optimizer.param_groups[0]["lr"])
+            update(optimizer)
+
+        return note
+
+    train(case.job("dynamic-lr:warmup=0").wrap("update", noted, by="test"))
+    assert len(rates) == 4
+    assert rates[-1] < 0.3 * rates[0]
