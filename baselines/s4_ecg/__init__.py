@@ -73,7 +73,7 @@ class S4ECGSettings(Settings):
     lr: float = Field(1e-3, gt=0, description="learning rate of AdamW")
     frozen: bool = Field(False, description="train only the head")
     kernel: Literal["nplr", "s4d"] = Field(
-        "nplr", description="HiPPO-LegS with its low-rank term, or diagonal (S4D-Lin)"
+        "nplr", description="HiPPO-LegS with its low-rank term, or diagonal"
     )
     epochs: int = Field(10, ge=1, description="passes over the training part")
     leads: str = Field(LEADS, description="which eight leads, in which order")

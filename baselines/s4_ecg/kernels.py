@@ -1,4 +1,4 @@
-"""State-space kernels: HiPPO-LegS with its low-rank term (`nplr`), and S4D-Lin (`s4d`).
+"""State-space kernels: HiPPO-LegS with its low-rank term (`nplr`), and diagonal (`s4d`).
 
 A kernel module holds the complex output weights C as real numbers ``(2, H, N/2, 2)`` (one row for
 each direction in time, one of every conjugate pair) and fixed step sizes dt ``(H,)``; its forward
@@ -6,7 +6,7 @@ returns the impulse responses ``(2, H, L)`` of H systems x' = A x + B u, y = C x
 
 Sources: Gu et al., "Efficiently Modeling Long Sequences with Structured State Spaces", ICLR 2022
 (NPLR, bilinear transform, the generating function at the roots of unity); Gu et al., "On the
-Parameterization and Initialization of Diagonal State Space Models", NeurIPS 2022 (S4D-Lin, ZOH).
+Parameterization and Initialization of Diagonal State Space Models", NeurIPS 2022 (S4D, ZOH).
 """
 
 from __future__ import annotations
@@ -89,21 +89,12 @@ class Kernel(nn.Module):
 
 
 class DiagonalKernel(Kernel):
-    """`s4d`: A = diag(-1/2 + i w) with B = 1 and w = pi n, discretised by zero-order hold.
-
-    The frequencies are those of S4D-Lin. Those of HiPPO-LegS, most of which lie beyond what is
-    sampled where dt is large, make a worse random encoder.
-    """
-
-    def __init__(self, channels: int, length: int, system: Hippo) -> None:
-        super().__init__(channels, length, system)
-        count = len(system.frequencies)
-        self.frequencies = math.pi * torch.arange(count, dtype=torch.float64)
+    """`s4d`: A = diag(-1/2 + i w) with B = 1, discretised by zero-order hold."""
 
     def forward(self) -> Tensor:
         """Return ``(2, H, L)``: 2 Re sum of C B' A'^l, with A'^l from two tables of powers.
 
-        The tables are made in float64: phases reach 10^4 radians, where float32 has no digits left.
+        The tables are made in float64: phases reach 10^5 radians, where float32 has no digits left.
         """
         with torch.no_grad():
             a, dt = self.eigenvalues, self.dt
