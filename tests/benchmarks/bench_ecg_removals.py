@@ -38,14 +38,20 @@ def measure(data_dir: str, command: list[str]) -> dict[str, Any]:
     return arms
 
 
+def interval(values: list[float | None], form: str) -> str:
+    """Return a middle with its interval, which one pair doesn't give."""
+    low, middle, high = ("unknown" if v is None else format(v, form) for v in values)
+    return f"{middle} [{low}, {high}]"
+
+
 def line(arm: str, found: dict[str, Any], least: float | None) -> str:
     """Return what an arm gave; of its target, whether it was met."""
     parts = [f"{arm}: {found['verdict']}"]
     for what in ("time", "memory"):
         if ratio := found.get(f"{what}_ratio"):
-            parts.append(f"{what} {ratio[1]:.2f}x [{ratio[0]:.2f}, {ratio[2]:.2f}]")
+            parts.append(f"{what} {interval(ratio, '.2f')}")
     if change := found.get("metric_difference"):
-        parts.append(f"AUROC {change[1]:+.3f} [{change[0]:+.3f}, {change[2]:+.3f}]")
+        parts.append(f"AUROC {interval(change, '+.3f')}")
     if least is not None:
         met = bool(found.get("time_ratio")) and found["time_ratio"][1] >= least
         parts.append(f"target {least}x {'met' if met else 'MISSED'}")
