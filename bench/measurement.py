@@ -105,6 +105,8 @@ class Measurement(Frozen):
     epochs: int = 0
     """Epochs finished."""
     planned_epochs: int | None = None
+    epoch_items: int | None = None
+    """Items that an epoch trains on, where it ends before all of the training part was drawn."""
 
     warmup_step_seconds: tuple[float, ...] = ()
     step_seconds: tuple[float, ...] = ()
@@ -167,6 +169,11 @@ class Measurement(Frozen):
         if self.window_seconds is None or not self.items:
             return None
         return self.window_seconds / self.items
+
+    @property
+    def items_an_epoch(self) -> int | None:
+        """Return how many items an epoch trains on."""
+        return self.epoch_items or (self.data.train_items if self.data else None)
 
     @property
     def peak_memory_bytes(self) -> int | None:

@@ -13,9 +13,9 @@ from bench.ratios import Pair
 def seconds_saved_an_epoch(pairs: Sequence[Pair]) -> float | None:
     """Return how much shorter an epoch of the candidate is; the median over pairs."""
     saved = [
-        b.seconds_per_item * b.data.train_items - c.seconds_per_item * c.data.train_items
+        b.seconds_per_item * b.items_an_epoch - c.seconds_per_item * c.items_an_epoch
         for b, c in pairs
-        if b.seconds_per_item and c.seconds_per_item and b.data and c.data
+        if b.seconds_per_item and c.seconds_per_item and b.items_an_epoch and c.items_an_epoch
     ]
     return median(saved) if saved else None
 
@@ -30,7 +30,8 @@ def payback_steps(pairs: Sequence[Pair], setups: Sequence[float]) -> int | None:
 
 def planned_steps(measured: Measurement) -> int | None:
     """Return how many steps a whole training makes; None where that can't be told."""
-    if measured.data is None or not measured.items or measured.planned_epochs is None:
+    epoch = measured.items_an_epoch
+    if epoch is None or not measured.items or measured.planned_epochs is None:
         return None
     per_step = measured.items / len(measured.step_seconds)
-    return round(measured.planned_epochs * max(1, measured.data.train_items // per_step))
+    return round(measured.planned_epochs * max(1, epoch // per_step))

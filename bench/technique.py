@@ -33,6 +33,8 @@ class Stage(IntEnum):
     MODEL = 20
     MEMORY = 30
     LOOP = 40
+    SCHEDULE = 45
+    """Follows how far training is, once it is known what an epoch holds."""
     PRECISION = 50
     COMPILE = 60
     DEPLOY = 62

@@ -111,6 +111,7 @@ def _measure(trial: Trial, facts: dict[str, Any]) -> None:
     facts["build_seconds"] = time.perf_counter() - begun
     facts["data"] = Data(**{name: getattr(job.data, name) for name in Data.model_fields})
     facts["planned_epochs"] = job.epochs
+    facts["epoch_items"] = job.epoch_items
     if trial.kind == "build":
         return
     watch = _Watch(device, base.anonymous, base.file)

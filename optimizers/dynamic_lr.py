@@ -36,7 +36,7 @@ class DynamicLR(Technique):
     """Schedule the learning rate."""
 
     name: ClassVar[str] = "dynamic-lr"
-    stage: ClassVar[Stage] = Stage.LOOP
+    stage: ClassVar[Stage] = Stage.SCHEDULE
     effect: ClassVar[Effect] = Effect.LEARNING
 
     policy: Literal["cosine", "onecycle", "plateau"] = Field(

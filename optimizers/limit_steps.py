@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import ClassVar
 
 from pydantic import Field
@@ -38,11 +39,11 @@ class LimitSteps(Technique):
     def apply(self, job: Job) -> Job:
         """Wrap `batches`, having seen that an epoch has more."""
         with undisturbed(job.device):
-            there = steps_of(job)
-        most = self.steps or max(1, math.floor(self.share * there))
-        if most >= there:
+            sizes = sizes_of(job)
+        most = self.steps or max(1, math.floor(self.share * len(sizes)))
+        if most >= len(sizes):
             raise NotApplicable(
-                f"the steps of an epoch are {there}, no more than the {most} to end it at"
+                f"the steps of an epoch are {len(sizes)}, no more than the {most} to end it at"
             )
 
         def wrapper(old: Batches) -> Batches:
@@ -51,18 +52,19 @@ class LimitSteps(Technique):
 
             return batches
 
-        return job.wrap("batches", wrapper, by=self.name)
+        job = job.wrap("batches", wrapper, by=self.name)
+        return replace(job, epoch_items=sum(sizes[:most]))
 
 
-def steps_of(job: Job) -> int:
-    """Return the steps of the first epoch; where items may change, from the size of a batch."""
+def sizes_of(job: Job) -> list[int]:
+    """Return the items of each step of the first epoch; where they may change, as in its first."""
     start = Progress(job.epochs)
     if job.fixed is not None:
-        return sum(1 for _ in job.fixed.rows(start))
+        return [len(rows) for rows in job.fixed.rows(start)]
     if "batches" in job.taken and job.again is not None:  # others may wait for training to begin
         job = job.again({})
-    batch = next(iter(job.batches(start)))
-    return math.ceil((job.epoch_items or job.data.train_items) / job.items(batch))
+    items = job.items(next(iter(job.batches(start))))
+    return [items] * math.ceil((job.epoch_items or job.data.train_items) / items)
 
 
 def first(most: int, batches: Iterable[Batch]) -> Iterator[Batch]:

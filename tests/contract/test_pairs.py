@@ -86,6 +86,25 @@ def test_neither_of_two_undoes_the_other_or_both_are_refused(one: str, other: st
         assert all(both[k] != plain[k] for k, value in alone.items() if value != plain[k])
 
 
+@pytest.mark.parametrize(
+    ("number", "enabling", "enabled"),
+    [
+        (0, "freeze-encoder", "cached-features"),
+        (1, "minimal-augmentation", "memory-efficient-loading"),
+        (1, "minimal-augmentation", "oversampling"),
+        (1, "minimal-augmentation", "weighted-sampling"),
+    ],
+)
+def test_what_one_technique_makes_room_for_works_with_it(
+    number: int, enabling: str, enabled: str
+) -> None:
+    assert refused_alone(number, enabled)
+    assert refusal(TINY[number], enabling, enabled) is None
+    both = TINY[number].job(enabling, enabled)
+    replaced = {name for names in both.taken.values() for name in names}
+    assert enabled in replaced or enabled.replace("-", "_") in work_of(both)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",

@@ -203,8 +203,16 @@ def test_shortcuts_of_settings_work_with_what_changes_the_training(one: str, oth
     pair_works(Case("xray", {**HEAVY.settings, "image_size": 64}), one, other)
 
 
-def test_a_schedule_comes_to_its_end_where_epochs_end_early() -> None:
-    case = Case("xray", {**HEAVY.settings, "batch_size": 4, "steps_per_epoch": 4, "epochs": 1})
+@pytest.mark.parametrize(
+    ("steps_per_epoch", "techniques"),
+    [(4, ("dynamic-lr:warmup=0",)), (8, ("dynamic-lr:warmup=0", "limit-steps:steps=4"))],
+    ids=["by the baseline", "by limit-steps"],
+)
+def test_a_schedule_comes_to_its_end_where_epochs_end_early(
+    steps_per_epoch: int, techniques: tuple[str, ...]
+) -> None:
+    short = {"batch_size": 4, "steps_per_epoch": steps_per_epoch, "epochs": 1}
+    case = Case("xray", {**HEAVY.settings, **short})
     rates: list[float] = []
 
     def noted(update: Any) -> Any:
@@ -214,6 +222,11 @@ def test_a_schedule_comes_to_its_end_where_epochs_end_early() -> None:
 
         return note
 
-    train(case.job("dynamic-lr:warmup=0").wrap("update", noted, by="test"))
+    train(case.job(*techniques).wrap("update", noted, by="test"))
     assert len(rates) == 4
     assert rates[-1] < 0.3 * rates[0]
+
+
+@pytest.mark.parametrize("case", [XRAY, HEAVY], ids=["fixed", "augmented"])
+def test_a_limited_epoch_says_how_many_items_it_trains_on(case: Case) -> None:
+    assert case.job("limit-steps:steps=2").epoch_items == 2 * case.settings["batch_size"]

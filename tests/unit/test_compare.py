@@ -248,6 +248,11 @@ def test_a_set_up_that_training_pays_back_is_a_win() -> None:
     assert result.setup_seconds == pytest.approx(7.97, abs=0.1)
 
 
+def test_steps_are_counted_of_epochs_as_long_as_they_are() -> None:
+    assert compiled(epoch_items=16).planned_steps == 10
+    assert compiled(epoch_items=40).planned_steps == 25
+
+
 def test_memory_pays_back_at_once() -> None:
     assert compiled(savings=FASTER).verdict is Verdict.WIN
 
