@@ -54,6 +54,7 @@ ROWS = {
             "quantization": {"file": 3.0, "latency": 2.0, "throughput": 2.0},
             "mixed-precision": {"time": 1.5},
         },
+        ("--set", "pixels=64"),
     ),
     "deep": Row(
         DEEP,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -14,15 +17,24 @@ from tests.contract.cases import JOBS
 
 
 class Slow(nn.Module):
-    """Takes so many seconds a call, and counts them."""
+    """Takes so many seconds a call, and tells how many calls this copy of it has had."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, tell: Callable[[int], None]) -> None:
         super().__init__()
-        self.seconds, self.calls = seconds, 0
+        self.seconds, self.tell, self.calls = seconds, tell, 0
 
     def forward(self, *inputs: Tensor) -> None:
         self.calls += 1
+        self.tell(self.calls)
         time.sleep(self.seconds)
+
+
+class Locked(Slow):
+    """Holds a lock, which can't be copied."""
+
+    def __init__(self, seconds: float, tell: Callable[[int], None]) -> None:
+        super().__init__(seconds, tell)
+        self.lock = threading.Lock()
 
 
 @pytest.fixture
@@ -30,18 +42,29 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inference, "MOST_SECONDS", 0.02)
 
 
-def test_a_fast_model_is_timed_many_times() -> None:
-    model = Slow(0.0)
+def test_a_fast_model_is_timed_many_times_at_each_size_by_a_copy_of_its_own() -> None:
+    calls: list[int] = []
+    model = Slow(0.0, calls.append)
     found = inference.measure_inference(Case(f"{JOBS}:ConvNet").job(), model)
     assert [len(each.seconds) for each in found] == [inference.MOST_PASSES] * 2
-    assert model.calls == 2 * (inference.MOST_PASSES + inference.WARMUP)
+    assert calls == [*range(1, inference.MOST_PASSES + inference.WARMUP + 1)] * 2
 
 
 @pytest.mark.usefixtures("short")
 def test_a_slow_model_is_warmed_up_once_and_timed_twice() -> None:
-    model = Slow(0.03)
+    calls: list[int] = []
+    model = Slow(0.03, calls.append)
     job = replace(Case(f"{JOBS}:ConvNet").job(), model=model)
     found = inference.measure_inference(job, model)
     assert [len(each.seconds) for each in found] == [2, 2]
-    assert model.calls == 2 * 3
+    assert calls == [1, 2, 3] * 2
     assert min(min(each.seconds) for each in found) >= 0.03
+
+
+def test_a_model_that_can_not_be_copied_is_timed_itself() -> None:
+    calls: list[int] = []
+    model = Locked(0.0, calls.append)
+    with pytest.raises(TypeError):
+        copy.deepcopy(model)
+    inference.measure_inference(Case(f"{JOBS}:ConvNet").job(), model)
+    assert model.calls == len(calls) == 2 * (inference.MOST_PASSES + inference.WARMUP)
