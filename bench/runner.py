@@ -17,6 +17,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType, TracebackType
 
+import psutil
+
 from bench import worker_entry
 from bench.environment import QUIET_THREADS
 from bench.measurement import Measurement, Status
@@ -56,8 +58,13 @@ class Runner:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Leave the fork server to end with this process; no trial outlives `run`."""
+        """Leave the fork server to end with this process, at once after an error.
+
+        No trial outlives `run`.
+        """
         signal.signal(signal.SIGINT, self._handler)
+        if kind is not None:
+            _end_servers()
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         # Python only prints what is raised in a finaliser: remembered, it can't get lost there
@@ -131,6 +138,14 @@ class Runner:
                 wall_seconds=time.time() - requested,
             )
         )
+
+
+def _end_servers() -> None:
+    """End a fork server that may still be importing, for seconds, what no trial will use."""
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):
+            if "multiprocessing.forkserver" in " ".join(child.cmdline()):
+                child.kill()
 
 
 def _end(process: BaseProcess) -> None:

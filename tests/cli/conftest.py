@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -38,6 +39,28 @@ def bench(tmp_path: Path) -> Bench:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a finished run of two techniques, made once: only to be read."""
+    test = ("--baseline", TINY, "--test", f"{FAULTS}:Harmless", "mixed-precision", "--repeats", "2")
+    return made(tmp_path_factory.mktemp("finished"), *test)
+
+
+@pytest.fixture
+def own_finished(finished: Path, tmp_path: Path) -> Path:
+    """Return a copy of that run, to be changed."""
+    return Path(shutil.copytree(finished, tmp_path / "results" / finished.name))
+
+
+def made(folder: Path, *args: str) -> Path:
+    """Run `bench ARGS` in a folder; return that of its one run."""
+    done = subprocess.run(
+        [BENCH, *args], cwd=folder, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return only_run(folder)
 
 
 def environment(**changes: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import BENCH, FAULTS, TINY, Bench, environment, only_run, records
+from tests.cli.conftest import FAULTS, TINY, Bench, made, only_run, records
 
 CONTRACT = {
     "arm", "pair", "seed", "status", "reason", "recipe", "metric", "metrics", "step_seconds",
@@ -25,32 +25,14 @@ CONTRACT = {
 @pytest.fixture(scope="module")
 def combined(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a finished run that exported a recipe, made once."""
-    folder = tmp_path_factory.mktemp("combined")
     combine = ("--baseline", TINY, "--combine", f"{FAULTS}:Harmless", "--repeats", "2")
-    command = [BENCH, *combine, "--set", "pause=0.01", "epochs=4"]
-    done = subprocess.run(
-        command, cwd=folder, env=environment(), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return only_run(folder)
+    return made(tmp_path_factory.mktemp("combined"), *combine, "--set", "pause=0.01", "epochs=4")
 
 
 @pytest.fixture
 def exported(combined: Path, tmp_path: Path) -> Path:
     """Return an exported recipe in a folder of its own, with the files that it needs."""
     return Path(shutil.copytree(combined, tmp_path / "exported")) / "optimized.json"
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a finished run of two techniques, made once."""
-    folder = tmp_path_factory.mktemp("finished")
-    test = ("--baseline", TINY, "--test", f"{FAULTS}:Harmless", "mixed-precision", "--repeats", "2")
-    done = subprocess.run(
-        [BENCH, *test], cwd=folder, env=environment(), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return only_run(folder)
 
 
 def test_bench_alone_prints_help(bench: Bench) -> None:

@@ -53,9 +53,8 @@ def test_a_killed_run_is_resumed_without_losing_or_repeating_a_trial(
     assert bench("report", str(run)).stdout == (run / "report.md").read_text()
 
 
-def test_a_finished_run_resumed_runs_nothing_again(tmp_path: Path, bench: Bench) -> None:
-    assert bench(*HARMLESS).returncode == 0
-    run = only_run(tmp_path)
+def test_a_finished_run_resumed_runs_nothing_again(own_finished: Path, bench: Bench) -> None:
+    run = own_finished
     before = (run / "trials.jsonl").read_bytes()
     assert bench("--resume", str(run)).returncode == 0
     assert (run / "trials.jsonl").read_bytes() == before
@@ -155,16 +154,17 @@ def test_a_run_that_goes_on_can_be_watched(tmp_path: Path, bench: Bench) -> None
     assert "not finished" not in (run / "report.md").read_text()
 
 
-def test_a_torn_last_line_is_dropped_and_its_trial_run_again(tmp_path: Path, bench: Bench) -> None:
-    assert bench(*HARMLESS).returncode == 0
-    run = only_run(tmp_path)
-    whole = (run / "trials.jsonl").read_bytes()
+def test_a_torn_last_line_is_dropped_and_its_trial_run_again(
+    own_finished: Path, bench: Bench
+) -> None:
+    run = own_finished
+    whole, trials = (run / "trials.jsonl").read_bytes(), len(records(run))
     (run / "trials.jsonl").write_bytes(whole[:-100])
     assert bench("show", str(run)).returncode == 0
     done = bench("--resume", str(run))
     assert done.returncode == 0
     assert "trials.jsonl: dropped a torn last line; its trial will be run again" in done.stderr
-    assert len(set(keys(run))) == len(records(run)) == 8
+    assert len(set(keys(run))) == len(records(run)) == trials
 
 
 def test_a_run_in_progress_can_not_be_resumed_by_another(tmp_path: Path, bench: Bench) -> None:

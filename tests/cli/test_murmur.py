@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from bench.recipe import Recipe
 from bench.testing import Case
-from tests.cli.conftest import TINY, Bench, only_run, records, start, wait_for
+from tests.cli.conftest import Bench, only_run, records, start, wait_for
 from tests.contract.cases import SMALL
 from tests.heart_records import write_patients
 from tests.records import exported
@@ -83,13 +83,11 @@ def test_event_files_hold_every_full_trial_as_it_was_recorded(bench: Bench, tmp_
             assert [one.value for one in found] == pytest.approx(expected)
 
 
-def test_the_report_shows_the_curves_that_lie_beside_it(bench: Bench, tmp_path: Path) -> None:
-    assert bench("--baseline", TINY, "--baseline-only", "--repeats", "1").returncode == 0
-    run = only_run(tmp_path)
-    assert "](plots/curves.svg)" in (run / "report.md").read_text()
-    picture = (run / "plots" / "curves.svg").read_text()
+def test_the_report_shows_the_curves_that_lie_beside_it(finished: Path) -> None:
+    assert "](plots/curves.svg)" in (finished / "report.md").read_text()
+    picture = (finished / "plots" / "curves.svg").read_text()
     assert "training loss" in picture
-    assert not (run / "tensorboard").exists()
+    assert not (finished / "tensorboard").exists()
 
 
 def test_a_bad_recording_is_one_line_and_can_be_skipped(bench: Bench, tmp_path: Path) -> None:

@@ -6,8 +6,10 @@ import contextlib
 import os
 import signal
 
+import psutil
 import pytest
 
+from bench.errors import BenchError
 from bench.runner import Runner
 from bench.trial import Trial
 from tests.records import recipe
@@ -31,3 +33,27 @@ def test_a_runner_gives_the_interrupt_handler_back() -> None:
     with Runner((), 60):
         assert signal.getsignal(signal.SIGINT) != before
     assert signal.getsignal(signal.SIGINT) == before
+
+
+def servers() -> list[psutil.Process]:
+    """Return the fork servers of this process that run."""
+    return [
+        child
+        for child in psutil.Process().children()
+        if child.status() != psutil.STATUS_ZOMBIE and "forkserver" in " ".join(child.cmdline())
+    ]
+
+
+def refuse() -> None:
+    with Runner((), 60):
+        assert servers()
+        raise BenchError("no such setting")
+
+
+def test_after_an_error_nothing_goes_on_importing() -> None:
+    with pytest.raises(BenchError):
+        refuse()
+    for server in servers():
+        server.wait(5)
+    with Runner((), 60):  # and another can be had
+        assert servers()
