@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import resource
+import secrets
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 STATUS = Path("/proc/self/status")
+SHIFT_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,17 @@ def resident() -> Resident:
         kib.get("RssAnon"),
         kib.get("RssFile", 0) + kib.get("RssShmem", 0) if "RssFile" in kib else None,
     )
+
+
+def shift_of_the_heap() -> bytearray:
+    """Return a random number of bytes, up to 64 KiB, to be held for as long as a trial lives.
+
+    Trials are forks of one server, with its heap at its addresses. What the allocator makes of the
+    same requests then repeats exactly in every trial of an arm, and differs between arms by as
+    little as the lengths of their names. Shifted anew in each trial, that luck is noise, which
+    intervals show, instead of a difference that they don't.
+    """
+    return bytearray(secrets.randbelow(SHIFT_BYTES))
 
 
 def children_bytes() -> int:

@@ -33,6 +33,7 @@ from bench.memory import (
     is_out_of_memory,
     limit_memory,
     resident,
+    shift_of_the_heap,
 )
 from bench.state import file_bytes
 from bench.technique import Effect, Technique
@@ -44,7 +45,9 @@ def run(text: str, requested: float, results: Connection, lifeline: Connection) 
     """Run the trial in `text` (JSON) and send its `Outcome`; the entry point of a new process."""
     trial = Trial.model_validate_json(text)
     _detach(trial, lifeline)
+    shift = shift_of_the_heap()
     outcome = observe(trial, requested)
+    del shift
     results.send_bytes(outcome.model_dump_json().encode())
     results.close()
 

@@ -89,3 +89,9 @@ def test_a_system_that_does_not_tell_is_unknown(monkeypatch: pytest.MonkeyPatch)
 
 def test_something_is_available() -> None:
     assert memory.available_bytes() > 0
+
+
+def test_every_trial_shifts_its_heap_by_another_amount() -> None:
+    shifts = {len(memory.shift_of_the_heap()) for _ in range(20)}
+    assert len(shifts) > 10
+    assert max(shifts) < memory.SHIFT_BYTES
