@@ -77,7 +77,7 @@ def judge(pairs: Sequence[Pair], basis: str, margin: float, repeatable: bool) ->
     gains = _gains(pairs, basis)
     if quality == "lost":
         fall = -(upper_bound(changes) or 0.0)
-        reason = f"the metric fell by at least {fall:.4f}"
+        reason = f"the metric fell by at least {fall:.4f} (one-sided, 95 %)"
         return Judgement(Verdict.ACCURACY_LOSS, reason, gains)
     if gains and quality == "kept":
         return Judgement(Verdict.WIN, " and ".join(gains), gains)
