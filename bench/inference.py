@@ -26,19 +26,19 @@ def measure_inference(job: Job, model: nn.Module) -> tuple[Inference, ...]:
     what they prepared for the first shape that they see, and prepare any other in every call.
     """
     model.eval()
-    return tuple(_time_batch(job, _copied(model), items) for items in BATCHES)
+    return tuple(_time_batch(job, *_copied(model), items) for items in BATCHES)
 
 
-def _copied(model: nn.Module) -> nn.Module:
-    """Return a copy; the model itself where something in it can't be copied."""
+def _copied(model: nn.Module) -> tuple[nn.Module, bool]:
+    """Return a copy and True; where something in it can't be copied, the model itself and False."""
     try:
-        return copy.deepcopy(model)
+        return copy.deepcopy(model), True
     except Exception:  # noqa: BLE001 - a model of the user's may raise anything
-        return model
+        return model, False
 
 
 @torch.inference_mode()
-def _time_batch(job: Job, model: nn.Module, items: int) -> Inference:
+def _time_batch(job: Job, model: nn.Module, fresh: bool, items: int) -> Inference:
     inputs = job.sample(items)
 
     def timed() -> float:
@@ -58,7 +58,7 @@ def _time_batch(job: Job, model: nn.Module, items: int) -> Inference:
         sum(seconds) < MOST_SECONDS and len(seconds) < MOST_PASSES
     ):
         seconds.append(timed())
-    return Inference(items=items, seconds=tuple(seconds))
+    return Inference(items=items, seconds=tuple(seconds), fresh=fresh)
 
 
 def _settle(device: torch.device) -> None:

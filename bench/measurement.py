@@ -45,6 +45,8 @@ class Inference(Frozen):
 
     items: int
     seconds: tuple[float, ...]
+    fresh: bool = True
+    """By a copy that had seen no other size; False where something in the model can't be copied."""
 
 
 class Data(Frozen):

@@ -72,6 +72,18 @@ def warnings(run: Run) -> list[str]:
         *_unequal(run.comparison.control),
         *_busy(run),
         *_wall_against_cpu(run),
+        *_not_fresh(run),
+    ]
+
+
+def _not_fresh(run: Run) -> list[str]:
+    """Say whose inference was timed on a model that had run at other sizes before."""
+    arms = sorted({t.arm for t in run.trials if any(not i.fresh for i in t.inference)})
+    if not arms:
+        return []
+    return [
+        f"The model of {listing(arms)} can't be copied: its inference was timed as training and "
+        "evaluation left it, which can slow sizes that it had not seen first."
     ]
 
 

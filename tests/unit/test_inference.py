@@ -61,10 +61,11 @@ def test_a_slow_model_is_warmed_up_once_and_timed_twice() -> None:
     assert min(min(each.seconds) for each in found) >= 0.03
 
 
-def test_a_model_that_can_not_be_copied_is_timed_itself() -> None:
+def test_a_model_that_can_not_be_copied_is_timed_itself_and_that_is_recorded() -> None:
     calls: list[int] = []
     model = Locked(0.0, calls.append)
     with pytest.raises(TypeError):
         copy.deepcopy(model)
-    inference.measure_inference(Case(f"{JOBS}:ConvNet").job(), model)
+    found = inference.measure_inference(Case(f"{JOBS}:ConvNet").job(), model)
+    assert [each.fresh for each in found] == [False, False]
     assert model.calls == len(calls) == 2 * (inference.MOST_PASSES + inference.WARMUP)

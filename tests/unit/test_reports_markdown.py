@@ -90,6 +90,12 @@ def test_what_a_deployed_model_gains_is_said(tmp_path: Path) -> None:
     assert "| unknown | 1.40 ms | 2.00× | 32,000 series/s | 6.50× |" in text
 
 
+def test_inference_of_a_model_that_had_run_before_is_a_warning(tmp_path: Path) -> None:
+    warm: dict[str, Any] = {"inference": (Inference(items=1, seconds=(0.001,), fresh=False),)}
+    pairs = made_up.pairs("locked", lambda n: made_up.trial("locked", n, **warm))
+    assert "The model of locked can't be copied" in _report(tmp_path, [*pairs, *made_up.control(6)])
+
+
 def test_a_run_of_nothing_still_has_a_report(tmp_path: Path) -> None:
     text = _report(tmp_path, [])
     assert "nothing is known of it" in text
