@@ -6,7 +6,8 @@ batch 16) and `size=optimized` (12, 128, batch 32: 4,004,613 parameters, 34,309 
 are a report's two configurations, which train the head on a frozen random encoder; `size=small` is
 three layers of 64 channels, trained whole, for machines without much time.
 *Data*: PTB-XL at 100 Hz, 1000 samples of 8 leads, folds 1-8 / 9 / 10 (`--data-dir` with
-`ptbxl_database.csv`); without it a synthetic ECG of the same shape, named `synthetic`.
+`ptbxl_database.csv`; `fold` tests on another one); without it a synthetic ECG of the same shape,
+named `synthetic`.
 *Metric*: macro AUROC over the classes present in the test part; the weights with the lowest
 validation loss are deployed. xresnet1d101 reaches 0.928 when trained on the full set.
 *Audit* of that report (36 to 12 layers, "54 to 13 s a batch, 4x", "16 to 3 h, 5.3x", "5,631,717
@@ -77,6 +78,10 @@ class S4ECGSettings(Settings):
     )
     epochs: int = Field(10, ge=1, description="passes over the training part")
     leads: str = Field(LEADS, description="which eight leads, in which order")
+    fold: int = Field(
+        10, ge=1, le=10, description="which of PTB-XL's ten is the test part; the one before it, or"
+        " 10 before 1, is the validation part",
+    )  # fmt: skip
     checkpoint: Path | None = Field(
         None, description="weights to start from (.safetensors, or .pt of tensors alone)"
     )

@@ -17,9 +17,7 @@ from bench.job import DataCard
 Floats = NDArray[np.float32]
 CLASSES = ("NORM", "MI", "STTC", "CD", "HYP")
 PartName = Literal["train", "validation", "test"]
-FOLDS: dict[PartName, range] = {
-    "train": range(1, 9), "validation": range(9, 10), "test": range(10, 11)
-}  # fmt: skip
+FOLDS = range(1, 11)
 
 
 @dataclass(frozen=True)
@@ -71,14 +69,22 @@ def load(settings: S4ECGSettings) -> Data:
     else:
         folder = sources.folder(dataset, settings.data_dir)
         records = _read(folder, leads)
-    return split(records)
+    return split(records, settings.fold)
 
 
-def split(records: Records) -> Data:
+def parts_of(fold: int) -> dict[PartName, list[int]]:
+    """Return the folds of each part where `fold` is tested on."""
+    before = FOLDS[fold - FOLDS[0] - 1]
+    others = [other for other in FOLDS if other not in (before, fold)]
+    return {"train": others, "validation": [before], "test": [fold]}
+
+
+def split(records: Records, fold: int) -> Data:
     """Part the records by fold and scale them by the training part's mean and deviation."""
-    rows = {name: np.isin(records.folds, list(folds)) for name, folds in FOLDS.items()}
+    folds = parts_of(fold)
+    rows = {name: np.isin(records.folds, own) for name, own in folds.items()}
     for name, chosen in rows.items():
-        _check(records, name, records.labels[chosen])
+        _check(records, name, folds[name], records.labels[chosen])
     mean = float(records.signals[rows["train"]].mean(dtype=np.float64))
     deviation = float(records.signals[rows["train"]].std(dtype=np.float64)) or 1.0
     scaled = (records.signals - np.float32(mean)) / np.float32(deviation)
@@ -88,16 +94,20 @@ def split(records: Records) -> Data:
     }
     content = (torch.from_numpy(array) for array in (records.signals, records.labels))
     card = DataCard.of(records.name, content, len(parts["train"]), len(parts["test"]))
-    held = f"{len(parts['validation'])} records of fold 9 choose the weights that are deployed"
+    held_out, tested = folds["validation"][0], folds["test"][0]
+    held = (
+        f"{len(parts['validation'])} records of fold {held_out} choose the weights that are"
+        f" deployed, fold {tested} tests them"
+    )
     notes = (*records.notes, held, *_missing(parts["test"].labels.numpy()))
     card = DataCard(card.name, card.sha256, card.train_items, card.test_items, notes)
     return Data(parts["train"], parts["validation"], parts["test"], card)
 
 
-def _check(records: Records, name: PartName, labels: Floats) -> None:
+def _check(records: Records, name: PartName, folds: list[int], labels: Floats) -> None:
     """Refuse a part that can't serve: without records, or without what has to be told apart."""
-    folds = FOLDS[name]
-    which = f"folds {folds[0]} to {folds[-1]}" if len(folds) > 1 else f"fold {folds[0]}"
+    numbers = ", ".join(map(str, folds))
+    which = f"folds {numbers}" if len(folds) > 1 else f"fold {numbers}"
     advice = "get the whole of PTB-XL again, with its own strat_fold"
     positives = labels.sum(0)
     if len(labels) == 0 or not positives.any():

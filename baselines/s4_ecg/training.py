@@ -140,7 +140,7 @@ def _evaluate(test: Part, size: int) -> Callable[[nn.Module], Mapping[str, float
 
 def _validate(held_out: Part, size: int) -> Callable[[nn.Module], float]:
     def validate(model: nn.Module) -> float:
-        """Return the loss on fold 9."""
+        """Return the loss on the validation part."""
         found = _logits(model, held_out, size)
         return functional.binary_cross_entropy_with_logits(found, held_out.labels).item()
 
