@@ -16,6 +16,8 @@ from reports.records import Run, middle, step_seconds
 FULL = "full-optimization"
 SETUP_WORTH_SAYING = 1.0
 """Seconds; what building a job takes differs by less than that from trial to trial."""
+HOPELESS = 9.0
+"""Smallest visible effect on time from which on its figure says no more: tenfold."""
 
 
 def verdict(run: Run) -> str:
@@ -58,6 +60,11 @@ def noise(run: Run) -> list[str]:
     visible = run.comparison.smallest_visible_effect
     if visible is None:
         sentences.append("One pair gives no interval: how small an effect shows is unknown.")
+    elif visible >= HOPELESS:
+        sentences.append(
+            "Not even a tenfold effect on time would have shown: this noise drowns all; train"
+            " longer, or in more pairs."
+        )
     else:
         sentences.append(
             f"The smallest effect on time that this could have shown is about "

@@ -184,3 +184,14 @@ def test_the_other_metrics_of_a_candidate_have_a_paired_difference(tmp_path: Pat
     ]
     text = _report(tmp_path, trials)
     assert "| ema | 3 | 9,600 | 0.6100, +0.1000 [+0.1000, +0.1000] |" in text
+
+
+def test_noise_that_hides_tenfold_effects_is_said_in_words(tmp_path: Path) -> None:
+    trials = [
+        made_up.trial(arm, pair, gain=gain)
+        for pair, wild in enumerate((9.0, 0.1))
+        for arm, gain in ((BASELINE, 1.0), (CONTROL, wild))
+    ]
+    text = _report(tmp_path, trials)
+    assert "Not even a tenfold effect on time would have shown" in text
+    assert "smallest effect" not in text
