@@ -1,7 +1,7 @@
 """A head on a random frozen encoder of `s4-ecg`, and a small network trained whole: macro AUROC.
 
-Run: ``python -m tests.benchmarks.bench_s4_folds [--folds 10] [--seeds 3]``, by hand, on
-`shared/data/ptbxl` beside the checkout. About 3 CPU minutes a fold and seed.
+Run: ``python -m tests.benchmarks.bench_s4_folds [--folds 10] [--seeds 3] [--first-seed 0]``, by
+hand, on `shared/data/ptbxl` beside the checkout. About 3 CPU minutes a fold and seed.
 
 One fold holds some 50 records of 500, too few to tell two networks apart by: what chooses weights
 (the fold before) and what tests them disagree by more than the networks do. So every fold is
@@ -67,14 +67,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folds", type=int, nargs="+", default=list(range(1, 11)))
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
+    seeds = range(asked.first_seed, asked.first_seed + asked.seeds)
     found: dict[str, list[list[float]]] = {name: [] for name in ARMS}
     for fold in asked.folds:
         begun = time.process_time()
         for name, arm in ARMS.items():
-            found[name].append([reached(arm, fold, seed) for seed in range(asked.seeds)])
+            found[name].append([reached(arm, fold, seed) for seed in seeds])
         each = "; ".join(f"{name} {shown(values[-1])}" for name, values in found.items())
         print(f"fold {fold}: {each}; {time.process_time() - begun:.0f} CPU-s", flush=True)
     if len(asked.folds) > 1:
