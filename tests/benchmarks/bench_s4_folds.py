@@ -1,11 +1,12 @@
 """A head on a random frozen encoder of `s4-ecg`, and a small network trained whole: macro AUROC.
 
-Run: ``python -m tests.benchmarks.bench_s4_folds [--folds 10] [--seeds 3] [--first-seed 0]``, by
-hand, on `shared/data/ptbxl` beside the checkout. About 3 CPU minutes a fold and seed.
+Run: ``python -m tests.benchmarks.bench_s4_folds [--folds 10] [--seeds 3] [--first-seed 0]``
+(and ``--arms NAME ...``), by hand, on `shared/data/ptbxl` beside the checkout. About 4 CPU minutes
+a fold and seed.
 
 One fold holds some 50 records of 500, too few to tell two networks apart by: what chooses weights
 (the fold before) and what tests them disagree by more than the networks do. So every fold is
-tested on in turn, by networks that have not seen it, both with the same seed. Intervals are 95 %
+tested on in turn, by networks that have not seen it, all with the same seed. Intervals are 95 %
 of the mean over folds, of each fold's mean over seeds (of one fold: over seeds). Folds share
 training records, so theirs are a little too narrow.
 """
@@ -34,11 +35,10 @@ class Arm(NamedTuple):
     techniques: tuple[str, ...]
 
 
+FROZEN = {"layers": 3, "frozen": True, "lr": 1e-3, "epochs": 200}
 ARMS = {
-    "random, frozen": Arm(
-        {"layers": 3, "residual": 128, "skip": 128, "frozen": True, "lr": 1e-3, "epochs": 200},
-        ("cached-features",),
-    ),
+    "random, frozen": Arm({"residual": 128, "skip": 128} | FROZEN, ("cached-features",)),
+    "random, frozen, wide": Arm({"residual": 256, "skip": 512} | FROZEN, ("cached-features",)),
     "trained whole": Arm(
         {"layers": 3, "residual": 32, "skip": 128, "frozen": False, "lr": 3e-3, "epochs": 40},
         ("mixup:alpha=1", "dynamic-lr"),
@@ -63,30 +63,32 @@ def shown(values: list[float]) -> str:
 
 
 def main() -> None:
-    """Print each fold's values, then means and the difference with their intervals."""
+    """Print each fold's values, then means, and how far the last arm is above the others."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folds", type=int, nargs="+", default=list(range(1, 11)))
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     seeds = range(asked.first_seed, asked.first_seed + asked.seeds)
-    found: dict[str, list[list[float]]] = {name: [] for name in ARMS}
+    found: dict[str, list[list[float]]] = {name: [] for name in asked.arms}
     for fold in asked.folds:
         begun = time.process_time()
-        for name, arm in ARMS.items():
-            found[name].append([reached(arm, fold, seed) for seed in seeds])
+        for name in asked.arms:
+            found[name].append([reached(ARMS[name], fold, seed) for seed in seeds])
         each = "; ".join(f"{name} {shown(values[-1])}" for name, values in found.items())
         print(f"fold {fold}: {each}; {time.process_time() - begun:.0f} CPU-s", flush=True)
     if len(asked.folds) > 1:
         means = [[statistics.mean(fold) for fold in values] for values in found.values()]
     else:
         means = [values[0] for values in found.values()]
-    for name, values in zip(ARMS, means, strict=True):
-        print(f"{name}: {shown(values)}")
-    differences = [trained - frozen for frozen, trained in zip(*means, strict=True)]
-    print(f"difference: {shown(differences)}")
+    for name, own in zip(asked.arms, means, strict=True):
+        print(f"{name}: {shown(own)}")
+    for name, own in zip(asked.arms[:-1], means, strict=False):
+        differences = [last - one for one, last in zip(own, means[-1], strict=True)]
+        print(f"{asked.arms[-1]} above {name}: {shown(differences)}")
 
 
 if __name__ == "__main__":
