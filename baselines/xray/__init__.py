@@ -14,9 +14,13 @@ moving statistics of batch norm in; 1,437,473 are parameters. Its "after" sees 3
 images, "before" 5 x 143 x 25 = 17,875: its epoch is a part of one. Its 30 trainable layers count
 activations and concatenations; 17 of them have weights. Tests compute the counts. In CPU time of
 a whole run, projected from 5 steps of each by `tests/benchmarks/bench_xray_factors.py` on one
-thread ("before" was never run whole), each factor alone gives:
+thread ("before" was never run whole in float32), each factor alone gives:
 architecture 3.1x, size 4.4x, batch 0.76x, epochs 1.7x, steps 2.9x, augmentation 1.05x, freezing
 1.02x; all together 21x, with channels-last 31x, and with features cached 16 at once 107x.
+*Quality* on the pneumonia set, test AUROC: "before" (in bf16) 0.972 [0.956, 0.988] over 3 seeds;
+"after" over 5 seeds 0.867 [0.843, 0.890] on a random backbone, 0.972 [0.967, 0.978] on one that was
+pretrained for two epochs. The rate and the weight decay of "small" had the highest validation AUROC
+of nine pairs over 5 seeds (0.9880); its test AUROC is 0.9805 [0.9784, 0.9826].
 *Source*: Huang et al., CVPR 2017 (DenseNet); Sandler et al., CVPR 2018 (MobileNetV2); Kermany et
 al., Cell 2018 (the pneumonia set).
 """
