@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 import time
 
 import torch
@@ -16,6 +17,8 @@ LEAST_PASSES = 2
 MOST_SECONDS = 0.5
 MOST_PASSES = 50
 BATCHES = (1, 32)
+UNCOPIED = (TypeError, AttributeError, RuntimeError, pickle.PickleError, copy.Error)
+"""What copying raises for locks, handles and tensors with a history; anything else is a failure."""
 
 
 def measure_inference(job: Job, model: nn.Module) -> tuple[Inference, ...]:
@@ -33,7 +36,7 @@ def _copied(model: nn.Module) -> tuple[nn.Module, bool]:
     """Return a copy and True; where something in it can't be copied, the model itself and False."""
     try:
         return copy.deepcopy(model), True
-    except Exception:  # noqa: BLE001 - a model of the user's may raise anything
+    except UNCOPIED:
         return model, False
 
 

@@ -18,6 +18,7 @@ Floats = NDArray[np.float32]
 CLASSES = ("NORM", "MI", "STTC", "CD", "HYP")
 PartName = Literal["train", "validation", "test"]
 FOLDS = range(1, 11)
+"""The folds of PTB-XL, by their numbers."""
 
 
 @dataclass(frozen=True)

@@ -69,3 +69,12 @@ def test_a_model_that_can_not_be_copied_is_timed_itself_and_that_is_recorded() -
     found = inference.measure_inference(Case(f"{JOBS}:ConvNet").job(), model)
     assert [each.fresh for each in found] == [False, False]
     assert model.calls == len(calls) == 2 * (inference.MOST_PASSES + inference.WARMUP)
+
+
+def test_a_model_whose_copying_breaks_in_its_own_way_is_a_failure() -> None:
+    class Broken(Slow):
+        def __deepcopy__(self, memo: object) -> Broken:
+            raise ValueError("my own bug")
+
+    with pytest.raises(ValueError, match="my own bug"):
+        inference.measure_inference(Case(f"{JOBS}:ConvNet").job(), Broken(0.0, list[int]().append))
