@@ -125,7 +125,7 @@ def test_an_interrupt_keeps_what_finished_and_says_how_to_go_on(
     process = start(*HARMLESS, "--set", "pause=0.02", cwd=tmp_path)
     wait_for(lambda: has_records(tmp_path, 2))
     os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=120)
     run = only_run(tmp_path)
     assert process.returncode == 3
     assert f"bench --resume {run.relative_to(tmp_path)}" in errors

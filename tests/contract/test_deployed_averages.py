@@ -59,9 +59,9 @@ def test_an_ensemble_is_the_mean_of_trainings_from_other_seeds() -> None:
 
 def test_an_ensemble_costs_what_its_members_cost() -> None:
     result = train(SHORT.job("ensemble:members=4"))
-    alone = train(SHORT.job())
-    assert result.losses == alone.losses
-    assert result.finish_seconds > alone.timeline.seconds
+    alone = [train(SHORT.job()) for _ in range(3)]
+    assert result.losses == alone[0].losses
+    assert result.finish_seconds > min(one.timeline.seconds for one in alone)
 
 
 @pytest.mark.parametrize("order", [("tta", "ensemble"), ("ensemble", "tta")])
