@@ -15,8 +15,11 @@ images, "before" 5 x 143 x 25 = 17,875: its epoch is a part of one. Its 30 train
 activations and concatenations; 17 of them have weights. Tests compute the counts. In CPU time of
 a whole run, projected from 5 steps of each by `tests/benchmarks/bench_xray_factors.py` on one
 thread ("before" was never run whole in float32), each factor alone gives:
-architecture 3.1x, size 4.4x, batch 0.76x, epochs 1.7x, steps 2.9x, augmentation 1.05x, freezing
-1.02x; all together 21x, with channels-last 31x, and with features cached 16 at once 107x.
+architecture 2.7x, size 5.3x, batch 0.67x, epochs 1.7x, steps 2.9x, augmentation 0.98x, freezing
+0.98x; all together 20x, with channels-last 34x, and with features cached 16 at once 91x. Trained
+to the end, the last takes 8.5 s with `allocator`: 177x. Without it the C library gives memory back
+and takes it again in some processes and not in others (4.7 million page faults or 2,000): 16.4 s
+or 8.4 s for the same features.
 *Quality* on the pneumonia set, test AUROC: "before" (in bf16) 0.972 [0.956, 0.988] over 3 seeds;
 "after" over 5 seeds 0.867 [0.843, 0.890] on a random backbone, 0.972 [0.967, 0.978] on one that was
 pretrained for two epochs. The rate and the weight decay of "small" had the highest validation AUROC
