@@ -190,14 +190,10 @@ def verify(
     quiet: Quiet = False,
 ) -> None:
     """Measure an exported recipe again, in fresh pairs; exit 1 when its claim doesn't hold."""
-    from bench import concluding, display, launch, verification
+    from bench import concluding, launch, verification
 
     asked = verification.request(recipe, data_dir, repeats, device, output)
-    with display.choose(quiet) as show_, launch.start(asked, show_) as session:
-        problems = verification.check(session, recipe)
-    concluding.finish(session.folder.path)
-    print("\n".join(problems) or f"the claim of {recipe} holds")
-    raise typer.Exit(1 if problems else 0)
+    concluding.execute(launch.start, asked, quiet)
 
 
 @app.command()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,10 +33,14 @@ def check(tensorboard: bool) -> None:
 
 
 def execute(
-    open_: Any, asked: Request | Path, quiet: bool, as_json: bool, tensorboard: bool = False
+    open_: Any, asked: Request | Path, quiet: bool, as_json: bool = False, tensorboard: bool = False
 ) -> None:
-    """Run, compare, report, export; an interrupt keeps what has finished and says how to go on."""
-    from bench import display, launch
+    """Run, compare, report, export; an interrupt keeps what has finished and says how to go on.
+
+    Exits with 0; with 1 where a claim is verified and doesn't hold; with 3 where an arm gave
+    nothing.
+    """
+    from bench import display, launch, verification
 
     with display.choose(quiet or as_json) as show_, open_(asked, show_) as session:
         session.show = _Live(show_, session.folder.path, tensorboard)
@@ -45,7 +52,13 @@ def execute(
             show_.note(f"interrupted; what finished is kept: bench --resume {path}")
             raise typer.Exit(3) from None
         complete = _conclude(session, tensorboard)
-    finish(session.folder.path, as_json)
+        verifies = session.header.mode == "verify"
+        problems = verification.problems(session) if verifies else []
+    _print(session.folder.path, as_json)
+    if verifies:
+        (arm,) = session.header.arms
+        typer.echo("\n".join(problems) or f"the claim of {arm.recipe_file} holds", err=as_json)
+        raise typer.Exit(1 if problems else 0)
     raise typer.Exit(0 if complete else 3)
 
 
@@ -61,8 +74,22 @@ class _Live:
         """Show how a trial ended; after a full one write the report, not oftener than `PAUSE`."""
         self._show.done(record)
         if record.kind == "full" and record.ok and time.monotonic() > self._written + PAUSE:
-            _write_report(self._path, self._tensorboard)
+            with _uninterrupted():
+                _write_report(self._path, self._tensorboard)
             self._written = time.monotonic()
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let an interrupt wait for the block's end: a library that it half imports stays broken."""
+    came: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if came:
+        signal.raise_signal(signal.SIGINT)
 
 
 def _conclude(session: Session, tensorboard: bool) -> bool:
@@ -88,8 +115,7 @@ def _write_report(path: Path, tensorboard: bool) -> None:
     write_text(path / "report.md", reports.render("md", reports.read(path)))
 
 
-def finish(path: Path, as_json: bool = False) -> None:
-    """Print what a run found."""
+def _print(path: Path, as_json: bool) -> None:
     import reports
 
     record = reports.read(path)

@@ -34,8 +34,8 @@ def request(
     )
 
 
-def check(session: Session, recipe: Path) -> list[str]:
-    """Run the pairs and return what of the claim does not hold."""
-    launch.execute(session)
+def problems(session: Session) -> list[str]:
+    """Return what of the claim does not hold, by the pairs that were run."""
+    (arm,) = session.header.arms
     comparison = compare_run(session.header, session.records, session.probed)
-    return broken(read_exported(recipe).claim, comparison, session.records)
+    return broken(read_exported(Path(arm.recipe_file or "")).claim, comparison, session.records)

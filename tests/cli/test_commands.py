@@ -210,6 +210,9 @@ def test_an_exported_recipe_takes_its_files_along_and_verifies(
         (elsewhere / name).write_bytes((run / name).read_bytes())
     done = bench("verify", "elsewhere/optimized.json", "--repeats", "4")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "optimized.json holds" in done.stdout
+    (report,) = (tmp_path / "results").glob("*_verify/report.md")
+    assert "an exported recipe, measured again" in report.read_text()
     (elsewhere / "mine.py").write_text("changed")
     done = bench("verify", "elsewhere/optimized.json")
     assert done.returncode == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -135,6 +136,26 @@ def test_an_interrupt_keeps_what_finished_and_says_how_to_go_on(
     assert 2 <= finished < 8
     assert bench("--resume", str(run)).returncode == 0
     assert len(set(keys(run))) == len(records(run)) == 8
+
+
+def test_an_interrupted_verification_goes_on_to_its_answer(tmp_path: Path, bench: Bench) -> None:
+    combine = ("--combine", f"{FAULTS}:Harmless", "--repeats", "1")
+    done = bench("--baseline", TINY, *combine, "--set", "pause=0.02", "--output", "claimed")
+    assert done.returncode == 0, done.stderr
+    (claimed,) = (tmp_path / "claimed").iterdir()
+    process = start("verify", str(claimed / "optimized.json"), "--repeats", "3", cwd=tmp_path)
+    wait_for(lambda: has_records(tmp_path, 1))
+    os.killpg(process.pid, signal.SIGINT)
+    said, errors = process.communicate(timeout=120)
+    run = only_run(tmp_path)
+    assert process.returncode == 3, said + errors
+    assert f"bench --resume {run.relative_to(tmp_path)}" in errors
+    assert "claim" not in said
+    assert (run / "report.md").exists()
+    rest = bench("--resume", str(run), "--json")
+    assert rest.returncode == 0, rest.stderr
+    assert json.loads(rest.stdout)["baseline"] == "tiny"
+    assert rest.stderr.rstrip().endswith("optimized.json holds")
 
 
 def test_a_run_that_goes_on_can_be_watched(tmp_path: Path, bench: Bench) -> None:
