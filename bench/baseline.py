@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from bench.errors import BenchError
 from bench.marks import marked
 
 if TYPE_CHECKING:
@@ -47,6 +48,16 @@ class Target:
 
     metric: str
     value: float | None = None
+    bounds: tuple[float, float] | None = None
+    """The least and the largest value that the metric can take: its intervals end there."""
+
+    def __post_init__(self) -> None:
+        """Raise `BenchError` for bounds the wrong way round."""
+        if self.bounds and not self.bounds[0] < self.bounds[1]:
+            raise BenchError(
+                f"Target({self.metric!r}): bounds={self.bounds} must be the least value, then a"
+                " larger one"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any, Literal
 
+from bench.baseline import Target
 from bench.measurement import Measurement, Status, Work
 from bench.payback import payback_steps, planned_steps, seconds_saved_an_epoch
 from bench.plan import BASELINE, CONTROL
@@ -101,8 +102,7 @@ class Comparison(Frozen):
 def compare(
     trials: Sequence[Measurement],
     margin: float,
-    target: float | None,
-    metric: str,
+    target: Target,
     probes: Sequence[Measurement] = (),
 ) -> Comparison:
     """Compare every arm of a run with the baseline that it was paired with."""
@@ -110,7 +110,7 @@ def compare(
     control = _control(pairs_of(trials, CONTROL)) if CONTROL in names else None
     repeatable = control is None or control.same_losses is not False
     judged = [
-        _judge(name, trials, margin, target, metric, repeatable)
+        _judge(name, trials, margin, target, repeatable)
         for name in names
         if name not in (BASELINE, CONTROL)
     ]
@@ -121,8 +121,8 @@ def compare(
     }
     return Comparison(
         margin=margin,
-        baseline_metric=_metric(baseline),
-        baseline_seconds_to_target=_to_target(baseline, target, metric),
+        baseline_metric=_metric(baseline, target),
+        baseline_seconds_to_target=_to_target(baseline, target),
         control=control,
         smallest_visible_effect=_visible(control),
         arms=arms,
@@ -134,7 +134,8 @@ def compare_run(
     header: Header, trials: Sequence[Measurement], probes: Sequence[Measurement]
 ) -> Comparison:
     """Compare a run's trials as its header asks for."""
-    return compare(trials, header.margin, header.target, header.metric, probes)
+    target = Target(header.metric, header.target, header.metric_bounds)
+    return compare(trials, header.margin, target, probes)
 
 
 def best(comparison: Comparison) -> ArmResult | None:
@@ -144,9 +145,8 @@ def best(comparison: Comparison) -> ArmResult | None:
 
 
 def _judge(
-    name: str, trials: Sequence[Measurement], margin: float, target: float | None, metric: str,
-    repeatable: bool,
-) -> ArmResult:  # fmt: skip
+    name: str, trials: Sequence[Measurement], margin: float, target: Target, repeatable: bool
+) -> ArmResult:
     own = [trial for trial in trials if trial.arm == name]
     statuses = dict(Counter(str(trial.status) for trial in own))
     pairs = pairs_of(trials, name)
@@ -154,9 +154,9 @@ def _judge(
         return _nothing_measured(name, own, statuses)
     candidates = [candidate for _, candidate in pairs]
     facts = _facts(pairs) | {
-        "metric": _metric(candidates),
-        "other_differences": _other_differences(pairs, metric),
-        "seconds_to_target": _to_target(candidates, target, metric),
+        "metric": _metric(candidates, target),
+        "other_differences": _other_differences(pairs, target.metric),
+        "seconds_to_target": _to_target(candidates, target),
         "statuses": statuses,
     }
     judgement = judge(pairs, facts["time_basis"], margin, repeatable)
@@ -250,10 +250,10 @@ def _visible(control: Control | None) -> float | None:
     return math.sqrt(ratio.high / ratio.low) - 1
 
 
-def _metric(trials: Sequence[Measurement]) -> Interval | None:
+def _metric(trials: Sequence[Measurement], target: Target) -> Interval | None:
     """Return the mean over seeds: equal seeds are no replicates, so each seed counts once."""
     by_seed = {t.seed: t.metric for t in trials if t.metric is not None}
-    return mean_interval(list(by_seed.values()), METRIC_LEVEL)
+    return mean_interval(list(by_seed.values()), METRIC_LEVEL, target.bounds)
 
 
 def _other_differences(pairs: Sequence[Pair], metric: str) -> dict[str, Interval]:
@@ -261,12 +261,12 @@ def _other_differences(pairs: Sequence[Pair], metric: str) -> dict[str, Interval
     return {name: known for name, known in found.items() if known and name != metric}
 
 
-def _to_target(trials: Sequence[Measurement], target: float | None, metric: str) -> float | None:
+def _to_target(trials: Sequence[Measurement], target: Target) -> float | None:
     """Return the median training seconds to the target; None when most trials never reach it."""
     whole = [t for t in trials if t.kind == "full"]
-    if target is None or not whole:
+    if target.value is None or not whole:
         return None
-    times = [t.seconds_to(target, metric) for t in whole]
+    times = [t.seconds_to(target.value, target.metric) for t in whole]
     middle = median(math.inf if seconds is None else seconds for seconds in times)
     return middle if math.isfinite(middle) else None
 

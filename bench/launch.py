@@ -200,6 +200,7 @@ def _header(
             margin=asked.margin,
             unit=baseline.unit,
             metric=target.metric,
+            metric_bounds=target.bounds,
             target=target.value,
             command=asked.command,
             notices=notices,

@@ -27,15 +27,24 @@ def t_quantile(probability: float, degrees: int) -> float:
     return float(stdtrit(degrees, probability))
 
 
-def mean_interval(values: Sequence[float], level: float) -> Interval | None:
-    """Return the mean with its two-sided t interval; None for no values."""
+def mean_interval(
+    values: Sequence[float], level: float, bounds: tuple[float, float] | None = None
+) -> Interval | None:
+    """Return the mean with its two-sided t interval; None for no values.
+
+    It is cut at `bounds`, which no mean can be beyond, unless a value is: then they are wrong.
+    """
     if not values:
         return None
     middle = math.fsum(values) / len(values)
     if len(values) < 2:
         return Interval(None, middle, None)
     half = t_quantile((1 + level) / 2, len(values) - 1) * standard_error(values)
-    return Interval(middle - half, middle, middle + half)
+    low, high = middle - half, middle + half
+    if bounds and bounds[0] <= min(values) and max(values) <= bounds[1]:
+        low = min(middle, max(low, bounds[0]))
+        high = max(middle, min(high, bounds[1]))
+    return Interval(low, middle, high)
 
 
 def ratio_interval(ratios: Sequence[float], level: float = RATIO_LEVEL) -> Interval | None:

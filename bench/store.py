@@ -57,6 +57,7 @@ class Header(Frozen):
     unit: str
     metric: str
     target: float | None
+    metric_bounds: tuple[float, float] | None = None
     command: tuple[str, ...]
     notices: tuple[str, ...] = ()
     environment: dict[str, Any]

@@ -90,7 +90,7 @@ class ECGCNN:
 
     name = "ecg-cnn"
     unit = "records"
-    target = Target("macro_auroc")
+    target = Target("macro_auroc", bounds=(0.0, 1.0))
     settings = ECGCNNSettings
     preload: ClassVar[tuple[str, ...]] = ("baselines.ecg_cnn.training",)
 

@@ -20,6 +20,7 @@ et al., CVPR 2016 (ResNet); Lin et al., ICCV 2017 (focal loss).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -100,7 +101,7 @@ class Murmur:
 
     name = "murmur"
     unit = "stretches"
-    target = Target("murmur_weighted_accuracy", WINNERS)
+    target = Target("murmur_weighted_accuracy", WINNERS, (0.0, 1.0))
     settings = MurmurSettings
     preload: ClassVar[tuple[str, ...]] = ("baselines.murmur.training",)
 
@@ -128,4 +129,4 @@ class Murmur:
     def target_for(self, settings: MurmurSettings) -> Target:
         """Return the value worth reaching, which is known for real patients."""
         known = settings.dataset != "synthetic"
-        return Target(self.target.metric, self.target.value if known else None)
+        return replace(self.target, value=self.target.value if known else None)

@@ -10,6 +10,7 @@ angular margin loss. Its averaged weights are deployed; max-pooled over time the
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
@@ -103,7 +104,7 @@ class TimeHUT:
 
     name = "timehut"
     unit = "series"
-    target = Target("accuracy", TARGETS["Chinatown"])
+    target = Target("accuracy", TARGETS["Chinatown"], (0.0, 1.0))
     settings = TimeHUTSettings
     preload: ClassVar[tuple[str, ...]] = ("baselines.timehut.training",)
 
@@ -134,4 +135,4 @@ class TimeHUT:
     def target_for(self, settings: TimeHUTSettings) -> Target:
         """Return the accuracy worth reaching on this data set, None where nobody agreed on one."""
         name = "Chinatown" if settings.dataset is None else Path(settings.dataset).name
-        return Target("accuracy", TARGETS.get(name))
+        return replace(self.target, value=TARGETS.get(name))

@@ -30,6 +30,7 @@ al., Cell 2018 (the pneumonia set).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -137,7 +138,7 @@ class Xray:
 
     name = "xray"
     unit = "images"
-    target = Target("auroc", 0.98)
+    target = Target("auroc", 0.98, (0.0, 1.0))
     settings = XraySettings
     preload: ClassVar[tuple[str, ...]] = ("baselines.xray.training",)
 
@@ -167,4 +168,4 @@ class Xray:
     def target_for(self, settings: XraySettings) -> Target:
         """Return the value worth reaching, which is known for the pneumonia set."""
         known = Path(settings.dataset or "").name == "pneumonia"
-        return Target(self.target.metric, self.target.value if known else None)
+        return replace(self.target, value=self.target.value if known else None)

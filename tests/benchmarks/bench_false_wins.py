@@ -14,7 +14,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from bench.compare import ArmResult, compare
+from bench.compare import ArmResult, compare_run
 from bench.plan import CONTROL
 from bench.store import read_run
 
@@ -28,7 +28,7 @@ def judged(run: Path) -> ArmResult:
         t.model_copy(update={"arm": "again", "effect": "rounding"}) if t.arm == CONTROL else t
         for t in trials
     ]
-    (result,) = compare(renamed, header.margin, header.target, header.metric).arms
+    (result,) = compare_run(header, renamed, ()).arms
     return result
 
 

@@ -23,7 +23,7 @@ class TinySettings(Settings):
 class Tiny:
     name = "tiny"
     unit = "points"
-    target = Target("accuracy")
+    target = Target("accuracy", bounds=(0, 1))
     settings = TinySettings
 
     def job(self, settings: TinySettings, device: torch.device, seed: int) -> Job:

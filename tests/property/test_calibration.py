@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from bench.baseline import Target
 from bench.compare import ArmResult, compare
 from bench.measurement import Measurement
 from bench.plan import CONTROL
@@ -38,7 +39,7 @@ def simulated(
 
 
 def judged(random: np.random.Generator, **truth: float) -> ArmResult:
-    return compare(simulated(random, "arm", **truth), MARGIN, None, "accuracy").arms[0]
+    return compare(simulated(random, "arm", **truth), MARGIN, Target("accuracy")).arms[0]
 
 
 def share_of_wins(runs: int = RUNS, **truth: float) -> float:
@@ -89,7 +90,7 @@ def test_the_interval_of_time_holds_the_truth_as_often_as_it_says(truth: float) 
 def test_the_control_shows_an_effect_of_the_size_of_the_noise() -> None:
     random = np.random.default_rng(3)
     trials = [simulated(random, CONTROL) for _ in range(100)]
-    seen = [compare(t, MARGIN, None, "accuracy").smallest_visible_effect or 0.0 for t in trials]
+    seen = [compare(t, MARGIN, Target("accuracy")).smallest_visible_effect or 0.0 for t in trials]
     assert 0.03 < float(np.median(seen)) < 0.08
 
 
@@ -110,5 +111,5 @@ def test_a_small_test_part_does_not_hide_a_true_loss_of_5_points() -> None:
             for name, truth, gain in (("baseline", 0.97, 1.0), ("arm", 0.92, 1.5)):
                 metric = random.binomial(22, truth) / 22
                 trials.append(measurement(name, pair, seconds=1 / gain, metric=metric))
-        wins += compare(trials, MARGIN, None, "accuracy").arms[0].verdict is Verdict.WIN
+        wins += compare(trials, MARGIN, Target("accuracy")).arms[0].verdict is Verdict.WIN
     assert wins / 500 <= 0.05

@@ -36,6 +36,22 @@ def test_an_interval_contains_its_middle(values: list[float], level: float) -> N
     assert min(values) - 1e-9 <= middle <= max(values) + 1e-9
 
 
+@given(samples, levels, st.floats(0, 50), st.floats(0, 50))
+def test_an_interval_is_cut_where_no_value_can_be(
+    values: list[float], level: float, below: float, above: float
+) -> None:
+    least, largest = min(values) - below, max(values) + above
+    low, middle, high = bounds(mean_interval(values, level))
+    cut = bounds(mean_interval(values, level, (least, largest)))
+    assert cut == pytest.approx((max(low, least), middle, min(high, largest)))
+
+
+@given(samples, levels)
+def test_bounds_that_a_value_is_beyond_cut_nothing(values: list[float], level: float) -> None:
+    wrong = min(values) - 1, max(values) - 0.5
+    assert mean_interval(values, level, wrong) == mean_interval(values, level)
+
+
 @given(ratios)
 def test_swapping_baseline_and_candidate_inverts_the_ratio(values: list[float]) -> None:
     low, middle, high = bounds(ratio_interval(values))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bench.baseline import Target
 from bench.compare import ArmResult, Comparison, compare
 from bench.measurement import Evaluation, Inference, Measurement, Status
 from bench.plan import BASELINE, CONTROL
@@ -28,7 +29,7 @@ def judged(trials: list[Measurement], margin: float = 0.01, **asked: Any) -> Arm
 def whole(
     trials: list[Measurement], margin: float = 0.01, target: float | None = None
 ) -> Comparison:
-    return compare(trials, margin, target, "accuracy")
+    return compare(trials, margin, Target("accuracy", target))
 
 
 def test_faster_at_the_same_quality_is_a_win() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bench.baseline import Target
 from bench.compare import best, compare, compare_run
 from bench.export import broken, exported_of
 from bench.measurement import Measurement, Status
@@ -25,7 +26,7 @@ def measured_again(**changes: Any) -> list[Measurement]:
 
 def problems(claimed: Claim, trials: list[Measurement] | None = None) -> list[str]:
     records = measured_again() if trials is None else trials
-    return broken(claimed, compare(records, 0.01, None, "accuracy"), records)
+    return broken(claimed, compare(records, 0.01, Target("accuracy")), records)
 
 
 def test_the_same_claim_holds() -> None:

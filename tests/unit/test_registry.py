@@ -120,6 +120,12 @@ def test_a_baseline_without_its_parts_is_refused(tmp_path: Path) -> None:
     assert "bench init FILE" in message
 
 
+def test_a_target_with_its_bounds_the_wrong_way_round_is_refused(tmp_path: Path) -> None:
+    text = "from bench.baseline import Target\ntarget = Target('f1', None, (1, 0))\n"
+    message = refusal_of_baseline(f"{file_with(tmp_path, text)}:Mine")
+    assert "Target('f1'): bounds=(1, 0) must be the least value, then a larger one" in message
+
+
 def test_a_baseline_that_wants_arguments_is_refused(tmp_path: Path) -> None:
     text = BASELINE + "    def __init__(self, size): ...\n"
     message = refusal_of_baseline(f"{file_with(tmp_path, text)}:Mine")
