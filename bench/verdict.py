@@ -80,7 +80,7 @@ def judge(pairs: Sequence[Pair], basis: str, margin: float, repeatable: bool) ->
         reason = f"the metric fell by at least {fall:.4f} (one-sided, 95 %)"
         return Judgement(Verdict.ACCURACY_LOSS, reason, gains)
     if gains and quality == "kept":
-        return Judgement(Verdict.WIN, " and ".join(gains), gains)
+        return Judgement(Verdict.WIN, ", ".join(gains), gains)
     return _open_quality(pairs, gains, margin) if gains else _without_gain(pairs, basis)
 
 

@@ -46,7 +46,7 @@ class ThreadTuning(Technique):
         fastest = min(seconds, key=lambda count: seconds[count])
         if seconds[first.threads] < LEAST_GAIN * seconds[fastest]:
             tried = ", ".join(map(str, sorted(seconds)))
-            raise NotApplicable(f"{first.threads} threads, as it is, are the fastest of {tried}")
+            raise NotApplicable(f"threads={first.threads}, as it is, is the fastest of {tried}")
         return settings.model_copy(update={"threads": fastest})
 
 

@@ -165,14 +165,14 @@ def test_a_teacher_may_be_an_exported_recipe(tmp_path: Path) -> None:
 
 def test_outputs_that_are_no_logits_do_not_apply() -> None:
     model = nn.Unflatten(1, (3, 2))
-    with pytest.raises(NotApplicable, match=r"logits are \(items, classes\)"):
+    with pytest.raises(NotApplicable, match=r"logits \(items, classes\)"):
         KnowledgeDistillation().apply(linear_job(model=model, again=lambda changes: linear_job()))
 
 
 def test_one_output_without_targets_could_not_be_compared() -> None:
     job = job_of(nn.Linear(6, 1), torch.randn(32, 6), torch.zeros(32).long())
     job = dataclasses.replace(job, again=lambda changes: job)
-    with pytest.raises(NotApplicable, match=r"logits are \(items, classes\)"):
+    with pytest.raises(NotApplicable, match="no `targets` that say what one output"):
         KnowledgeDistillation().apply(job)
     told = dataclasses.replace(job, targets=Targets())
     assert KnowledgeDistillation().apply(told).taken

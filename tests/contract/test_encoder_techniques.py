@@ -275,7 +275,7 @@ def test_the_fastest_number_of_threads_is_written_into_the_settings() -> None:
 @pytest.mark.usefixtures("_four_cores")
 @pytest.mark.parametrize("speeds", [{1: 3.0, 2: 2.0, 4: 1.0}, {1: 1.0, 2: 0.99, 4: 1.0}])
 def test_where_all_cores_are_the_fastest_it_does_not_apply(speeds: dict[int, float]) -> None:
-    with pytest.raises(NotApplicable, match="4 threads, as it is, are the fastest of 1, 2, 4"):
+    with pytest.raises(NotApplicable, match="threads=4, as it is, is the fastest of 1, 2, 4"):
         ThreadTuning().configure(Settings(), machine(speeds))
 
 

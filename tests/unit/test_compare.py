@@ -47,7 +47,7 @@ def test_smaller_at_the_same_quality_is_a_win() -> None:
 
 def test_faster_and_smaller_is_said_so() -> None:
     result = judged(paired("both", FASTER, savings=FASTER, losses_of_metric=KEPT))
-    assert result.reason == "faster and smaller"
+    assert result.reason == "faster, smaller"
 
 
 def deployed(effect: str, bytes_: int, seconds: float) -> ArmResult:
@@ -67,7 +67,7 @@ def deployed(effect: str, bytes_: int, seconds: float) -> ArmResult:
 def test_a_model_that_answers_faster_from_a_smaller_file_is_a_win() -> None:
     result = deployed("model", 1000, 0.1)
     assert (result.verdict, result.reason) == (
-        Verdict.WIN, "faster inference and smaller file",
+        Verdict.WIN, "faster inference, smaller file",
     )  # fmt: skip
     assert (result.size_ratio, result.latency_ratio) == (4.0, 4.0)
 
