@@ -71,7 +71,7 @@ def judge(pairs: Sequence[Pair], basis: str, margin: float, repeatable: bool) ->
     if exact and repeatable and not same_losses(pairs):
         return Judgement(Verdict.FAILED, "it declares the effect exact, but the losses differ")
     if len(pairs) < 2:
-        return Judgement(Verdict.UNDECIDED, "one pair gives no interval", more_pairs=1)
+        return Judgement(Verdict.UNDECIDED, "one pair gives no interval")
     changes = differences(pairs)
     quality = "kept" if exact else _quality(changes, margin)
     gains = _gains(pairs, basis)
