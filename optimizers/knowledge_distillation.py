@@ -68,11 +68,7 @@ class KnowledgeDistillation(Technique):
             shapes = [lesson.shape(model, job) for model in (job.model, lesson.teacher)]
         unknown = job.targets is None and shapes[0][1:] == (1,)  # a softmax of it is always 1
         if self.match == "logits" and (unknown or shapes[0] != shapes[1] or len(shapes[0]) != 2):
-            unsaid = ", and the job has no `targets` that say what one output means"
-            raise NotApplicable(
-                "match=logits compares logits (items, classes) of student and teacher; theirs are"
-                f" {shapes[0]} and {shapes[1]}{unsaid if unknown else ''}"
-            )
+            raise NotApplicable(f"match=logits needs logits (items, classes), or targets: {shapes}")
         job = job.wrap("schedule", lesson.schedule, by=self.name)
         return job.wrap("loss", lesson.loss, by=self.name)
 

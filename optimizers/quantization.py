@@ -78,9 +78,8 @@ class Quantization(Technique):
             raise
         except Exception as error:  # tracing and conversion raise anything
             said = (str(error).strip().splitlines() or [""])[0][:120]
-            other = "; mode=dynamic and mode=bf16 trace nothing" if self.mode == "static" else ""
             raise NotApplicable(
-                f"mode={self.mode} can't convert this model: {type(error).__name__}: {said}{other}"
+                f"mode={self.mode} can't convert this model: {type(error).__name__}: {said}"
             ) from error
         return made
 
