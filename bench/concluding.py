@@ -16,6 +16,7 @@ import typer
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
+    from bench.compare import Comparison
     from bench.launch import Request
     from bench.measurement import Measurement
     from bench.session import Progress, Session
@@ -51,15 +52,14 @@ def execute(
             path = session.folder.path
             show_.note(f"interrupted; what finished is kept: bench --resume {path}")
             raise typer.Exit(3) from None
-        complete = _conclude(session, tensorboard)
-        verifies = session.header.mode == "verify"
-        problems = verification.problems(session) if verifies else []
+        comparison = _conclude(session, tensorboard)
     _print(session.folder.path, as_json)
-    if verifies:
+    if session.header.mode == "verify":
+        problems = verification.problems(session, comparison)
         (arm,) = session.header.arms
         typer.echo("\n".join(problems) or f"the claim of {arm.recipe_file} holds", err=as_json)
         raise typer.Exit(1 if problems else 0)
-    raise typer.Exit(0 if complete else 3)
+    raise typer.Exit(0 if comparison.complete else 3)
 
 
 class _Live:
@@ -92,8 +92,8 @@ def _uninterrupted() -> Iterator[None]:
         signal.raise_signal(signal.SIGINT)
 
 
-def _conclude(session: Session, tensorboard: bool) -> bool:
-    """Export and write the report; tell whether every arm gave something."""
+def _conclude(session: Session, tensorboard: bool) -> Comparison:
+    """Compare, export and write the report."""
     from bench import export
     from bench.compare import compare_run
 
@@ -101,7 +101,7 @@ def _conclude(session: Session, tensorboard: bool) -> bool:
     if session.header.mode in ("combine", "full-optimization"):
         export.export(session, comparison)
     _write_report(session.folder.path, tensorboard)
-    return comparison.complete
+    return comparison
 
 
 def _write_report(path: Path, tensorboard: bool) -> None:

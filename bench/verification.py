@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench import launch
-from bench.compare import compare_run
+from bench.compare import Comparison
 from bench.export import broken
 from bench.recipe import read_exported
 from bench.request import parse_repeats
@@ -34,8 +34,7 @@ def request(
     )
 
 
-def problems(session: Session) -> list[str]:
+def problems(session: Session, comparison: Comparison) -> list[str]:
     """Return what of the claim does not hold, by the pairs that were run."""
     (arm,) = session.header.arms
-    comparison = compare_run(session.header, session.records, session.probed)
     return broken(read_exported(Path(arm.recipe_file or "")).claim, comparison, session.records)
