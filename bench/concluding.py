@@ -41,7 +41,8 @@ def execute(
     Exits with 0; with 1 where a claim is verified and doesn't hold; with 3 where an arm gave
     nothing.
     """
-    from bench import display, launch, verification
+    from bench import display, launch
+    from bench.claims import broken
 
     with display.choose(quiet or as_json) as show_, open_(asked, show_) as session:
         session.show = _Live(show_, session.folder.path, tensorboard)
@@ -54,10 +55,8 @@ def execute(
             raise typer.Exit(3) from None
         comparison = _conclude(session, tensorboard)
     _print(session.folder.path, as_json)
-    if session.header.mode == "verify":
-        problems = verification.problems(session, comparison)
-        (arm,) = session.header.arms
-        typer.echo("\n".join(problems) or f"the claim of {arm.recipe_file} holds", err=as_json)
+    if session.header.claim:
+        problems = broken(session.header.claim, comparison, session.records)
         raise typer.Exit(1 if problems else 0)
     raise typer.Exit(0 if comparison.complete else 3)
 

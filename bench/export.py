@@ -1,4 +1,4 @@
-"""Write the winning recipe with its claim, and check such a claim against a new run."""
+"""Write the winning recipe with its claim."""
 
 from __future__ import annotations
 
@@ -6,18 +6,14 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.compare import ArmResult, Comparison, Control, best
+from bench.compare import ArmResult, Comparison, best
 from bench.measurement import Measurement
 from bench.plan import BASELINE, CONTROL
 from bench.ratios import pairs_of
-from bench.recipe import Claim, Exported, Recipe
+from bench.recipe import Claim, Exported, Recipe, Triple
 from bench.session import Session
 from bench.statistics import Interval
 from bench.store import Header, write_text
-
-SLACK = 1.05
-"""A ratio may come out this much lower on another day before a claim counts as broken."""
-Triple = tuple[float, float, float]
 
 
 def export(session: Session, comparison: Comparison) -> Path | None:
@@ -63,56 +59,6 @@ def exported_of(
         baseline=baseline,
         claim=Claim(**claim, **facts),
     )
-
-
-def broken(claim: Claim, comparison: Comparison, trials: Sequence[Measurement]) -> list[str]:
-    """Return what of a claim the new measurements contradict, a sentence each; none is good."""
-    result = comparison.arms[0] if comparison.arms else None
-    source: ArmResult | Control | None = result or comparison.control
-    arm = result.arm if result else CONTROL
-    pairs = pairs_of(trials, arm)
-    if source is None or not pairs:
-        reason = result.reason if result else "no pair could be measured"
-        return [f"the recipe could not be measured: {reason}"]
-    problems = []
-    data = pairs[0][1].data
-    if claim.data_sha256 and data and data.sha256 != claim.data_sha256:
-        problems.append("the data differs from what was measured; give the same with --data-dir")
-    basis = result.time_basis if result else "step"
-    if claim.time_basis != basis:
-        problems.append(f"claimed the time of a {claim.time_basis}, measured that of a {basis}")
-    problems += _ratio_problem("time", claim.time_ratio, source.time_ratio)
-    problems += _ratio_problem("memory", claim.memory_ratio, source.memory_ratio)
-    metric = result.metric if result else comparison.baseline_metric
-    problems += _metric_problem(claim, metric)
-    return problems
-
-
-def _ratio_problem(what: str, claimed: Triple | None, found: Interval | None) -> list[str]:
-    """A claim holds where the new interval reaches up to what it says, but for the slack."""
-    if claimed is None:
-        return []
-    if found is None:
-        return [f"claimed a {what} ratio of {claimed[1]:.3f}, but none was measured"]
-    reach = (found.high if found.high is not None else found.middle) * SLACK
-    if claimed[1] <= reach and claimed[0] <= reach:
-        return []
-    said = f"claimed a {what} ratio of {claimed[1]:.3f}"
-    return [f"{said}, measured {found.middle:.3f} (at most {reach:.3f})"]
-
-
-def _metric_problem(claim: Claim, found: Interval | None) -> list[str]:
-    if claim.metric is None:
-        return []
-    if found is None:
-        return [f"claimed {claim.metric_name} {claim.metric[1]:.4f}, but none was measured"]
-    reach = (found.high if found.high is not None else found.middle) + claim.margin
-    if claim.metric[1] <= reach and claim.metric[0] <= reach:
-        return []
-    return [
-        f"claimed {claim.metric_name} {claim.metric[1]:.4f}, measured {found.middle:.4f} "
-        f"(at most {reach:.4f} with the margin)"
-    ]
 
 
 def _claim_of_winner(result: ArmResult) -> dict[str, object]:

@@ -15,7 +15,7 @@ from bench.baseline import Baseline, Target
 from bench.errors import BenchError
 from bench.modes import MODES
 from bench.plan import BASELINE
-from bench.recipe import Exported, Recipe, read_exported
+from bench.recipe import Claim, Exported, Recipe, read_exported
 from bench.runner import Runner
 from bench.session import Progress, Session
 from bench.store import Arm, Folder, Header, create, reopen
@@ -39,6 +39,8 @@ class Request:
     budget_seconds: float | None = None
     trial_timeout_seconds: float = 1800.0
     margin: float = 0.01
+    claim: Claim | None = None
+    """What is verified."""
     output: Path = Path("results")
     command: tuple[str, ...] = ()
 
@@ -202,6 +204,7 @@ def _header(
             metric=target.metric,
             metric_bounds=target.bounds,
             target=target.value,
+            claim=asked.claim,
             command=asked.command,
             notices=notices,
             environment=environment.capture(),

@@ -19,6 +19,8 @@ from bench.errors import BenchError
 FORMAT = 1
 PLACES = frozenset({"data_dir"})
 """Settings that say where something lies on one machine: kept, but no part of the identity."""
+Triple = tuple[float, float, float]
+"""Low, middle, high."""
 
 
 class Frozen(BaseModel):
@@ -69,12 +71,12 @@ class Claim(Frozen):
     verdict: str
     work: str
     pairs: int
-    time_ratio: tuple[float, float, float]
+    time_ratio: Triple
     time_basis: Literal["step", "training"]
     """Whether the ratio is of seconds per item, or of the whole training."""
-    memory_ratio: tuple[float, float, float] | None
+    memory_ratio: Triple | None
     metric_name: str
-    metric: tuple[float, float, float] | None
+    metric: Triple | None
     margin: float
     data_sha256: str | None
     environment: dict[str, Any]

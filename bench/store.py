@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from bench.errors import BenchError
 from bench.measurement import Measurement
-from bench.recipe import FORMAT, Frozen, check_format, first_problem, read_json
+from bench.recipe import FORMAT, Claim, Frozen, check_format, first_problem, read_json
 
 FREE_BYTES = 32 * 1024**2
 
@@ -58,6 +58,8 @@ class Header(Frozen):
     metric: str
     target: float | None
     metric_bounds: tuple[float, float] | None = None
+    claim: Claim | None = None
+    """What is verified."""
     command: tuple[str, ...]
     notices: tuple[str, ...] = ()
     environment: dict[str, Any]

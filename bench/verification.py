@@ -5,11 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench import launch
-from bench.compare import Comparison
-from bench.export import broken
 from bench.recipe import read_exported
 from bench.request import parse_repeats
-from bench.session import Session
 from bench.store import Arm
 
 
@@ -29,12 +26,7 @@ def request(
         seed=claim.seed + claim.repeats,
         repeats=parse_repeats(repeats) or claim.pairs,
         margin=claim.margin,
+        claim=claim,
         output=output,
         command=("bench", "verify", str(recipe)),
     )
-
-
-def problems(session: Session, comparison: Comparison) -> list[str]:
-    """Return what of the claim does not hold, by the pairs that were run."""
-    (arm,) = session.header.arms
-    return broken(read_exported(Path(arm.recipe_file or "")).claim, comparison, session.records)

@@ -10,7 +10,7 @@ from typing import Any
 from bench.compare import ArmResult
 from bench.recipe import FORMAT
 from bench.statistics import Interval
-from reports import sentences
+from reports import doubts, sentences
 from reports.records import Run
 
 Triple = list[float | None] | None
@@ -31,6 +31,7 @@ def content(run: Run) -> dict[str, Any]:
         "mode": header.mode,
         "baseline": header.name,
         "verdict": sentences.verdict(run),
+        "claim": _claim(run),
         "winner": winner.arm if winner else None,
         "arms": {result.arm: _arm(result) for result in run.candidates},
         "smallest_visible_effect": _number(found.smallest_visible_effect),
@@ -44,7 +45,7 @@ def content(run: Run) -> dict[str, Any]:
         "complete": found.complete,
         "finished": sentences.unfinished(run) is None,
         "exported": run.exported,
-        "warnings": sentences.warnings(run),
+        "warnings": doubts.warnings(run),
     }
 
 
@@ -77,6 +78,21 @@ def _arm(result: ArmResult) -> dict[str, Any]:
         "payback_steps": result.payback_steps,
         "seconds_to_target": _number(result.seconds_to_target),
         "statuses": result.statuses,
+    }
+
+
+def _claim(run: Run) -> dict[str, Any] | None:
+    claim = run.header.claim
+    if claim is None:
+        return None
+    judged = sentences.unfinished(run) is None
+    return {
+        "holds": not run.problems if judged else None,
+        "problems": run.problems if judged else [],
+        "time_ratio": claim.time_ratio,
+        "time_basis": claim.time_basis,
+        "memory_ratio": claim.memory_ratio,
+        "metric": claim.metric,
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.plan import BASELINE
 from bench.statistics import METRIC_LEVEL, RATIO_LEVEL
-from reports import candidates, circumstances, learning, phrases, sentences
+from reports import candidates, circumstances, doubts, learning, phrases, sentences
 from reports.records import CURVES, Run
 
 TEMPLATE = "report.md.j2"
@@ -70,7 +70,7 @@ def _content(run: Run) -> dict[str, Any]:
         "verdicts": candidates.verdicts(run),
         "reasons": [(r.arm, str(r.verdict), sentences.reason(run, r)) for r in run.candidates],
         "noise": sentences.noise(run),
-        "warnings": sentences.warnings(run),
+        "warnings": doubts.warnings(run),
         "times": candidates.times(run),
         "memory": candidates.memory(run),
         "model": candidates.model(run),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from bench.claims import broken
 from bench.compare import ArmResult, Comparison, best, compare_run
 from bench.measurement import Measurement
 from bench.plan import BASELINE, CONTROL
@@ -38,6 +39,12 @@ class Run:
     def winner(self) -> ArmResult | None:
         """Return the candidate that the export takes."""
         return best(self.comparison)
+
+    @property
+    def problems(self) -> list[str]:
+        """Return what of the claim that is verified does not hold."""
+        claim = self.header.claim
+        return broken(claim, self.comparison, self.trials) if claim else []
 
     @property
     def candidates(self) -> list[ArmResult]:

@@ -6,7 +6,7 @@ import textwrap
 
 from bench.compare import ArmResult
 from bench.plan import BASELINE
-from reports import phrases, sentences
+from reports import doubts, phrases, sentences
 from reports.markdown import printable
 from reports.records import Run, middle, step_seconds
 from reports.tables import Table, table
@@ -22,8 +22,8 @@ def summary(run: Run) -> str:
         parts.append(_laid_out(verdicts))
         parts.append("\n".join(_reason(run, result) for result in run.candidates))
     parts += [_baseline(run), _filled(" ".join(sentences.noise(run)))]
-    doubts = [*sentences.warnings(run), sentences.unfinished(run), sentences.incomplete(run)]
-    parts += [_filled(f"Warning: {doubt}") for doubt in doubts if doubt]
+    found = [*doubts.warnings(run), sentences.unfinished(run), sentences.incomplete(run)]
+    parts += [_filled(f"Warning: {doubt}") for doubt in found if doubt]
     parts.append(_files(run))
     return printable("\n\n".join(part for part in parts if part)) + "\n"
 

@@ -212,9 +212,9 @@ def test_an_exported_recipe_takes_its_files_along_and_verifies(
         (elsewhere / name).write_bytes((run / name).read_bytes())
     done = bench("verify", "elsewhere/optimized.json", "--repeats", "4")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "optimized.json holds" in done.stdout
+    assert done.stdout.startswith("The claim holds: step time ")
     (report,) = (tmp_path / "results").glob("*_verify/report.md")
-    assert "an exported recipe, measured again" in report.read_text()
+    assert "an exported recipe, measured again\n\n**The claim holds: " in report.read_text()
     (elsewhere / "mine.py").write_text("changed")
     done = bench("verify", "elsewhere/optimized.json")
     assert done.returncode == 2
@@ -228,7 +228,7 @@ def test_a_claim_twice_as_good_fails(bench: Bench, exported: Path, part: str) ->
     exported.write_text(json.dumps(recipe))
     done = bench("verify", str(exported), "--repeats", "4")
     assert done.returncode == 1, done.stderr
-    assert "claimed" in done.stdout
+    assert done.stdout.startswith("The claim does not hold: claimed a")
 
 
 def test_settings_that_the_baseline_can_not_build_are_a_reason_not_the_end(

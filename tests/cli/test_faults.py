@@ -151,11 +151,10 @@ def test_an_interrupted_verification_goes_on_to_its_answer(tmp_path: Path, bench
     assert process.returncode == 3, said + errors
     assert f"bench --resume {run.relative_to(tmp_path)}" in errors
     assert "claim" not in said
-    assert (run / "report.md").exists()
+    assert "**The claim is not judged yet.**" in (run / "report.md").read_text()
     rest = bench("--resume", str(run), "--json")
     assert rest.returncode == 0, rest.stderr
-    assert json.loads(rest.stdout)["baseline"] == "tiny"
-    assert rest.stderr.rstrip().endswith("optimized.json holds")
+    assert json.loads(rest.stdout)["claim"]["holds"] is True
 
 
 def test_a_run_that_goes_on_can_be_watched(tmp_path: Path, bench: Bench) -> None:

@@ -17,7 +17,7 @@ from bench.measurement import (
     Status,
 )
 from bench.plan import BASELINE, CONTROL
-from bench.recipe import Recipe, Use
+from bench.recipe import Claim, Recipe, Use
 from bench.store import Arm, Header
 
 MIB = 1024**2
@@ -214,6 +214,20 @@ def interrupted(path: Path) -> Path:
     return path
 
 
+def verified(path: Path) -> Path:
+    """Write a verification whose memory is not what was claimed."""
+    claim = Claim(
+        verdict="win", work="same work", pairs=6, time_ratio=(1.36, 1.4, 1.44),
+        time_basis="step", memory_ratio=(1.94, 2.0, 2.06), metric_name="accuracy",
+        metric=(0.977, 0.98, 0.983), margin=0.01, data_sha256=DATA.sha256, environment={}, seed=0,
+        repeats=6,
+    )  # fmt: skip
+    trials = [*pairs("mixed-precision", lambda n: trial("mixed-precision", n, 1.4)), *control(6)]
+    arm = Arm(recipe_file="results/earlier/optimized.json")
+    head = header("verify", seed=6, command=("bench", "verify", arm.recipe_file))
+    return write(path, head.model_copy(update={"arms": (arm,), "claim": claim}), trials)
+
+
 def _probe(pair: int, batch: int, gain: float) -> Measurement:
     settings = recipe(BASELINE, batch_size=batch).model_dump(mode="json")
     return trial("adaptive-batch", pair, gain, recipe=settings, kind="step", wall_seconds=0.9)
@@ -224,4 +238,5 @@ RUNS: dict[str, Callable[[Path], Path]] = {
     "every_verdict": every_verdict,
     "searched": searched,
     "interrupted": interrupted,
+    "verified": verified,
 }

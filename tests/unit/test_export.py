@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from bench.baseline import Target
+from bench.claims import broken
 from bench.compare import best, compare, compare_run
-from bench.export import broken, exported_of
+from bench.export import exported_of
 from bench.measurement import Measurement, Status
 from bench.plan import CONTROL
 from bench.recipe import Claim

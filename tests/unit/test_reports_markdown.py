@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +111,26 @@ def test_a_baseline_that_always_fails_is_said_to(tmp_path: Path) -> None:
     assert "No trial of timehut succeeded" in text
     assert "no trial of baseline succeeded" in text
     assert text.count("| diverged | NaN |") == 12
+
+
+def test_a_claim_that_holds_stands_beside_what_was_measured(tmp_path: Path) -> None:
+    run = reports.read(made_up.verified(tmp_path / "run"))
+    claim = run.header.claim
+    assert claim is not None
+    lower = claim.model_copy(update={"memory_ratio": (1.0, 1.01, 1.02)})
+    run = replace(run, header=run.header.model_copy(update={"claim": lower}))
+    text = reports.render("md", run)
+    assert "**The claim holds: step time 1.40× [1.39, 1.41] (claimed 1.40×), memory 1.000×" in text
+    assert "and accuracy 0.9805 [0.9793, 0.9817] (claimed 0.9800).**" in text
+    assert json.loads(reports.render("json", run))["claim"]["holds"] is True
+
+
+def test_a_claim_is_judged_once_the_run_is_finished(tmp_path: Path) -> None:
+    run = reports.read(made_up.verified(tmp_path / "run"))
+    run = replace(run, trials=run.trials[:6])
+    assert "**The claim is not judged yet.**" in reports.render("md", run)
+    found = json.loads(reports.render("json", run))["claim"]
+    assert (found["holds"], found["problems"]) == (None, [])
 
 
 def test_a_baseline_that_differs_from_itself_is_a_warning(tmp_path: Path) -> None:

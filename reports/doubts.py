@@ -1,0 +1,69 @@
+"""What makes a run's figures doubtful: a busy machine, a baseline that differs from itself."""
+
+from __future__ import annotations
+
+from bench.compare import Control
+from bench.plan import BASELINE
+from reports import phrases
+from reports.phrases import listing, number
+from reports.records import Run, middle
+
+
+def warnings(run: Run) -> list[str]:
+    """Return what makes the figures doubtful."""
+    return [
+        *_unequal(run.comparison.control),
+        *_busy(run),
+        *_wall_against_cpu(run),
+        *_not_fresh(run),
+    ]
+
+
+def _not_fresh(run: Run) -> list[str]:
+    """Say whose inference was timed on a model that had run at other sizes before."""
+    arms = sorted({t.arm for t in run.trials if any(not i.fresh for i in t.inference)})
+    if not arms:
+        return []
+    return [
+        f"The model of {listing(arms)} can't be copied: its inference was timed as training and "
+        "evaluation left it, which can slow sizes that it had not seen first."
+    ]
+
+
+def _unequal(control: Control | None) -> list[str]:
+    ratio = control.time_ratio if control else None
+    if ratio is None or ratio.low is None or ratio.high is None or ratio.low <= 1 <= ratio.high:
+        return []
+    return [
+        "The baseline differs from itself: the A/A interval of time excludes 1. Something else "
+        "changed between the trials; trust no effect of that size and repeat the run."
+    ]
+
+
+def _busy(run: Run) -> list[str]:
+    trials = list(run.trials)
+    waiting = middle(trials, lambda m: m.cpu_pressure)
+    load = middle(trials, lambda m: m.load_average)
+    cores = run.header.environment.get("cores")
+    found = []
+    if waiting is not None and waiting > 0.1:
+        found.append(f"some task waited for a CPU during {phrases.percent(waiting)} of a trial")
+    if load is not None and isinstance(cores, int) and load > 1.25 * cores:
+        found.append(f"the load average was {load:.1f} on {number(cores, 'core')}")
+    return [f"The machine was busy: {listing(found)} (medians)."] if found else []
+
+
+def _wall_against_cpu(run: Run) -> list[str]:
+    """Tell when equal trials differ in wall time much more than in the CPU time they used."""
+    trials = [t for t in run.of(BASELINE) if t.items and t.cpu_seconds and t.seconds_per_item]
+    if len(trials) < 2 or run.header.device != "cpu":
+        return []
+    wall = [trial.seconds_per_item or 0.0 for trial in trials]
+    used = [(trial.cpu_seconds or 0.0) / trial.items for trial in trials]
+    if max(wall) / min(wall) < 1.25 * max(used) / min(used):
+        return []
+    return [
+        f"Wall and CPU time disagree: equal baseline trials took {phrases.seconds(min(wall))} to "
+        f"{phrases.seconds(max(wall))} an item by the clock, but {phrases.seconds(min(used))} to "
+        f"{phrases.seconds(max(used))} of CPU time. Something else used the machine."
+    ]
