@@ -13,7 +13,10 @@ from bench.job import Job, Progress
 
 @dataclass
 class BestWeights:
-    """What trained, and the buffers, as they were at the lowest rank so far."""
+    """What trained, and the buffers, as they would be deployed at the lowest rank so far.
+
+    That is of the job's snapshot, where a technique may have put averages in the weights' place.
+    """
 
     patience: int = 0
     """Epochs without a lower one after which `look` says stop; 0: never."""
@@ -29,18 +32,19 @@ class BestWeights:
 
         A part for `Job.stop`; the job needs `validate`, or this a `rank`.
         """
-        value = self._ranked(job)
-        now = {name: value.detach().clone() for name, value in _changing(job.model)}
+        model = job.snapshot(job.model)
+        value = self._ranked(job, model)
+        now = {name: value.detach().clone() for name, value in _changing(model)}
         reshaped = _shapes(now) != _shapes(self.state)  # pruned since: older ones fit no more
         if value < self.value or reshaped:
             self.value, self.epoch, self.state = value, progress.epoch, now
         return 0 < self.patience <= progress.epoch - self.epoch
 
-    def _ranked(self, job: Job) -> tuple[float, ...]:
+    def _ranked(self, job: Job, model: nn.Module) -> tuple[float, ...]:
         if self.rank is not None:
-            return self.rank(job.model)
+            return self.rank(model)
         assert job.validate is not None
-        return (job.validate(job.model),)
+        return (job.validate(model),)
 
     def restore(self, job: Job, model: nn.Module) -> nn.Module:
         """Return the model with the best weights, as it is where none were kept.

@@ -1,8 +1,8 @@
 """EMA: deploy an exponential moving average of the weights instead of the last ones.
 
 What:    after every update each weight's average moves towards it by 1 - decay (faster at first,
-         so that the start is forgotten); the averaged weights are what is evaluated and deployed.
-         Buffers, such as batch norm's statistics, are the current ones.
+         so that the start is forgotten); the averaged weights are what is validated, evaluated and
+         deployed. Buffers, such as batch norm's statistics, are the current ones.
 Helps:   quality, and with it time to target: noise of the last steps averages out.
 Hurts:   memory by one copy of the weights, and a little time every step. Short trainings, where
          the average lags behind. Baselines that average their weights already are refused.
