@@ -35,12 +35,14 @@ def item_losses(model: nn.Module, batch: Any) -> Tensor:
     return nn.functional.cross_entropy(found, batch[1], reduction="none")
 
 
-def job_of(model: nn.Module, x: Tensor, y: Tensor, seed: int = 0, **parts: Any) -> Job:
-    """Return a job that trains `model` in shuffled batches of 8; `parts` replace its own."""
+def job_of(
+    model: nn.Module, x: Tensor, y: Tensor, seed: int = 0, size: int = 8, **parts: Any
+) -> Job:
+    """Return a job that trains `model` in shuffled batches of `size`; `parts` replace its own."""
     shuffle = torch.Generator().manual_seed(seed)
 
     def batches(progress: Progress) -> Iterator[Labelled]:
-        for part in torch.split(torch.randperm(len(x), generator=shuffle), 8):
+        for part in torch.split(torch.randperm(len(x), generator=shuffle), size):
             yield Labelled(x[part], y[part])
 
     def accuracy(model: nn.Module) -> dict[str, float]:
@@ -111,4 +113,4 @@ class ConvNet:
         )  # fmt: skip
         y = (x.mean((1, 2)) > 0).long()
         told: dict[str, Any] = {"item_losses": item_losses, "targets": Targets(classes=2)}
-        return job_of(model, x, y, seed, epochs=settings.epochs, **told)
+        return job_of(model, x, y, seed, settings.batch_size, epochs=settings.epochs, **told)

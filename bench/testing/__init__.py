@@ -22,6 +22,7 @@ import contextlib
 import copy
 import inspect
 import itertools
+import json
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -57,6 +58,8 @@ __all__ = [
 ]  # fmt: skip
 CLOSE = 5e-2
 """How far the first losses of a ROUNDING technique may be from the baseline's, relatively."""
+_WHOLE: dict[tuple[str, str, str], tuple[list[float], Any]] = {}
+"""Losses and answers of baselines that were trained to the end."""
 CARD = ("What:", "Helps:", "Hurts:", "Effect:", "Source:")
 
 
@@ -112,7 +115,9 @@ def trains_to_the_end(case: Case, *techniques: str) -> None:
     """Promise: a whole training has finite losses and a metric; what it deploys answers alike.
 
     Torch's switches are as they were then. What is LEARNING learns: the baseline's own loss of what
-    it trained on is lower than before.
+    it trained on is lower than before. One technique alone deploys just what the baseline does
+    where it is EXACT, and makes a difference to it, or to the losses, where it is LEARNING or
+    MODEL: what waits for something, as early stopping does, is to be asked for so that it happens.
     """
     before = global_state()
     job = case.job(*techniques)
@@ -129,6 +134,8 @@ def trains_to_the_end(case: Case, *techniques: str) -> None:
     _hold(found is not None, f"after training {metric} is not a finite number")
     one, other = (_answers(result.model, job) for _ in range(2))
     _hold(_same(one, other), "the deployed model answers the same question in two ways")
+    if len(techniques) == 1:
+        _hold_difference(case, effect_of(techniques[0]), result.losses, one)
 
 
 def survives_export(case: Case, technique: str) -> None:
@@ -206,6 +213,23 @@ def _same_draws() -> Iterator[None]:
     with config.patch(fallback_random=True):
         yield
     torch.compiler.reset()
+
+
+def _hold_difference(case: Case, effect: Effect, losses: list[float], answers: Any) -> None:
+    """Hold a whole training's losses and answers to those of the baseline."""
+    if effect is Effect.ROUNDING:
+        return
+    key = case.baseline, json.dumps(dict(case.settings), default=str), str(case.device)
+    if key not in _WHOLE:
+        job = case.job()
+        plain = train(job)
+        _WHOLE[key] = plain.losses, _answers(plain.model, job)
+    expected, its_answers = _WHOLE[key]
+    same = losses == expected and _same(answers, its_answers)
+    if effect is Effect.EXACT:
+        _hold(same, "exact, but a whole training deploys another model")
+    else:
+        _hold(not same, f"{effect}, but the losses and what is deployed are the baseline's")
 
 
 def _plain_loss(job: Job, model: nn.Module) -> float:
