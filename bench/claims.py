@@ -16,7 +16,7 @@ SLACK = 1.05
 """A ratio may come out this much lower on another day before a claim counts as broken."""
 
 
-class Found(NamedTuple):
+class Evidence(NamedTuple):
     """What was measured of the recipe that a run verifies; None is unknown."""
 
     arm: str
@@ -26,22 +26,22 @@ class Found(NamedTuple):
     metric: Interval | None
 
 
-def found(comparison: Comparison) -> Found:
+def evidence(comparison: Comparison) -> Evidence:
     """Return what stands against a claim: of the recipe's arm, or of the baseline beside itself."""
     if comparison.arms:
         result = comparison.arms[0]
-        return Found(
+        return Evidence(
             result.arm, result.time_ratio, result.time_basis, result.memory_ratio, result.metric
         )
     control, metric = comparison.control, comparison.baseline_metric
     if control is None:
-        return Found(CONTROL, None, "step", None, metric)
-    return Found(CONTROL, control.time_ratio, "step", control.memory_ratio, metric)
+        return Evidence(CONTROL, None, "step", None, metric)
+    return Evidence(CONTROL, control.time_ratio, "step", control.memory_ratio, metric)
 
 
 def broken(claim: Claim, comparison: Comparison, trials: Sequence[Measurement]) -> list[str]:
     """Return what of a claim the new measurements contradict, a sentence each; none is good."""
-    measured = found(comparison)
+    measured = evidence(comparison)
     pairs = pairs_of(trials, measured.arm)
     if not pairs:
         reason = comparison.arms[0].reason if comparison.arms else "no pair could be measured"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.claims import found
+from bench.claims import evidence
 from bench.recipe import Claim
 from reports import phrases
 from reports.records import Run
@@ -12,7 +12,7 @@ def judgement(run: Run, claim: Claim) -> str:
     """Return whether the claim holds: what was measured, and what was claimed beside it."""
     if run.problems:
         return f"The claim does not hold: {'; '.join(run.problems)}."
-    measured = found(run.comparison)
+    measured = evidence(run.comparison)
     shown = {
         f"{measured.time_basis} time": phrases.ratio_with_interval(measured.time_ratio),
         "memory": phrases.ratio_with_interval(measured.memory_ratio),
