@@ -158,7 +158,10 @@ def show(run: Run, json_: Json = False) -> None:
 
 @app.command()
 def report(
-    run: Run, format_: Annotated[str, Option("--format", help="md, json or csv")] = "md"
+    run: Run,
+    format_: Annotated[
+        str, Option("--format", help="md, html, json, csv, junit or pytest-benchmark")
+    ] = "md",
 ) -> None:
     """Print a run's report, made anew from its records."""
     import reports

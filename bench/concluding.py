@@ -111,7 +111,9 @@ def _write_report(path: Path, tensorboard: bool) -> None:
     if tensorboard:
         reports.write_events(record, path / "tensorboard")
     reports.write_curves(record, path / "plots")
-    write_text(path / "report.md", reports.render("md", reports.read(path)))
+    record = reports.read(path)  # with the curves
+    for format in ("md", "html"):
+        write_text(path / f"report.{format}", reports.render(format, record))
 
 
 def _print(path: Path, as_json: bool) -> None:

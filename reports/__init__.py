@@ -13,13 +13,23 @@ from bench.errors import BenchError
 from reports.csv_report import render as as_csv
 from reports.curves import write_curves
 from reports.events import write_events
+from reports.html_report import render as as_html
 from reports.json_report import render as as_json
+from reports.junit import render as as_junit
 from reports.markdown import render as as_markdown
+from reports.pytest_benchmark_report import render as as_pytest_benchmark
 from reports.records import Run, read
 from reports.terminal import summary
 
 FORMATS: Mapping[str, Callable[[Run], str]] = MappingProxyType(
-    {"md": as_markdown, "json": as_json, "csv": as_csv}
+    {
+        "md": as_markdown,
+        "html": as_html,
+        "json": as_json,
+        "csv": as_csv,
+        "junit": as_junit,
+        "pytest-benchmark": as_pytest_benchmark,
+    }
 )
 
 __all__ = ["FORMATS", "Run", "read", "render", "summary", "write_curves", "write_events"]

@@ -26,7 +26,7 @@ def verdict(run: Run) -> str:
     if claim:
         return "The claim is not judged yet." if unfinished(run) else claims.judgement(run, claim)
     if not run.comparison.arms:
-        return _of_baseline(run)
+        return of_baseline(run)
     winner = run.winner
     return _of_winner(run, winner) if winner else _of_losers(run)
 
@@ -99,7 +99,8 @@ def incomplete(run: Run) -> str | None:
     return f"This run is incomplete: no trial of {listing(dead)} succeeded." if dead else None
 
 
-def _of_baseline(run: Run) -> str:
+def of_baseline(run: Run) -> str:
+    """Return what the baseline alone reaches, and in which time."""
     trials = run.of(BASELINE)
     if not trials:
         return f"No trial of {run.title} succeeded, so nothing is known of it."
@@ -128,7 +129,7 @@ def _of_losers(run: Run) -> str:
     arms = run.comparison.arms
     tried = [result for result in arms if result.verdict is not Verdict.NOT_APPLICABLE]
     if not tried:
-        return f"Nothing that was asked for applies to {run.title} here. {_of_baseline(run)}"
+        return f"Nothing that was asked for applies to {run.title} here. {of_baseline(run)}"
     if len(arms) == 1:
         return f"{arms[0].arm} is not shown to beat the baseline: {arms[0].verdict}."
     counts = Counter(result.verdict for result in arms)

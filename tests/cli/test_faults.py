@@ -51,7 +51,9 @@ def test_a_killed_run_is_resumed_without_losing_or_repeating_a_trial(
     assert len(keys(run)) == len(set(keys(run))) == 2 * 2 * 2
     assert all(record["status"] == "ok" for record in records(run))
     assert "interrupted" not in (run / "report.md").read_text()
-    assert bench("report", str(run)).stdout == (run / "report.md").read_text()
+    for format in ("md", "html"):
+        text = (run / f"report.{format}").read_text()
+        assert bench("report", str(run), "--format", format).stdout == text
 
 
 def test_a_finished_run_resumed_runs_nothing_again(own_finished: Path, bench: Bench) -> None:

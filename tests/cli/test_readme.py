@@ -43,7 +43,7 @@ def test_every_requirement_is_pinned() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_every_option_and_technique_named_exists(bench: Bench, command: list[str]) -> None:
-    known = bench("run", "--help").stdout + bench("compare", "--help").stdout
+    known = "".join(bench(name, "--help").stdout for name in ("run", "compare", "report"))
     techniques = entry_points(group="bench.optimizers").names
     words = iter(command[1:])
     for word in words:

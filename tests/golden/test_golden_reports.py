@@ -17,7 +17,7 @@ from tests.golden import made_up
 
 HERE = Path(__file__).parent / "expected"
 UPDATE = os.environ.get("BENCH_UPDATE_GOLDEN") == "1"
-RENDERED = [(run, format) for run in made_up.RUNS for format in ("md", "json", "txt")]
+RENDERED = [(run, format) for run in made_up.RUNS for format in ("md", "json", "junit", "txt")]
 
 
 @pytest.mark.parametrize(("name", "format"), RENDERED)

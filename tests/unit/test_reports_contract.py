@@ -36,7 +36,10 @@ def test_reports_never_import_torch(tmp_path: Path) -> None:
 
 def test_an_unknown_format_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     run = reports.read(made_up.baseline_only(tmp_path / "run"))
-    with pytest.raises(BenchError, match='no report format "pdf"; there are: md, json, csv'):
+    with pytest.raises(
+        BenchError,
+        match='no report format "pdf"; there are: md, html, json, csv, junit, pytest-benchmark',
+    ):
         reports.render("pdf", run)
 
 

@@ -1,0 +1,98 @@
+"""JUnit XML, for the test pages of a CI: a case for the run, its baseline and every candidate.
+
+A *failure* is an accuracy loss, or a claim that does not hold; an *error* is an arm without a
+successful trial, or a run that is not finished; *skipped* is what does not apply. A candidate that
+gains nothing has done nothing wrong: its case passes, and its output says so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+from xml.etree import ElementTree as Tree
+
+from bench.compare import ArmResult
+from bench.measurement import Measurement
+from bench.plan import BASELINE, CONTROL
+from bench.verdict import Verdict
+from reports import sentences
+from reports.markdown import printable
+from reports.records import Run
+
+MARKS = {
+    Verdict.ACCURACY_LOSS: "failure",
+    Verdict.FAILED: "error",
+    Verdict.NOT_APPLICABLE: "skipped",
+}
+
+
+class Case(NamedTuple):
+    """One test case."""
+
+    name: str
+    says: str
+    mark: str | None = None
+    """``failure``, ``error``, ``skipped``, or None where it passes."""
+    trials: tuple[Measurement, ...] = ()
+    """What its time is the sum of."""
+
+
+def render(run: Run) -> str:
+    """Return one test suite; times are wall seconds of trials."""
+    header, cases = run.header, _cases(run)
+    marks = Counter(case.mark for case in cases)
+    suite = Tree.Element(
+        "testsuite",
+        name=printable(f"bench {header.mode}: {run.title}"),
+        timestamp=header.started,
+        tests=str(len(cases)),
+        failures=str(marks["failure"]),
+        errors=str(marks["error"]),
+        skipped=str(marks["skipped"]),
+        time=_seconds(run.trials),
+    )
+    properties = Tree.SubElement(suite, "properties")
+    facts = {"run": header.run, "device": header.device, "threads": header.threads}
+    for name, value in facts.items():
+        Tree.SubElement(properties, "property", name=name, value=str(value))
+    for case in cases:
+        _add(suite, run.title, case)
+    Tree.indent(suite, " ")
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{Tree.tostring(suite, encoding="unicode")}\n'
+
+
+def _cases(run: Run) -> list[Case]:
+    missing = sentences.unfinished(run)
+    mark = "error" if missing else "failure" if run.problems else None
+    whole = "the claim" if run.header.claim else "the run"
+    return [
+        Case(whole, missing or sentences.verdict(run), mark),
+        _of_baseline(run),
+        *(_of_candidate(run, result) for result in run.candidates),
+    ]
+
+
+def _of_baseline(run: Run) -> Case:
+    trials = tuple(trial for trial in run.trials if trial.arm in (BASELINE, CONTROL))
+    said = " ".join([sentences.of_baseline(run), *sentences.noise(run)])
+    return Case(BASELINE, said, None if run.of(BASELINE) else "error", trials)
+
+
+def _of_candidate(run: Run, result: ArmResult) -> Case:
+    trials = tuple(trial for trial in run.trials if trial.arm == result.arm)
+    said = f"{result.verdict}: {sentences.reason(run, result)}"
+    return Case(result.arm, said, MARKS.get(result.verdict), trials)
+
+
+def _add(suite: Tree.Element, title: str, case: Case) -> None:
+    names = {"classname": printable(title), "name": printable(case.name)}
+    element = Tree.SubElement(suite, "testcase", names, time=_seconds(case.trials))
+    says = printable(case.says)
+    if case.mark:
+        Tree.SubElement(element, case.mark, message=says)
+    else:
+        Tree.SubElement(element, "system-out").text = says
+
+
+def _seconds(trials: tuple[Measurement, ...]) -> str:
+    return f"{sum(trial.wall_seconds or 0.0 for trial in trials):.3f}"

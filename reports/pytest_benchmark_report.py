@@ -1,0 +1,77 @@
+"""What ``pytest-benchmark compare`` reads: every arm as a benchmark, every good trial as a round.
+
+Two groups, whose times are not to be compared: seconds per item in steady training, and seconds of
+whole trainings. An arm's verdict and ratios, which pairs are for, are in its ``extra_info``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from bench.errors import BenchError
+from bench.measurement import Measurement
+from reports import json_report
+from reports.records import Run
+
+Seconds = Callable[[Measurement], float | None]
+GROUPS: Mapping[str, Seconds] = MappingProxyType(
+    {
+        "an item": lambda trial: trial.seconds_per_item,
+        "a whole training": lambda trial: trial.train_seconds if trial.kind == "full" else None,
+    }
+)
+
+
+def render(run: Run) -> str:
+    """Return the JSON of a saved run of pytest-benchmark; raise `BenchError` where it is missing.
+
+    The statistics are made by the package itself.
+    """
+    try:
+        from pytest_benchmark import __version__ as version
+    except ImportError as error:
+        raise BenchError(
+            "--format pytest-benchmark needs that package: pip install pytest-benchmark"
+        ) from error
+    verdicts = json_report.content(run)["arms"]
+    commit = run.header.environment.get("git_commit") or "unversioned"
+    rounds = {
+        (group, arm): [value for trial in run.of(arm) if (value := seconds(trial)) is not None]
+        for group, seconds in GROUPS.items()
+        for arm in run.measured
+    }
+    found = {
+        "machine_info": run.header.environment,
+        "commit_info": {"id": commit.rstrip("+"), "dirty": commit.endswith("+")},
+        "benchmarks": [
+            _benchmark(run.title, group, arm, values, verdicts.get(arm, {}))
+            for (group, arm), values in rounds.items()
+            if values
+        ],
+        "datetime": run.header.started,
+        "version": version,
+    }
+    return json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _benchmark(
+    title: str, group: str, arm: str, values: list[float], verdict: dict[str, Any]
+) -> dict[str, Any]:
+    from pytest_benchmark import stats
+
+    made: Any = stats.Stats()  # type: ignore[no-untyped-call]  # the package's
+    for value in values:
+        made.update(value)
+    return {
+        "group": f"{title}: {group}",
+        "name": arm,
+        "fullname": f"{title}::{group}::{arm}",
+        "params": None,
+        "param": None,
+        "extra_info": verdict,
+        "options": {},
+        "stats": {**made.as_dict(), "data": values, "iterations": 1},
+    }

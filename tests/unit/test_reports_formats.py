@@ -1,0 +1,146 @@
+"""The formats that other programs open: HTML, JUnit, pytest-benchmark."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree as Tree
+
+import pytest
+
+import reports
+from bench.errors import BenchError
+from bench.measurement import Status
+from tests.golden import made_up
+
+HOSTILE = 'a & b <script>alert(1)</script>\x1b[31m ]]> "c" ![x](http://example.org/x.svg)'
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
+
+
+def hostile(path: Path) -> reports.Run:
+    trials = [made_up.lost("pruning", 0, Status.FAILED, HOSTILE), *made_up.control()]
+    return reports.read(made_up.write(path, made_up.header("test", ("pruning",)), trials))
+
+
+def test_the_page_has_the_tables_of_the_markdown(tmp_path: Path) -> None:
+    run = reports.read(made_up.every_verdict(tmp_path / "run"))
+    page = Page(reports.render("html", run))
+    assert page.tags.count("table") == reports.render("md", run).count("|---|\n") > 5
+    assert page.tags.count("h1") == 1
+
+
+def test_the_page_needs_no_other_file(tmp_path: Path) -> None:
+    path = made_up.every_verdict(tmp_path / "run")
+    reports.write_curves(reports.read(path), path / "plots")
+    page = Page(reports.render("html", reports.read(path)))
+    assert [address.partition(",")[0] for address in page.addresses] == [
+        "data:image/svg+xml;base64"
+    ]
+
+
+def test_nothing_that_a_run_says_becomes_a_tag_or_an_address(tmp_path: Path) -> None:
+    text = reports.render("html", hostile(tmp_path / "run"))
+    page = Page(text)
+    assert "script" not in page.tags
+    assert not page.addresses
+    assert "\x1b" not in text
+    assert "&lt;script&gt;alert(1)" in text
+
+
+def marks(run: reports.Run) -> dict[str, str]:
+    suite = Tree.fromstring(reports.render("junit", run))
+    return {case.get("name", ""): case[0].tag for case in suite.iter("testcase")}
+
+
+def test_a_case_fails_for_a_loss_of_accuracy_alone(tmp_path: Path) -> None:
+    run = reports.read(made_up.every_verdict(tmp_path / "run"))
+    assert marks(run) == {
+        "the run": "system-out",
+        "baseline": "system-out",
+        "mixed-precision": "system-out",
+        "compile": "system-out",
+        "early-stopping": "system-out",
+        "pruning": "failure",
+        "channels-last": "skipped",
+        "broken": "error",
+    }
+
+
+def test_the_suite_counts_its_cases(tmp_path: Path) -> None:
+    run = reports.read(made_up.every_verdict(tmp_path / "run"))
+    suite = Tree.fromstring(reports.render("junit", run))
+    counts = [suite.get(name) for name in ("tests", "failures", "errors", "skipped")]
+    assert counts == ["8", "1", "1", "1"]
+    spent = sum(trial.wall_seconds or 0.0 for trial in run.trials)
+    assert float(suite.get("time", "")) == pytest.approx(spent, abs=1e-3)
+
+
+def test_a_run_that_is_not_finished_is_an_error(tmp_path: Path) -> None:
+    run = reports.read(made_up.interrupted(tmp_path / "run"))
+    assert marks(run)["the run"] == "error"
+
+
+def test_a_claim_that_does_not_hold_is_a_failure(tmp_path: Path) -> None:
+    run = reports.read(made_up.verified(tmp_path / "run"))
+    assert marks(run)["the claim"] == "failure"
+    claim = run.header.claim
+    assert claim is not None
+    modest = run.header.model_copy(
+        update={"claim": claim.model_copy(update={"memory_ratio": None})}
+    )
+    assert marks(replace(run, header=modest))["the claim"] == "system-out"
+
+
+def test_xml_holds_whatever_a_reason_says(tmp_path: Path) -> None:
+    suite = Tree.fromstring(reports.render("junit", hostile(tmp_path / "run")))
+    (error,) = (case[0] for case in suite.iter("testcase") if case.get("name") == "pruning")
+    assert "a & b <script>alert(1)</script>\ufffd[31m ]]>" in error.get("message", "")
+
+
+def test_pytest_benchmark_compares_the_arms(tmp_path: Path) -> None:
+    run = reports.read(made_up.every_verdict(tmp_path / "run"))
+    file = tmp_path / "0001_run.json"
+    file.write_text(reports.render("pytest-benchmark", run), encoding="utf-8")
+    command = [sys.executable, "-m", "pytest_benchmark", "compare", str(file), "--sort=mean"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=60, cwd=tmp_path
+    )
+    assert "benchmark 'timehut: an item': " in done.stdout
+    assert "benchmark 'timehut: a whole training': " in done.stdout
+    assert "mixed-precision" in done.stdout
+
+
+def test_a_round_of_pytest_benchmark_is_a_trial(tmp_path: Path) -> None:
+    run = reports.read(made_up.every_verdict(tmp_path / "run"))
+    found = json.loads(reports.render("pytest-benchmark", run))["benchmarks"]
+    (own,) = (b for b in found if b["fullname"] == "timehut::an item::mixed-precision")
+    trials = run.of("mixed-precision")
+    assert own["stats"]["data"] == [trial.seconds_per_item for trial in trials]
+    assert own["stats"]["rounds"] == len(trials) == 5
+    assert own["extra_info"]["verdict"] == "win"
+
+
+def test_without_pytest_benchmark_its_format_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pytest_benchmark", None)
+    run = reports.read(made_up.baseline_only(tmp_path / "run"))
+    with pytest.raises(BenchError, match="pip install pytest-benchmark"):
+        reports.render("pytest-benchmark", run)
