@@ -18,7 +18,7 @@ are 544 batches of 32: at 13 s ten epochs take 19.6 h, not 3; "16 h" is one epoc
 of 16 at 54 s. Tests compute the counts.
 *Quality* over all ten folds of 500 records, eight seeds (`tests/benchmarks/bench_s4_folds.py`;
 intervals over seeds): a head on a random frozen encoder of 3 layers 0.833 [0.824, 0.842] with 128
-channels, 0.843 [0.837, 0.849] with 256 and 512 features (`kernel=s4d`, five seeds: 0.827);
+channels, 0.843 [0.837, 0.849] with 256 and 512 features (0.827 with `kernel=s4d`, five seeds);
 3 layers of 32 channels trained whole with mixup and a cosine 0.847 [0.840, 0.854], above the first
 by 0.014 [0.000, 0.028], above the wide one by 0.004 [-0.006, 0.015]: that it is better than both
 is not shown. Folds differ far more than seeds: on fold 10 alone the frozen ones are better.

@@ -1,6 +1,6 @@
 """A head on a random frozen encoder of `s4-ecg`, and a small network trained whole: macro AUROC.
 
-Run: ``python -m tests.benchmarks.bench_s4_folds [--folds 10] [--seeds 3] [--first-seed 0]``
+Run: ``python -m tests.benchmarks.bench_s4_folds [--folds 1 2 ...] [--seeds 3] [--first-seed 0]``
 (and ``--arms NAME ...``), by hand, on `shared/data/ptbxl` beside the checkout.
 About 5 CPU minutes a fold and seed.
 

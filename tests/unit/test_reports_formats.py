@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import get_type_hints
 from xml.etree import ElementTree as Tree
 
 import pytest
 
 import reports
+from bench import cli
 from bench.errors import BenchError
 from bench.measurement import Status
 from tests.golden import made_up
@@ -112,6 +115,11 @@ def test_xml_holds_whatever_a_reason_says(tmp_path: Path) -> None:
     suite = Tree.fromstring(reports.render("junit", hostile(tmp_path / "run")))
     (error,) = (case[0] for case in suite.iter("testcase") if case.get("name") == "pruning")
     assert "a & b <script>alert(1)</script>\ufffd[31m ]]>" in error.get("message", "")
+
+
+def test_the_command_line_names_every_format() -> None:
+    (option,) = get_type_hints(cli.report, include_extras=True)["format_"].__metadata__
+    assert set(reports.FORMATS) == set(re.split(r", | or ", option.help))
 
 
 def test_pytest_benchmark_compares_the_arms(tmp_path: Path) -> None:
