@@ -13,7 +13,8 @@ In the tests of a technique of one's own, with a baseline that it applies to, in
 
 A promise that is not kept raises `Broken`, an AssertionError that says what was promised and what
 was found. A technique that does not apply raises `NotApplicable`; `refusal` asks first. A technique
-together with another one: `pair_works`. Nothing here needs pytest.
+together with another one: `pair_works`. Nothing here needs pytest. Promises are checked on one
+thread: with several, a busy machine may add the same numbers up in another order.
 """
 
 from __future__ import annotations
@@ -67,6 +68,17 @@ class Broken(AssertionError):  # noqa: N818 - reads as pytest shows it: "Broken:
     """A promise that was not kept."""
 
 
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute on one thread, and on as many as before afterwards."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def refusal(case: Case, *techniques: str) -> str | None:
     """Return why techniques don't apply to a baseline, or not together; None where they do."""
     before = global_state()
@@ -80,6 +92,7 @@ def refusal(case: Case, *techniques: str) -> str | None:
     return None
 
 
+@_one_thread()
 def repeats_itself(case: Case, technique: str) -> None:
     """Promise: the same recipe and seed give the same losses and weights, bit for bit."""
     (first, state), (second, again) = (stepped(case.job(technique)) for _ in range(2))
@@ -87,6 +100,7 @@ def repeats_itself(case: Case, technique: str) -> None:
     _hold(_equal(state, again), "two equal trainings gave different weights")
 
 
+@_one_thread()
 def keeps_its_effect(case: Case, technique: str) -> None:
     """Promise: EXACT is bit-equal to the baseline, ROUNDING near it, the others stay finite.
 
@@ -111,6 +125,7 @@ def keeps_its_effect(case: Case, technique: str) -> None:
         _hold(near, f"rounding, but the losses are {losses[:5]} instead of {expected[:5]}")
 
 
+@_one_thread()
 def trains_to_the_end(case: Case, *techniques: str) -> None:
     """Promise: a whole training has finite losses and a metric; what it deploys answers alike.
 
@@ -138,6 +153,7 @@ def trains_to_the_end(case: Case, *techniques: str) -> None:
         _hold_difference(case, effect_of(techniques[0]), result.losses, one)
 
 
+@_one_thread()
 def survives_export(case: Case, technique: str) -> None:
     """Promise: a recipe that was written and read again is the same, and trains the same."""
     recipe, places = case.recipe(technique)
@@ -150,6 +166,7 @@ def survives_export(case: Case, technique: str) -> None:
     _hold(losses == expected, f"read again, it trains otherwise: {_differing(losses, expected)}")
 
 
+@_one_thread()
 def leaves_a_model_that_copies(case: Case, technique: str) -> None:
     """Promise: a deep copy of the model in training answers as the model does."""
     job = case.job(technique)
@@ -161,6 +178,7 @@ def leaves_a_model_that_copies(case: Case, technique: str) -> None:
     )
 
 
+@_one_thread()
 def changes_something(case: Case, technique: str) -> None:
     """Promise: where it applies, it replaces a part of the job or a setting."""
     plain, _ = case.recipe()
@@ -183,6 +201,7 @@ def has_a_card(technique: str) -> None:
         _hold(not setting.is_required(), f"the setting {name} has no default")
 
 
+@_one_thread()
 def pair_works(case: Case, one: str, other: str) -> None:
     """Promise: two techniques train together, or one sentence says why not.
 

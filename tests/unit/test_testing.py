@@ -127,6 +127,17 @@ def test_what_does_not_apply_says_why(tmp_path: Path) -> None:
     pair_works(TINY, mine, CLIP)
 
 
+@pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.__name__)
+def test_a_promise_is_checked_on_one_thread(
+    promise: Promise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 5)
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    promise(TINY, f"{CLIP}:norm=0.1")
+    assert asked == [1, 5]
+
+
 def test_a_refusal_without_a_reason_is_found_out(tmp_path: Path) -> None:
     code = 'from bench.errors import NotApplicable; raise NotApplicable("no")'
     with pytest.raises(Broken, match="a refusal is a sentence, not 'no'"):
