@@ -62,15 +62,15 @@ class S4Layer(nn.Module):
         self.scale = nn.Parameter(torch.ones(channels, 1))
         self.shift = nn.Parameter(torch.zeros(channels, 1))
 
-    def circular(self) -> Tensor:
-        """Return the kernel of both directions with D in it, ``(H, n)``."""
+    def circular(self, length: int) -> Tensor:
+        """Return the kernel of both directions with D in it, ``(H, n)``, for `length` samples."""
         with torch.autocast(self.weight.device.type, enabled=False):  # 8 bits are too few for it
-            return two_sided(self.kernel(), self.feedthrough)
+            return two_sided(self.kernel()[..., :length], self.feedthrough)
 
     def forward(self, u: Tensor, spectrum: Tensor | None) -> Tensor:
         """Map ``(B, H, L)`` to the same; `spectrum` is given where no gradient is needed."""
         if spectrum is None:
-            z = apply(ConvolveGelu, u, self.circular())
+            z = apply(ConvolveGelu, u, self.circular(u.shape[2]))
         else:
             z = convolve_gelu(u, spectrum)
         h = mix(self.weight, z)
@@ -101,7 +101,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map ``(B, R, L)`` to ``(B, R, L)`` and ``(B, S)``."""
-        constants = self.constants()
+        constants = self.constants(int(x.shape[2]))
         if torch.is_grad_enabled():
             onward, pooled = self._run(x, constants)
         else:
@@ -110,21 +110,25 @@ class Block(nn.Module):
             onward, pooled = (torch.cat(values) for values in zip(*made, strict=True))
         return onward, pooled @ self.skip.weight().T + self.skip.bias[:, 0]
 
-    def constants(self) -> Constants:
-        """Return what follows from the weights; kept from call to call while they are frozen."""
+    def constants(self, length: int) -> Constants:
+        """Return what follows from the weights and how many samples there are.
+
+        Kept from call to call while the weights are frozen.
+        """
         weights = [*self.parameters(), *self.buffers()]
         if any(weight.requires_grad for weight in weights):
-            return self._constants()
-        stamp = tuple((w._version, w.data_ptr(), w.dtype, w.device) for w in weights)
+            return self._constants(length)
+        own = ((w._version, w.data_ptr(), w.dtype, w.device) for w in weights)
+        stamp = (length, *own)
         if self._kept is None or self._kept[0] != stamp:
-            self._kept = stamp, self._constants()
+            self._kept = stamp, self._constants(length)
         return self._kept[1]
 
-    def _constants(self) -> Constants:
+    def _constants(self, length: int) -> Constants:
         layers = self.first, self.second
         spectra: tuple[Tensor | None, Tensor | None] = (None, None)
         if not torch.is_grad_enabled():
-            first, second = (torch.fft.rfft(layer.circular()) for layer in layers)
+            first, second = (torch.fft.rfft(layer.circular(length)) for layer in layers)
             spectra = first, second
         half = math.sqrt(0.5)
         return Constants(self.conv.weight(), half * self.residual.weight(), spectra)
