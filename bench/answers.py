@@ -1,14 +1,28 @@
-"""Averages of what models say: for techniques that deploy several answers as one."""
+"""What models say to a few inputs: whether they take them, and whether answers have a mean."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from bench.errors import NotApplicable
 from bench.job import Job
+
+
+def objection(job: Job, *inputs: Any) -> str | None:
+    """Run the model on inputs in evaluation mode; return what it says against them, if anything."""
+    was_training = job.model.training
+    try:
+        with torch.no_grad():
+            job.model.eval()(*inputs)
+    except (RuntimeError, ValueError, IndexError) as error:
+        return str(error).strip().partition("\n")[0] or type(error).__name__
+    finally:
+        job.model.train(was_training)
+    return None
 
 
 def checked_scores(job: Job) -> None:

@@ -21,7 +21,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from bench.averaging import checked_scores, mean_of
+from bench.answers import checked_scores, mean_of
 from bench.job import Job
 from bench.technique import Effect, Stage, Technique
 from bench.training import train, undisturbed

@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
+from bench.answers import objection
 from bench.errors import NotApplicable
 from bench.job import Batch, Batches, Job, Progress, inputs_of, with_inputs
 from bench.technique import Effect, Stage, Technique
@@ -48,11 +48,8 @@ class ProgressiveResizing(Technique):
         sides = f"{small.shape[2]}x{small.shape[3]}"
         if small.shape == images.shape:
             raise NotApplicable(f"images of {sides} would not become smaller: lower start")
-        try:
-            check_takes(job, small)
-        except (RuntimeError, ValueError, IndexError) as error:
-            said = str(error).strip().partition("\n")[0]
-            raise NotApplicable(f"the model takes no images of {sides}: {said}") from error
+        if said := objection(job, small):
+            raise NotApplicable(f"the model takes no images of {sides}: {said}")
 
         def wrapper(old: Batches) -> Batches:
             def batches(progress: Progress) -> Iterator[Batch]:
@@ -74,13 +71,3 @@ class ProgressiveResizing(Technique):
 
     def _side(self, whole: int, share: float) -> int:
         return min(whole, max(1, round(whole * share / self.multiple)) * self.multiple)
-
-
-def check_takes(job: Job, inputs: Tensor) -> None:
-    """Run the model on inputs in eval mode, letting its errors pass."""
-    was_training = job.model.training
-    try:
-        with torch.no_grad():
-            job.model.eval()(inputs)
-    finally:
-        job.model.train(was_training)

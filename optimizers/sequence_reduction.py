@@ -1,12 +1,14 @@
 """Sequence reduction: train on shorter series, on whole ones at the end.
 
-What:    the series of a batch are cropped to one random window, or only every n-th step is kept;
+What:    series are cropped, each to a random window of its own, or only every n-th step is kept;
          the last epochs see them whole. The model and its evaluation stay as they are.
-Helps:   models whose work grows with the length, above all attention, where it grows squared.
+Helps:   models whose work grows with the length, above all attention, where it grows squared; nets
+         that overfit, as windows are ever new (with until=1 all through; tta answers on windows).
 Hurts:   what depends on the whole length or on detail that striding loses; nets that only take one
          length are not applicable.
 Effect:  learning; a gain is less work.
-Source:  Li et al., The Stability-Efficiency Dilemma, NeurIPS 2022.
+Source:  Li et al., The Stability-Efficiency Dilemma, NeurIPS 2022; windows of ECGs: Strodthoff et
+         al., Deep Learning for ECG Analysis, JBHI 2021.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from bench.answers import objection
 from bench.errors import NotApplicable
 from bench.job import Batch, Batches, Job, Progress, inputs_of, with_inputs
 from bench.technique import Effect, Stage, Technique
@@ -34,7 +37,7 @@ class SequenceReduction(Technique):
 
     share: float = Field(0.5, gt=0, lt=1, description="share of the length that is kept")
     how: Literal["crop", "stride"] = Field(
-        "crop", description="crop: a random window; stride: every n-th step"
+        "crop", description="crop: a random window of each; stride: every n-th step"
     )
     until: float = Field(
         0.75, gt=0, le=1, description="share of the epochs after which series are whole"
@@ -50,17 +53,10 @@ class SequenceReduction(Technique):
         whole, kept = series.shape[dim], self.shortened(series, dim, draw)
         if kept.shape[dim] >= whole:
             raise NotApplicable(f"series of {whole} steps would not become shorter: lower share")
-        was_training = job.model.training
-        try:
-            with torch.no_grad():
-                job.model.eval()(kept, *others)
-        except (RuntimeError, ValueError, IndexError) as error:
-            said = str(error).strip().partition("\n")[0]
+        if said := objection(job, kept, *others):
             raise NotApplicable(
                 f"the model takes no series of {kept.shape[dim]} steps, trained on {whole}: {said}"
-            ) from error
-        finally:
-            job.model.train(was_training)
+            )
 
         def wrapper(old: Batches) -> Batches:
             def batches(progress: Progress) -> Iterator[Batch]:
@@ -76,13 +72,16 @@ class SequenceReduction(Technique):
         return job.wrap("batches", wrapper, by=self.name)
 
     def shortened(self, series: Tensor, dim: int, draw: np.random.Generator) -> Tensor:
-        """Return series shortened along `dim`, all of a batch alike."""
+        """Return series shortened along `dim`: windows differ from item to item, strides don't."""
         length = series.shape[dim]
         if self.how == "stride":
             steps = torch.arange(0, length, round(1 / self.share), device=series.device)
             return series.index_select(dim, steps)
         kept = max(1, round(length * self.share))
-        return series.narrow(dim, int(draw.integers(0, length - kept + 1)), kept)
+        starts = draw.integers(0, length - kept + 1, len(series)).tolist()
+        return torch.stack(
+            [one.narrow(dim - 1, at, kept) for one, at in zip(series, starts, strict=True)]
+        )
 
     def _dim(self, series: Tensor) -> int:
         shape = tuple(series.shape[1:])

@@ -2,8 +2,10 @@
 
 What:    the deployed model answers with the mean of its outputs on the input as it is and shifted
          a little, around its end, along the last axis (of pictures the width, of signals and
-         spectrograms the time); with `flip`, mirrored along it too. Training is as before.
-Helps:   quality, where what is looked for may stand anywhere; the fewer items, the more.
+         spectrograms the time); with `window`, on parts of it, evenly spread; with `flip`, on
+         either mirrored along that axis too. Training is as before.
+Helps:   quality, where what is looked for may stand anywhere; the fewer items, the more. Windows
+         suit nets that were trained on windows (sequence-reduction with until=1).
 Hurts:   inference, which takes as many times longer as there are views; inputs whose place or
          direction along that axis means something.
 Effect:  model: the same weights, another function at inference.
@@ -20,7 +22,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from bench.averaging import checked_scores, mean_of
+from bench.answers import checked_scores, mean_of, objection
 from bench.errors import NotApplicable
 from bench.job import Job
 from bench.technique import Effect, Stage, Technique
@@ -37,36 +39,56 @@ class TestTimeAugmentation(Technique):
     stage: ClassVar[Stage] = Stage.DEPLOY
     effect: ClassVar[Effect] = Effect.MODEL
 
-    views: int = Field(5, ge=1, le=64, description="shifts, evenly spread, no shift among them")
+    views: int = Field(
+        5, ge=1, le=64, description="shifts, evenly spread, no shift among them; or windows"
+    )
     reach: float = Field(
         0.1, gt=0, le=0.5, description="the farthest shift either way, as a share of the axis"
+    )
+    window: float | None = Field(
+        None, gt=0, lt=1, description="look at windows of this share of the axis, not at shifts"
     )
     flip: bool = Field(False, description="ask about each view mirrored, too")
 
     def apply(self, job: Job) -> Job:
         """Wrap `finish`, having seen that views differ and that the model takes them."""
         checked_scores(job)
-        inputs = job.sample(2)[0]
+        inputs, *others = job.sample(2)
         shape = tuple(inputs.shape[1:])
         if not inputs.is_floating_point() or inputs.dim() < 3:
             raise NotApplicable(
                 f"the inputs are {inputs.dtype} of the shape {shape}: there is no axis to shift "
                 "along behind the channels, (C, T) or (C, H, W)"
             )
-        shifts = self.shifts(inputs.shape[-1])
-        if len(shifts) == 1 and not self.flip:
+        starts, width = self.places(inputs.shape[-1])
+        if width is not None and (said := objection(job, inputs[..., :width], *others)):
+            raise NotApplicable(
+                f"the model takes no windows of {width} places, of {inputs.shape[-1]}: {said}"
+            )
+        if len(starts) == 1 and width is None and not self.flip:
             raise NotApplicable(
                 f"views={self.views} and reach={self.reach:g} of {inputs.shape[-1]} places give no"
                 " other view; give more"
             )
 
         def wrapper(old: Finish) -> Finish:
-            return lambda job, model: Views(old(job, model), shifts, self.flip)
+            return lambda job, model: Views(old(job, model), starts, self.flip, width)
 
         return job.wrap("finish", wrapper, by=self.name)
 
-    def shifts(self, length: int) -> tuple[int, ...]:
-        """Return by how many places views are shifted along an axis of `length`, 0 first."""
+    def places(self, length: int) -> tuple[tuple[int, ...], int | None]:
+        """Return where windows on an axis of `length` begin, and their width; or shifts, 0 first.
+
+        Of shifts, the width is None.
+        """
+        if self.window is None:
+            return self._shifts(length), None
+        width = max(1, round(self.window * length))
+        last = max(1, self.views - 1)
+        starts = (round((length - width) * k / last) for k in range(self.views))
+        return tuple(dict.fromkeys(starts)), width
+
+    def _shifts(self, length: int) -> tuple[int, ...]:
         far = self.reach * length
         count = self.views // 2
         steps = [round(far * k / count) for k in range(1, count + 1)] if count else []
@@ -75,14 +97,22 @@ class TestTimeAugmentation(Technique):
 
 
 class Views(nn.Module):
-    """A model that answers with the mean over views of its first input."""
+    """A model that answers with the mean over views of its first input, shifts or windows."""
 
-    def __init__(self, model: nn.Module, shifts: tuple[int, ...], flip: bool) -> None:
+    def __init__(
+        self, model: nn.Module, starts: tuple[int, ...], flip: bool, width: int | None = None
+    ) -> None:
         super().__init__()
-        self.model, self.shifts, self.flip = model, shifts, flip
+        self.model, self.starts, self.flip, self.width = model, starts, flip, width
 
     def forward(self, inputs: Tensor, *others: Any, **named: Any) -> Tensor:
         """Return the mean of the answers."""
-        shifted = [torch.roll(inputs, shift, -1) if shift else inputs for shift in self.shifts]
-        views = [*shifted, *(view.flip(-1) for view in shifted)] if self.flip else shifted
+        views = [self._view(inputs, start) for start in self.starts]
+        if self.flip:
+            views += [view.flip(-1) for view in views]
         return mean_of([self.model(view, *others, **named) for view in views])
+
+    def _view(self, inputs: Tensor, start: int) -> Tensor:
+        if self.width is not None:
+            return inputs.narrow(-1, start, self.width)
+        return torch.roll(inputs, start, -1) if start else inputs

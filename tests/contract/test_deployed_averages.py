@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -27,9 +28,15 @@ def answers(model: nn.Module, case: Case) -> Any:
 
 
 def test_views_are_the_input_and_shifts_to_both_sides() -> None:
-    assert Tta(views=5, reach=0.1).shifts(100) == (0, 5, -5, 10, -10)
-    assert Tta(views=2, reach=0.1).shifts(100) == (0, 10)
-    assert Tta(views=5, reach=0.1).shifts(10) == (0, 1, -1)
+    assert Tta(views=5, reach=0.1).places(100) == ((0, 5, -5, 10, -10), None)
+    assert Tta(views=2, reach=0.1).places(100) == ((0, 10), None)
+    assert Tta(views=5, reach=0.1).places(10) == ((0, 1, -1), None)
+
+
+def test_windows_reach_from_end_to_end() -> None:
+    assert Tta(views=7, window=0.25).places(1000) == ((0, 125, 250, 375, 500, 625, 750), 250)
+    assert Tta(views=1, window=0.25).places(1000) == ((0,), 250)
+    assert Tta(views=5, window=0.8).places(10) == ((0, 1, 2), 8)
 
 
 def test_the_deployed_model_answers_with_the_mean_over_views() -> None:
@@ -40,6 +47,8 @@ def test_the_deployed_model_answers_with_the_mean_over_views() -> None:
     x = torch.arange(10.0).reshape(1, 1, 10)
     assert torch.equal(Views(Edges(), (0, 1, -1), False)(x), torch.tensor([[10 / 3, 17 / 3]]))
     assert torch.equal(Views(Edges(), (0,), True)(x), torch.tensor([[4.5, 4.5]]))
+    assert torch.equal(Views(Edges(), (0, 7), False, 3)(x), torch.tensor([[3.5, 5.5]]))
+    assert torch.equal(Views(Edges(), (7,), True, 3)(x), torch.tensor([[8.0, 8.0]]))
 
 
 def test_tta_leaves_training_as_it_is() -> None:
@@ -69,7 +78,7 @@ def test_members_are_trained_with_the_other_techniques(order: tuple[str, str]) -
     names = [f"{name}:members=2" if name == "ensemble" else name for name in order]
     model = train(SHORT.job("mixup", *names)).model
     members = [train(SHORT.job("mixup", seed=n * APART)).model for n in range(2)]
-    shifts = Tta().shifts(20)
+    shifts, _ = Tta().places(20)
     expected = torch.stack([answers(Views(m, shifts, False), SHORT) for m in members]).mean(0)
     assert torch.allclose(answers(model, SHORT), expected, atol=1e-6)
 
@@ -94,3 +103,7 @@ def test_inputs_without_an_axis_have_no_views() -> None:
         Tta().apply(linear_job(targets=Targets(classes=2)))
     with pytest.raises(NotApplicable, match="give no other view"):
         PICTURES.job("tta:views=1")
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(40, 2))
+    job = linear_job(sample=lambda n: (torch.zeros(n, 2, 20),), targets=Targets(classes=2))
+    with pytest.raises(NotApplicable, match="takes no windows of 10 places, of 20: mat1"):
+        Tta(window=0.5).apply(replace(job, model=flat))
