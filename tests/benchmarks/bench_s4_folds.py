@@ -94,8 +94,18 @@ def summary(name: str, values: dict[Task, float]) -> str:
     return f"{name}: {'; '.join(said)}"
 
 
+def conclude(found: dict[str, dict[Task, float]]) -> None:
+    """Print the means of each arm so far, and how far the last one is above the others."""
+    *others, last = found
+    for name, values in found.items():
+        print(summary(name, values))
+    for name in others:
+        above = {task: found[last][task] - value for task, value in found[name].items()}
+        print(summary(f"{last} above {name}", above), flush=True)
+
+
 def main() -> None:
-    """Print what each seed gives on each fold, then means, and how far the last arm is above."""
+    """Print what each seed gives on each fold, and after each seed the means so far."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folds", type=int, nargs="+", default=list(range(1, 11)))
     parser.add_argument("--seeds", type=int, default=1)
@@ -115,12 +125,8 @@ def main() -> None:
                 f"{name} {value:.4f}" for name, value in zip(arms, values, strict=True)
             )
             print(f"seed {task.seed} fold {task.fold}: {each}; {seconds:.0f} CPU-s", flush=True)
-    last = found[arms[-1]]
-    for name, own in found.items():
-        print(summary(name, own))
-    for name in arms[:-1]:
-        above = {task: last[task] - value for task, value in found[name].items()}
-        print(summary(f"{arms[-1]} above {name}", above))
+            if task.fold == asked.folds[-1]:
+                conclude(found)
 
 
 if __name__ == "__main__":
