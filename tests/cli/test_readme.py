@@ -7,11 +7,12 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import entry_points
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
 
+from bench import registry, request
 from bench.testing import PROMISES
 from tests.cli.conftest import TINY, Bench
 
@@ -20,7 +21,7 @@ README = (ROOT / "README.md").read_text()
 COMMANDS = [
     shlex.split(line.partition("#")[0])
     for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-    for line in block.splitlines()
+    for line in block.replace("\\\n", " ").splitlines()
     if line.startswith("bench ")
 ]
 
@@ -41,16 +42,21 @@ def test_every_requirement_is_pinned() -> None:
         assert re.search(rf"^{re.escape(name)}==", pinned, re.MULTILINE), name
 
 
+def after(command: list[str], option: str) -> list[str]:
+    """Return the words that follow an option, up to the next one."""
+    words = command[command.index(option) + 1 :] if option in command else []
+    return list(takewhile(lambda word: not word.startswith("--"), words))
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_every_option_and_technique_named_exists(bench: Bench, command: list[str]) -> None:
+def test_every_option_technique_and_setting_named_exists(bench: Bench, command: list[str]) -> None:
     known = "".join(bench(name, "--help").stdout for name in ("run", "compare", "report"))
-    techniques = entry_points(group="bench.optimizers").names
-    words = iter(command[1:])
-    for word in words:
-        if word.startswith("--"):
-            assert word in known
-        if word in ("--test", "--combine"):
-            assert next(words) in techniques
+    assert all(word in known for word in command if word.startswith("--"))
+    request.make_techniques([*after(command, "--test"), *after(command, "--combine")])
+    (reference,) = after(command, "--baseline")[:1] or ["timehut"]
+    if not registry.is_file(reference):
+        baseline = registry.load_baseline(reference)
+        registry.make_settings(baseline, request.parse_assignments(after(command, "--set")))
 
 
 def test_one_s_own_model_is_measured_as_the_readme_says(bench: Bench) -> None:
