@@ -16,10 +16,10 @@ Source:  Krizhevsky et al., ImageNet Classification with Deep CNNs, NeurIPS 2012
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from bench.answers import checked_scores, mean_of, objection
@@ -49,6 +49,12 @@ class TestTimeAugmentation(Technique):
         None, gt=0, lt=1, description="look at windows of this share of the axis, not at shifts"
     )
     flip: bool = Field(False, description="ask about each view mirrored, too")
+
+    @model_validator(mode="after")
+    def _one_kind_of_view(self) -> Self:
+        if self.window is not None and self.reach != type(self).model_fields["reach"].default:
+            raise ValueError("windows go from end to end: give window or reach, not both")
+        return self
 
     def apply(self, job: Job) -> Job:
         """Wrap `finish`, having seen that views differ and that the model takes them."""

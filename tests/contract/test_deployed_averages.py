@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from bench.errors import NotApplicable
@@ -37,6 +38,8 @@ def test_windows_reach_from_end_to_end() -> None:
     assert Tta(views=7, window=0.25).places(1000) == ((0, 125, 250, 375, 500, 625, 750), 250)
     assert Tta(views=1, window=0.25).places(1000) == ((0,), 250)
     assert Tta(views=5, window=0.8).places(10) == ((0, 1, 2), 8)
+    with pytest.raises(ValidationError, match="give window or reach, not both"):
+        Tta(window=0.5, reach=0.2)
 
 
 def test_the_deployed_model_answers_with_the_mean_over_views() -> None:
