@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from baselines.s4_ecg.kernels import KERNELS, Hippo, hippo
 from baselines.s4_ecg.operators import (
@@ -19,9 +20,9 @@ from baselines.s4_ecg.operators import (
     Gate,
     ResidualNorm,
     apply,
-    convolve_gelu,
     mix,
-    neighbours,
+    mix_neighbours,
+    s4_layer,
     two_sided,
 )
 
@@ -44,10 +45,13 @@ class NormedConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs, 1))
 
     def weight(self) -> Tensor:
-        """Return the matrix ``(D, K C)`` that multiplies `neighbours`, or single samples."""
-        flat = self.v.transpose(1, 2).flatten(1)
-        made: Tensor = flat * (self.g / flat.norm(dim=1))[:, None]
+        """Return the normed weights ``(D, C, K)``."""
+        made: Tensor = self.v * (self.g / self.v.flatten(1).norm(dim=1))[:, None, None]
         return made
+
+    def matrix(self) -> Tensor:
+        """Return the weights ``(D, C)`` of a convolution of width 1."""
+        return self.weight()[..., 0]
 
 
 class S4Layer(nn.Module):
@@ -69,20 +73,19 @@ class S4Layer(nn.Module):
 
     def forward(self, u: Tensor, spectrum: Tensor | None) -> Tensor:
         """Map ``(B, H, L)`` to the same; `spectrum` is given where no gradient is needed."""
-        if spectrum is None:
-            z = apply(ConvolveGelu, u, self.circular(u.shape[2]))
-        else:
-            z = convolve_gelu(u, spectrum)
-        h = mix(self.weight, z)
-        return apply(ResidualNorm, u, h, self.bias, self.scale, self.shift)
+        if spectrum is not None:
+            return s4_layer(u, spectrum, (self.weight, self.bias), (self.scale, self.shift))
+        z = apply(ConvolveGelu, u, self.circular(u.shape[2]))
+        return apply(ResidualNorm, u, mix(self.weight, z, self.bias), self.scale, self.shift)
 
 
 class Constants(NamedTuple):
     """What a block computes from its weights alone."""
 
     wide: Tensor
-    """Of the convolution of width 3, ``(2R, 3R)``."""
+    """Of the convolution of width 3, ``(3, 2R, R)``."""
     residual: Tensor
+    """Of the residual convolution, ``(R, R)``."""
     spectra: tuple[Tensor | None, Tensor | None]
     """Of the S4 layers' kernels; None where they are made with a gradient."""
 
@@ -103,12 +106,13 @@ class Block(nn.Module):
         """Map ``(B, R, L)`` to ``(B, R, L)`` and ``(B, S)``."""
         constants = self.constants(int(x.shape[2]))
         if torch.is_grad_enabled():
-            onward, pooled = self._run(x, constants)
+            onward, pooled = self._run(x, constants, None)
         else:
             size = ITEMS if x.device.type == "cpu" else len(x)
-            made = [self._run(part, constants) for part in torch.split(x, size)]
-            onward, pooled = (torch.cat(values) for values in zip(*made, strict=True))
-        return onward, pooled @ self.skip.weight().T + self.skip.bias[:, 0]
+            onward = torch.empty_like(x)
+            rooms = zip(torch.split(x, size), torch.split(onward, size), strict=True)
+            pooled = torch.cat([self._run(part, constants, room)[1] for part, room in rooms])
+        return onward, functional.linear(pooled, self.skip.matrix(), self.skip.bias[:, 0])
 
     def constants(self, length: int) -> Constants:
         """Return what follows from the weights and how many samples there are.
@@ -131,16 +135,18 @@ class Block(nn.Module):
             first, second = (torch.fft.rfft(layer.circular(length)) for layer in layers)
             spectra = first, second
         half = math.sqrt(0.5)
-        return Constants(self.conv.weight(), half * self.residual.weight(), spectra)
+        wide = self.conv.weight().permute(2, 0, 1).contiguous()
+        return Constants(wide, half * self.residual.matrix(), spectra)
 
-    def _run(self, x: Tensor, constants: Constants) -> tuple[Tensor, Tensor]:
-        u = mix(constants.wide, neighbours(x)) + self.conv.bias
+    def _run(self, x: Tensor, constants: Constants, out: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the next input, in `out` where that is given, and the pooled gate ``(B, R)``."""
+        u = mix_neighbours(constants.wide, x, self.conv.bias).to(x.dtype)
         u = self.first(u, constants.spectra[0])
         u = self.second(u, constants.spectra[1])
         gated = apply(Gate, u)
         half = math.sqrt(0.5)
-        onward = mix(constants.residual, gated) + (x * half + half * self.residual.bias)
-        return onward, gated.mean(2)
+        onward = mix(constants.residual, gated, half * self.residual.bias)
+        return torch.add(onward, x, alpha=half, out=out), gated.mean(2)
 
 
 class Encoder(nn.Module):
@@ -158,7 +164,7 @@ class Encoder(nn.Module):
 
     def forward(self, signals: Tensor) -> Tensor:
         """Return the features."""
-        x = (mix(self.stem.weight(), signals) + self.stem.bias).relu()
+        x = mix(self.stem.matrix(), signals, self.stem.bias).relu()
         total: Tensor | None = None
         for block in self.blocks:
             x, skip = block(x)

@@ -7,6 +7,7 @@ of one size, an item's result doesn't depend on the others, nor on its place amo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -17,6 +18,8 @@ from torch.nn import functional
 PART = 2**18
 """Numbers of a tensor that are worked on at a time, on a CPU."""
 EPSILON = 1e-5
+Affine = tuple[Tensor, Tensor]
+"""Factor and shift."""
 GELU = torch.ops.aten.gelu.out
 """Into a given tensor."""
 
@@ -44,19 +47,33 @@ def two_sided(kernels: Tensor, feedthrough: Tensor) -> Tensor:
     return torch.cat((now, forward[:, 1:], gap, backward.flip(-1)), dim=1)
 
 
-def convolve(x: Tensor, spectrum: Tensor) -> Tensor:
-    """Convolve ``(B, H, L)`` with kernels given by their spectrum ``(H, n/2 + 1)``."""
-    n = 2 * (spectrum.shape[-1] - 1)
-    made: Tensor = torch.fft.irfft(torch.fft.rfft(x, n=n).mul_(spectrum), n=n)
-    return made[..., : x.shape[-1]]
+class Padded:
+    """Memory for a part of ``(B, H, L)`` and the zeros behind it that a transform needs."""
+
+    def __init__(self, x: Tensor, spectrum: Tensor) -> None:
+        size = len(x[parts(x)[0]])
+        self.length, self.n = x.shape[2], 2 * (spectrum.shape[-1] - 1)
+        self.whole = spectrum.new_empty(size, x.shape[1], self.n, dtype=spectrum.real.dtype)
+        self.whole[..., self.length :] = 0
+
+    def spectra(self, part: Tensor) -> Tensor:
+        """Return the spectra ``(b, H, n/2 + 1)`` of a part ``(b, H, L)``, padded."""
+        padded = self.whole[: len(part)]
+        padded[..., : self.length] = part
+        made: Tensor = torch.fft.rfft(padded)
+        return made
+
+    def back(self, spectra: Tensor) -> Tensor:
+        """Return the first L samples of ``(b, H, n/2 + 1)`` turned back."""
+        made: Tensor = torch.fft.irfft(spectra, n=self.n)
+        return made[..., : self.length]
 
 
-def convolve_gelu(x: Tensor, spectrum: Tensor) -> Tensor:
-    """Return GELU(convolution), without a gradient."""
-    out = torch.empty_like(x)
+def convolutions(x: Tensor, spectrum: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Convolve ``(B, H, L)`` with kernels given by their spectrum ``(H, n/2 + 1)``, by parts."""
+    padded = Padded(x, spectrum)
     for part in parts(x):
-        GELU(convolve(x[part], spectrum), out=out[part])
-    return out
+        yield part, padded.back(padded.spectra(x[part]).mul_(spectrum))
 
 
 class ConvolveGelu(Function):
@@ -67,8 +84,8 @@ class ConvolveGelu(Function):
         """Save the convolution's result, not its transforms, which are twice as large."""
         spectrum = torch.fft.rfft(kernel)
         before, out = torch.empty_like(x), torch.empty_like(x)
-        for part in parts(x):
-            before[part] = convolve(x[part], spectrum)
+        for part, value in convolutions(x, spectrum):
+            before[part] = value
             GELU(before[part], out=out[part])
         ctx.save_for_backward(x, before, spectrum)
         return out
@@ -77,36 +94,36 @@ class ConvolveGelu(Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         """Correlate the gradient with the kernel, and with x."""
         x, before, spectrum = ctx.saved_tensors
-        n, length = 2 * (spectrum.shape[-1] - 1), x.shape[-1]
-        conjugate, total = spectrum.conj().resolve_conj(), torch.zeros_like(spectrum)
-        out = torch.empty_like(x)
+        out, padded, conjugate = torch.empty_like(x), Padded(x, spectrum), spectrum.conj_physical()
+        total = spectrum.new_zeros(len(padded.whole), *spectrum.shape)
         for part in parts(x):
-            inner = torch.ops.aten.gelu_backward(gradient[part], before[part])
-            g = torch.fft.rfft(inner, n=n)
-            total += torch.fft.rfft(x[part], n=n).conj_physical_().mul_(g).sum(0)
-            out[part] = torch.fft.irfft(g.mul_(conjugate), n=n)[..., :length]
-        return out, torch.fft.irfft(total, n=n)
+            g = padded.spectra(torch.ops.aten.gelu_backward(gradient[part], before[part]))
+            total[: len(g)].addcmul_(padded.spectra(x[part]).conj_physical_(), g)
+            out[part] = padded.back(g.mul_(conjugate))
+        return out, torch.fft.irfft(total.sum(0), n=padded.n)
+
+
+def normalise(value: Tensor) -> Tensor:
+    """Normalise ``(b, C, L)`` over the channels in place; return what it was multiplied by."""
+    value -= value.mean(1, keepdim=True)
+    scale = value.square().mean(1, keepdim=True).add_(EPSILON).rsqrt_()
+    value *= scale
+    return scale
 
 
 class ResidualNorm(Function):
-    """Layer norm over the channels of x + h + bias; x, h ``(B, C, L)``, the others ``(C, 1)``."""
+    """Layer norm over the channels of x + h; x, h ``(B, C, L)``, the others ``(C, 1)``."""
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, h: Tensor, bias: Tensor, weight: Tensor, shift: Tensor
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, h: Tensor, weight: Tensor, shift: Tensor) -> Tensor:
         """Save the normalised values and the deviations' reciprocals."""
-        needed = any(ctx.needs_input_grad)
         out, scales = torch.empty_like(x), x.new_empty(len(x), 1, x.shape[2])
-        normal = torch.empty_like(x) if needed else out
+        normal = torch.empty_like(x)
         for part in parts(x):
-            value = torch.add(x[part], h[part], out=normal[part]).add_(bias)
-            value -= value.mean(1, keepdim=True)
-            scale = scales[part]
-            scale.copy_(value.square().mean(1, keepdim=True).add_(EPSILON).rsqrt_())
-            torch.mul(value.mul_(scale), weight, out=out[part]).add_(shift)
-        if needed:
-            ctx.save_for_backward(normal, scales, weight)
+            value = torch.add(x[part], h[part], out=normal[part])
+            scales[part] = normalise(value)
+            torch.mul(value, weight, out=out[part]).add_(shift)
+        ctx.save_for_backward(normal, scales, weight)
         return out
 
     @staticmethod
@@ -114,53 +131,49 @@ class ResidualNorm(Function):
         """Differentiate through mean and deviation; x and h have the same gradient."""
         normal, scales, weight = ctx.saved_tensors
         out = torch.empty_like(normal)
-        sums = [torch.zeros_like(weight) for _ in range(3)]
+        sums = [torch.zeros_like(weight) for _ in range(2)]
         for part in parts(normal):
             g, value = gradient[part], normal[part]
             product = g * value
-            sums[1] += product.sum((0, 2))[:, None]
-            sums[2] += g.sum((0, 2))[:, None]
+            sums[0] += product.sum((0, 2))[:, None]
+            sums[1] += g.sum((0, 2))[:, None]
             slope = product.mul_(weight).mean(1, keepdim=True)
             inner = torch.mul(g, weight, out=out[part])
             inner -= inner.mean(1, keepdim=True)
-            inner -= torch.mul(value, slope, out=product)
-            inner *= scales[part]
-            sums[0] += inner.sum((0, 2))[:, None]
-        return out, out, sums[0], sums[1], sums[2]
+            inner.addcmul_(value, slope, value=-1).mul_(scales[part])
+        return out, out, sums[0], sums[1]
 
 
 class Gate(Function):
     """tanh(first half) * sigmoid(second half) of ``(B, 2C, L)`` along the channels."""
 
     @staticmethod
+    def factors(x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what is multiplied, for ``(b, 2C, L)``."""
+        first, second = x.chunk(2, dim=1)
+        return first.tanh(), second.sigmoid()
+
+    @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        """Take tanh from sigmoid, tanh(a) = 2 sigmoid(2a) - 1, which is vectorised better."""
+        """Save the input: its factors cost less than the memory to keep them in."""
         batch, channels, length = x.shape
         out = x.new_empty(batch, channels // 2, length)
-        needed = ctx.needs_input_grad[0]
-        saved = torch.empty_like(x) if needed else None
         for part in parts(x):
-            first, second = x[part].chunk(2, dim=1)
-            hyperbolic = (2 * first).sigmoid_().mul_(2).sub_(1)
-            logistic = second.sigmoid()
-            torch.mul(hyperbolic, logistic, out=out[part])
-            if saved is not None:
-                torch.cat((hyperbolic, logistic), dim=1, out=saved[part])
-        if saved is not None:
-            ctx.save_for_backward(saved)
+            torch.mul(*Gate.factors(x[part]), out=out[part])
+        ctx.save_for_backward(x)
         return out
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        """Use the derivatives 1 - tanh^2 and sigmoid (1 - sigmoid)."""
-        (saved,) = ctx.saved_tensors
-        out = torch.empty_like(saved)
-        for part in parts(saved):
-            hyperbolic, logistic = saved[part].chunk(2, dim=1)
+        """Differentiate each factor."""
+        (x,) = ctx.saved_tensors
+        out, rules = torch.empty_like(x), torch.ops.aten
+        for part in parts(x):
+            hyperbolic, logistic = Gate.factors(x[part])
             first, second = out[part].chunk(2, dim=1)
-            product = gradient[part] * logistic
-            torch.mul(product, hyperbolic, out=second).mul_(1 - logistic)
-            torch.mul(product, 1 - hyperbolic.square(), out=first)
+            g = gradient[part]
+            rules.tanh_backward.grad_input(g * logistic, hyperbolic, grad_input=first)
+            rules.sigmoid_backward.grad_input(g * hyperbolic, logistic, grad_input=second)
         return out
 
 
@@ -170,12 +183,27 @@ def apply(function: type[Function], *inputs: Tensor) -> Tensor:
     return made
 
 
-def mix(weight: Tensor, x: Tensor) -> Tensor:
-    """Return the product of ``(D, C)`` with every item of ``(B, C, L)``, as it lies in memory."""
-    return torch.bmm(weight.expand(len(x), -1, -1), x)
+def mix(weight: Tensor, x: Tensor, bias: Tensor) -> Tensor:
+    """Return ``(D, C)`` times every item of ``(B, C, L)`` plus ``(D, 1)``, as it lies in memory."""
+    return torch.baddbmm(bias[None], weight.expand(len(x), -1, -1), x)
 
 
-def neighbours(x: Tensor) -> Tensor:
-    """Return previous, own and next samples ``(B, 3C, L)``, zeros beyond the ends."""
-    padded, length = functional.pad(x, (1, 1)), x.shape[2]
-    return torch.cat([padded[..., shift : shift + length] for shift in range(3)], dim=1)
+def mix_neighbours(weights: Tensor, x: Tensor, bias: Tensor) -> Tensor:
+    """Add the products ``(3, D, C)`` of previous, own and next samples, zeros beyond the ends."""
+    out = mix(weights[1], x, bias)
+    near, padded = weights.to(out.dtype), functional.pad(x.to(out.dtype), (1, 1))
+    for shift in (0, 2):
+        taken = padded[..., shift : shift + x.shape[2]]
+        out = out.baddbmm_(near[shift].expand(len(x), -1, -1), taken)
+    return out
+
+
+def s4_layer(x: Tensor, spectrum: Tensor, mixing: Affine, norm: Affine) -> Tensor:
+    """Return LayerNorm(x + W GELU(x * kernel) + b) without a gradient, each part to its end."""
+    out = torch.empty_like(x)
+    for part, value in convolutions(x, spectrum):
+        h = torch.bmm(mixing[0].expand(len(value), -1, -1), functional.gelu(value))
+        made = torch.add(x[part], h, out=out[part]).add_(mixing[1])
+        normalise(made)
+        made.mul_(norm[0]).add_(norm[1])
+    return out

@@ -161,9 +161,7 @@ class PublishedClassifier(nn.Module):
 
 @torch.no_grad()
 def _copy(conv: nn.Module, ours: NormedConv) -> None:
-    width = ours.v.shape[2]
-    weight = ours.weight().unflatten(1, (width, -1)).transpose(1, 2)  # type: ignore[no-untyped-call]  # torch's
-    conv.weight = weight
+    conv.weight = ours.weight()
     assert isinstance(conv.bias, Tensor)
     conv.bias.copy_(ours.bias[:, 0])
 

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from baselines.s4_ecg.kernels import KERNELS, Kernel, discretised, hippo
 from baselines.s4_ecg.network import Block, Classifier, Encoder, S4Layer
-from baselines.s4_ecg.operators import Gate, ResidualNorm, apply, convolve, parts, two_sided
+from baselines.s4_ecg.operators import Gate, ResidualNorm, apply, convolutions, parts, two_sided
 from bench.freezing import freeze
 from tests.reference.s4_ecg import PublishedClassifier
 
@@ -80,6 +80,10 @@ def direct(x: Tensor, forward: Tensor, backward: Tensor, d: Tensor) -> Tensor:
         if lag + 1 < length:
             out[..., : length - lag - 1] += backward[:, lag, None] * x[..., lag + 1 :]
     return out
+
+
+def convolve(x: Tensor, spectrum: Tensor) -> Tensor:
+    return torch.cat([value for _, value in convolutions(x, spectrum)])
 
 
 @pytest.mark.parametrize("length", [1, 2, 7, 64, 1000])
@@ -162,7 +166,7 @@ def test_gradients_are_those_of_the_published_network() -> None:
 def test_backward_passes_written_out_are_right() -> None:
     torch.manual_seed(0)
     x, h = (torch.randn(2, 4, 9, dtype=DOUBLE, requires_grad=True) for _ in range(2))
-    columns = [torch.randn(4, 1, dtype=DOUBLE, requires_grad=True) for _ in range(3)]
+    columns = [torch.randn(4, 1, dtype=DOUBLE, requires_grad=True) for _ in range(2)]
     assert torch.autograd.gradcheck(lambda *a: apply(ResidualNorm, *a), (x, h, *columns))
     assert torch.autograd.gradcheck(lambda a: apply(Gate, a), (x,))
 
