@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from baselines.s4_ecg import operators
 from baselines.s4_ecg.kernels import KERNELS, Kernel, discretised, hippo
 from baselines.s4_ecg.network import Block, Classifier, Encoder, S4Layer
 from baselines.s4_ecg.operators import Gate, ResidualNorm, apply, convolutions, parts, two_sided
@@ -228,3 +229,15 @@ def test_a_large_batch_is_worked_on_in_parts_that_cover_it() -> None:
     assert [len(x[part]) for part in parts(x)] == [1] * 5
     small = torch.empty(100, 8, 1000)
     assert sum(len(small[part]) for part in parts(small)) == 100
+
+
+def test_working_in_parts_changes_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two items, then the one that is left; forward without gradients too."""
+    torch.manual_seed(0)
+    model, x = Classifier(Encoder(8, 64, 2, 6, 5, "nplr"), 5, 5).eval(), torch.randn(3, 8, 64)
+    whole, answers = gradients(model, x), model(x)
+    monkeypatch.setattr(operators, "PART", 2 * 12 * 64)
+    assert [len(x[part]) for part in parts(torch.empty(3, 12, 64))] == [2, 1]
+    for name, found in gradients(model, x).items():
+        assert torch.allclose(found, whole[name], rtol=1e-4, atol=1e-6), name
+    assert torch.allclose(torch.no_grad()(model)(x), answers, rtol=1e-4, atol=1e-6)
