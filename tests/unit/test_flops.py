@@ -71,6 +71,21 @@ def test_the_backward_of_a_later_layer_is_twice_its_forward() -> None:
     assert per_step(model, torch.ones(B, 5)) == 2 * first + 3 * second
 
 
+def test_a_product_added_in_place_costs_what_the_product_does() -> None:
+    left, right = torch.ones(B, 5, 7), torch.ones(B, 7, 3)
+
+    def one(x: Tensor) -> Tensor:
+        return torch.zeros(5, 3).addmm_(x[0], right[0])
+
+    def many(x: Tensor) -> Tensor:
+        return torch.zeros(len(x), 5, 3).baddbmm_(x, right[: len(x)])
+
+    for function, items in ((one, 1), (many, B)):
+        count = count_flops(job_of(Of(function), left))
+        assert count.per_step == 2 * (2 * items * 5 * 7 * 3)  # forward, and the gradient of x
+        assert count.coverage == 1.0
+
+
 def test_a_convolution_multiplies_every_tap() -> None:
     model = nn.Conv1d(3, 8, 5, padding=2)
     once = 2 * B * T * 8 * 3 * 5
