@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.baseline import Baseline
 from bench.errors import BenchError, Clash
-from bench.recipe import Recipe
+from bench.records.recipe import Recipe
 from bench.registry import is_file, load_baseline, make_settings, make_technique
 from bench.technique import Effect, Technique
 

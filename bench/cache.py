@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 from bench.errors import BenchError
@@ -32,26 +30,3 @@ def signature_of(files: Iterable[Path]) -> str:
         facts = file.stat()
         digest.update(f"{file}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
     return digest.hexdigest()
-
-
-@contextmanager
-def appearing(path: Path) -> Iterator[Path]:
-    """Give a temporary file that becomes `path` at the end, synced; nothing is left on failure.
-
-    Raises `BenchError` where it can't be written.
-    """
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
-        os.close(handle)
-    except OSError as error:
-        raise BenchError(f"can't write {path} ({error.strerror})") from error
-    temporary = Path(name)
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise BenchError(f"can't write {path} ({error})") from error
-    finally:
-        temporary.unlink(missing_ok=True)

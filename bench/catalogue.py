@@ -10,8 +10,8 @@ from typing import Any
 from bench import launch, registry, request
 from bench.baseline import Baseline, Dataset
 from bench.errors import BenchError, NotApplicable
-from bench.measurement import Measurement, Status
-from bench.recipe import Recipe
+from bench.records.measurement import Measurement, Status
+from bench.records.recipe import Recipe
 from bench.runner import Runner
 from bench.technique import Technique
 from bench.trial import Trial

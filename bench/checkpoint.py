@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.errors import BenchError, Diverged
-from bench.recipe import Recipe, read_exported
+from bench.records.claim import read_exported
+from bench.records.recipe import Recipe
 
 UNFINISHED = "unfinished.pt"
 
@@ -54,8 +55,8 @@ def _train(
 
     from bench import assembly, launch, registry, state
     from bench.job import Progress
+    from bench.records.files import write_text
     from bench.resuming import Keeper
-    from bench.store import write_text
     from bench.training import train
 
     baseline = assembly.baseline_of(recipe, places)

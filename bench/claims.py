@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from bench.compare import Comparison
-from bench.measurement import Measurement
-from bench.plan import CONTROL
 from bench.ratios import pairs_of
-from bench.recipe import Claim, Triple
+from bench.records.claim import Claim, Triple
+from bench.records.measurement import CONTROL, Measurement
 from bench.statistics import Interval
 
 SLACK = 1.05

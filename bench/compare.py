@@ -9,9 +9,7 @@ from statistics import median
 from typing import Any, Literal
 
 from bench.baseline import Target
-from bench.measurement import Measurement, Status, Work
 from bench.payback import payback_steps, planned_steps, seconds_saved_an_epoch
-from bench.plan import BASELINE, CONTROL
 from bench.ratios import (
     Pair,
     by_metric,
@@ -25,9 +23,10 @@ from bench.ratios import (
     same_losses,
     time_of,
 )
-from bench.recipe import Frozen
+from bench.records.header import Header
+from bench.records.measurement import BASELINE, CONTROL, Measurement, Status, Work
+from bench.records.schema import Frozen
 from bench.statistics import METRIC_LEVEL, Interval, mean_interval, ratio_interval
-from bench.store import Header
 from bench.verdict import Gain, Verdict, judge
 
 

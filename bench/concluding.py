@@ -18,7 +18,7 @@ from bench.errors import BenchError
 if TYPE_CHECKING:
     from bench.compare import Comparison
     from bench.launch import Request
-    from bench.measurement import Measurement
+    from bench.records.measurement import Measurement
     from bench.session import Progress, Session
 
 PAUSE = 5.0
@@ -105,7 +105,7 @@ def _conclude(session: Session, tensorboard: bool) -> Comparison:
 
 def _write_report(path: Path, tensorboard: bool) -> None:
     import reports
-    from bench.store import write_text
+    from bench.records.files import write_text
 
     record = reports.read(path)
     if tensorboard:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import environment, launch, plan, registry, request, template
+from bench.records import measurement
 from bench.runner import Runner
 from bench.statistics import ratio_interval
 from bench.trial import Trial
@@ -110,12 +111,12 @@ def _noise(device: str) -> dict[str, Any]:
 
 
 def _ratios(whole: Trial, runner: Runner) -> Iterator[float]:
-    contrast = plan.Contrast(plan.CONTROL, whole.recipe, whole.recipe, "step")
+    contrast = plan.Contrast(measurement.CONTROL, whole.recipe, whole.recipe, "step")
     for (pair,) in plan.rounds([contrast], PAIRS, seed=0):
         seconds = {}
         for planned in pair:
             trial = whole.model_copy(update={"arm": planned.arm, "seed": planned.seed})
             seconds[planned.arm] = runner.run(trial).measurement.seconds_per_item
-        one, other = seconds[plan.BASELINE], seconds[plan.CONTROL]
+        one, other = seconds[measurement.BASELINE], seconds[measurement.CONTROL]
         if one and other:
             yield one / other

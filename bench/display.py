@@ -6,7 +6,7 @@ import sys
 import time
 from types import TracebackType
 
-from bench.measurement import Measurement, Status
+from bench.records.measurement import Measurement, Status
 
 
 class Silent:

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.compare import ArmResult, Comparison, best
-from bench.measurement import Measurement
-from bench.plan import BASELINE, CONTROL
 from bench.ratios import pairs_of
-from bench.recipe import Claim, Exported, Recipe, Triple
+from bench.records.claim import Claim, Exported, Triple
+from bench.records.files import write_text
+from bench.records.header import Header
+from bench.records.measurement import BASELINE, CONTROL, Measurement
+from bench.records.recipe import Recipe
 from bench.session import Session
 from bench.statistics import Interval
-from bench.store import Header, write_text
 
 
 def export(session: Session, comparison: Comparison) -> Path | None:

@@ -24,7 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count, flop_registry
 
 from bench.job import Job, Progress
-from bench.measurement import FlopsCheck
+from bench.records.measurement import FlopsCheck
 
 aten = torch.ops.aten
 Shape = Sequence[int]

@@ -10,10 +10,10 @@ from pathlib import Path
 from statistics import median
 
 from bench.errors import BenchError
-from bench.measurement import Measurement
-from bench.plan import BASELINE, CONTROL
+from bench.records.header import Header
+from bench.records.measurement import BASELINE, CONTROL, Measurement
+from bench.records.run_folder import read_run
 from bench.statistics import standard_error, t_quantile
-from bench.store import Header, read_run
 
 LEVEL = 0.95
 

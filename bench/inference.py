@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from bench.job import Job
-from bench.measurement import Inference
+from bench.records.measurement import Inference
 
 WARMUP = 3
 LEAST_PASSES = 2

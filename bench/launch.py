@@ -14,11 +14,13 @@ from bench.assembly import check_files, find
 from bench.baseline import Baseline, Target
 from bench.errors import BenchError
 from bench.modes import MODES
-from bench.plan import BASELINE
-from bench.recipe import Claim, Exported, Recipe, read_exported
+from bench.records.claim import Claim, Exported, read_exported
+from bench.records.header import Arm, Header
+from bench.records.measurement import BASELINE
+from bench.records.recipe import Recipe
+from bench.records.run_folder import Folder, create, reopen
 from bench.runner import Runner
 from bench.session import Progress, Session
-from bench.store import Arm, Folder, Header, create, reopen
 
 REPEATS = {"baseline-only": 3}
 AUTO_REPEATS = 6

@@ -10,9 +10,10 @@ from bench.arms import Used
 from bench.assembly import check_conflicts, effect_of
 from bench.compare import ArmResult, Comparison, best, compare_run
 from bench.errors import BenchError, Clash, NotApplicable
-from bench.measurement import Status
-from bench.plan import CONTROL, Contrast
-from bench.recipe import Recipe, read_exported
+from bench.plan import Contrast
+from bench.records.claim import read_exported
+from bench.records.measurement import CONTROL, Status
+from bench.records.recipe import Recipe
 from bench.request import make_techniques, with_techniques
 from bench.session import Mode, Session
 from bench.technique import Effect, Probe, Technique

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from statistics import median
 
-from bench.measurement import Measurement
 from bench.ratios import Pair
+from bench.records.measurement import Measurement
 
 
 def seconds_saved_an_epoch(pairs: Sequence[Pair]) -> float | None:

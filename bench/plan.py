@@ -7,12 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.measurement import Stage
-from bench.recipe import Recipe
-
-BASELINE = "baseline"
-CONTROL = "baseline#2"
-"""The arm of the A/A control: the baseline once more, under another name."""
+from bench.records.measurement import BASELINE, Stage
+from bench.records.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)

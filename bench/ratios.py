@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from statistics import median
 
-from bench.measurement import Measurement
-from bench.plan import BASELINE, CONTROL
+from bench.records.measurement import BASELINE, CONTROL, Measurement
 
 Pair = tuple[Measurement, Measurement]
 """The baseline's trial and the candidate's, of one seed, run back to back."""

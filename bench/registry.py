@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from bench.baseline import Baseline
 from bench.errors import BenchError
-from bench.recipe import first_problem
+from bench.records.schema import first_problem
 from bench.technique import Effect, Technique
 
 BASELINES = "bench.baselines"

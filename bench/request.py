@@ -14,8 +14,9 @@ from bench import registry
 from bench.assembly import check_conflicts, settings_dump
 from bench.baseline import Baseline
 from bench.errors import BenchError
-from bench.recipe import Recipe, Use, first_problem, hash_files
-from bench.store import Arm
+from bench.records.header import Arm
+from bench.records.recipe import Recipe, Use, hash_files
+from bench.records.schema import first_problem
 from bench.technique import Probe, Technique
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
-from bench.cache import appearing
 from bench.errors import BenchError
 from bench.job import Job
-from bench.measurement import Evaluation
-from bench.recipe import Recipe
+from bench.records.files import appearing
+from bench.records.measurement import Evaluation
+from bench.records.recipe import Recipe
 from bench.remembering import CannotRemember, Memory, global_random, set_global_random
 from bench.training import Trained
 

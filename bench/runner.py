@@ -21,8 +21,8 @@ import psutil
 
 from bench import worker_entry
 from bench.environment import QUIET_THREADS
-from bench.measurement import Measurement, Status
 from bench.memory import kernel_kills
+from bench.records.measurement import Measurement, Status
 from bench.trial import Outcome, Trial
 
 EXIT_SECONDS = 10.0

@@ -14,11 +14,12 @@ from typing import Any, Protocol
 from bench import plan
 from bench.baseline import Baseline
 from bench.errors import BenchError
-from bench.measurement import Measurement, Stage, Status
-from bench.plan import BASELINE, CONTROL, Contrast, Planned
-from bench.recipe import Recipe
+from bench.plan import Contrast, Planned
+from bench.records.header import Header
+from bench.records.measurement import BASELINE, CONTROL, Measurement, Stage, Status
+from bench.records.recipe import Recipe
+from bench.records.run_folder import Folder
 from bench.runner import Runner
-from bench.store import Folder, Header
 from bench.technique import Probe
 from bench.trial import Trial
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
     from bench.job import Job
-    from bench.measurement import Measurement
+    from bench.records.measurement import Measurement
 
 
 class Effect(StrEnum):

@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 
 from bench.errors import Diverged
 from bench.job import Job, Progress
-from bench.measurement import Evaluation
+from bench.records.measurement import Evaluation
 from bench.timing import Clock, Timeline
 
 

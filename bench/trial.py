@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from bench.measurement import Measurement, Stage
-from bench.recipe import Frozen, Recipe
+from bench.records.measurement import Measurement, Stage
+from bench.records.recipe import Recipe
+from bench.records.schema import Frozen
 
 
 class Trial(Frozen):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench import launch
-from bench.recipe import read_exported
+from bench.records.claim import read_exported
+from bench.records.header import Arm
 from bench.request import parse_repeats
-from bench.store import Arm
 
 
 def request(

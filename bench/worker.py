@@ -26,7 +26,6 @@ from bench.errors import BenchError, Diverged, NotApplicable
 from bench.flops import count_flops, cross_check, whole_forward_flops
 from bench.inference import measure_inference
 from bench.job import Job
-from bench.measurement import Data, Measurement, Parameters, Status, Work
 from bench.memory import (
     available_bytes,
     children_bytes,
@@ -35,6 +34,7 @@ from bench.memory import (
     resident,
     shift_of_the_heap,
 )
+from bench.records.measurement import Data, Measurement, Parameters, Status, Work
 from bench.state import file_bytes
 from bench.technique import Effect, Technique
 from bench.training import StepLimit, Trained, train

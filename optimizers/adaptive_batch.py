@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from bench.errors import NotApplicable
-from bench.measurement import Measurement
+from bench.records.measurement import Measurement
 from bench.technique import Effect, Probe, Stage, Technique
 
 GIB = 1024**3

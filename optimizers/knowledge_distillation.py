@@ -29,7 +29,7 @@ from bench.assembly import build
 from bench.errors import NotApplicable
 from bench.job import Batch, Job, Progress, Schedule
 from bench.listening import Heard, listening
-from bench.recipe import read_exported
+from bench.records.claim import read_exported
 from bench.targets import Targets
 from bench.technique import Effect, Probe, Stage, Technique
 from bench.training import train, undisturbed

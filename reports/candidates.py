@@ -7,8 +7,7 @@ from collections.abc import Callable
 from statistics import median
 
 from bench.compare import ArmResult, Control
-from bench.measurement import Measurement
-from bench.plan import BASELINE
+from bench.records.measurement import BASELINE, Measurement
 from reports import phrases
 from reports.records import Run, middle, step_seconds
 from reports.tables import Table, table

@@ -5,9 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from bench.measurement import Data, Measurement, Status
-from bench.plan import CONTROL
-from bench.recipe import PLACES, Recipe
+from bench.records.measurement import CONTROL, Data, Measurement, Status
+from bench.records.recipe import PLACES, Recipe
 from bench.verdict import Verdict
 from reports import phrases
 from reports.records import Run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.claims import evidence
-from bench.recipe import Claim
+from bench.records.claim import Claim
 from reports import phrases
 from reports.records import Run
 

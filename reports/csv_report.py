@@ -8,8 +8,8 @@ import json
 from statistics import median
 from typing import Any
 
-from bench.measurement import Measurement
-from bench.recipe import Recipe
+from bench.records.measurement import Measurement
+from bench.records.recipe import Recipe
 from reports.records import Run
 
 PLAIN = (

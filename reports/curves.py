@@ -7,8 +7,8 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from bench.measurement import Measurement
-from bench.store import write_text
+from bench.records.files import write_text
+from bench.records.measurement import Measurement
 from reports.records import CURVES, Run
 
 SIZE = (9.0, 3.4)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.compare import Control
-from bench.plan import BASELINE
+from bench.records.measurement import BASELINE
 from reports import phrases
 from reports.phrases import listing, number
 from reports.records import Run, middle

@@ -12,7 +12,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from bench.measurement import Measurement
+from bench.records.measurement import Measurement
 from reports.records import Run
 
 FILE = "events.out.tfevents.trial"

@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Any
 
 from bench.compare import ArmResult
-from bench.recipe import FORMAT
+from bench.records.schema import FORMAT
 from bench.statistics import Interval
 from reports import doubts, sentences
 from reports.records import Run

@@ -12,8 +12,7 @@ from typing import NamedTuple
 from xml.etree import ElementTree as Tree
 
 from bench.compare import ArmResult
-from bench.measurement import Measurement
-from bench.plan import BASELINE, CONTROL
+from bench.records.measurement import BASELINE, CONTROL, Measurement
 from bench.verdict import Verdict
 from reports import sentences
 from reports.markdown import printable

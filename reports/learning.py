@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.measurement import Measurement
+from bench.records.measurement import Measurement
 from bench.statistics import Interval
 from reports import phrases
 from reports.records import Run, middle

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bench.errors import BenchError
-from bench.measurement import Measurement
+from bench.records.measurement import Measurement
 from reports import json_report
 from reports.records import Run
 

@@ -10,9 +10,9 @@ from statistics import median
 
 from bench.claims import broken
 from bench.compare import ArmResult, Comparison, best, compare_run
-from bench.measurement import Measurement
-from bench.plan import BASELINE, CONTROL
-from bench.store import Header, read_run
+from bench.records.header import Header
+from bench.records.measurement import BASELINE, CONTROL, Measurement
+from bench.records.run_folder import read_run
 from bench.verdict import Verdict
 
 CURVES = "curves.svg"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from bench.compare import ArmResult, Control
-from bench.measurement import Status
-from bench.plan import BASELINE
+from bench.records.measurement import BASELINE, Status
 from bench.statistics import Interval
 from bench.verdict import LEAST_GAIN, Verdict
 from reports import claims, phrases

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from bench.compare import ArmResult
-from bench.plan import BASELINE
+from bench.records.measurement import BASELINE
 from reports import doubts, phrases, sentences
 from reports.markdown import printable
 from reports.records import Run, middle, step_seconds

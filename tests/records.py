@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bench.measurement import Data, Measurement, Status
-from bench.plan import BASELINE, CONTROL
-from bench.recipe import Claim, Exported, Recipe, Use
-from bench.store import Arm, Header
+from bench.records.claim import Claim, Exported
+from bench.records.header import Arm, Header
+from bench.records.measurement import BASELINE, CONTROL, Data, Measurement, Status
+from bench.records.recipe import Recipe, Use
 
 STARTED = "2026-11-20T12:00:00.000+00:00"
 STEPS = 10

@@ -19,8 +19,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.cache import appearing
 from bench.errors import BenchError
+from bench.records.files import appearing
 
 FORMAT = 1
 LEADS = ("I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6")

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from baselines.murmur.circor import Patient, Skipped
 from baselines.murmur.spectrogram import log_mels
-from bench.cache import appearing
 from bench.errors import BenchError
+from bench.records.files import appearing
 
 MADE_BY = "1"
 """Changes with whatever changes what is in the file."""

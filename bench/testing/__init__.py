@@ -37,7 +37,7 @@ from torch.utils._pytree import tree_leaves
 from bench import assembly, registry, request
 from bench.errors import Clash, NotApplicable
 from bench.job import Job, Progress
-from bench.recipe import Recipe
+from bench.records.recipe import Recipe
 from bench.technique import Effect
 from bench.testing.case import (
     CPU,

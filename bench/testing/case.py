@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from bench import assembly, registry, request
 from bench.job import Job
 from bench.launch import prepared
-from bench.measurement import Measurement, Status
-from bench.recipe import Recipe
+from bench.records.measurement import Measurement, Status
+from bench.records.recipe import Recipe
 from bench.technique import Effect, Probe, Technique
 from bench.training import StepLimit, train
 

@@ -15,8 +15,8 @@ from collections import Counter
 from pathlib import Path
 
 from bench.compare import ArmResult, compare_run
-from bench.plan import CONTROL
-from bench.store import read_run
+from bench.records.measurement import CONTROL
+from bench.records.run_folder import read_run
 
 BENCH = Path(sys.executable).parent / "bench"
 

@@ -30,7 +30,7 @@ from baselines.murmur.scoring import scores
 from baselines.murmur.sources import spectrograms
 from baselines.murmur.training import Measure
 from bench import assembly, registry, request
-from bench.recipe import Recipe
+from bench.records.recipe import Recipe
 from bench.request import make_techniques
 from bench.training import train
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from bench.recipe import Recipe
+from bench.records.recipe import Recipe
 from bench.testing import Case
 from tests.cli.conftest import Bench, only_run, records, start, wait_for
 from tests.contract.cases import SMALL

@@ -11,7 +11,7 @@ import pytest
 from bench import registry
 from bench.baseline import Settings
 from bench.errors import NotApplicable
-from bench.measurement import Measurement, Status
+from bench.records.measurement import Measurement, Status
 from optimizers.adaptive_batch import GIB, AdaptiveBatch
 from tests.records import failed, measurement
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from bench.baseline import Settings
 from bench.errors import Clash, NotApplicable
 from bench.job import FixedItems, Job, Progress
-from bench.measurement import Measurement, Status
+from bench.records.measurement import Measurement, Status
 from bench.training import train
 from optimizers import thread_tuning
 from optimizers.allocator import Allocator

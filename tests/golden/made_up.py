@@ -7,7 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.measurement import (
+from bench.records.claim import Claim
+from bench.records.header import Arm, Header
+from bench.records.measurement import (
+    BASELINE,
+    CONTROL,
     Data,
     Evaluation,
     FlopsCheck,
@@ -16,9 +20,7 @@ from bench.measurement import (
     Parameters,
     Status,
 )
-from bench.plan import BASELINE, CONTROL
-from bench.recipe import Claim, Recipe, Use
-from bench.store import Arm, Header
+from bench.records.recipe import Recipe, Use
 
 MIB = 1024**2
 SETTINGS = {"dataset": "Chinatown", "epochs": 50, "batch_size": 8, "lr": 0.001, "mask": None}

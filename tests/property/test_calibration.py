@@ -9,8 +9,7 @@ import pytest
 
 from bench.baseline import Target
 from bench.compare import ArmResult, compare
-from bench.measurement import Measurement
-from bench.plan import CONTROL
+from bench.records.measurement import CONTROL, Measurement
 from bench.verdict import Verdict
 from tests.records import MIB, measurement
 

@@ -10,7 +10,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.recipe import PLACES, Recipe, Use, read_exported
+from bench.records.claim import read_exported
+from bench.records.recipe import PLACES, Recipe, Use
 from tests.records import claim, exported
 
 texts = st.text(st.characters(codec="utf-8"), max_size=12)

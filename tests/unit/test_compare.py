@@ -8,9 +8,8 @@ import pytest
 
 from bench.baseline import Target
 from bench.compare import ArmResult, Comparison, compare
-from bench.measurement import Evaluation, Inference, Measurement, Status
-from bench.plan import BASELINE, CONTROL
 from bench.ratios import pairs_of
+from bench.records.measurement import BASELINE, CONTROL, Evaluation, Inference, Measurement, Status
 from bench.statistics import Interval
 from bench.verdict import Verdict
 from tests.records import MIB, failed, measurement, paired

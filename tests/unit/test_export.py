@@ -10,9 +10,8 @@ from bench.baseline import Target
 from bench.claims import broken
 from bench.compare import best, compare, compare_run
 from bench.export import exported_of
-from bench.measurement import Measurement, Status
-from bench.plan import CONTROL
-from bench.recipe import Claim
+from bench.records.claim import Claim
+from bench.records.measurement import CONTROL, Measurement, Status
 from tests.records import DATA, claim, failed, header, measurement, paired, recipe
 
 FASTER = (1.48, 1.5, 1.52, 1.49, 1.51, 1.5)

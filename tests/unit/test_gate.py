@@ -11,8 +11,7 @@ import pytest
 from bench import gate
 from bench.errors import BenchError
 from bench.gate import Finding, Rule
-from bench.measurement import Measurement, Status
-from bench.plan import CONTROL
+from bench.records.measurement import CONTROL, Measurement, Status
 from tests.records import failed, header, measurement, recipe
 
 STEADY = (1.0, 1.01, 0.99, 1.0, 1.005, 0.995)

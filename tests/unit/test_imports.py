@@ -37,8 +37,8 @@ def test_help_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["reports", "bench.gate", "bench.compare", "bench.store", "bench.recipe", "bench.registry",
-     "bench.request", "bench.launch", "bench.runner", "bench.worker_entry"],
+    ["reports", "bench.gate", "bench.compare", "bench.records.run_folder", "bench.records.recipe",
+     "bench.registry", "bench.request", "bench.launch", "bench.runner", "bench.worker_entry"],
 )  # fmt: skip
 def test_what_reads_records_or_starts_trials_needs_no_torch(module: str) -> None:
     assert "torch" not in imported_by(f"import {module}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.plan import BASELINE, CONTROL, Contrast, Planned, rounds
+from bench.plan import Contrast, Planned, rounds
+from bench.records.measurement import BASELINE, CONTROL
 from tests.records import recipe
 
 CONTRASTS = [

@@ -13,7 +13,8 @@ import pytest
 
 from bench.assembly import check_conflicts, techniques_of
 from bench.errors import BenchError, Clash
-from bench.recipe import Recipe, Use, read_exported
+from bench.records.claim import read_exported
+from bench.records.recipe import Recipe, Use
 from bench.technique import Effect, Stage, Technique
 from tests.records import exported, recipe
 

@@ -13,7 +13,7 @@ import pytest
 
 import reports
 from bench.errors import BenchError
-from bench.measurement import Status
+from bench.records.measurement import Status
 from tests.golden import made_up
 
 ARM_KEYS = {"verdict", "work", "time_ratio", "memory_ratio", "metric", "pairs", "reason"}

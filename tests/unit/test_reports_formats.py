@@ -17,7 +17,7 @@ import pytest
 import reports
 from bench import cli
 from bench.errors import BenchError
-from bench.measurement import Status
+from bench.records.measurement import Status
 from tests.golden import made_up
 
 HOSTILE = 'a & b <script>alert(1)</script>\x1b[31m ]]> "c" ![x](http://example.org/x.svg)'

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import reports
-from bench.measurement import Evaluation, Inference, Measurement, Status
-from bench.plan import BASELINE, CONTROL
+from bench.records.measurement import BASELINE, CONTROL, Evaluation, Inference, Measurement, Status
 from reports.markdown import escape, fence
 from tests.golden import made_up
 

@@ -9,7 +9,7 @@ import pytest
 
 from bench import request
 from bench.errors import BenchError
-from bench.store import Arm
+from bench.records.header import Arm
 
 NOTHING: dict[str, Any] = {
     "baseline-only": False, "test": None, "combine": None, "full-optimization": False,

@@ -14,7 +14,7 @@ import torch
 
 from bench.errors import BenchError
 from bench.job import Batch, Job, Progress
-from bench.recipe import Recipe
+from bench.records.recipe import Recipe
 from bench.remembering import CannotRemember, Memory
 from bench.resuming import Keeper
 from bench.state import tensors_of

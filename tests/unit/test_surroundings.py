@@ -10,7 +10,7 @@ import pytest
 
 from bench import catalogue, display, environment, template
 from bench.errors import BenchError
-from bench.measurement import Status
+from bench.records.measurement import Status
 from tests.records import failed, measurement
 
 

@@ -11,58 +11,20 @@ import fcntl
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO
 
 from pydantic import ValidationError
 
 from bench.errors import BenchError
-from bench.measurement import Measurement
-from bench.recipe import FORMAT, Claim, Frozen, check_format, first_problem, read_json
+from bench.records.files import write_text
+from bench.records.header import Header
+from bench.records.measurement import Measurement
+from bench.records.schema import FORMAT, check_format, first_problem, read_json
 
 FREE_BYTES = 32 * 1024**2
-
-
-class Arm(Frozen):
-    """What one arm asks for, as typed: technique names with their settings, or a recipe's file."""
-
-    techniques: tuple[str, ...] = ()
-    recipe_file: str | None = None
-
-
-class Header(Frozen):
-    """The content of ``run.json``: all that is needed to do the run again or to go on with it."""
-
-    format: Literal[1] = 1
-    run: str
-    started: str
-    mode: str
-    name: str
-    """The baseline's own."""
-    baseline: str
-    """As asked for: a name, or ``path/to/file.py:Class``."""
-    settings: dict[str, Any]
-    """The baseline's, whole and resolved."""
-    arms: tuple[Arm, ...]
-    device: str
-    threads: int
-    seed: int
-    repeats: int
-    budget_seconds: float | None
-    trial_timeout_seconds: float
-    margin: float
-    unit: str
-    metric: str
-    target: float | None
-    metric_bounds: tuple[float, float] | None = None
-    claim: Claim | None = None
-    """What is verified."""
-    command: tuple[str, ...]
-    notices: tuple[str, ...] = ()
-    environment: dict[str, Any]
 
 
 class Folder:
@@ -170,21 +132,6 @@ def read_measurements(path: Path) -> list[Measurement]:
         return []
     lines = path.read_bytes().split(b"\n")[:-1]
     return [_measurement(line, path, number) for number, line in enumerate(lines, 1)]
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a whole file or nothing: to a temporary name, synced, then renamed."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _measurement(line: bytes, path: Path, number: int) -> Measurement:

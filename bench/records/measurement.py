@@ -9,7 +9,11 @@ from enum import StrEnum
 from statistics import median
 from typing import Any, Literal
 
-from bench.recipe import Frozen
+from bench.records.schema import Frozen
+
+BASELINE = "baseline"
+CONTROL = "baseline#2"
+"""The arm of the A/A control: the baseline once more, under another name."""
 
 
 class Status(StrEnum):

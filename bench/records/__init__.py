@@ -1,0 +1,1 @@
+"""What stands on disk: recipes, measurements, a run's folder."""
