@@ -115,7 +115,10 @@ def test_a_bad_line_in_the_middle_is_refused_with_its_number(
 
 def test_a_run_in_use_is_refused_with_its_process(tmp_path: Path) -> None:
     folder = new_run(tmp_path)
-    code = "import sys, pathlib; from bench.records import run_folder; run_folder.reopen(pathlib.Path(sys.argv[1]))"
+    code = (
+        "import sys, pathlib; from bench.records import run_folder; "
+        "run_folder.reopen(pathlib.Path(sys.argv[1]))"
+    )
     command = [sys.executable, "-c", code, str(folder.path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert f"is in use by process {os.getpid()}; wait for it" in done.stderr
