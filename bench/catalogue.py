@@ -10,6 +10,7 @@ from typing import Any
 from bench import launch, registry, request
 from bench.baseline import Baseline, Dataset
 from bench.errors import BenchError, NotApplicable
+from bench.machine.device import choose_device
 from bench.records.measurement import Measurement, Status
 from bench.records.recipe import Recipe
 from bench.runner import Runner
@@ -97,7 +98,7 @@ def _techniques(names: list[str], baseline: str, data_dir: Path | None, device: 
         settings, _ = launch.prepared(loaded, values)
         places = request.places_of([baseline, *names])
         base = request.baseline_recipe(baseline, settings, places)
-        chosen = launch.choose_device(device)
+        chosen = choose_device(device)
 
         def attempt(name: str, technique: Technique) -> dict[str, Any]:
             reason = _reason(name, technique, loaded, base, places, runner, chosen, scratch)

@@ -55,6 +55,7 @@ def _train(
 
     from bench import assembly, launch, registry, state
     from bench.job import Progress
+    from bench.machine.device import choose_device
     from bench.records.files import write_text
     from bench.resuming import Keeper
     from bench.training import train
@@ -62,7 +63,7 @@ def _train(
     baseline = assembly.baseline_of(recipe, places)
     settings = registry.make_settings(baseline, recipe.settings)
     torch.set_num_threads(launch.threads_of(baseline, settings, threads))
-    job = assembly.build(recipe, places, torch.device(launch.choose_device(device)), seed)
+    job = assembly.build(recipe, places, torch.device(choose_device(device)), seed)
 
     def tell(progress: Progress) -> None:
         loss = progress.epoch_losses[-1]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench import environment, launch, plan, registry, request, template
+from bench import launch, plan, registry, request, template
+from bench.machine import environment
+from bench.machine.device import choose_device
+from bench.machine.peaks import _peaks
 from bench.records import measurement
 from bench.runner import Runner
 from bench.statistics import ratio_interval
@@ -16,13 +18,11 @@ from bench.trial import Trial
 
 PAIRS = 5
 TRIAL_SECONDS = 300.0
-SIDE = 2048
-COPY_BYTES = 256 * 1024**2
 
 
 def examine(device: str) -> dict[str, Any]:
     """Return what this machine is and can show; runs for about half a minute."""
-    chosen = launch.choose_device(device)
+    chosen = choose_device(device)
     facts = environment.capture()
     return {
         "device": chosen,
@@ -57,37 +57,6 @@ def as_text(found: dict[str, Any]) -> str:
     if floor > 0.1:
         lines.append("          this machine is busy: close other programs, or use more --repeats")
     return "\n".join(lines)
-
-
-def _peaks(device: str) -> dict[str, str]:
-    """Measure matrix products and a copy: ceilings for what any technique can reach here."""
-    import torch
-
-    peaks = {}
-    for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
-        left = torch.randn(SIDE, SIDE, device=device).to(dtype)
-        right = torch.randn(SIDE, SIDE, device=device).to(dtype)
-        seconds = _best(lambda a=left, b=right: a @ b, device)  # type: ignore[misc]
-        peaks[f"{name} matrix product"] = f"{2 * SIDE**3 / seconds / 1e12:.3f} TFLOP/s"
-    source = torch.ones(COPY_BYTES // 4, device=device)
-    target = torch.empty_like(source)
-    seconds = _best(lambda: target.copy_(source), device)
-    peaks["copy"] = f"{2 * COPY_BYTES / seconds / 1024**3:.1f} GiB/s (read + written)"
-    return peaks
-
-
-def _best(work: Callable[[], object], device: str) -> float:
-    import torch
-
-    def once() -> float:
-        begun = time.perf_counter()
-        work()
-        if device == "cuda":
-            torch.cuda.synchronize()
-        return time.perf_counter() - begun
-
-    once()
-    return min(once() for _ in range(7))
 
 
 def _noise(device: str) -> dict[str, Any]:

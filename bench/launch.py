@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from bench import arms as naming
-from bench import environment, registry, request
+from bench import registry, request
 from bench.assembly import check_files, find
 from bench.baseline import Baseline, Target
 from bench.errors import BenchError
+from bench.machine import environment
+from bench.machine.device import choose_device
 from bench.modes import MODES
 from bench.records.claim import Claim, Exported, read_exported
 from bench.records.header import Arm, Header
@@ -108,23 +110,6 @@ def prepared(baseline: Baseline, values: dict[str, Any]) -> tuple[Any, tuple[str
         return settings, ()
     settings, notices = prepare(settings)
     return settings, tuple(notices)
-
-
-def choose_device(asked: str) -> str:
-    """Return "cpu" or "cuda"; what was asked for is never replaced by another."""
-    if asked == "cpu":
-        return "cpu"
-    if asked not in ("auto", "cuda"):
-        raise BenchError(f'no device named "{asked}"; there are: auto, cpu, cuda')
-    if asked == "auto" and not environment.gpus():
-        return "cpu"
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    if asked == "auto":
-        return "cpu"
-    raise BenchError("--device cuda: this torch sees no CUDA device; `bench doctor` says more")
 
 
 def target_of(baseline: Baseline, settings: Any) -> Target:

@@ -20,8 +20,8 @@ from types import FrameType, TracebackType
 import psutil
 
 from bench import worker_entry
-from bench.environment import QUIET_THREADS
-from bench.memory import kernel_kills
+from bench.machine.environment import QUIET_THREADS
+from bench.machine.memory import kernel_kills
 from bench.records.measurement import Measurement, Status
 from bench.trial import Outcome, Trial
 

@@ -20,13 +20,13 @@ import torch._dynamo  # the first optimizer imports it otherwise, at a second fo
 from torch import nn
 
 from bench import assembly
-from bench.energy import read_joules
-from bench.environment import cpu_stall_seconds, load_average
 from bench.errors import BenchError, Diverged, NotApplicable
 from bench.flops import count_flops, cross_check, whole_forward_flops
 from bench.inference import measure_inference
 from bench.job import Job
-from bench.memory import (
+from bench.machine.energy import read_joules
+from bench.machine.environment import cpu_stall_seconds, load_average
+from bench.machine.memory import (
     available_bytes,
     children_bytes,
     is_out_of_memory,

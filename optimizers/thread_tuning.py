@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from bench.environment import usable_cores
 from bench.errors import NotApplicable
+from bench.machine.environment import usable_cores
 from bench.technique import Effect, Probe, Stage, Technique
 
 LEAST_GAIN = 1.02

@@ -15,8 +15,8 @@ from PIL import Image, UnidentifiedImageError
 
 from baselines.xray.sources import Listing, Task
 from bench.cache import cache_folder
-from bench.environment import usable_cores
 from bench.errors import BenchError
+from bench.machine.environment import usable_cores
 
 Bytes = NDArray[np.uint8]
 SMALLEST = 8

@@ -28,7 +28,7 @@ from baselines.ecg_cnn.pack import Pack, load, write
 from baselines.ecg_cnn.synthetic import CLASSES, Synthetic
 from bench.job import FixedItems, Progress, first_size
 from bench.loading import read_ahead
-from bench.memory import resident
+from bench.machine.memory import resident
 
 LENGTH, BATCH, MB = 15_000, 8, 1e6
 REPORT_BYTES = 21e9

@@ -13,7 +13,7 @@ from bench.drawing import labelled
 from bench.errors import NotApplicable
 from bench.job import FixedItems, Job, Progress
 from bench.loading import with_loader
-from bench.memory import children_bytes
+from bench.machine.memory import children_bytes
 from bench.testing import Case, stepped
 from optimizers.oversampling import Oversampling, repeated
 from optimizers.weighted_sampling import WeightedSampling, weights_of

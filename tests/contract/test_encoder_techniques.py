@@ -227,7 +227,7 @@ def test_tensors_on_another_device_do_not_apply() -> None:
 
 FREEING = """
 import sys, torch
-from bench.memory import resident
+from bench.machine.memory import resident
 from optimizers.allocator import Allocator
 from tests.jobs import linear_job
 

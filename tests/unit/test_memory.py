@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import memory
+from bench.machine import memory
 
 LIMITED = """
 import torch
-from bench.memory import is_out_of_memory, limit_memory
+from bench.machine.memory import is_out_of_memory, limit_memory
 torch.set_num_threads(1)
 torch.ones(1000).sum()
 limit_memory(200 * 1024**2)

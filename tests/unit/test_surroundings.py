@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import catalogue, display, environment, template
+from bench import catalogue, display, template
 from bench.errors import BenchError
+from bench.machine import environment
 from bench.records.measurement import Status
 from tests.records import failed, measurement
 

@@ -1,0 +1,1 @@
+"""What the machine tells: its parts, devices, memory, energy, peaks."""
