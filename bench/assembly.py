@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from bench.baseline import Baseline
 from bench.errors import BenchError, Clash
@@ -66,15 +63,6 @@ def effect_of(techniques: Iterable[Technique]) -> Effect:
     return max((Effect(t.effect) for t in techniques), key=order.index, default=Effect.EXACT)
 
 
-def seed_everything(seed: int) -> None:
-    """Seed torch's, numpy's and Python's generators."""
-    import torch
-
-    torch.manual_seed(seed)
-    np.random.seed(seed % 2**32)
-    random.seed(seed)
-
-
 def build(
     recipe: Recipe,
     places: Places,
@@ -92,6 +80,7 @@ def _built(
 ) -> Job:
     """Build a job and apply techniques in order; each knows how to build what it was given."""
     from bench.loading import with_loader
+    from bench.random_state import seed_everything
 
     baseline = baseline_of(recipe, places)
     settings = make_settings(baseline, recipe.settings)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bench.errors import BenchError
-from bench.marks import marked
 
 if TYPE_CHECKING:
     import torch
@@ -92,3 +91,22 @@ class Baseline(Protocol):
     def job(self, settings: Any, device: torch.device, seed: int) -> Job:
         """Build a fresh job; every random choice follows from `seed`."""
         ...
+
+
+def marked(settings: Any, mark: str) -> dict[str, Any]:
+    """Return what `mark` says of each setting that has it, by name; of settings or their class.
+
+    A field's ``json_schema_extra`` marks it for the techniques that change settings:
+    ``{"scales": "depth" | "width" | "input"}`` (numbers that a model or its inputs are scaled by),
+    ``{"lighter": {value: {setting: value, ...}}}`` (the settings of a value's next lighter
+    alternative), ``{"minimal": value}`` (the least of an augmentation), ``{"own_schedule": value}``
+    (which turns the baseline's own learning-rate schedule off), ``{"fills": {value: {setting:
+    value, ...}}}`` (a preset: other settings' defaults for a value of this one).
+    """
+    kind: Any = settings if isinstance(settings, type) else type(settings)
+    extras = {name: f.json_schema_extra for name, f in kind.model_fields.items()}
+    return {
+        name: extra[mark]
+        for name, extra in extras.items()
+        if isinstance(extra, dict) and mark in extra
+    }

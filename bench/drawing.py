@@ -8,8 +8,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from bench.batches import Batch, each_tensor
 from bench.errors import NotApplicable
-from bench.job import Batch, FixedItems, Job, Progress, each_tensor
+from bench.job import FixedItems, Job, Progress
 
 Order = Callable[[torch.Generator], Tensor]
 """Draws the rows of one epoch, in their order."""

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from bench.batches import Batch, each_tensor
 from bench.errors import NotApplicable
-from bench.job import Batch, FixedItems, Job, Progress, each_tensor
+from bench.job import FixedItems, Job, Progress
 
 THREAD = "thread"
 AHEAD = 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch.optim import Optimizer
 
 from bench.job import Job, Progress
-from bench.training import undisturbed
+from bench.random_state import undisturbed
 
 
 def rates_of(optimizer: Optimizer) -> list[float]:

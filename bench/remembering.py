@@ -26,6 +26,7 @@ from torch.optim import Optimizer
 
 from bench.errors import BenchError
 from bench.job import Job
+from bench.random_state import python_state
 
 PLAIN = (bool, int, float, str, bytes, types.NoneType)
 NOT_WALKED = (*PLAIN, type, types.ModuleType, BaseModel, Optimizer, Tensor, np.ndarray, nn.Module)
@@ -262,35 +263,8 @@ def _state_of(value: Any) -> Slot | None:
     if isinstance(value, random.Random):
         return Slot(
             lambda: json.dumps(value.getstate()),
-            lambda text: value.setstate(_python_state(text)),
+            lambda text: value.setstate(python_state(text)),
         )
     if callable(getattr(value, "load_state_dict", None)) and not isinstance(value, type):
         return Slot(value.state_dict, value.load_state_dict)
     return None
-
-
-def _python_state(text: str) -> tuple[Any, ...]:
-    version, numbers, gauss = json.loads(text)
-    return version, tuple(numbers), gauss
-
-
-def global_random() -> dict[str, Any]:
-    """Return the state of torch's, numpy's and Python's own generators, as text and tensors."""
-    name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
-    state: dict[str, Any] = {
-        "torch": torch.get_rng_state(),
-        "numpy": json.dumps([name, keys.tolist(), position, has_gauss, gauss]),  # type: ignore[union-attr]  # legacy is an array
-        "python": json.dumps(random.getstate()),
-    }
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state_all()
-    return state
-
-
-def set_global_random(state: Mapping[str, Any]) -> None:
-    """Put all generators where they were."""
-    torch.set_rng_state(state["torch"])
-    np.random.set_state(tuple(json.loads(state["numpy"])))
-    random.setstate(_python_state(state["python"]))
-    if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])

@@ -13,10 +13,11 @@ from torch.optim import Optimizer
 
 from bench.errors import BenchError
 from bench.job import Job
+from bench.random_state import global_random, set_global_random
 from bench.records.files import appearing
 from bench.records.measurement import Evaluation
 from bench.records.recipe import Recipe
-from bench.remembering import CannotRemember, Memory, global_random, set_global_random
+from bench.remembering import CannotRemember, Memory
 from bench.training import Trained
 
 FORMAT = 1

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from bench.errors import Diverged
 from bench.job import Job, Progress
+from bench.random_state import undisturbed
 from bench.records.measurement import Evaluation
 from bench.timing import Clock, Timeline
 
@@ -145,18 +143,6 @@ def _finish(job: Job, result: Trained) -> None:
     result.model = job.finish(job, job.snapshot(job.model))
     result.finish_seconds = time.perf_counter() - begun
     _evaluate(job, result.model, result)
-
-
-@contextmanager
-def undisturbed(device: torch.device) -> Iterator[None]:
-    """Keep what is done inside from moving the random generators that training draws from."""
-    ours, numpys = random.getstate(), np.random.get_state()
-    try:
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            yield
-    finally:
-        random.setstate(ours)
-        np.random.set_state(numpys)
 
 
 def _evaluate(job: Job, model: nn.Module, result: Trained) -> None:

@@ -22,8 +22,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from bench.batches import Batch, each_tensor, inputs_of, with_inputs
 from bench.errors import NotApplicable
-from bench.job import Batch, FixedItems, Job, Progress, each_tensor, inputs_of, with_inputs
+from bench.job import FixedItems, Job, Progress
 from bench.technique import Effect, Stage, Technique
 
 

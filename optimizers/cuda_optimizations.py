@@ -21,8 +21,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.optim import Optimizer
 
+from bench.batches import Batch
 from bench.errors import NotApplicable
-from bench.job import Batch, Job, Mark, Step
+from bench.job import Job, Mark, Step
 from bench.technique import Effect, Probe, Stage, Technique
 
 TF32_SINCE = (8, 0)

@@ -20,8 +20,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from bench.batches import Batch
 from bench.errors import NotApplicable
-from bench.job import Batch, Job, Progress, Schedule
+from bench.job import Job, Progress, Schedule
 from bench.technique import Effect, Stage, Technique
 
 

@@ -20,8 +20,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from bench.batches import Batch, rebuilt
 from bench.errors import NotApplicable
-from bench.job import Batch, Batches, Job, Progress, rebuilt
+from bench.job import Batches, Job, Progress
 from bench.targets import Targets, checked_targets
 from bench.technique import Effect, Stage, Technique
 

@@ -21,9 +21,10 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 from torch.optim import Optimizer
 
+from bench.baseline import marked
+from bench.batches import Batch
 from bench.errors import NotApplicable
-from bench.job import Batch, Batches, Job, Progress, Schedule
-from bench.marks import marked
+from bench.job import Batches, Job, Progress, Schedule
 from bench.rates import own_change, rates_of
 from bench.technique import Effect, Probe, Stage, Technique
 

@@ -23,8 +23,9 @@ from torch import Tensor, nn
 
 from bench.answers import checked_scores, mean_of
 from bench.job import Job
+from bench.random_state import undisturbed
 from bench.technique import Effect, Stage, Technique
-from bench.training import train, undisturbed
+from bench.training import train
 
 Finish = Callable[[Job, nn.Module], nn.Module]
 APART = 10_007

@@ -18,8 +18,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.optim import Optimizer
 
+from bench.batches import Batch
 from bench.errors import NotApplicable
-from bench.job import Batch, Job, Mark
+from bench.job import Job, Mark
 from bench.technique import Effect, Probe, Stage, Technique
 
 

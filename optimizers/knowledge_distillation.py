@@ -26,13 +26,15 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from bench.assembly import build
+from bench.batches import Batch
 from bench.errors import NotApplicable
-from bench.job import Batch, Job, Progress, Schedule
+from bench.job import Job, Progress, Schedule
 from bench.listening import Heard, listening
+from bench.random_state import undisturbed
 from bench.records.claim import read_exported
 from bench.targets import Targets
 from bench.technique import Effect, Probe, Stage, Technique
-from bench.training import train, undisturbed
+from bench.training import train
 
 Loss = Callable[[nn.Module, Batch], Tensor]
 

@@ -16,7 +16,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from bench.job import Batch, Batches, Job, Progress, rebuilt
+from bench.batches import Batch, rebuilt
+from bench.job import Batches, Job, Progress
 from bench.targets import checked_targets
 from bench.technique import Effect, Stage, Technique
 

@@ -19,10 +19,11 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from bench.batches import Batch
 from bench.errors import NotApplicable
-from bench.job import Batch, Batches, Job, Progress
+from bench.job import Batches, Job, Progress
+from bench.random_state import undisturbed
 from bench.technique import Effect, Stage, Technique
-from bench.training import undisturbed
 
 
 class LimitSteps(Technique):

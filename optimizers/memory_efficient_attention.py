@@ -20,8 +20,9 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
+from bench.batches import inputs_of
 from bench.errors import NotApplicable
-from bench.job import Job, inputs_of
+from bench.job import Job
 from bench.technique import Effect, Stage, Technique
 
 PRODUCTS = (torch.matmul, torch.bmm, operator.matmul, "matmul", "bmm")

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from bench.baseline import marked
 from bench.errors import NotApplicable
-from bench.marks import marked
 from bench.technique import Effect, Probe, Stage, Technique
 
 

@@ -18,8 +18,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bench.answers import objection
+from bench.batches import Batch, inputs_of, with_inputs
 from bench.errors import NotApplicable
-from bench.job import Batch, Batches, Job, Progress, inputs_of, with_inputs
+from bench.job import Batches, Job, Progress
 from bench.technique import Effect, Stage, Technique
 
 

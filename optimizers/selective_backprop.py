@@ -20,8 +20,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.optim import Optimizer
 
+from bench.batches import Batch
 from bench.errors import NotApplicable
-from bench.job import Batch, Job, Mark, Progress, Schedule, plain_step
+from bench.job import Job, Mark, Progress, Schedule, plain_step
 from bench.technique import Effect, Stage, Technique
 
 Items = Callable[[Batch], int]

@@ -22,8 +22,9 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.answers import objection
+from bench.batches import Batch, inputs_of, with_inputs
 from bench.errors import NotApplicable
-from bench.job import Batch, Batches, Job, Progress, inputs_of, with_inputs
+from bench.job import Batches, Job, Progress
 from bench.technique import Effect, Stage, Technique
 
 

@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 
 from pydantic import Field, ValidationError
 
+from bench.baseline import marked
 from bench.errors import NotApplicable
-from bench.marks import marked
 from bench.technique import Effect, Probe, Stage, Technique
 
 

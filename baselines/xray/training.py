@@ -18,8 +18,9 @@ from baselines.xray.data import Part, TaskData
 from baselines.xray.evaluation import item_losses, logits_of, metrics, targets_of
 from baselines.xray.network import Classifier, Several, cut
 from bench.job import DataCard, FixedItems, Job, Progress, Schedule, no_schedule
+from bench.random_state import undisturbed
 from bench.targets import Targets
-from bench.training import train, undisturbed
+from bench.training import train
 
 FITTED = 64
 """Images of the training part that the norms of a random frozen backbone are fitted to."""

@@ -26,7 +26,8 @@ from baselines.ecg_cnn import NETWORKS
 from baselines.ecg_cnn.network import Network, dense, features
 from baselines.ecg_cnn.pack import Pack, load, write
 from baselines.ecg_cnn.synthetic import CLASSES, Synthetic
-from bench.job import FixedItems, Progress, first_size
+from bench.batches import first_size
+from bench.job import FixedItems, Progress
 from bench.loading import read_ahead
 from bench.machine.memory import resident
 

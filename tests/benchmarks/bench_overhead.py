@@ -15,8 +15,8 @@ from statistics import median
 import torch
 
 from bench import registry
-from bench.assembly import seed_everything
 from bench.job import Job, Progress
+from bench.random_state import seed_everything
 from bench.statistics import ratio_interval
 from bench.training import StepLimit, train
 

@@ -31,7 +31,8 @@ import torch
 from scipy import stats
 
 from baselines.xray import PRESETS, decoded, sources
-from bench.job import Batch, Job, Progress
+from bench.batches import Batch
+from bench.job import Job, Progress
 from bench.testing import Case
 from bench.training import train
 

@@ -13,8 +13,9 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, ReduceLROnPl
 
 from baselines.timehut import TimeHUTSettings
 from baselines.timehut.schedulers import SCHEDULES
+from bench.batches import Batch
 from bench.errors import NotApplicable
-from bench.job import Batch, Job, Mark, Progress, plain_step
+from bench.job import Job, Mark, Progress, plain_step
 from bench.training import train
 from optimizers.cuda_optimizations import CudaOptimizations
 from optimizers.dynamic_lr import DynamicLR, cuts

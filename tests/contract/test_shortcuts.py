@@ -9,10 +9,9 @@ import pytest
 import torch
 from pydantic import Field
 
-from bench.baseline import Settings
+from bench.baseline import Settings, marked
 from bench.errors import NotApplicable
 from bench.job import Progress
-from bench.marks import marked
 from bench.testing import PROMISES, Promise, pair_works
 from bench.training import train
 from optimizers.lighter_architecture import LighterArchitecture

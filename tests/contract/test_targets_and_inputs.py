@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bench.batches import Batch
 from bench.errors import NotApplicable
 from bench.flops import count_flops
-from bench.job import Batch, Job, Progress
+from bench.job import Job, Progress
 from bench.targets import Targets
 from bench.technique import Technique
 from optimizers.cutmix import Cutmix, drawn_box, share_of

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from bench import request
 from bench.arguments import SEVERAL, spread
+from bench.batches import chunk_items, first_size
 from bench.errors import BenchError
-from bench.job import chunk_items, first_size
 
 keys = st.text(string.ascii_lowercase + "_", min_size=1, max_size=8)
 words = st.text(string.ascii_letters + string.digits + ".-_/", min_size=1, max_size=8).filter(

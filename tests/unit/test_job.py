@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from bench.batches import chunk_items, first_size
 from bench.errors import Clash
-from bench.job import DataCard, chunk_items, first_size, plain_backward, plain_step
+from bench.job import DataCard, plain_backward, plain_step
 from tests.jobs import Labelled, linear_job
 
 

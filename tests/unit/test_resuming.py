@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import torch
 
+from bench.batches import Batch
 from bench.errors import BenchError
-from bench.job import Batch, Job, Progress
+from bench.job import Job, Progress
 from bench.records.recipe import Recipe
 from bench.remembering import CannotRemember, Memory
 from bench.resuming import Keeper

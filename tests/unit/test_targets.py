@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench.batches import inputs_of, select_items, with_inputs
 from bench.errors import NotApplicable
-from bench.job import inputs_of, select_items, with_inputs
 from bench.targets import Targets, checked_targets
 from tests.jobs import Labelled, cross_entropy, linear_job
 

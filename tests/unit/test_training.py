@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from bench.batches import Batch
 from bench.errors import Diverged
-from bench.job import Batch, Job, Mark, Progress, plain_step, plain_update
+from bench.job import Job, Mark, Progress, plain_step, plain_update
 from bench.training import StepLimit, Trained, train
 from tests.jobs import linear_job
 

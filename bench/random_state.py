@@ -1,0 +1,59 @@
+"""Seed, set aside, capture and restore the random generators of torch, numpy and Python."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+
+@contextmanager
+def undisturbed(device: torch.device) -> Iterator[None]:
+    """Keep what is done inside from moving the random generators that training draws from."""
+    ours, numpys = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            yield
+    finally:
+        random.setstate(ours)
+        np.random.set_state(numpys)
+
+
+def python_state(text: str) -> tuple[Any, ...]:
+    """Return the argument of `random.setstate` from its state as JSON."""
+    version, numbers, gauss = json.loads(text)
+    return version, tuple(numbers), gauss
+
+
+def global_random() -> dict[str, Any]:
+    """Return the state of torch's, numpy's and Python's own generators, as text and tensors."""
+    name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
+    state: dict[str, Any] = {
+        "torch": torch.get_rng_state(),
+        "numpy": json.dumps([name, keys.tolist(), position, has_gauss, gauss]),  # type: ignore[union-attr]  # legacy is an array
+        "python": json.dumps(random.getstate()),
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state_all()
+    return state
+
+
+def set_global_random(state: Mapping[str, Any]) -> None:
+    """Put all generators where they were."""
+    torch.set_rng_state(state["torch"])
+    np.random.set_state(tuple(json.loads(state["numpy"])))
+    random.setstate(python_state(state["python"]))
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+def seed_everything(seed: int) -> None:
+    """Seed torch's, numpy's and Python's generators."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
