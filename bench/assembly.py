@@ -79,7 +79,7 @@ def _built(
     recipe: Recipe, places: Places, device: torch.device, seed: int, used: Sequence[Technique]
 ) -> Job:
     """Build a job and apply techniques in order; each knows how to build what it was given."""
-    from bench.loading import with_loader
+    from bench.data.prefetch import with_loader
     from bench.random_state import seed_everything
 
     baseline = baseline_of(recipe, places)

@@ -53,9 +53,10 @@ def _train(
 ) -> dict[str, float]:  # fmt: skip
     import torch
 
-    from bench import assembly, launch, registry, state
+    from bench import assembly, launch, registry
     from bench.job import Progress
     from bench.machine.device import choose_device
+    from bench.model import weights_file
     from bench.records.files import write_text
     from bench.resuming import Keeper
     from bench.training import train
@@ -75,7 +76,7 @@ def _train(
         result = train(job, on_epoch=None if quiet else tell, keeper=keeper)
     except Diverged as error:
         raise BenchError(f"training diverged: {error}") from None
-    state.write(result.model, output / "model.safetensors")
+    weights_file.write(result.model, output / "model.safetensors")
     record = {
         "format": 1,
         "recipe_id": recipe.id,

@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional
-
-from bench.errors import NotApplicable
-
-if TYPE_CHECKING:
-    from bench.job import Job
-
-TOLERANCE = 1e-3
-"""How far, relatively, the loss of one-hot probabilities may lie from that of the classes."""
-FAILURES = (RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,45 +54,3 @@ class Targets:
         if self.classes is None:
             return [torch.stack((logits, torch.zeros_like(logits)), -1).flatten(0, 1)]
         return [logits]
-
-
-def checked_targets(job: Job) -> Targets:
-    """Return a job's targets, having seen that its loss takes them as probabilities too.
-
-    Raises `NotApplicable` where the job says nothing, or the loss of probabilities differs.
-    """
-    if job.targets is None:
-        raise NotApplicable("the baseline doesn't say what its targets are: its job has no targets")
-    if job.targets.classes is not None:
-        _check_loss(job, job.targets, job.targets.classes)
-    return job.targets
-
-
-def _check_loss(job: Job, targets: Targets, classes: int) -> None:
-    inputs = job.sample(max(2, min(classes, 8)))
-    if len(inputs) != 1:
-        raise NotApplicable(f"the model takes {len(inputs)} inputs, and batches are pairs")
-    hard = torch.arange(len(inputs[0]), device=inputs[0].device) % classes
-    by_index = loss_without_training(job, (inputs[0], hard))
-    try:
-        by_share = loss_without_training(job, (inputs[0], targets.soft(hard)))
-    except FAILURES as error:
-        said = str(error).strip().partition("\n")[0]
-        raise NotApplicable(f"the baseline's loss takes no class probabilities: {said}") from error
-    if abs(by_index - by_share) > TOLERANCE * max(abs(by_index), TOLERANCE):
-        raise NotApplicable(
-            f"the baseline's loss takes class probabilities for something else: {by_share:.4g} "
-            f"for one-hot rows, {by_index:.4g} for the same classes"
-        )
-
-
-def loss_without_training(job: Job, batch: tuple[Tensor, Tensor]) -> float:
-    """Return the loss of a batch in eval mode, leaving model and random state as they were."""
-    was_training = job.model.training
-    devices = [job.device] if job.device.type == "cuda" else []
-    job.model.eval()
-    try:
-        with torch.no_grad(), torch.random.fork_rng(devices=devices):
-            return float(job.loss(job.model, batch))
-    finally:
-        job.model.train(was_training)

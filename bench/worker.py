@@ -34,8 +34,8 @@ from bench.machine.memory import (
     resident,
     shift_of_the_heap,
 )
+from bench.model.weights_file import file_bytes
 from bench.records.measurement import Data, Measurement, Parameters, Status, Work
-from bench.state import file_bytes
 from bench.technique import Effect, Technique
 from bench.training import StepLimit, Trained, train
 from bench.trial import Outcome, Trial

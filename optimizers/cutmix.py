@@ -23,7 +23,8 @@ from torch import Tensor
 from bench.batches import Batch, rebuilt
 from bench.errors import NotApplicable
 from bench.job import Batches, Job, Progress
-from bench.targets import Targets, checked_targets
+from bench.model.outputs import checked_targets
+from bench.targets import Targets
 from bench.technique import Effect, Stage, Technique
 
 Box = tuple[Any, ...]

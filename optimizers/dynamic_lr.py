@@ -25,7 +25,7 @@ from bench.baseline import marked
 from bench.batches import Batch
 from bench.errors import NotApplicable
 from bench.job import Batches, Job, Progress, Schedule
-from bench.rates import own_change, rates_of
+from bench.model.learning_rates import own_change, rates_of
 from bench.technique import Effect, Probe, Stage, Technique
 
 FIRST = 1 / 25

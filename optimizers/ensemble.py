@@ -21,8 +21,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from bench.answers import checked_scores, mean_of
 from bench.job import Job
+from bench.model.outputs import checked_scores, mean_of
 from bench.random_state import undisturbed
 from bench.technique import Effect, Stage, Technique
 from bench.training import train

@@ -13,8 +13,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from bench.errors import NotApplicable
-from bench.freezing import freeze
 from bench.job import Job
+from bench.model.freezing import freeze
 from bench.technique import Effect, Stage, Technique
 
 

@@ -23,9 +23,9 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from bench.activations import Activations, activations
 from bench.errors import NotApplicable
 from bench.job import Job
+from bench.model.activations import Activations, activations
 from bench.technique import Effect, Stage, Technique
 
 Context = AbstractContextManager[None]

@@ -29,7 +29,7 @@ from bench.assembly import build
 from bench.batches import Batch
 from bench.errors import NotApplicable
 from bench.job import Job, Progress, Schedule
-from bench.listening import Heard, listening
+from bench.model.hooks import Heard, listening
 from bench.random_state import undisturbed
 from bench.records.claim import read_exported
 from bench.targets import Targets

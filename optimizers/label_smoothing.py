@@ -18,7 +18,7 @@ from pydantic import Field
 
 from bench.batches import Batch, rebuilt
 from bench.job import Batches, Job, Progress
-from bench.targets import checked_targets
+from bench.model.outputs import checked_targets
 from bench.technique import Effect, Stage, Technique
 
 

@@ -22,7 +22,7 @@ from torch.nn.utils import skip_init
 
 from bench.errors import NotApplicable
 from bench.job import Job
-from bench.surgery import after_share
+from bench.model.surgery import after_share
 from bench.technique import Effect, Stage, Technique
 
 _empty: Any = skip_init  # which torch leaves untyped; unlike a layer's own start it draws nothing

@@ -22,7 +22,7 @@ from torch import Tensor
 from bench.batches import Batch, rebuilt
 from bench.errors import NotApplicable
 from bench.job import Batches, Job, Progress
-from bench.targets import checked_targets
+from bench.model.outputs import checked_targets
 from bench.technique import Effect, Stage, Technique
 
 

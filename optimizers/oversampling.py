@@ -21,7 +21,7 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.batches import Batch, each_tensor
-from bench.drawing import labelled, redrawn
+from bench.data.sampling import labelled, redrawn
 from bench.errors import NotApplicable
 from bench.job import FixedItems, Job
 from bench.technique import Effect, Stage, Technique

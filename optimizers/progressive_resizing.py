@@ -17,10 +17,10 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.answers import objection
 from bench.batches import Batch, inputs_of, with_inputs
 from bench.errors import NotApplicable
 from bench.job import Batches, Job, Progress
+from bench.model.outputs import objection
 from bench.technique import Effect, Stage, Technique
 
 

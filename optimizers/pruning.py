@@ -26,7 +26,7 @@ from torch.utils._pytree import tree_leaves
 from bench.errors import NotApplicable
 from bench.flops import forward_flops
 from bench.job import Job
-from bench.surgery import after_share
+from bench.model.surgery import after_share
 from bench.technique import Effect, Stage, Technique
 
 FINENESS = 50

@@ -28,7 +28,7 @@ from torch.utils._pytree import tree_map
 
 from bench.errors import NotApplicable
 from bench.job import Job, Progress
-from bench.listening import listening
+from bench.model.hooks import listening
 from bench.technique import Effect, Stage, Technique
 
 Inputs = tuple[Any, ...]

@@ -21,10 +21,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.answers import objection
 from bench.batches import Batch, inputs_of, with_inputs
 from bench.errors import NotApplicable
 from bench.job import Batches, Job, Progress
+from bench.model.outputs import objection
 from bench.technique import Effect, Stage, Technique
 
 

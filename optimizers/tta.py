@@ -22,9 +22,9 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from bench.answers import checked_scores, mean_of, objection
 from bench.errors import NotApplicable
 from bench.job import Job
+from bench.model.outputs import checked_scores, mean_of, objection
 from bench.technique import Effect, Stage, Technique
 
 Finish = Callable[[Job, nn.Module], nn.Module]

@@ -17,7 +17,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.drawing import labelled, redrawn
+from bench.data.sampling import labelled, redrawn
 from bench.errors import NotApplicable
 from bench.job import Job
 from bench.technique import Effect, Stage, Technique

@@ -11,9 +11,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from bench.baseline import Settings, Target
-from bench.drawing import shuffled
-from bench.freezing import freeze
+from bench.data.sampling import shuffled
 from bench.job import DataCard, FixedItems, Job, Progress
+from bench.model.freezing import freeze
 from bench.targets import Targets
 
 ITEMS = 32

@@ -12,7 +12,7 @@ import wfdb
 
 from baselines.ecg_cnn.labels import labels_of
 from baselines.ecg_cnn.pack import LEADS, Raw, Skipped
-from bench.cache import signature_of
+from bench.data.cache import signature_of
 from bench.errors import BenchError
 
 RATE_HZ = 500

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from baselines.ecg_cnn.pack import LEADS, Raw, Skipped
-from bench.cache import signature_of
+from bench.data.cache import signature_of
 from bench.errors import BenchError
 
 PARTS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation",

@@ -12,7 +12,7 @@ from baselines.ecg_cnn.grouped import Grouped
 from baselines.ecg_cnn.pack import Pack, Source, is_current, load, write
 from baselines.ecg_cnn.synthetic import Synthetic
 from bench.baseline import Dataset
-from bench.cache import cache_folder
+from bench.data.cache import cache_folder
 from bench.errors import BenchError
 
 SYNTHETIC = "synthetic"

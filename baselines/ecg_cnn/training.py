@@ -14,10 +14,10 @@ from torch.optim import Adam, Optimizer
 from baselines.ecg_cnn import ECGCNNSettings, data
 from baselines.ecg_cnn.data import Data, Part
 from baselines.ecg_cnn.network import Network, dense, features
-from bench.best import BestWeights
-from bench.drawing import placing, shuffled
+from bench.data.sampling import placing, shuffled
 from bench.job import FixedItems, Job, Progress
 from bench.metrics import macro_auroc, macro_f1, recalls
+from bench.model.best_weights import BestWeights
 from bench.targets import Targets
 
 ALPHA, GAMMA = 0.25, 2.0

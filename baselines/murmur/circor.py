@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import wavfile
 
-from bench.cache import signature_of
+from bench.data.cache import signature_of
 from bench.errors import BenchError
 
 RATE_HZ = 4000

@@ -11,7 +11,7 @@ from baselines.murmur.circor import CirCor
 from baselines.murmur.stored import Source, Spectrograms, made
 from baselines.murmur.synthetic import Synthetic
 from bench.baseline import Dataset
-from bench.cache import cache_folder
+from bench.data.cache import cache_folder
 from bench.errors import BenchError
 
 SYNTHETIC, CIRCOR = "synthetic", "circor"

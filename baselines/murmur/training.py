@@ -17,9 +17,9 @@ from baselines.murmur.data import HEADS, Part
 from baselines.murmur.losses import cross_entropy, focal, of_heads
 from baselines.murmur.network import Classifier
 from baselines.murmur.scoring import Floats, accuracies, scores
-from bench.best import BestWeights
-from bench.drawing import placing, shuffled
+from bench.data.sampling import placing, shuffled
 from bench.job import FixedItems, Job, Progress, Schedule, no_schedule
+from bench.model.best_weights import BestWeights
 from bench.targets import Targets
 
 

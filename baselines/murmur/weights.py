@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from baselines.murmur.backbones import Inverted
-from bench.published import Table, fill, read, renamed
+from bench.model.pretrained import Table, fill, read, renamed
 
 CLASSIFIERS = ("classifier.", "fc.")
 STEMS = ("conv1.weight", "stem.conv.weight")

@@ -15,13 +15,13 @@ from torch.optim import AdamW, Optimizer
 from baselines.s4_ecg import S4ECGSettings, data
 from baselines.s4_ecg.data import CLASSES, Part
 from baselines.s4_ecg.network import Classifier, Encoder
-from bench import published
-from bench.best import BestWeights
-from bench.drawing import shuffled
+from bench.data.sampling import shuffled
 from bench.errors import BenchError
-from bench.freezing import freeze
 from bench.job import DataCard, FixedItems, Job
 from bench.metrics import macro_auroc
+from bench.model import pretrained
+from bench.model.best_weights import BestWeights
+from bench.model.freezing import freeze
 from bench.targets import Targets
 
 
@@ -88,13 +88,13 @@ def _model(settings: S4ECGSettings, leads: int, length: int) -> tuple[Classifier
 
 def _load(encoder: Encoder, path: Path) -> str:
     """Load the encoder's weights from a whole model's; return what they are."""
-    found = published.read(path)
+    found = pretrained.read(path)
     own = {
         name.removeprefix("encoder."): value
         for name, value in found.items()
         if name.startswith("encoder.")
     }
-    return published.fill(encoder, own, path)
+    return pretrained.fill(encoder, own, path)
 
 
 def _noted(card: DataCard, note: str) -> DataCard:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from baselines.xray.sources import Listing, Task
-from bench.cache import cache_folder
+from bench.data.cache import cache_folder
 from bench.errors import BenchError
 from bench.machine.environment import usable_cores
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.xray.backbones import Units, layers_of
-from bench.freezing import freeze
+from bench.model.freezing import freeze
 
 
 class Cut(NamedTuple):

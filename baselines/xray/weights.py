@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from baselines.xray.backbones import DENSE_BLOCKS, INVERTED
-from bench import published
+from bench.model import pretrained
 
 CLASSIFIER = ("classifier.",)
 
@@ -20,17 +20,17 @@ def load(backbone: nn.Sequential, architecture: str, path: Path) -> str:
     Raises `BenchError` for a file of anything but tensors, and for tensors that are missing, not
     of this backbone, or of another shape. A classifier in the file is left out: the head is ours.
     """
-    return published.fill(backbone, renamed(architecture, published.read(path)), path)
+    return pretrained.fill(backbone, renamed(architecture, pretrained.read(path)), path)
 
 
 def renamed(architecture: str, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return a file's tensors under our names; those of unknown names keep them."""
     if any(name.startswith("encoder.") for name in found):  # our own, as `bench train` writes it
         plain = {re.sub(r"^(encoder|head)\.", "", name): value for name, value in found.items()}
-        return published.renamed(plain, ({},), CLASSIFIER)
+        return pretrained.renamed(plain, ({},), CLASSIFIER)
     plain = {re.sub(r"(denselayer\d+\.(?:norm|conv))\.(\d)", r"\1\2", n): v  # torchvision's of 2017
              for n, v in found.items()}  # fmt: skip
-    return published.renamed(plain, TABLES.get(architecture, ({},)), CLASSIFIER)
+    return pretrained.renamed(plain, TABLES.get(architecture, ({},)), CLASSIFIER)
 
 
 def _densenet() -> dict[str, str]:

@@ -27,8 +27,8 @@ from baselines.ecg_cnn.network import Network, dense, features
 from baselines.ecg_cnn.pack import Pack, load, write
 from baselines.ecg_cnn.synthetic import CLASSES, Synthetic
 from bench.batches import first_size
+from bench.data.prefetch import read_ahead
 from bench.job import FixedItems, Progress
-from bench.loading import read_ahead
 from bench.machine.memory import resident
 
 LENGTH, BATCH, MB = 15_000, 8, 1e6

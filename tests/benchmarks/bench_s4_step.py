@@ -25,8 +25,8 @@ from torch.nn import functional
 from baselines.s4_ecg import SIZES
 from baselines.s4_ecg.network import Classifier, Encoder
 from baselines.s4_ecg.operators import transform_length
-from bench.freezing import freeze
 from bench.machine.memory import resident
+from bench.model.freezing import freeze
 from optimizers.allocator import M_MMAP_MAX, M_TOP_PAD, M_TRIM_THRESHOLD, MIB, NEVER
 from tests.reference.s4_ecg import PublishedClassifier
 

@@ -7,7 +7,7 @@ import torch
 
 from bench.errors import NotApplicable
 from bench.job import Progress
-from bench.targets import checked_targets
+from bench.model.outputs import checked_targets
 from tests.contract.cases import Case
 
 

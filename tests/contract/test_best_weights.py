@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.best import BestWeights
 from bench.job import Job
+from bench.model.best_weights import BestWeights
 from bench.training import train
 from optimizers.compile import Compile
 from optimizers.ema import Ema

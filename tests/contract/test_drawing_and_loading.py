@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.drawing import labelled
+from bench.data.prefetch import with_loader
+from bench.data.sampling import labelled
 from bench.errors import NotApplicable
 from bench.job import FixedItems, Job, Progress
-from bench.loading import with_loader
 from bench.machine.memory import children_bytes
 from bench.testing import Case, stepped
 from optimizers.oversampling import Oversampling, repeated

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from bench.activations import activations
 from bench.errors import Clash, NotApplicable
 from bench.job import Job, plain_backward, plain_step, plain_update
+from bench.model.activations import activations
 from bench.testing import PROMISES, Promise
 from bench.training import train
 from optimizers.gradient_accumulation import GradientAccumulation

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from bench.errors import NotApplicable
 from bench.flops import forward_flops
 from bench.job import Job
-from bench.surgery import point_to
+from bench.model.surgery import point_to
 from bench.training import StepLimit, train
 from optimizers.low_rank import LowRank
 from optimizers.pruning import Pruning

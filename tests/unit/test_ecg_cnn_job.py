@@ -15,10 +15,10 @@ from baselines.ecg_cnn import ECGCNN, NETWORKS, ECGCNNSettings
 from baselines.ecg_cnn.data import DEAL, choose_classes, parts_of
 from baselines.ecg_cnn.network import Network, dense, features
 from baselines.ecg_cnn.training import cross_entropy, focal
-from bench.best import BestWeights
 from bench.errors import BenchError
 from bench.job import Job, Progress
 from bench.metrics import macro_f1, recalls
+from bench.model.best_weights import BestWeights
 from bench.training import train
 from tests.contract.cases import CPU, SMALL
 from tests.ecg_records import write_record

@@ -25,9 +25,9 @@ from baselines.murmur.scoring import (
     weighted_accuracy,
 )
 from baselines.murmur.sources import spectrograms
-from bench.best import BestWeights
 from bench.errors import BenchError, NotApplicable
 from bench.job import Job, Progress
+from bench.model.best_weights import BestWeights
 from bench.targets import Targets
 from bench.training import train
 from tests.contract.cases import CPU, SMALL, Case

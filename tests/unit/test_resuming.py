@@ -15,10 +15,10 @@ import torch
 from bench.batches import Batch
 from bench.errors import BenchError
 from bench.job import Job, Progress
+from bench.model.weights_file import tensors_of
 from bench.records.recipe import Recipe
 from bench.remembering import CannotRemember, Memory
 from bench.resuming import Keeper
-from bench.state import tensors_of
 from bench.testing import Case, refusal
 from bench.training import Trained, train
 from tests.contract.cases import QUICK, SMALL, TINY

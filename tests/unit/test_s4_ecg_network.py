@@ -11,7 +11,7 @@ from baselines.s4_ecg import operators
 from baselines.s4_ecg.kernels import KERNELS, Kernel, discretised, hippo
 from baselines.s4_ecg.network import Block, Classifier, Encoder, S4Layer
 from baselines.s4_ecg.operators import Gate, ResidualNorm, apply, convolutions, parts, two_sided
-from bench.freezing import freeze
+from bench.model.freezing import freeze
 from tests.reference.s4_ecg import PublishedClassifier
 
 DOUBLE = torch.float64

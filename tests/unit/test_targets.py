@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from bench.batches import inputs_of, select_items, with_inputs
 from bench.errors import NotApplicable
-from bench.targets import Targets, checked_targets
+from bench.model.outputs import checked_targets
+from bench.targets import Targets
 from tests.jobs import Labelled, cross_entropy, linear_job
 
 X, Y = torch.arange(6.0).view(3, 2), torch.tensor([0, 2, 1])

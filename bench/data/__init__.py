@@ -1,0 +1,1 @@
+"""How items reach the training loop: sampled, prefetched, cached."""

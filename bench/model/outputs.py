@@ -1,0 +1,95 @@
+"""What models say to a few inputs: whether they take them, and whether answers have a mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.errors import NotApplicable
+from bench.job import Job
+from bench.targets import Targets
+
+TOLERANCE = 1e-3
+"""How far, relatively, the loss of one-hot probabilities may lie from that of the classes."""
+FAILURES = (RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError)
+
+
+def objection(job: Job, *inputs: Any) -> str | None:
+    """Run the model on inputs in evaluation mode; return what it says against them, if anything."""
+    was_training = job.model.training
+    try:
+        with torch.no_grad():
+            job.model.eval()(*inputs)
+    except (RuntimeError, ValueError, IndexError) as error:
+        return str(error).strip().partition("\n")[0] or type(error).__name__
+    finally:
+        job.model.train(was_training)
+    return None
+
+
+def checked_scores(job: Job) -> None:
+    """See that a model's outputs are scores of classes or labels, ``(items, scores)``.
+
+    Raises `NotApplicable` otherwise: the mean of two embeddings, say, means nothing.
+    """
+    if job.targets is None:
+        raise NotApplicable(
+            "the baseline doesn't say that its outputs are scores: its job has no targets"
+        )
+    was_training = job.model.training
+    with torch.no_grad():
+        found = job.model.eval()(*job.sample(2))
+    job.model.train(was_training)
+    if not isinstance(found, Tensor) or found.dim() != 2 or not found.is_floating_point():
+        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise NotApplicable(f"the model's answer to two items, {shape}, is no row of scores each")
+
+
+def mean_of(answers: Sequence[Tensor]) -> Tensor:
+    """Return the mean of outputs of the same shape."""
+    return torch.stack(list(answers)).mean(0)
+
+
+def checked_targets(job: Job) -> Targets:
+    """Return a job's targets, having seen that its loss takes them as probabilities too.
+
+    Raises `NotApplicable` where the job says nothing, or the loss of probabilities differs.
+    """
+    if job.targets is None:
+        raise NotApplicable("the baseline doesn't say what its targets are: its job has no targets")
+    if job.targets.classes is not None:
+        _check_loss(job, job.targets, job.targets.classes)
+    return job.targets
+
+
+def _check_loss(job: Job, targets: Targets, classes: int) -> None:
+    inputs = job.sample(max(2, min(classes, 8)))
+    if len(inputs) != 1:
+        raise NotApplicable(f"the model takes {len(inputs)} inputs, and batches are pairs")
+    hard = torch.arange(len(inputs[0]), device=inputs[0].device) % classes
+    by_index = loss_without_training(job, (inputs[0], hard))
+    try:
+        by_share = loss_without_training(job, (inputs[0], targets.soft(hard)))
+    except FAILURES as error:
+        said = str(error).strip().partition("\n")[0]
+        raise NotApplicable(f"the baseline's loss takes no class probabilities: {said}") from error
+    if abs(by_index - by_share) > TOLERANCE * max(abs(by_index), TOLERANCE):
+        raise NotApplicable(
+            f"the baseline's loss takes class probabilities for something else: {by_share:.4g} "
+            f"for one-hot rows, {by_index:.4g} for the same classes"
+        )
+
+
+def loss_without_training(job: Job, batch: tuple[Tensor, Tensor]) -> float:
+    """Return the loss of a batch in eval mode, leaving model and random state as they were."""
+    was_training = job.model.training
+    devices = [job.device] if job.device.type == "cuda" else []
+    job.model.eval()
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=devices):
+            return float(job.loss(job.model, batch))
+    finally:
+        job.model.train(was_training)
