@@ -7,10 +7,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench import launch, registry, request
 from bench.baseline import Baseline, Dataset
 from bench.errors import BenchError, NotApplicable
 from bench.machine.device import choose_device
+from bench.recipes import registry, resolve
+from bench.recipes.references import places_of
+from bench.recipes.resolve import prepared
 from bench.records.measurement import Measurement, Status
 from bench.records.recipe import Recipe
 from bench.runner import Runner
@@ -95,9 +97,9 @@ def _techniques(names: list[str], baseline: str, data_dir: Path | None, device: 
         tempfile.TemporaryDirectory() as scratch,
     ):
         made = [(name, registry.make_technique(name, {})) for name in names]
-        settings, _ = launch.prepared(loaded, values)
-        places = request.places_of([baseline, *names])
-        base = request.baseline_recipe(baseline, settings, places)
+        settings, _ = prepared(loaded, values)
+        places = places_of([baseline, *names])
+        base = resolve.baseline_recipe(baseline, settings, places)
         chosen = choose_device(device)
 
         def attempt(name: str, technique: Technique) -> dict[str, Any]:
@@ -124,7 +126,7 @@ def _reason(
         raise _WouldSearch
 
     try:
-        recipe = request.with_techniques(
+        recipe = resolve.with_techniques(
             base, baseline, [(name, technique)], lambda _: no_probe, places
         )
     except NotApplicable as error:

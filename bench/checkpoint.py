@@ -53,17 +53,18 @@ def _train(
 ) -> dict[str, float]:  # fmt: skip
     import torch
 
-    from bench import assembly, launch, registry
     from bench.job import Progress
     from bench.machine.device import choose_device
     from bench.model import weights_file
+    from bench.recipes import assembly, registry
+    from bench.recipes.resolve import threads_of
     from bench.records.files import write_text
     from bench.resuming import Keeper
     from bench.training import train
 
     baseline = assembly.baseline_of(recipe, places)
     settings = registry.make_settings(baseline, recipe.settings)
-    torch.set_num_threads(launch.threads_of(baseline, settings, threads))
+    torch.set_num_threads(threads_of(baseline, settings, threads))
     job = assembly.build(recipe, places, torch.device(choose_device(device)), seed)
 
     def tell(progress: Progress) -> None:

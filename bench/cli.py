@@ -98,7 +98,9 @@ def run(
     tensorboard: Annotated[bool, Option(help="write event files of every full trial")] = False,
 ) -> None:
     """Measure a baseline, and techniques against it."""
-    from bench import concluding, launch, request
+    from bench import concluding, launch
+    from bench.recipes import resolve
+    from bench.recipes.references import parse_assignments
 
     concluding.check(tensorboard)
 
@@ -112,19 +114,19 @@ def run(
     values = {"dataset": dataset, "data_dir": data_dir, "epochs": epochs, "batch_size": batch_size}
     given = {**values, "skip_bad": skip_bad}
     settings = {key: str(value) for key, value in given.items() if value is not None}
-    mode, chosen = request.choose_mode(arms)
+    mode, chosen = resolve.choose_mode(arms)
     asked = launch.Request(
         mode=mode,
         baseline=baseline,
-        settings=settings | request.parse_assignments(set_ or []),
+        settings=settings | parse_assignments(set_ or []),
         arms=chosen,
         device=device,
-        threads=request.at_least_one("--threads", threads),
+        threads=resolve.at_least_one("--threads", threads),
         seed=seed,
-        repeats=request.parse_repeats(repeats),
-        budget_seconds=request.parse_duration(budget) if budget else None,
-        trial_timeout_seconds=request.parse_duration(trial_timeout),
-        margin=request.parse_margin(margin),
+        repeats=resolve.parse_repeats(repeats),
+        budget_seconds=resolve.parse_duration(budget) if budget else None,
+        trial_timeout_seconds=resolve.parse_duration(trial_timeout),
+        margin=resolve.parse_margin(margin),
         output=output,
         command=("bench", *sys.argv[1:]),
     )

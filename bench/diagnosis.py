@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench import launch, plan, registry, request, template
+from bench import plan, template
 from bench.machine import environment
 from bench.machine.device import choose_device
 from bench.machine.peaks import _peaks
+from bench.recipes import registry, resolve
+from bench.recipes.references import places_of
+from bench.recipes.resolve import prepared
 from bench.records import measurement
 from bench.runner import Runner
 from bench.statistics import ratio_interval
@@ -65,9 +68,9 @@ def _noise(device: str) -> dict[str, Any]:
         file = Path(folder) / "my_model.py"
         template.write(file)
         reference = f"{file}:MyModel"
-        places = request.places_of([reference])
-        settings, _ = launch.prepared(registry.load_baseline(reference), {})
-        recipe = request.baseline_recipe(reference, settings, places)
+        places = places_of([reference])
+        settings, _ = prepared(registry.load_baseline(reference), {})
+        recipe = resolve.baseline_recipe(reference, settings, places)
         whole = Trial(
             arm="", pair=0, seed=0, kind="step", recipe=recipe, metric="accuracy", device=device,
             places=places, threads=environment.usable_cores(), scratch=folder,

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from bench import arms as naming
-from bench import registry, request
-from bench.assembly import check_files, find
-from bench.baseline import Baseline, Target
+from bench.baseline import Baseline
 from bench.errors import BenchError
 from bench.machine import environment
 from bench.machine.device import choose_device
 from bench.modes import MODES
+from bench.recipes import registry, resolve
+from bench.recipes.assembly import check_files
+from bench.recipes.references import file_of, find, parse_technique, places_of
+from bench.recipes.resolve import prepared, target_of, threads_of
 from bench.records.claim import Claim, Exported, read_exported
 from bench.records.header import Arm, Header
 from bench.records.measurement import BASELINE
@@ -56,12 +58,12 @@ def start(asked: Request, show: Progress) -> Iterator[Session]:
     reference, values, places = _basis(asked, exported)
     baseline = registry.load_baseline(reference)
     with _runner(baseline, asked.trial_timeout_seconds) as runner:
-        naming.labels([request.make_techniques(a.techniques) for a in asked.arms if a.techniques])
+        naming.labels([resolve.make_techniques(a.techniques) for a in asked.arms if a.techniques])
         device = choose_device(asked.device)
         settings, notices = prepared(baseline, values)
         for notice in notices:
             show.note(notice)
-        recipe = request.baseline_recipe(reference, settings, places)
+        recipe = resolve.baseline_recipe(reference, settings, places)
         header = _header(asked, baseline, reference, settings, notices, device)
         folder = create(asked.output, header, f"{baseline.name}_{asked.mode}")
         with _closing(folder):
@@ -81,7 +83,7 @@ def resume(path: Path, show: Progress) -> Iterator[Session]:
         places = _places(header.baseline, header.arms, exported)
         baseline = registry.load_baseline(header.baseline)
         settings = registry.make_settings(baseline, header.settings)
-        recipe = request.baseline_recipe(header.baseline, settings, places)
+        recipe = resolve.baseline_recipe(header.baseline, settings, places)
         _check_unchanged(folder, recipe)
         with _runner(baseline, header.trial_timeout_seconds) as runner:
             yield Session(folder, runner, baseline, recipe, places, show)
@@ -102,36 +104,6 @@ def execute(session: Session) -> None:
     MODES[session.header.mode](session)
 
 
-def prepared(baseline: Baseline, values: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:
-    """Validate settings and let the baseline resolve what they leave open."""
-    settings = registry.make_settings(baseline, values)
-    prepare = getattr(baseline, "prepare", None)
-    if prepare is None:
-        return settings, ()
-    settings, notices = prepare(settings)
-    return settings, tuple(notices)
-
-
-def target_of(baseline: Baseline, settings: Any) -> Target:
-    """Return the metric and the value worth reaching with these settings."""
-    special = getattr(baseline, "target_for", None)
-    return special(settings) if special else baseline.target
-
-
-def threads_of(baseline: Baseline, settings: Any, asked: int | None = None) -> int:
-    """Return the CPU threads of a trial.
-
-    In this order: the setting `threads`, what was asked for, what the baseline advises, all cores.
-    """
-    advised = getattr(baseline, "threads_for", None)
-    return (
-        getattr(settings, "threads", None)
-        or asked
-        or (advised(settings) if advised else None)
-        or environment.usable_cores()
-    )
-
-
 def _basis(asked: Request, exported: list[Exported]) -> tuple[str, dict[str, Any], dict[str, str]]:
     """Return the baseline's reference, its settings and the places of files."""
     if not exported:
@@ -149,8 +121,8 @@ def _basis(asked: Request, exported: list[Exported]) -> tuple[str, dict[str, Any
 
 
 def _places(reference: str, arms: tuple[Arm, ...], exported: list[Exported]) -> dict[str, str]:
-    references = [reference, *(request.parse_technique(t)[0] for a in arms for t in a.techniques)]
-    places = request.places_of(references)
+    references = [reference, *(parse_technique(t)[0] for a in arms for t in a.techniques)]
+    places = places_of(references)
     for arm, recipe in zip([a for a in arms if a.recipe_file], exported, strict=True):
         folder = Path(arm.recipe_file or "").resolve().parent
         places |= {name: str(folder / name) for name in _files(recipe)}
@@ -168,7 +140,7 @@ def _header(
 ) -> Any:  # fmt: skip
     """Return a function that completes the header with the run's name and start."""
     target = target_of(baseline, settings)
-    path = registry.file_of(reference)
+    path = file_of(reference)
     whole = f"{path.resolve()}:{reference.rpartition(':')[2]}" if path else reference
 
     def complete(run: str, started: str) -> Header:

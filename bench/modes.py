@@ -7,14 +7,14 @@ from pathlib import Path
 
 from bench import arms as naming
 from bench.arms import Used
-from bench.assembly import check_conflicts, effect_of
 from bench.compare import ArmResult, Comparison, best, compare_run
 from bench.errors import BenchError, Clash, NotApplicable
 from bench.plan import Contrast
+from bench.recipes.combination import check_conflicts, effect_of
+from bench.recipes.resolve import make_techniques, with_techniques
 from bench.records.claim import read_exported
 from bench.records.measurement import CONTROL, Status
 from bench.records.recipe import Recipe
-from bench.request import make_techniques, with_techniques
 from bench.session import Mode, Session
 from bench.technique import Effect, Probe, Technique
 from bench.verdict import Verdict

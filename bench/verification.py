@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench import launch
+from bench.recipes.resolve import parse_repeats
 from bench.records.claim import read_exported
 from bench.records.header import Arm
-from bench.request import parse_repeats
 
 
 def request(

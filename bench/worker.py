@@ -8,7 +8,6 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
@@ -19,7 +18,6 @@ import torch
 import torch._dynamo  # the first optimizer imports it otherwise, at a second for every trial
 from torch import nn
 
-from bench import assembly
 from bench.errors import BenchError, Diverged, NotApplicable
 from bench.flops import count_flops, cross_check, whole_forward_flops
 from bench.inference import measure_inference
@@ -35,8 +33,10 @@ from bench.machine.memory import (
     shift_of_the_heap,
 )
 from bench.model.weights_file import file_bytes
-from bench.records.measurement import Data, Measurement, Parameters, Status, Work
-from bench.technique import Effect, Technique
+from bench.recipes import assembly
+from bench.recipes.combination import effect_of, work_of
+from bench.records.measurement import Data, Measurement, Parameters, Status
+from bench.technique import Effect
 from bench.training import StepLimit, Trained, train
 from bench.trial import Outcome, Trial
 
@@ -109,7 +109,7 @@ def _measure(trial: Trial, facts: dict[str, Any]) -> None:
     base, begun = resident(), time.perf_counter()
     facts["base_rss_bytes"] = base.now
     techniques = assembly.techniques_of(trial.recipe, trial.places)
-    facts |= {"effect": str(assembly.effect_of(techniques)), "work": work_of(techniques)}
+    facts |= {"effect": str(effect_of(techniques)), "work": work_of(techniques)}
     job = assembly.build(trial.recipe, trial.places, device, trial.seed)
     facts["build_seconds"] = time.perf_counter() - begun
     facts["data"] = Data(**{name: getattr(job.data, name) for name in Data.model_fields})
@@ -128,15 +128,6 @@ def _measure(trial: Trial, facts: dict[str, Any]) -> None:
         facts |= _flops_facts(trial, job, device)
     if "finish" in job.taken:
         facts["forward_flops_per_item"] = whole_forward_flops(result.model, job.sample(1))
-
-
-def work_of(techniques: Iterable[Technique]) -> Work:
-    """Label what a gain of these techniques would come from."""
-    used = list(techniques)
-    if any(technique.less_work for technique in used):
-        return "less work"
-    same = assembly.effect_of(used) in assembly.SAME_WORK
-    return "same work" if same else "other mathematics"
 
 
 @dataclass

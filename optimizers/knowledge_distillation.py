@@ -25,12 +25,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
-from bench.assembly import build
 from bench.batches import Batch
 from bench.errors import NotApplicable
 from bench.job import Job, Progress, Schedule
 from bench.model.hooks import Heard, listening
 from bench.random_state import undisturbed
+from bench.recipes.assembly import build
 from bench.records.claim import read_exported
 from bench.targets import Targets
 from bench.technique import Effect, Probe, Stage, Technique

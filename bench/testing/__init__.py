@@ -34,9 +34,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from bench import assembly, registry, request
 from bench.errors import Clash, NotApplicable
 from bench.job import Job, Progress
+from bench.recipes import assembly, registry
+from bench.recipes.references import parse_technique
 from bench.records.recipe import Recipe
 from bench.technique import Effect
 from bench.testing.case import (
@@ -189,7 +190,7 @@ def changes_something(case: Case, technique: str) -> None:
 
 def has_a_card(technique: str) -> None:
     """Promise of those that come with `bench`: a card, and settings described, with defaults."""
-    kind = registry.load_technique(request.parse_technique(technique)[0])
+    kind = registry.load_technique(parse_technique(technique)[0])
     card = inspect.cleandoc(sys.modules[kind.__module__].__doc__ or "")
     places = [card.find(f"\n{word}") for word in CARD]
     whole = -1 not in places and places == sorted(places)

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench import assembly, registry, request
 from bench.job import Job
-from bench.launch import prepared
+from bench.recipes import assembly, registry, resolve
+from bench.recipes.references import parse_technique, places_of, whole_path
+from bench.recipes.resolve import prepared
 from bench.records.measurement import Measurement, Status
 from bench.records.recipe import Recipe
 from bench.technique import Effect, Probe, Technique
@@ -55,12 +56,12 @@ class Case:
 
     def recipe(self, *techniques: str) -> tuple[Recipe, dict[str, str]]:
         """Return the resolved recipe with techniques, and where its files lie."""
-        used = request.make_techniques([request.whole_path(text) for text in techniques])
+        used = resolve.make_techniques([whole_path(text) for text in techniques])
         baseline = registry.load_baseline(self.baseline)
         settings, _ = prepared(baseline, dict(self.settings))
-        places = request.places_of([self.baseline, *(reference for reference, _ in used)])
-        base = request.baseline_recipe(self.baseline, settings, places)
-        return request.with_techniques(base, baseline, used, self.probe_for, places), places
+        places = places_of([self.baseline, *(reference for reference, _ in used)])
+        base = resolve.baseline_recipe(self.baseline, settings, places)
+        return resolve.with_techniques(base, baseline, used, self.probe_for, places), places
 
     def plain_job(self, *techniques: str, seed: int = 0) -> Job:
         """Return a fresh job in the settings that techniques ask for, but without them."""
@@ -75,7 +76,7 @@ class Case:
 
 def effect_of(technique: str) -> Effect:
     """Return what a technique declares."""
-    return Effect(registry.load_technique(request.parse_technique(technique)[0]).effect)
+    return Effect(registry.load_technique(parse_technique(technique)[0]).effect)
 
 
 def stepped(job: Job, steps: int = STEPS) -> tuple[list[float], dict[str, Tensor]]:

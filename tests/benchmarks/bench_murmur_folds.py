@@ -29,9 +29,9 @@ from baselines.murmur.folds import deal
 from baselines.murmur.scoring import scores
 from baselines.murmur.sources import spectrograms
 from baselines.murmur.training import Measure
-from bench import assembly, registry, request
+from bench.recipes import assembly, registry, resolve
+from bench.recipes.resolve import make_techniques
 from bench.records.recipe import Recipe
-from bench.request import make_techniques
 from bench.training import train
 
 Floats = NDArray[np.float32]
@@ -71,9 +71,9 @@ def network(settings: MurmurSettings, seed: int, names: list[str], techniques: l
 
 
 def _job(settings: MurmurSettings, seed: int, techniques: list[str]) -> Any:
-    base = request.baseline_recipe("murmur", settings, {})
+    base = resolve.baseline_recipe("murmur", settings, {})
     used, baseline = make_techniques(techniques), registry.load_baseline("murmur")
-    recipe: Recipe = request.with_techniques(base, baseline, used, lambda t: _no_probe, {})
+    recipe: Recipe = resolve.with_techniques(base, baseline, used, lambda t: _no_probe, {})
     return assembly.build(recipe, {}, CPU, seed)
 
 

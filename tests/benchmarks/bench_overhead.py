@@ -14,9 +14,9 @@ from statistics import median
 
 import torch
 
-from bench import registry
 from bench.job import Job, Progress
 from bench.random_state import seed_everything
+from bench.recipes import registry
 from bench.statistics import ratio_interval
 from bench.training import StepLimit, train
 

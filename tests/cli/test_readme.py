@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import registry, request
+from bench.recipes import registry, resolve
+from bench.recipes.references import is_file, parse_assignments
 from bench.testing import PROMISES
 from tests.cli.conftest import TINY, Bench
 
@@ -52,11 +53,11 @@ def after(command: list[str], option: str) -> list[str]:
 def test_every_option_technique_and_setting_named_exists(bench: Bench, command: list[str]) -> None:
     known = "".join(bench(name, "--help").stdout for name in ("run", "compare", "report"))
     assert all(word in known for word in command if word.startswith("--"))
-    request.make_techniques([*after(command, "--test"), *after(command, "--combine")])
+    resolve.make_techniques([*after(command, "--test"), *after(command, "--combine")])
     (reference,) = after(command, "--baseline")[:1] or ["timehut"]
-    if not registry.is_file(reference):
+    if not is_file(reference):
         baseline = registry.load_baseline(reference)
-        registry.make_settings(baseline, request.parse_assignments(after(command, "--set")))
+        registry.make_settings(baseline, parse_assignments(after(command, "--set")))
 
 
 def test_one_s_own_model_is_measured_as_the_readme_says(bench: Bench) -> None:

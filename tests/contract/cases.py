@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bench import registry
+from bench.recipes import registry
 from bench.testing import CPU as CPU
 from bench.testing import STEPS as STEPS
 from bench.testing import Case as Case

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench import registry, template
+from bench import template
+from bench.recipes import registry
 from tests.contract.cases import CONV_NET, PICTURES, S4_FROZEN, SMALL, Case
 
 OTHERS = ["template", "conv-net", "pictures", "s4-ecg-frozen"]

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bench import registry
 from bench.baseline import Settings
 from bench.errors import NotApplicable
+from bench.recipes import registry
 from bench.records.measurement import Measurement, Status
 from optimizers.adaptive_batch import GIB, AdaptiveBatch
 from tests.records import failed, measurement

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import assembly, registry
+from bench.recipes import assembly, registry
 from bench.records.claim import read_exported
 from bench.testing import PROMISES, Promise, has_a_card, refusal
 from tests.benchmarks.bench_techniques import NETS, NOT_HERE, ROWS

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from bench import request
 from bench.arguments import SEVERAL, spread
 from bench.batches import chunk_items, first_size
 from bench.errors import BenchError
+from bench.recipes import resolve
+from bench.recipes.references import parse_assignments, parse_technique
 
 keys = st.text(string.ascii_lowercase + "_", min_size=1, max_size=8)
 words = st.text(string.ascii_letters + string.digits + ".-_/", min_size=1, max_size=8).filter(
@@ -36,13 +37,13 @@ def refusal(read: Callable[[], object]) -> str | None:
 
 @given(settings_of)
 def test_assignments_are_read_as_they_were_written(values: dict[str, str]) -> None:
-    assert request.parse_assignments([f"{k}={v}" for k, v in values.items()]) == values
+    assert parse_assignments([f"{k}={v}" for k, v in values.items()]) == values
 
 
 @given(keys, settings_of)
 def test_a_technique_is_read_as_it_was_written(name: str, values: dict[str, str]) -> None:
     text = f"{name}:{','.join(f'{k}={v}' for k, v in values.items())}"
-    assert request.parse_technique(text) == (name, values)
+    assert parse_technique(text) == (name, values)
 
 
 @given(keys, keys, settings_of)
@@ -51,17 +52,15 @@ def test_a_technique_of_a_file_is_read_as_it_was_written(
 ) -> None:
     reference = f"dir/{stem}.py:{kind}"
     text = f"{reference}:{','.join(f'{k}={v}' for k, v in values.items())}"
-    assert request.parse_technique(text) == (reference, values)
+    assert parse_technique(text) == (reference, values)
 
 
 @given(st.floats(0.1, 1e6), st.sampled_from([("s", 1), ("m", 60), ("h", 3600)]))
 def test_a_duration_is_read_as_it_was_written(value: float, unit: tuple[str, int]) -> None:
-    assert request.parse_duration(f"{value:f}{unit[0]}") == pytest.approx(value * unit[1], abs=4e-3)
+    assert resolve.parse_duration(f"{value:f}{unit[0]}") == pytest.approx(value * unit[1], abs=4e-3)
 
 
-@pytest.mark.parametrize(
-    "parse", [request.parse_duration, request.parse_repeats, request.parse_technique]
-)
+@pytest.mark.parametrize("parse", [resolve.parse_duration, resolve.parse_repeats, parse_technique])
 @given(text=anything)
 def test_any_text_is_read_or_refused_in_a_line(parse: Any, text: str) -> None:
     assert refusal(lambda: parse(text)) != ""
@@ -70,7 +69,7 @@ def test_any_text_is_read_or_refused_in_a_line(parse: Any, text: str) -> None:
 @given(st.lists(anything, max_size=3))
 def test_any_assignments_are_read_or_refused(texts: list[str]) -> None:
     try:
-        found = request.parse_assignments(texts)
+        found = parse_assignments(texts)
     except BenchError:
         return
     assert len(found) == len(texts)

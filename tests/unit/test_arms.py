@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from bench import request
 from bench.arms import join, labels
 from bench.errors import BenchError
+from bench.recipes import resolve
 
 
 def names(*arms: str) -> list[str]:
     """Return the names of arms, each given as texts with spaces between."""
-    return [join(label) for label in labels([request.make_techniques(a.split()) for a in arms])]
+    return [join(label) for label in labels([resolve.make_techniques(a.split()) for a in arms])]
 
 
 def test_an_arm_is_called_by_its_techniques() -> None:

@@ -38,7 +38,8 @@ def test_help_imports_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     "module",
     ["reports", "bench.gate", "bench.compare", "bench.records.run_folder", "bench.records.recipe",
-     "bench.registry", "bench.request", "bench.launch", "bench.runner", "bench.worker_entry"],
+     "bench.recipes.registry", "bench.recipes.resolve",
+     "bench.launch", "bench.runner", "bench.worker_entry"],
 )  # fmt: skip
 def test_what_reads_records_or_starts_trials_needs_no_torch(module: str) -> None:
     assert "torch" not in imported_by(f"import {module}")
@@ -46,6 +47,7 @@ def test_what_reads_records_or_starts_trials_needs_no_torch(module: str) -> None
 
 def test_settings_of_a_baseline_are_read_without_torch() -> None:
     code = (
-        "from bench import registry; registry.make_settings(registry.load_baseline('timehut'), {})"
+        "from bench.recipes import registry; "
+        "registry.make_settings(registry.load_baseline('timehut'), {})"
     )
     assert "torch" not in imported_by(code)

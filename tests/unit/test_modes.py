@@ -10,7 +10,7 @@ from bench.arms import Used, join
 from bench.compare import ArmResult, Comparison
 from bench.modes import best_alone, combination, together
 from bench.plan import Contrast
-from bench.request import make_techniques
+from bench.recipes.resolve import make_techniques
 from bench.statistics import Interval
 from bench.verdict import Verdict
 from tests.records import recipe

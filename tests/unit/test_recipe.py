@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from bench.assembly import check_conflicts, techniques_of
 from bench.errors import BenchError, Clash
+from bench.recipes.assembly import techniques_of
+from bench.recipes.combination import check_conflicts
 from bench.records.claim import read_exported
 from bench.records.recipe import Recipe, Use
 from bench.technique import Effect, Stage, Technique

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import registry
 from bench.errors import BenchError
+from bench.recipes import registry
 
 BASELINE = """
 from bench.baseline import Settings, Target

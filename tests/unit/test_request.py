@@ -7,8 +7,15 @@ from typing import Any
 
 import pytest
 
-from bench import request
 from bench.errors import BenchError
+from bench.recipes import resolve
+from bench.recipes.references import (
+    parse_assignments,
+    parse_technique,
+    places_of,
+    relative,
+    whole_path,
+)
 from bench.records.header import Arm
 
 NOTHING: dict[str, Any] = {
@@ -21,7 +28,7 @@ NOTHING: dict[str, Any] = {
     ("text", "seconds"), [("90", 90), ("90s", 90), ("15m", 900), ("2h", 7200), ("0.5m", 30)]
 )
 def test_a_duration_is_read_in_seconds(text: str, seconds: float) -> None:
-    assert request.parse_duration(text) == seconds
+    assert resolve.parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize(
@@ -29,12 +36,12 @@ def test_a_duration_is_read_in_seconds(text: str, seconds: float) -> None:
 )
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(BenchError, match=r"is not a duration above 0; write 90s, 15m or 2h"):
-        request.parse_duration(text)
+        resolve.parse_duration(text)
 
 
 def test_repeats_are_a_number_or_auto() -> None:
-    assert request.parse_repeats("6") == 6
-    assert request.parse_repeats("auto") is None
+    assert resolve.parse_repeats("6") == 6
+    assert resolve.parse_repeats("auto") is None
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "six", "", "2.5", "²"])
@@ -42,34 +49,34 @@ def test_repeats_of_no_number_are_refused(text: str) -> None:
     with pytest.raises(
         BenchError, match=f'--repeats "{text}" is neither a number above 0 nor auto'
     ):
-        request.parse_repeats(text)
+        resolve.parse_repeats(text)
 
 
 def test_a_margin_may_be_zero() -> None:
-    assert request.parse_margin(0.0) == 0.0
+    assert resolve.parse_margin(0.0) == 0.0
 
 
 @pytest.mark.parametrize("value", [-0.01, float("nan"), float("inf")])
 def test_a_margin_that_is_no_number_of_0_or_more_is_refused(value: float) -> None:
     with pytest.raises(BenchError, match="is not a number of 0 or more"):
-        request.parse_margin(value)
+        resolve.parse_margin(value)
 
 
 def test_a_count_below_one_is_refused() -> None:
-    assert request.at_least_one("--threads", None) is None
-    assert request.at_least_one("--threads", 1) == 1
+    assert resolve.at_least_one("--threads", None) is None
+    assert resolve.at_least_one("--threads", 1) == 1
     with pytest.raises(BenchError, match="--threads 0 is below 1"):
-        request.at_least_one("--threads", 0)
+        resolve.at_least_one("--threads", 0)
 
 
 def test_an_assignment_keeps_text_for_the_settings_to_read() -> None:
-    assert request.parse_assignments(["lr=0.1", "name=a=b", " x = 1 "]) == {
+    assert parse_assignments(["lr=0.1", "name=a=b", " x = 1 "]) == {
         "lr": "0.1", "name": "a=b", "x": "1",
     }  # fmt: skip
 
 
 def test_an_assignment_reads_json_and_nothing() -> None:
-    found = request.parse_assignments(["a=[1, 2]", 'b={"c": 3}', "d=null", "e=none"])
+    found = parse_assignments(["a=[1, 2]", 'b={"c": 3}', "d=null", "e=none"])
     assert found == {"a": [1, 2], "b": {"c": 3}, "d": None, "e": None}
 
 
@@ -84,98 +91,98 @@ def test_an_assignment_reads_json_and_nothing() -> None:
 )
 def test_what_is_no_assignment_is_refused(texts: list[str], message: str) -> None:
     with pytest.raises(BenchError) as caught:
-        request.parse_assignments(texts)
+        parse_assignments(texts)
     assert str(caught.value) == message
 
 
 def test_json_nested_without_end_is_refused() -> None:
     with pytest.raises(BenchError, match="is not JSON"):
-        request.parse_assignments(["a=" + "[" * 100_000])
+        parse_assignments(["a=" + "[" * 100_000])
 
 
 def test_a_technique_is_a_name_with_settings() -> None:
-    assert request.parse_technique("compile") == ("compile", {})
-    assert request.parse_technique("compile:mode=default,dynamic=true") == (
+    assert parse_technique("compile") == ("compile", {})
+    assert parse_technique("compile:mode=default,dynamic=true") == (
         "compile", {"mode": "default", "dynamic": "true"},
     )  # fmt: skip
 
 
 def test_a_technique_may_lie_in_a_file() -> None:
-    assert request.parse_technique("a/b.py:Mine:x=1") == ("a/b.py:Mine", {"x": "1"})
-    assert request.parse_technique("a/b.py:Mine") == ("a/b.py:Mine", {})
+    assert parse_technique("a/b.py:Mine:x=1") == ("a/b.py:Mine", {"x": "1"})
+    assert parse_technique("a/b.py:Mine") == ("a/b.py:Mine", {})
 
 
 def test_a_list_of_a_technique_is_read_whole() -> None:
-    assert request.parse_technique("t:sizes=[1,2],b=3") == ("t", {"sizes": [1, 2], "b": "3"})
+    assert parse_technique("t:sizes=[1,2],b=3") == ("t", {"sizes": [1, 2], "b": "3"})
 
 
 @pytest.mark.parametrize("text", ["", ":x=1"])
 def test_no_name_is_no_technique(text: str) -> None:
     with pytest.raises(BenchError, match="names no technique"):
-        request.parse_technique(text)
+        parse_technique(text)
 
 
 def test_the_path_of_a_technique_becomes_whole() -> None:
-    assert request.whole_path("t.py:Mine:x=1") == f"{Path('t.py').resolve()}:Mine:x=1"
-    assert request.whole_path("compile:x=a.b") == "compile:x=a.b"
+    assert whole_path("t.py:Mine:x=1") == f"{Path('t.py').resolve()}:Mine:x=1"
+    assert whole_path("compile:x=a.b") == "compile:x=a.b"
 
 
 def test_a_recipe_keeps_the_name_of_a_file_without_its_folder() -> None:
-    assert request.relative("/a/b/c.py:Mine") == "c.py:Mine"
-    assert request.relative("compile") == "compile"
+    assert relative("/a/b/c.py:Mine") == "c.py:Mine"
+    assert relative("compile") == "compile"
 
 
 def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="have the same name; rename one"):
-        request.places_of([f"{tmp_path}/a/x.py:A", f"{tmp_path}/b/x.py:B"])
+        places_of([f"{tmp_path}/a/x.py:A", f"{tmp_path}/b/x.py:B"])
 
 
 def test_a_file_named_twice_has_one_place(tmp_path: Path) -> None:
-    places = request.places_of([f"{tmp_path}/x.py:A", f"{tmp_path}/x.py:B", "compile"])
+    places = places_of([f"{tmp_path}/x.py:A", f"{tmp_path}/x.py:B", "compile"])
     assert places == {"x.py": f"{tmp_path}/x.py"}
 
 
 def test_each_tested_technique_is_an_arm() -> None:
-    mode, arms = request.choose_mode(NOTHING | {"test": ["a", "b:x=1"]})
+    mode, arms = resolve.choose_mode(NOTHING | {"test": ["a", "b:x=1"]})
     assert (mode, arms) == ("test", (Arm(techniques=("a",)), Arm(techniques=("b:x=1",))))
 
 
 def test_combined_techniques_are_one_arm() -> None:
-    mode, arms = request.choose_mode(NOTHING | {"combine": ["a", "b"]})
+    mode, arms = resolve.choose_mode(NOTHING | {"combine": ["a", "b"]})
     assert (mode, arms) == ("combine", (Arm(techniques=("a", "b")),))
 
 
 def test_the_baseline_alone_has_no_arm() -> None:
-    assert request.choose_mode(NOTHING | {"baseline-only": True}) == ("baseline-only", ())
+    assert resolve.choose_mode(NOTHING | {"baseline-only": True}) == ("baseline-only", ())
 
 
 def test_a_full_optimization_screens_every_technique() -> None:
-    mode, arms = request.choose_mode(NOTHING | {"full-optimization": True})
+    mode, arms = resolve.choose_mode(NOTHING | {"full-optimization": True})
     assert mode == "full-optimization"
     assert Arm(techniques=("early-stopping",)) in arms
     assert len(arms) == len(set(arms)) >= 6
 
 
 def test_a_recipe_is_named_by_its_whole_path() -> None:
-    _, arms = request.choose_mode(NOTHING | {"recipe": ["r.json"]})
+    _, arms = resolve.choose_mode(NOTHING | {"recipe": ["r.json"]})
     assert arms == (Arm(recipe_file=str(Path("r.json").resolve())),)
 
 
 def test_no_mode_is_refused() -> None:
     with pytest.raises(BenchError, match=r"give one of --baseline-only, --test.*\(none given\)"):
-        request.choose_mode(NOTHING)
+        resolve.choose_mode(NOTHING)
 
 
 def test_two_modes_are_refused() -> None:
     with pytest.raises(BenchError, match=r"\(--test and --combine given\)"):
-        request.choose_mode(NOTHING | {"test": ["a"], "combine": ["b"]})
+        resolve.choose_mode(NOTHING | {"test": ["a"], "combine": ["b"]})
 
 
 def test_one_technique_may_be_tested_in_several_settings() -> None:
-    mode, arms = request.choose_mode(NOTHING | {"test": ["a", "a:x=1"]})
+    mode, arms = resolve.choose_mode(NOTHING | {"test": ["a", "a:x=1"]})
     assert (mode, arms) == ("test", (Arm(techniques=("a",)), Arm(techniques=("a:x=1",))))
 
 
 def test_a_technique_combined_twice_is_refused() -> None:
     with pytest.raises(BenchError, match="early-stopping is there twice; give it once"):
-        request.make_techniques(["early-stopping", "early-stopping:patience=3"])
+        resolve.make_techniques(["early-stopping", "early-stopping:patience=3"])

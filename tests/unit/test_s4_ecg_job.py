@@ -12,8 +12,8 @@ from baselines.s4_ecg import S4ECG, S4ECGSettings
 from bench.errors import BenchError
 from bench.flops import count_flops, cross_check
 from bench.job import Job, Progress
-from bench.launch import threads_of
-from bench.registry import load_baseline
+from bench.recipes.registry import load_baseline
+from bench.recipes.resolve import threads_of
 from bench.training import train
 from tests.contract.cases import SMALL
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,10 +9,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bench import registry
-from bench.assembly import check_conflicts, settings_dump
-from bench.baseline import Baseline
+from bench.baseline import Baseline, Target
 from bench.errors import BenchError
+from bench.machine import environment
+from bench.recipes import registry
+from bench.recipes.assembly import settings_dump
+from bench.recipes.combination import check_conflicts
+from bench.recipes.references import file_of, parse_technique, relative, whole_path
 from bench.records.header import Arm
 from bench.records.recipe import Recipe, Use, hash_files
 from bench.records.schema import first_problem
@@ -73,36 +75,6 @@ def choose_mode(asked: dict[str, Any]) -> tuple[str, tuple[Arm, ...]]:
     return mode, tuple(Arm(techniques=(text,)) for text in texts)
 
 
-def whole_path(text: str) -> str:
-    """Return a technique's text with the path of its file, if it has one, made whole."""
-    file, colon, rest = text.partition(".py:")
-    return f"{Path(file + '.py').resolve()}:{rest}" if colon else text
-
-
-def parse_assignments(texts: Sequence[str]) -> dict[str, Any]:
-    """Return the settings of ``key=value`` texts; a value that starts like JSON is read as JSON."""
-    values: dict[str, Any] = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals or not key.strip():
-            raise BenchError(f'"{text}" is not of the form key=value')
-        if key.strip() in values:
-            raise BenchError(f'the setting "{key.strip()}" is given twice')
-        values[key.strip()] = _value(value.strip())
-    return values
-
-
-def parse_technique(text: str) -> tuple[str, dict[str, Any]]:
-    """Split ``name:key=value,key=value`` (or ``file.py:Class:key=value``) in two."""
-    parts = text.split(":")
-    width = 2 if ".py:" in text else 1
-    reference, rest = ":".join(parts[:width]), ":".join(parts[width:])
-    if not reference:
-        raise BenchError(f'"{text}" names no technique')
-    pairs = re.split(r",(?=[^,=\[\]{}]+=)", rest)  # a list's commas belong to its value
-    return reference, parse_assignments(pairs) if rest else {}
-
-
 def make_techniques(texts: Sequence[str]) -> list[tuple[str, Technique]]:
     """Return (reference, technique) of each text, refusing repeats and conflicts."""
     made = []
@@ -113,28 +85,9 @@ def make_techniques(texts: Sequence[str]) -> list[tuple[str, Technique]]:
     return made
 
 
-def places_of(references: Sequence[str]) -> dict[str, str]:
-    """Return where the files lie that references name; two files of one name are refused."""
-    places: dict[str, str] = {}
-    for reference in references:
-        path = registry.file_of(reference)
-        if path is None:
-            continue
-        whole = str(path.resolve())
-        if places.setdefault(path.name, whole) != whole:
-            raise BenchError(f"{places[path.name]} and {whole} have the same name; rename one")
-    return places
-
-
-def relative(reference: str) -> str:
-    """Return a reference with its file's name alone, as recipes keep it."""
-    path = registry.file_of(reference)
-    return reference if path is None else f"{path.name}:{reference.rpartition(':')[2]}"
-
-
 def baseline_recipe(reference: str, settings: Any, places: dict[str, str]) -> Recipe:
     """Return the recipe with no technique."""
-    path = registry.file_of(reference)
+    path = file_of(reference)
     files = hash_files([Path(places[path.name])]) if path else {}
     return Recipe(baseline=relative(reference), settings=settings_dump(settings), files=files)
 
@@ -150,7 +103,7 @@ def with_techniques(
     settings = registry.make_settings(baseline, base.settings)
     for _, technique in sorted(used, key=lambda pair: pair[1].stage):
         settings = _configured(technique, settings, probe_for(technique))
-    paths = [p for reference, _ in used if (p := registry.file_of(reference))]
+    paths = [p for reference, _ in used if (p := file_of(reference))]
     return base.model_copy(
         update={
             "settings": settings_dump(settings),
@@ -174,12 +127,31 @@ def _configured(technique: Technique, settings: Any, probe: Probe) -> Any:
         ) from None
 
 
-def _value(text: str) -> Any:
-    if text in ("null", "none", "None"):
-        return None
-    if text[:1] in ("[", "{"):
-        try:
-            return json.loads(text)
-        except (ValueError, RecursionError):
-            raise BenchError(f"{text[:60]} is not JSON") from None
-    return text
+def prepared(baseline: Baseline, values: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:
+    """Validate settings and let the baseline resolve what they leave open."""
+    settings = registry.make_settings(baseline, values)
+    prepare = getattr(baseline, "prepare", None)
+    if prepare is None:
+        return settings, ()
+    settings, notices = prepare(settings)
+    return settings, tuple(notices)
+
+
+def target_of(baseline: Baseline, settings: Any) -> Target:
+    """Return the metric and the value worth reaching with these settings."""
+    special = getattr(baseline, "target_for", None)
+    return special(settings) if special else baseline.target
+
+
+def threads_of(baseline: Baseline, settings: Any, asked: int | None = None) -> int:
+    """Return the CPU threads of a trial.
+
+    In this order: the setting `threads`, what was asked for, what the baseline advises, all cores.
+    """
+    advised = getattr(baseline, "threads_for", None)
+    return (
+        getattr(settings, "threads", None)
+        or asked
+        or (advised(settings) if advised else None)
+        or environment.usable_cores()
+    )

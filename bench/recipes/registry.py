@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from bench.baseline import Baseline
 from bench.errors import BenchError
+from bench.recipes.references import is_file
 from bench.records.schema import first_problem
 from bench.technique import Effect, Technique
 
@@ -25,16 +26,6 @@ _REQUIRED = ("name", "unit", "target", "settings", "job")
 def names(group: str) -> list[str]:
     """Return the names registered under an entry-point group, sorted."""
     return sorted(entry_points(group=group).names)
-
-
-def is_file(reference: str) -> bool:
-    """Tell whether a reference is of the form ``file.py:Class``."""
-    return ".py:" in reference or reference.endswith(".py")
-
-
-def file_of(reference: str) -> Path | None:
-    """Return the file that a ``file.py:Class`` reference names."""
-    return Path(reference.rpartition(":")[0]) if ".py:" in reference else None
 
 
 def load_baseline(reference: str) -> Baseline:

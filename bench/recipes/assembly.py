@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.baseline import Baseline
-from bench.errors import BenchError, Clash
+from bench.errors import BenchError
+from bench.recipes.combination import check_conflicts
+from bench.recipes.references import Places, find
+from bench.recipes.registry import load_baseline, make_settings, make_technique
 from bench.records.recipe import Recipe
-from bench.registry import is_file, load_baseline, make_settings, make_technique
 from bench.technique import Effect, Technique
 
 if TYPE_CHECKING:
     import torch
 
     from bench.job import Job
-
-Places = Mapping[str, str]
-"""Where the Python files that recipes name lie on this machine: whole path by file name."""
-SAME_WORK = frozenset({Effect.EXACT, Effect.ROUNDING})
-
-
-def find(reference: str, places: Places) -> str:
-    """Return a reference whose file, if it has one, is given by its whole path."""
-    if not is_file(reference):
-        return reference
-    file, _, name = reference.rpartition(":")
-    return f"{places.get(file, file)}:{name}"
 
 
 def baseline_of(recipe: Recipe, places: Places) -> Baseline:
@@ -43,24 +33,6 @@ def techniques_of(recipe: Recipe, places: Places) -> list[Technique]:
     made = [make_technique(find(use.name, places), use.settings) for use in recipe.techniques]
     check_conflicts(made)
     return sorted(made, key=lambda technique: technique.stage)
-
-
-def check_conflicts(techniques: Iterable[Technique]) -> None:
-    """Raise `Clash` for two techniques that exclude each other, or one that is there twice."""
-    seen: list[Technique] = []
-    for new in techniques:
-        for old in seen:
-            if old.name == new.name:
-                raise Clash(f"{new.name} is there twice; give it once")
-            if new.name in old.conflicts or old.name in new.conflicts:
-                raise Clash(f"{old.name} and {new.name} exclude each other; use one of them")
-        seen.append(new)
-
-
-def effect_of(techniques: Iterable[Technique]) -> Effect:
-    """Return the strongest effect among techniques; none has the effect EXACT."""
-    order = list(Effect)
-    return max((Effect(t.effect) for t in techniques), key=order.index, default=Effect.EXACT)
 
 
 def build(

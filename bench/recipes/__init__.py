@@ -1,0 +1,1 @@
+"""From names to a recipe to a job."""
