@@ -22,6 +22,16 @@ app = typer.Typer(
 Strings = list[str] | None
 
 
+Output = Annotated[Path, Option(help="folder that run folders are made in")]
+Device = Annotated[str, Option(help="auto, cpu or cuda")]
+Threads = Annotated[int | None, Option(help="CPU threads (as the baseline advises, else all)")]
+DataDir = Annotated[Path | None, Option(help="folder that data sets lie in")]
+SkipBad = Annotated[bool | None, Option("--skip-bad", help="leave out, and count, bad records")]
+Json = Annotated[bool, Option("--json", help="print JSON")]
+Quiet = Annotated[bool, Option(help="print no progress")]
+Run = Annotated[Path, Argument(help="a run's folder in results/")]
+
+
 def _names(group: str) -> Callable[[str], list[str]]:
     """Return what completes names of an entry-point group in a shell."""
 
@@ -34,14 +44,6 @@ def _names(group: str) -> Callable[[str], list[str]]:
 
 
 TECHNIQUES = _names("bench.optimizers")
-Output = Annotated[Path, Option(help="folder that run folders are made in")]
-Device = Annotated[str, Option(help="auto, cpu or cuda")]
-Threads = Annotated[int | None, Option(help="CPU threads (as the baseline advises, else all)")]
-DataDir = Annotated[Path | None, Option(help="folder that data sets lie in")]
-SkipBad = Annotated[bool | None, Option("--skip-bad", help="leave out, and count, bad records")]
-Json = Annotated[bool, Option("--json", help="print JSON")]
-Quiet = Annotated[bool, Option(help="print no progress")]
-Run = Annotated[Path, Argument(help="a run's folder in results/")]
 
 
 @app.callback(invoke_without_command=True)
@@ -178,7 +180,7 @@ def compare(
     fail_on: Annotated[list[str], Option(help="time=5%, memory=10%, accuracy[=0.01]")],
 ) -> None:
     """Compare the same arms of two runs; exit 1 when one has become worse (the CI gate)."""
-    from bench import gate
+    from bench.analysis import gate
 
     found = gate.check(before, after, gate.parse_rules(fail_on))
     print(found.text)

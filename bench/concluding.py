@@ -16,7 +16,7 @@ import typer
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
-    from bench.compare import Comparison
+    from bench.analysis.results import Comparison
     from bench.launch import Request
     from bench.records.measurement import Measurement
     from bench.session import Progress, Session
@@ -42,7 +42,7 @@ def execute(
     nothing.
     """
     from bench import display, launch
-    from bench.claims import broken
+    from bench.analysis.claims import broken
 
     with display.choose(quiet or as_json) as show_, open_(asked, show_) as session:
         session.show = _Live(show_, session.folder.path, tensorboard)
@@ -94,7 +94,7 @@ def _uninterrupted() -> Iterator[None]:
 def _conclude(session: Session, tensorboard: bool) -> Comparison:
     """Compare, export and write the report."""
     from bench import export
-    from bench.compare import compare_run
+    from bench.analysis.comparison import compare_run
 
     comparison = compare_run(session.header, session.records, session.probed)
     if session.header.mode in ("combine", "full-optimization"):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import plan, template
+from bench.analysis.intervals import ratio_interval
 from bench.machine import environment
 from bench.machine.device import choose_device
 from bench.machine.peaks import _peaks
@@ -16,7 +17,6 @@ from bench.recipes.references import places_of
 from bench.recipes.resolve import prepared
 from bench.records import measurement
 from bench.runner import Runner
-from bench.statistics import ratio_interval
 from bench.trial import Trial
 
 PAIRS = 5

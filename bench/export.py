@@ -6,15 +6,16 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.compare import ArmResult, Comparison, best
-from bench.ratios import pairs_of
+from bench.analysis.comparison import best
+from bench.analysis.intervals import Interval
+from bench.analysis.pairs import pairs_of
+from bench.analysis.results import ArmResult, Comparison
 from bench.records.claim import Claim, Exported, Triple
 from bench.records.files import write_text
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, Measurement
 from bench.records.recipe import Recipe
 from bench.session import Session
-from bench.statistics import Interval
 
 
 def export(session: Session, comparison: Comparison) -> Path | None:

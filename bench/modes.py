@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench import arms as naming
+from bench.analysis.comparison import best, compare_run
+from bench.analysis.results import ArmResult, Comparison
+from bench.analysis.verdict import Verdict
 from bench.arms import Used
-from bench.compare import ArmResult, Comparison, best, compare_run
 from bench.errors import BenchError, Clash, NotApplicable
 from bench.plan import Contrast
 from bench.recipes.combination import check_conflicts, effect_of
@@ -17,7 +19,6 @@ from bench.records.measurement import CONTROL, Status
 from bench.records.recipe import Recipe
 from bench.session import Mode, Session
 from bench.technique import Effect, Probe, Technique
-from bench.verdict import Verdict
 
 
 def baseline_only(session: Session) -> None:

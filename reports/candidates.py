@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from statistics import median
 
-from bench.compare import ArmResult, Control
+from bench.analysis.results import ArmResult, Control
 from bench.records.measurement import BASELINE, Measurement
 from reports import phrases
 from reports.records import Run, middle, step_seconds

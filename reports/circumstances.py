@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
+from bench.analysis.verdict import Verdict
 from bench.records.measurement import CONTROL, Data, Measurement, Status
 from bench.records.recipe import PLACES, Recipe
-from bench.verdict import Verdict
 from reports import phrases
 from reports.records import Run
 from reports.sentences import unfinished

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.claims import evidence
+from bench.analysis.claims import evidence
 from bench.records.claim import Claim
 from reports import phrases
 from reports.records import Run

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.compare import Control
+from bench.analysis.results import Control
 from bench.records.measurement import BASELINE
 from reports import phrases
 from reports.phrases import listing, number

@@ -7,9 +7,9 @@ import math
 from collections import Counter
 from typing import Any
 
-from bench.compare import ArmResult
+from bench.analysis.intervals import Interval
+from bench.analysis.results import ArmResult
 from bench.records.schema import FORMAT
-from bench.statistics import Interval
 from reports import doubts, sentences
 from reports.records import Run
 

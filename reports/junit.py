@@ -11,9 +11,9 @@ from collections import Counter
 from typing import NamedTuple
 from xml.etree import ElementTree as Tree
 
-from bench.compare import ArmResult
+from bench.analysis.results import ArmResult
+from bench.analysis.verdict import Verdict
 from bench.records.measurement import BASELINE, CONTROL, Measurement
-from bench.verdict import Verdict
 from reports import sentences
 from reports.markdown import printable
 from reports.records import Run

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from bench.analysis.intervals import Interval
 from bench.records.measurement import Measurement
-from bench.statistics import Interval
 from reports import phrases
 from reports.records import Run, middle
 from reports.tables import Table, table

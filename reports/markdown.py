@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from bench.analysis.intervals import METRIC_LEVEL, RATIO_LEVEL
 from bench.records.measurement import BASELINE
-from bench.statistics import METRIC_LEVEL, RATIO_LEVEL
 from reports import candidates, circumstances, doubts, learning, phrases, sentences
 from reports.records import CURVES, Run
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from bench.statistics import Interval
+from bench.analysis.intervals import Interval
 
 UNKNOWN = "unknown"
 MINUS = "−"

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from bench.claims import broken
-from bench.compare import ArmResult, Comparison, best, compare_run
+from bench.analysis.claims import broken
+from bench.analysis.comparison import best, compare_run
+from bench.analysis.results import ArmResult, Comparison
+from bench.analysis.verdict import Verdict
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, Measurement
 from bench.records.run_folder import read_run
-from bench.verdict import Verdict
 
 CURVES = "curves.svg"
 ORDER = tuple(Verdict)

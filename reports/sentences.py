@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from bench.compare import ArmResult, Control
+from bench.analysis.intervals import Interval
+from bench.analysis.results import ArmResult, Control
+from bench.analysis.verdict import LEAST_GAIN, Verdict
 from bench.records.measurement import BASELINE, Status
-from bench.statistics import Interval
-from bench.verdict import LEAST_GAIN, Verdict
 from reports import claims, phrases
 from reports.phrases import listing, number
 from reports.records import Run, middle, step_seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from bench.compare import ArmResult
+from bench.analysis.results import ArmResult
 from bench.records.measurement import BASELINE
 from reports import doubts, phrases, sentences
 from reports.markdown import printable

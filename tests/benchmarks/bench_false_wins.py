@@ -14,7 +14,8 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from bench.compare import ArmResult, compare_run
+from bench.analysis.comparison import compare_run
+from bench.analysis.results import ArmResult
 from bench.records.measurement import CONTROL
 from bench.records.run_folder import read_run
 

@@ -14,10 +14,10 @@ from statistics import median
 
 import torch
 
+from bench.analysis.intervals import ratio_interval
 from bench.job import Job, Progress
 from bench.random_state import seed_everything
 from bench.recipes import registry
-from bench.statistics import ratio_interval
 from bench.training import StepLimit, train
 
 STEPS = 20

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from bench.statistics import mean_interval
+from bench.analysis.intervals import mean_interval
 from bench.testing import Case
 from bench.training import train
 

@@ -7,10 +7,11 @@ import math
 import numpy as np
 import pytest
 
+from bench.analysis.comparison import compare
+from bench.analysis.results import ArmResult
+from bench.analysis.verdict import Verdict
 from bench.baseline import Target
-from bench.compare import ArmResult, compare
 from bench.records.measurement import CONTROL, Measurement
-from bench.verdict import Verdict
 from tests.records import MIB, measurement
 
 PAIRS = 6

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.statistics import (
+from bench.analysis.intervals import (
     Interval,
     lower_bound,
     mean_interval,

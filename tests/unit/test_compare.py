@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from bench.analysis.comparison import compare
+from bench.analysis.intervals import Interval
+from bench.analysis.pairs import pairs_of
+from bench.analysis.results import ArmResult, Comparison
+from bench.analysis.verdict import Verdict
 from bench.baseline import Target
-from bench.compare import ArmResult, Comparison, compare
-from bench.ratios import pairs_of
 from bench.records.measurement import BASELINE, CONTROL, Evaluation, Inference, Measurement, Status
-from bench.statistics import Interval
-from bench.verdict import Verdict
 from tests.records import MIB, failed, measurement, paired
 
 FASTER = (1.48, 1.5, 1.52, 1.49, 1.51, 1.5)

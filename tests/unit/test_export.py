@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from bench.analysis.claims import broken
+from bench.analysis.comparison import best, compare, compare_run
 from bench.baseline import Target
-from bench.claims import broken
-from bench.compare import best, compare, compare_run
 from bench.export import exported_of
 from bench.records.claim import Claim
 from bench.records.measurement import CONTROL, Measurement, Status

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bench import gate
+from bench.analysis import gate
+from bench.analysis.gate import Finding, Rule
 from bench.errors import BenchError
-from bench.gate import Finding, Rule
 from bench.records.measurement import CONTROL, Measurement, Status
 from tests.records import failed, header, measurement, recipe
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from bench.analysis.intervals import Interval
+from bench.analysis.results import ArmResult, Comparison
+from bench.analysis.verdict import Verdict
 from bench.arms import Used, join
-from bench.compare import ArmResult, Comparison
 from bench.modes import best_alone, combination, together
 from bench.plan import Contrast
 from bench.recipes.resolve import make_techniques
-from bench.statistics import Interval
-from bench.verdict import Verdict
 from tests.records import recipe
 
 ARMS = [make_techniques([name]) for name in ("early-stopping", "adaptive-batch", "compile")]

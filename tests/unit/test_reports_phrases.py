@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.statistics import Interval
+from bench.analysis.intervals import Interval
 from reports import phrases
 
 

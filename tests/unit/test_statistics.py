@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.statistics import (
+from bench.analysis.intervals import (
     Interval,
     lower_bound,
     mean_interval,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from bench.compare import Comparison
-from bench.ratios import pairs_of
+from bench.analysis.intervals import Interval
+from bench.analysis.pairs import pairs_of
+from bench.analysis.results import Comparison
 from bench.records.claim import Claim, Triple
 from bench.records.measurement import CONTROL, Measurement
-from bench.statistics import Interval
 
 SLACK = 1.05
 """A ratio may come out this much lower on another day before a claim counts as broken."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from statistics import median
+from collections.abc import Sequence
 
+from bench.analysis.objectives import Value
 from bench.records.measurement import BASELINE, CONTROL, Measurement
 
 Pair = tuple[Measurement, Measurement]
 """The baseline's trial and the candidate's, of one seed, run back to back."""
-Value = Callable[[Measurement], float | None]
 
 
 def pairs_of(trials: Sequence[Measurement], arm: str) -> list[Pair]:
@@ -23,33 +22,6 @@ def pairs_of(trials: Sequence[Measurement], arm: str) -> list[Pair]:
     wanted = [t for t in own if t.ok and (arm == CONTROL or t.stage == stage)]
     numbers = sorted(t.pair for t in wanted)
     return [(whole[n, BASELINE], whole[n, arm]) for n in numbers if (n, BASELINE) in whole]
-
-
-def time_of(basis: str) -> Value:
-    """Return what time means: the whole training's seconds, or seconds per item."""
-    return (lambda m: m.train_seconds) if basis == "training" else (lambda m: m.seconds_per_item)
-
-
-def cpu_of(measured: Measurement) -> float | None:
-    """Return CPU seconds an item within the window."""
-    if measured.cpu_seconds is None or not measured.items:
-        return None
-    return measured.cpu_seconds / measured.items
-
-
-def memory_of(measured: Measurement) -> float | None:
-    """Return the peak memory in bytes."""
-    return measured.peak_memory_bytes
-
-
-def inference_of(items: int) -> Value:
-    """Return a function for the deployed model's median seconds on so many items at once."""
-    return lambda m: next((median(i.seconds) for i in m.inference if i.items == items), None)
-
-
-def file_of(measured: Measurement) -> float | None:
-    """Return the size of the deployed model's file in bytes."""
-    return measured.model_bytes
 
 
 def ratios(pairs: Sequence[Pair], value: Value) -> list[float]:

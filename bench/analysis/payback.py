@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from statistics import median
 
-from bench.ratios import Pair
+from bench.analysis.pairs import Pair
 from bench.records.measurement import Measurement
 
 

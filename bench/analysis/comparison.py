@@ -6,96 +6,17 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from statistics import median
-from typing import Any, Literal
+from typing import Any
 
+from bench.analysis.intervals import METRIC_LEVEL, Interval, mean_interval, ratio_interval
+from bench.analysis.objectives import cpu_of, file_of, inference_of, memory_of, time_of
+from bench.analysis.pairs import Pair, by_metric, differences, pairs_of, ratios, same_losses
+from bench.analysis.payback import payback_steps, planned_steps, seconds_saved_an_epoch
+from bench.analysis.results import ArmResult, Comparison, Control
+from bench.analysis.verdict import Verdict, judge
 from bench.baseline import Target
-from bench.payback import payback_steps, planned_steps, seconds_saved_an_epoch
-from bench.ratios import (
-    Pair,
-    by_metric,
-    cpu_of,
-    differences,
-    file_of,
-    inference_of,
-    memory_of,
-    pairs_of,
-    ratios,
-    same_losses,
-    time_of,
-)
 from bench.records.header import Header
-from bench.records.measurement import BASELINE, CONTROL, Measurement, Status, Work
-from bench.records.schema import Frozen
-from bench.statistics import METRIC_LEVEL, Interval, mean_interval, ratio_interval
-from bench.verdict import Gain, Verdict, judge
-
-
-class ArmResult(Frozen):
-    """A candidate against the baseline; ratios are baseline / candidate, above 1 is better."""
-
-    arm: str
-    verdict: Verdict
-    reason: str
-    gains: tuple[Gain, ...] = ()
-    work: Work | None = None
-    pairs: int = 0
-    more_pairs: int | None = None
-    """About how many more pairs would decide; None when decided, or when that can't be told."""
-    time_basis: Literal["step", "training"] = "step"
-    """Whether time is seconds per item in the steady state, or the whole training's seconds."""
-    time_ratio: Interval | None = None
-    cpu_ratio: Interval | None = None
-    """Of CPU seconds an item: where it disagrees with time, something else used the machine."""
-    memory_ratio: Interval | None = None
-    metric: Interval | None = None
-    metric_difference: Interval | None = None
-    """Candidate - baseline, paired by seed."""
-    other_differences: dict[str, Interval] = {}
-    """The same of each metric that stands beside the judged one, by its name."""
-    same_losses: bool | None = None
-    """Whether every loss was bit-equal to the paired baseline's."""
-    flops_ratio: float | None = None
-    size_ratio: float | None = None
-    latency_ratio: float | None = None  # of one item; throughput: of 32 at once
-    throughput_ratio: float | None = None
-    inference_flops_ratio: float | None = None
-    setup_seconds: float | None = None
-    """What the first steps cost above the usual in the first trial, less the baseline's."""
-    warm_setup_seconds: float | None = None
-    """The same in the later trials, whose caches are warm."""
-    payback_steps: int | None = None
-    planned_steps: int | None = None
-    seconds_to_target: float | None = None
-    statuses: dict[str, int] = {}
-    search_seconds: float | None = None
-    """What finding the recipe cost: the probes of its techniques."""
-    search_payback_epochs: int | None = None
-    confirmed: bool = False
-    """Whether the pairs are fresh ones, made after a screening had chosen the arm."""
-
-
-class Control(Frozen):
-    """The baseline against itself."""
-
-    pairs: int
-    time_ratio: Interval | None
-    cpu_ratio: Interval | None
-    memory_ratio: Interval | None
-    same_losses: bool | None
-
-
-class Comparison(Frozen):
-    """Everything that a report says, apart from the records themselves."""
-
-    margin: float
-    baseline_metric: Interval | None
-    baseline_seconds_to_target: float | None
-    control: Control | None
-    smallest_visible_effect: float | None
-    """The smallest relative change in time that the A/A control's interval would have shown."""
-    arms: tuple[ArmResult, ...]
-    complete: bool
-    """False when every trial of some arm failed."""
+from bench.records.measurement import BASELINE, CONTROL, Measurement, Status
 
 
 def compare(

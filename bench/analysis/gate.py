@@ -9,13 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from bench.analysis.intervals import standard_error, t_quantile
 from bench.errors import BenchError
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, Measurement
 from bench.records.run_folder import read_run
-from bench.statistics import standard_error, t_quantile
 
 LEVEL = 0.95
+
+
+VALUES: dict[str, Callable[[Measurement], float | None]] = {
+    "time": lambda m: m.seconds_per_item if m.work == "same work" else m.train_seconds,
+    "memory": lambda m: m.peak_memory_bytes,
+    "accuracy": lambda m: m.metric,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +39,6 @@ class Finding:
 
     text: str
     failed: bool
-
-
-VALUES: dict[str, Callable[[Measurement], float | None]] = {
-    "time": lambda m: m.seconds_per_item if m.work == "same work" else m.train_seconds,
-    "memory": lambda m: m.peak_memory_bytes,
-    "accuracy": lambda m: m.metric,
-}
 
 
 def parse_rules(texts: Sequence[str]) -> list[Rule]:

@@ -7,18 +7,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
-from bench.ratios import (
-    Pair,
-    Value,
-    differences,
-    file_of,
-    inference_of,
-    memory_of,
-    ratios,
-    same_losses,
-    time_of,
-)
-from bench.statistics import (
+from bench.analysis.intervals import (
     METRIC_LEVEL,
     RATIO_LEVEL,
     lower_bound,
@@ -26,11 +15,19 @@ from bench.statistics import (
     ratio_interval,
     upper_bound,
 )
+from bench.analysis.objectives import Value, file_of, inference_of, memory_of, time_of
+from bench.analysis.pairs import Pair, differences, ratios, same_losses
 
 LEAST_GAIN = 1.01
 """A win's interval must lie above this ratio: what is smaller is not worth a change of config."""
 WORTH_FINDING = 1.05
 """Where the interval excludes gains of this size, the answer is "no gain", not "undecided"."""
+
+
+LEAST_PAIRS = 3
+"""Two metrics are often equal by chance: on small test parts they come in few steps."""
+Gain = Literal["faster", "smaller", "faster inference", "smaller file"]
+"""The first two are of training; the others count where a technique deploys another model."""
 
 
 class Verdict(StrEnum):
@@ -42,12 +39,6 @@ class Verdict(StrEnum):
     UNDECIDED = "undecided"
     NOT_APPLICABLE = "not applicable"
     FAILED = "failed"
-
-
-LEAST_PAIRS = 3
-"""Two metrics are often equal by chance: on small test parts they come in few steps."""
-Gain = Literal["faster", "smaller", "faster inference", "smaller file"]
-"""The first two are of training; the others count where a technique deploys another model."""
 
 
 class Judgement(NamedTuple):
