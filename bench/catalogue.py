@@ -17,7 +17,7 @@ from bench.records.measurement import Measurement, Status
 from bench.records.recipe import Recipe
 from bench.runner import Runner
 from bench.technique import Technique
-from bench.trial import Trial
+from bench.trial.spec import Trial
 
 Rows = list[dict[str, Any]]
 BUILD_SECONDS = 300.0

@@ -59,8 +59,8 @@ def _train(
     from bench.recipes import assembly, registry
     from bench.recipes.resolve import threads_of
     from bench.records.files import write_text
-    from bench.resuming import Keeper
-    from bench.training import train
+    from bench.trial.checkpoint import Keeper
+    from bench.trial.training import train
 
     baseline = assembly.baseline_of(recipe, places)
     settings = registry.make_settings(baseline, recipe.settings)

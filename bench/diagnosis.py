@@ -17,7 +17,7 @@ from bench.recipes.references import places_of
 from bench.recipes.resolve import prepared
 from bench.records import measurement
 from bench.runner import Runner
-from bench.trial import Trial
+from bench.trial.spec import Trial
 
 PAIRS = 5
 TRIAL_SECONDS = 300.0

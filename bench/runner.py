@@ -19,11 +19,11 @@ from types import FrameType, TracebackType
 
 import psutil
 
-from bench import worker_entry
 from bench.machine.environment import QUIET_THREADS
 from bench.machine.memory import kernel_kills
 from bench.records.measurement import Measurement, Status
-from bench.trial import Outcome, Trial
+from bench.trial import entry
+from bench.trial.spec import Outcome, Trial
 
 EXIT_SECONDS = 10.0
 
@@ -34,7 +34,7 @@ class Runner:
     def __init__(self, preload: Iterable[str], timeout_seconds: float) -> None:
         self.timeout_seconds = timeout_seconds
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["bench.worker", *preload])
+        self._context.set_forkserver_preload(["bench.trial.worker", *preload])
         self._interrupted = False
 
     def __enter__(self) -> Runner:
@@ -79,7 +79,7 @@ class Runner:
         reader, writer = self._context.Pipe(duplex=False)
         their_end, lifeline = self._context.Pipe(duplex=False)
         process = self._context.Process(
-            target=worker_entry.enter,
+            target=entry.enter,
             args=(trial.model_dump_json(), requested, writer, their_end),
         )
         process.start()

@@ -21,7 +21,7 @@ from bench.records.recipe import Recipe
 from bench.records.run_folder import Folder
 from bench.runner import Runner
 from bench.technique import Probe
-from bench.trial import Trial
+from bench.trial.spec import Trial
 
 FLOPS_FACTS = (
     "model_flops_per_step", "forward_flops_per_item", "flops_coverage", "flops_uncounted",

@@ -25,7 +25,7 @@ from bench.job import Job
 from bench.model.outputs import checked_scores, mean_of
 from bench.random_state import undisturbed
 from bench.technique import Effect, Stage, Technique
-from bench.training import train
+from bench.trial.training import train
 
 Finish = Callable[[Job, nn.Module], nn.Module]
 APART = 10_007

@@ -34,7 +34,7 @@ from bench.recipes.assembly import build
 from bench.records.claim import read_exported
 from bench.targets import Targets
 from bench.technique import Effect, Probe, Stage, Technique
-from bench.training import train
+from bench.trial.training import train
 
 Loss = Callable[[nn.Module, Batch], Tensor]
 

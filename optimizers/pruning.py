@@ -24,10 +24,10 @@ from torch import nn
 from torch.utils._pytree import tree_leaves
 
 from bench.errors import NotApplicable
-from bench.flops import forward_flops
 from bench.job import Job
 from bench.model.surgery import after_share
 from bench.technique import Effect, Stage, Technique
+from bench.trial.flops import forward_flops
 
 FINENESS = 50
 """In so many rounds channels are removed until a target of FLOPs is met."""

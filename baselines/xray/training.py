@@ -20,7 +20,7 @@ from baselines.xray.network import Classifier, Several, cut
 from bench.job import DataCard, FixedItems, Job, Progress, Schedule, no_schedule
 from bench.random_state import undisturbed
 from bench.targets import Targets
-from bench.training import train
+from bench.trial.training import train
 
 FITTED = 64
 """Images of the training part that the norms of a random frozen backbone are fitted to."""

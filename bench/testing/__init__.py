@@ -50,7 +50,7 @@ from bench.testing.case import (
     plain_state,
     stepped,
 )
-from bench.training import train
+from bench.trial.training import train
 
 __all__ = [
     "CPU", "PROMISES", "STEPS", "Broken", "Case", "Promise", "changes_something", "effect_of",
@@ -63,6 +63,9 @@ CLOSE = 5e-2
 _WHOLE: dict[tuple[str, str, str], tuple[list[float], Any]] = {}
 """Losses and answers of baselines that were trained to the end."""
 CARD = ("What:", "Helps:", "Hurts:", "Effect:", "Source:")
+
+
+Promise = Callable[[Case, str], None]
 
 
 class Broken(AssertionError):  # noqa: N818 - reads as pytest shows it: "Broken: exact, but ..."
@@ -217,7 +220,6 @@ def pair_works(case: Case, one: str, other: str) -> None:
     _hold(all(map(math.isfinite, losses)), f"the losses are not finite: {losses}")
 
 
-Promise = Callable[[Case, str], None]
 PROMISES: tuple[Promise, ...] = (
     repeats_itself, keeps_its_effect, trains_to_the_end, survives_export,
     leaves_a_model_that_copies, changes_something,

@@ -16,7 +16,7 @@ from bench.recipes.resolve import prepared
 from bench.records.measurement import Measurement, Status
 from bench.records.recipe import Recipe
 from bench.technique import Effect, Probe, Technique
-from bench.training import StepLimit, train
+from bench.trial.training import StepLimit, train
 
 STEPS = 20
 CPU = torch.device("cpu")

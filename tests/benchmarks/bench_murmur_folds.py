@@ -32,7 +32,7 @@ from baselines.murmur.training import Measure
 from bench.recipes import assembly, registry, resolve
 from bench.recipes.resolve import make_techniques
 from bench.records.recipe import Recipe
-from bench.training import train
+from bench.trial.training import train
 
 Floats = NDArray[np.float32]
 CPU = torch.device("cpu")

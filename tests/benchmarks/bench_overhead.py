@@ -18,7 +18,7 @@ from bench.analysis.intervals import ratio_interval
 from bench.job import Job, Progress
 from bench.random_state import seed_everything
 from bench.recipes import registry
-from bench.training import StepLimit, train
+from bench.trial.training import StepLimit, train
 
 STEPS = 20
 

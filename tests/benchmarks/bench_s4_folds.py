@@ -28,7 +28,7 @@ import torch
 
 from bench.analysis.intervals import mean_interval
 from bench.testing import Case
-from bench.training import train
+from bench.trial.training import train
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "ptbxl"
 

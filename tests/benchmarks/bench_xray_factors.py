@@ -34,7 +34,7 @@ from baselines.xray import PRESETS, decoded, sources
 from bench.batches import Batch
 from bench.job import Job, Progress
 from bench.testing import Case
-from bench.training import train
+from bench.trial.training import train
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "xray"
 BEFORE, AFTER = PRESETS["before"], PRESETS["after"]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bench.job import Job
 from bench.model.best_weights import BestWeights
-from bench.training import train
+from bench.trial.training import train
 from optimizers.compile import Compile
 from optimizers.ema import Ema
 from tests.jobs import linear_job

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from bench.errors import NotApplicable
-from bench.flops import count_flops
 from bench.job import Job, Progress
 from bench.technique import Technique
-from bench.training import train
+from bench.trial.flops import count_flops
+from bench.trial.training import train
 from optimizers.curriculum_learning import CurriculumLearning, Pace
 from optimizers.selective_backprop import SelectiveBackprop, scores
 from tests.contract.cases import CPU

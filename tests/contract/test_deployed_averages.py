@@ -13,7 +13,7 @@ from torch import nn
 from bench.errors import NotApplicable
 from bench.targets import Targets
 from bench.testing import Case
-from bench.training import train
+from bench.trial.training import train
 from optimizers.ensemble import APART
 from optimizers.tta import TestTimeAugmentation as Tta
 from optimizers.tta import Views

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from bench.errors import BenchError, NotApplicable
 from bench.job import Job, Progress, plain_step
 from bench.targets import Targets
-from bench.training import train
+from bench.trial.training import train
 from optimizers.ema import Ema
 from optimizers.knowledge_distillation import KnowledgeDistillation
 from optimizers.pruning import Pruning

@@ -12,7 +12,7 @@ from torch import nn
 from baselines.timehut import TimeHUTSettings
 from bench.errors import NotApplicable
 from bench.job import Job
-from bench.training import Trained, train
+from bench.trial.training import Trained, train
 from optimizers.early_stopping import EarlyStopping
 from tests.contract.cases import SMALL, Case, probe_for
 from tests.jobs import linear_job

@@ -18,7 +18,7 @@ from bench.baseline import Settings
 from bench.errors import Clash, NotApplicable
 from bench.job import FixedItems, Job, Progress
 from bench.records.measurement import Measurement, Status
-from bench.training import train
+from bench.trial.training import train
 from optimizers import thread_tuning
 from optimizers.allocator import Allocator
 from optimizers.cached_features import CachedFeatures

@@ -13,7 +13,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 from bench.errors import Clash, NotApplicable
 from bench.job import Job
 from bench.technique import Technique
-from bench.training import train
+from bench.trial.training import train
 from optimizers.adafactor import Adafactor
 from optimizers.channels_last import ChannelsLast, is_channels_last
 from optimizers.fused_optimizer import FusedOptimizer

@@ -17,7 +17,7 @@ import torch
 from bench.errors import Clash, NotApplicable
 from bench.job import Job
 from bench.testing import pair_works, refusal
-from bench.training import train
+from bench.trial.training import train
 from tests.contract.cases import CONV_NET, PICTURES, QUICK, TINY, stepped
 
 ROOM = Path(__file__).resolve().parents[2] / "optimizers"

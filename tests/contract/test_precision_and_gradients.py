@@ -15,7 +15,7 @@ from bench.errors import Clash, NotApplicable
 from bench.job import Job, plain_backward, plain_step, plain_update
 from bench.model.activations import activations
 from bench.testing import PROMISES, Promise
-from bench.training import train
+from bench.trial.training import train
 from optimizers.gradient_accumulation import GradientAccumulation
 from optimizers.gradient_checkpointing import GradientCheckpointing, repeated_blocks
 from optimizers.mixed_precision import MixedPrecision

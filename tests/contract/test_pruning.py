@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import NotApplicable
-from bench.flops import forward_flops
 from bench.job import Job
 from bench.model.surgery import point_to
-from bench.training import StepLimit, train
+from bench.trial.flops import forward_flops
+from bench.trial.training import StepLimit, train
 from optimizers.low_rank import LowRank
 from optimizers.pruning import Pruning
 from tests.jobs import ITEMS, job_of, linear_job

@@ -12,10 +12,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from bench.errors import NotApplicable
-from bench.flops import whole_forward_flops
 from bench.job import Job, Progress
 from bench.model.weights_file import file_bytes, tensors_of, write
-from bench.training import train
+from bench.trial.flops import whole_forward_flops
+from bench.trial.training import train
 from optimizers.quantization import Quantization
 from tests.contract.test_pruning import conv_job, wide_job
 from tests.jobs import linear_job

@@ -16,7 +16,7 @@ from baselines.timehut.schedulers import SCHEDULES
 from bench.batches import Batch
 from bench.errors import NotApplicable
 from bench.job import Job, Mark, Progress, plain_step
-from bench.training import train
+from bench.trial.training import train
 from optimizers.cuda_optimizations import CudaOptimizations
 from optimizers.dynamic_lr import DynamicLR, cuts
 from optimizers.temperature_schedule import TemperatureSchedule

@@ -13,7 +13,7 @@ from bench.baseline import Settings, marked
 from bench.errors import NotApplicable
 from bench.job import Progress
 from bench.testing import PROMISES, Promise, pair_works
-from bench.training import train
+from bench.trial.training import train
 from optimizers.lighter_architecture import LighterArchitecture
 from optimizers.limit_steps import LimitSteps
 from optimizers.minimal_augmentation import MinimalAugmentation

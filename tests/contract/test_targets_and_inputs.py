@@ -13,10 +13,10 @@ from torch.nn import functional as F
 
 from bench.batches import Batch
 from bench.errors import NotApplicable
-from bench.flops import count_flops
 from bench.job import Job, Progress
 from bench.targets import Targets
 from bench.technique import Technique
+from bench.trial.flops import count_flops
 from optimizers.cutmix import Cutmix, drawn_box, share_of
 from optimizers.label_smoothing import LabelSmoothing
 from optimizers.mixup import Mixup

@@ -19,7 +19,7 @@ from bench.errors import BenchError
 from bench.job import Job, Progress
 from bench.metrics import macro_f1, recalls
 from bench.model.best_weights import BestWeights
-from bench.training import train
+from bench.trial.training import train
 from tests.contract.cases import CPU, SMALL
 from tests.ecg_records import write_record
 

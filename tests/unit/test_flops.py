@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.flops import count_flops, cross_check, fft_flops, forward_flops
 from bench.job import DataCard, Job, Progress
+from bench.trial.flops import count_flops, cross_check, fft_flops, forward_flops
 
 B, T = 4, 16
 """Items in a batch, and their length."""

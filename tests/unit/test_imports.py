@@ -47,7 +47,7 @@ def test_help_imports_nothing_heavy() -> None:
         "bench.recipes.resolve",
         "bench.launch",
         "bench.runner",
-        "bench.worker_entry",
+        "bench.trial.entry",
     ],
 )
 def test_what_reads_records_or_starts_trials_needs_no_torch(module: str) -> None:

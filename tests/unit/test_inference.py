@@ -11,8 +11,8 @@ from dataclasses import replace
 import pytest
 from torch import Tensor, nn
 
-from bench import inference
 from bench.testing import Case
+from bench.trial import inference
 from tests.contract.cases import JOBS
 
 

@@ -29,7 +29,7 @@ from bench.errors import BenchError, NotApplicable
 from bench.job import Job, Progress
 from bench.model.best_weights import BestWeights
 from bench.targets import Targets
-from bench.training import train
+from bench.trial.training import train
 from tests.contract.cases import CPU, SMALL, Case
 from tests.heart_records import write_patient, write_patients
 

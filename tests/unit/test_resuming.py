@@ -17,10 +17,10 @@ from bench.errors import BenchError
 from bench.job import Job, Progress
 from bench.model.weights_file import tensors_of
 from bench.records.recipe import Recipe
-from bench.remembering import CannotRemember, Memory
-from bench.resuming import Keeper
 from bench.testing import Case, refusal
-from bench.training import Trained, train
+from bench.trial.checkpoint import Keeper
+from bench.trial.training import Trained, train
+from bench.trial.training_state import CannotRemember, Memory
 from tests.contract.cases import QUICK, SMALL, TINY
 from tests.jobs import linear_job
 

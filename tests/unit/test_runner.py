@@ -12,7 +12,7 @@ import pytest
 
 from bench.errors import BenchError
 from bench.runner import Runner
-from bench.trial import Trial
+from bench.trial.spec import Trial
 from tests.records import recipe
 
 TRIAL = Trial(

@@ -10,11 +10,11 @@ from safetensors.torch import save_model
 
 from baselines.s4_ecg import S4ECG, S4ECGSettings
 from bench.errors import BenchError
-from bench.flops import count_flops, cross_check
 from bench.job import Job, Progress
 from bench.recipes.registry import load_baseline
 from bench.recipes.resolve import threads_of
-from bench.training import train
+from bench.trial.flops import count_flops, cross_check
+from bench.trial.training import train
 from tests.contract.cases import SMALL
 
 CPU = torch.device("cpu")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from bench.timing import Clock, StepTime, Timeline
+from bench.trial.timing import Clock, StepTime, Timeline
 
 
 class Watch:

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from bench.batches import Batch
 from bench.errors import Diverged
 from bench.job import Job, Mark, Progress, plain_step, plain_update
-from bench.training import StepLimit, Trained, train
+from bench.trial.training import StepLimit, Trained, train
 from tests.jobs import linear_job
 
 STEPS_PER_EPOCH = 4

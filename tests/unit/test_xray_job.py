@@ -13,9 +13,9 @@ from baselines.xray import Xray, XraySettings
 from baselines.xray.augmentation import MEAN, augmented, maps, rescaled
 from baselines.xray.evaluation import task_metrics
 from bench.errors import BenchError, NotApplicable
-from bench.flops import count_flops, cross_check
 from bench.job import Job, Progress
-from bench.training import train
+from bench.trial.flops import count_flops, cross_check
+from bench.trial.training import train
 from optimizers.freeze_encoder import FreezeEncoder
 from tests.contract.cases import SMALL, Case
 from tests.unit.test_xray_data import make_task

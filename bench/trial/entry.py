@@ -7,6 +7,6 @@ from multiprocessing.connection import Connection
 
 def enter(text: str, requested: float, results: Connection, lifeline: Connection) -> None:
     """Import the worker, which the fork server has loaded already, and run the trial."""
-    from bench import worker
+    from bench.trial import worker
 
     worker.run(text, requested, results, lifeline)

@@ -16,7 +16,7 @@ from bench.errors import Diverged
 from bench.job import Job, Progress
 from bench.random_state import undisturbed
 from bench.records.measurement import Evaluation
-from bench.timing import Clock, Timeline
+from bench.trial.timing import Clock, Timeline
 
 
 @dataclass(frozen=True, slots=True)

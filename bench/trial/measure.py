@@ -1,16 +1,12 @@
-"""The inside of a trial's process: build, train, measure, and send the facts back as JSON."""
+"""Measure one trial: build, train, and turn whatever happens into a measurement."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
-import threading
 import time
 import traceback
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +15,6 @@ import torch._dynamo  # the first optimizer imports it otherwise, at a second fo
 from torch import nn
 
 from bench.errors import BenchError, Diverged, NotApplicable
-from bench.flops import count_flops, cross_check, whole_forward_flops
-from bench.inference import measure_inference
 from bench.job import Job
 from bench.machine.energy import read_joules
 from bench.machine.environment import cpu_stall_seconds, load_average
@@ -30,26 +24,16 @@ from bench.machine.memory import (
     is_out_of_memory,
     limit_memory,
     resident,
-    shift_of_the_heap,
 )
 from bench.model.weights_file import file_bytes
 from bench.recipes import assembly
 from bench.recipes.combination import effect_of, work_of
 from bench.records.measurement import Data, Measurement, Parameters, Status
 from bench.technique import Effect
-from bench.training import StepLimit, Trained, train
-from bench.trial import Outcome, Trial
-
-
-def run(text: str, requested: float, results: Connection, lifeline: Connection) -> None:
-    """Run the trial in `text` (JSON) and send its `Outcome`; the entry point of a new process."""
-    trial = Trial.model_validate_json(text)
-    _detach(trial, lifeline)
-    shift = shift_of_the_heap()
-    outcome = observe(trial, requested)
-    del shift
-    results.send_bytes(outcome.model_dump_json().encode())
-    results.close()
+from bench.trial.flops import count_flops, cross_check, whole_forward_flops
+from bench.trial.inference import measure_inference
+from bench.trial.spec import Outcome, Trial
+from bench.trial.training import StepLimit, Trained, train
 
 
 def observe(trial: Trial, requested: float) -> Outcome:
@@ -229,24 +213,6 @@ def _prepare_process(trial: Trial, device: torch.device) -> None:
             torch.cuda.set_per_process_memory_fraction(min(1.0, trial.memory_limit_bytes / whole))
     else:
         limit_memory(trial.memory_limit_bytes or int(0.95 * available_bytes()))
-
-
-def _detach(trial: Trial, lifeline: Connection) -> None:
-    """Leave Ctrl-C to the run, die with it, and write to a log instead of its screen."""
-    os.setpgid(0, 0)  # so that what this trial starts (compilers, loaders) can be ended with it
-    threading.Thread(target=_die_with, args=(lifeline,), daemon=True).start()
-    log = Path(trial.scratch) / "trial.log"
-    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    os.dup2(handle, 1)
-    os.dup2(handle, 2)
-    os.close(handle)
-
-
-def _die_with(lifeline: Connection) -> None:
-    """Wait, asleep, until the run's end of the pipe is closed; then end this whole trial."""
-    with contextlib.suppress(EOFError, OSError):
-        lifeline.recv_bytes()
-    os.killpg(0, signal.SIGKILL)
 
 
 def _share(part: float, whole: float) -> float:

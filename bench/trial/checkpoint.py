@@ -17,8 +17,8 @@ from bench.random_state import global_random, set_global_random
 from bench.records.files import appearing
 from bench.records.measurement import Evaluation
 from bench.records.recipe import Recipe
-from bench.remembering import CannotRemember, Memory
-from bench.training import Trained
+from bench.trial.training import Trained
+from bench.trial.training_state import CannotRemember, Memory
 
 FORMAT = 1
 EARLIER = "before the interruption"

@@ -1,0 +1,1 @@
+"""The inside of a trial's process."""
