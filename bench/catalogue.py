@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.baseline import Baseline, Dataset
-from bench.errors import BenchError, NotApplicable
+from bench.errors import BenchError
+from bench.launch.local import Runner
 from bench.machine.device import choose_device
 from bench.recipes import registry, resolve
 from bench.recipes.references import places_of
 from bench.recipes.resolve import prepared
-from bench.records.measurement import Measurement, Status
-from bench.records.recipe import Recipe
-from bench.runner import Runner
+from bench.run.applicability import why_not
 from bench.technique import Technique
-from bench.trial.spec import Trial
 
 Rows = list[dict[str, Any]]
 BUILD_SECONDS = 300.0
@@ -103,7 +101,7 @@ def _techniques(names: list[str], baseline: str, data_dir: Path | None, device: 
         chosen = choose_device(device)
 
         def attempt(name: str, technique: Technique) -> dict[str, Any]:
-            reason = _reason(name, technique, loaded, base, places, runner, chosen, scratch)
+            reason = why_not(name, technique, loaded, base, places, runner, chosen, scratch)
             card = sys.modules[type(technique).__module__].__doc__ or ""
             return {
                 "name": technique.name,
@@ -114,35 +112,6 @@ def _techniques(names: list[str], baseline: str, data_dir: Path | None, device: 
             }
 
         return [attempt(name, technique) for name, technique in made]
-
-
-def _reason(
-    name: str, technique: Technique, baseline: Baseline, base: Recipe, places: dict[str, str],
-    runner: Runner, device: str, scratch: str,
-) -> str | None:  # fmt: skip
-    """Return why a technique doesn't apply, or None; searching is left out: it takes a while."""
-
-    def no_probe(settings: Any, memory_limit_bytes: int | None = None) -> Measurement:
-        raise _WouldSearch
-
-    try:
-        recipe = resolve.with_techniques(
-            base, baseline, [(name, technique)], lambda _: no_probe, places
-        )
-    except NotApplicable as error:
-        return str(error)
-    except _WouldSearch:
-        return None
-    trial = Trial(
-        arm=technique.name, pair=0, seed=0, kind="build", recipe=recipe, device=device,
-        metric=baseline.target.metric, threads=1, places=places, scratch=scratch,
-    )  # fmt: skip
-    record = runner.run(trial).measurement
-    return None if record.status is Status.OK else record.reason
-
-
-class _WouldSearch(Exception):  # noqa: N818 - a signal, not an error
-    """A technique asked for a probe."""
 
 
 def _card_of_technique(reference: str, row: dict[str, Any]) -> dict[str, Any]:

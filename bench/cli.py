@@ -100,9 +100,11 @@ def run(
     tensorboard: Annotated[bool, Option(help="write event files of every full trial")] = False,
 ) -> None:
     """Measure a baseline, and techniques against it."""
-    from bench import concluding, launch
+    from bench import concluding
     from bench.recipes import resolve
     from bench.recipes.references import parse_assignments
+    from bench.run import start
+    from bench.run.request import Request
 
     concluding.check(tensorboard)
 
@@ -111,13 +113,13 @@ def run(
         "full-optimization": full_optimization, "recipe": recipe,
     }  # fmt: skip
     if resume is not None:
-        concluding.execute(launch.resume, resume, quiet, json_, tensorboard)
+        concluding.execute(start.resume, resume, quiet, json_, tensorboard)
         return
     values = {"dataset": dataset, "data_dir": data_dir, "epochs": epochs, "batch_size": batch_size}
     given = {**values, "skip_bad": skip_bad}
     settings = {key: str(value) for key, value in given.items() if value is not None}
     mode, chosen = resolve.choose_mode(arms)
-    asked = launch.Request(
+    asked = Request(
         mode=mode,
         baseline=baseline,
         settings=settings | parse_assignments(set_ or []),
@@ -132,7 +134,7 @@ def run(
         output=output,
         command=("bench", *sys.argv[1:]),
     )
-    concluding.execute(launch.start, asked, quiet, json_, tensorboard)
+    concluding.execute(start.start, asked, quiet, json_, tensorboard)
 
 
 @app.command("list")
@@ -197,10 +199,11 @@ def verify(
     quiet: Quiet = False,
 ) -> None:
     """Measure an exported recipe again, in fresh pairs; exit 1 when its claim doesn't hold."""
-    from bench import concluding, launch, verification
+    from bench import concluding, verification
+    from bench.run import start
 
     asked = verification.request(recipe, data_dir, repeats, device, output)
-    concluding.execute(launch.start, asked, quiet)
+    concluding.execute(start.start, asked, quiet)
 
 
 @app.command()

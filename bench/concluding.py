@@ -17,9 +17,9 @@ from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from bench.analysis.results import Comparison
-    from bench.launch import Request
     from bench.records.measurement import Measurement
-    from bench.session import Progress, Session
+    from bench.run.request import Request
+    from bench.run.session import Progress, Session
 
 PAUSE = 5.0
 """Seconds between two writings of a report while its run goes on."""
@@ -41,13 +41,14 @@ def execute(
     Exits with 0; with 1 where a claim is verified and doesn't hold; with 3 where an arm gave
     nothing.
     """
-    from bench import display, launch
+    from bench import display
     from bench.analysis.claims import broken
+    from bench.run import start
 
     with display.choose(quiet or as_json) as show_, open_(asked, show_) as session:
         session.show = _Live(show_, session.folder.path, tensorboard)
         try:
-            launch.execute(session)
+            start.execute(session)
         except KeyboardInterrupt:
             _conclude(session, tensorboard)
             path = session.folder.path
@@ -93,8 +94,8 @@ def _uninterrupted() -> Iterator[None]:
 
 def _conclude(session: Session, tensorboard: bool) -> Comparison:
     """Compare, export and write the report."""
-    from bench import export
     from bench.analysis.comparison import compare_run
+    from bench.run import export
 
     comparison = compare_run(session.header, session.records, session.probed)
     if session.header.mode in ("combine", "full-optimization"):

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench import plan, template
+from bench import template
 from bench.analysis.intervals import ratio_interval
+from bench.launch.local import Runner
 from bench.machine import environment
 from bench.machine.device import choose_device
 from bench.machine.peaks import _peaks
@@ -16,7 +17,7 @@ from bench.recipes import registry, resolve
 from bench.recipes.references import places_of
 from bench.recipes.resolve import prepared
 from bench.records import measurement
-from bench.runner import Runner
+from bench.run import plan
 from bench.trial.spec import Trial
 
 PAIRS = 5

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench import launch
 from bench.recipes.resolve import parse_repeats
 from bench.records.claim import read_exported
 from bench.records.header import Arm
+from bench.run.request import Request
 
 
 def request(
     recipe: Path, data_dir: Path | None, repeats: str, device: str, output: Path
-) -> launch.Request:
+) -> Request:
     """Return the run that verifies a recipe: its baseline, its margin, seeds that it didn't see."""
     exported = read_exported(recipe)
     claim = exported.claim
-    return launch.Request(
+    return Request(
         mode="verify",
         baseline=exported.baseline.baseline,
         settings={"data_dir": str(data_dir)} if data_dir else {},

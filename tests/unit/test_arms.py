@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bench.arms import join, labels
 from bench.errors import BenchError
 from bench.recipes import resolve
+from bench.run.arm_names import join, labels
 
 
 def names(*arms: str) -> list[str]:

@@ -9,9 +9,9 @@ import pytest
 from bench.analysis.claims import broken
 from bench.analysis.comparison import best, compare, compare_run
 from bench.baseline import Target
-from bench.export import exported_of
 from bench.records.claim import Claim
 from bench.records.measurement import CONTROL, Measurement, Status
+from bench.run.export import exported_of
 from tests.records import DATA, claim, failed, header, measurement, paired, recipe
 
 FASTER = (1.48, 1.5, 1.52, 1.49, 1.51, 1.5)

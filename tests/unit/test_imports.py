@@ -45,8 +45,8 @@ def test_help_imports_nothing_heavy() -> None:
         "bench.records.recipe",
         "bench.recipes.registry",
         "bench.recipes.resolve",
-        "bench.launch",
-        "bench.runner",
+        "bench.run.start",
+        "bench.run.start.local",
         "bench.trial.entry",
     ],
 )

@@ -9,10 +9,10 @@ import pytest
 from bench.analysis.intervals import Interval
 from bench.analysis.results import ArmResult, Comparison
 from bench.analysis.verdict import Verdict
-from bench.arms import Used, join
-from bench.modes import best_alone, combination, together
-from bench.plan import Contrast
 from bench.recipes.resolve import make_techniques
+from bench.run.arm_names import Used, join
+from bench.run.modes import best_alone, combination, together
+from bench.run.plan import Contrast
 from tests.records import recipe
 
 ARMS = [make_techniques([name]) for name in ("early-stopping", "adaptive-batch", "compile")]

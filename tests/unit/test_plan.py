@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.plan import Contrast, Planned, rounds
 from bench.records.measurement import BASELINE, CONTROL
+from bench.run.plan import Contrast, Planned, rounds
 from tests.records import recipe
 
 CONTRASTS = [

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from bench.errors import BenchError
-from bench.runner import Runner
+from bench.launch.local import Runner
 from bench.trial.spec import Trial
 from tests.records import recipe
 

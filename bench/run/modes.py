@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import arms as naming
 from bench.analysis.comparison import best, compare_run
 from bench.analysis.results import ArmResult, Comparison
 from bench.analysis.verdict import Verdict
-from bench.arms import Used
 from bench.errors import BenchError, Clash, NotApplicable
-from bench.plan import Contrast
 from bench.recipes.combination import check_conflicts, effect_of
 from bench.recipes.resolve import make_techniques, with_techniques
 from bench.records.claim import read_exported
 from bench.records.measurement import CONTROL, Status
 from bench.records.recipe import Recipe
-from bench.session import Mode, Session
+from bench.run import arm_names
+from bench.run.arm_names import Used
+from bench.run.plan import Contrast
+from bench.run.session import Mode, Session
 from bench.technique import Effect, Probe, Technique
 
 
@@ -78,7 +78,7 @@ def combination(
     comparison: Comparison, arms: Sequence[Used], note: Callable[[str], None]
 ) -> list[Used]:
     """Return the arms worth combining: won, and cost no time; the better of a clash stays."""
-    names = [naming.join(label) for label in naming.labels(arms)]
+    names = [arm_names.join(label) for label in arm_names.labels(arms)]
     by_name = dict(zip(names, arms, strict=True))
     worth = [r for r in comparison.arms if r.arm in by_name and _worth_combining(r)]
     worth.sort(key=lambda r: r.time_ratio.middle if r.time_ratio else 0.0, reverse=True)
@@ -117,7 +117,7 @@ def best_alone(
 ) -> list[Contrast]:
     """Return the contrast of the best single technique, unless it is all of the combination."""
     winner = best(comparison)
-    if winner is None or winner.arm == naming.join(naming.labels([chosen])[0]):
+    if winner is None or winner.arm == arm_names.join(arm_names.labels([chosen])[0]):
         return []
     return [contrast for contrast in screened if contrast.arm == winner.arm]
 
@@ -147,8 +147,8 @@ def _check_baseline(session: Session) -> None:
 def _candidates(session: Session, arms: Sequence[Used]) -> list[Contrast]:
     """Resolve each arm's recipe; record those that don't apply."""
     contrasts = []
-    for used, label in zip(arms, naming.labels(arms), strict=True):
-        name = naming.join(label)
+    for used, label in zip(arms, arm_names.labels(arms), strict=True):
+        name = arm_names.join(label)
         try:
             recipe = with_techniques(
                 session.recipe, session.baseline, used, _probes(session, used, label),

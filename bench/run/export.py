@@ -15,7 +15,7 @@ from bench.records.files import write_text
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, Measurement
 from bench.records.recipe import Recipe
-from bench.session import Session
+from bench.run.session import Session
 
 
 def export(session: Session, comparison: Comparison) -> Path | None:

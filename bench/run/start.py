@@ -4,51 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench import arms as naming
 from bench.baseline import Baseline
 from bench.errors import BenchError
+from bench.launch.local import Runner
 from bench.machine import environment
 from bench.machine.device import choose_device
-from bench.modes import MODES
 from bench.recipes import registry, resolve
 from bench.recipes.assembly import check_files
 from bench.recipes.references import file_of, find, parse_technique, places_of
 from bench.recipes.resolve import prepared, target_of, threads_of
-from bench.records.claim import Claim, Exported, read_exported
+from bench.records.claim import Exported, read_exported
 from bench.records.header import Arm, Header
 from bench.records.measurement import BASELINE
 from bench.records.recipe import Recipe
 from bench.records.run_folder import Folder, create, reopen
-from bench.runner import Runner
-from bench.session import Progress, Session
+from bench.run import arm_names
+from bench.run.modes import MODES
+from bench.run.request import Request
+from bench.run.session import Progress, Session
 
 REPEATS = {"baseline-only": 3}
 AUTO_REPEATS = 6
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a run is asked to do, as typed."""
-
-    mode: str
-    baseline: str
-    settings: dict[str, Any] = field(default_factory=dict)
-    arms: tuple[Arm, ...] = ()
-    device: str = "auto"
-    threads: int | None = None
-    seed: int = 0
-    repeats: int | None = None
-    budget_seconds: float | None = None
-    trial_timeout_seconds: float = 1800.0
-    margin: float = 0.01
-    claim: Claim | None = None
-    """What is verified."""
-    output: Path = Path("results")
-    command: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -58,7 +37,9 @@ def start(asked: Request, show: Progress) -> Iterator[Session]:
     reference, values, places = _basis(asked, exported)
     baseline = registry.load_baseline(reference)
     with _runner(baseline, asked.trial_timeout_seconds) as runner:
-        naming.labels([resolve.make_techniques(a.techniques) for a in asked.arms if a.techniques])
+        arm_names.labels(
+            [resolve.make_techniques(a.techniques) for a in asked.arms if a.techniques]
+        )
         device = choose_device(asked.device)
         settings, notices = prepared(baseline, values)
         for notice in notices:

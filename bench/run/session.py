@@ -11,15 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from bench import plan
 from bench.baseline import Baseline
 from bench.errors import BenchError
-from bench.plan import Contrast, Planned
+from bench.launch.local import Runner
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, Measurement, Stage, Status
 from bench.records.recipe import Recipe
 from bench.records.run_folder import Folder
-from bench.runner import Runner
+from bench.run import plan
+from bench.run.plan import Contrast, Planned
 from bench.technique import Probe
 from bench.trial.spec import Trial
 

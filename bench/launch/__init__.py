@@ -1,0 +1,1 @@
+"""Start a trial in a process of its own."""

@@ -1,0 +1,1 @@
+"""One run: what was asked, which trials are made, what is exported."""

@@ -1,0 +1,31 @@
+"""What a run is asked to do, as typed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.records.claim import Claim
+from bench.records.header import Arm
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a run is asked to do, as typed."""
+
+    mode: str
+    baseline: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    arms: tuple[Arm, ...] = ()
+    device: str = "auto"
+    threads: int | None = None
+    seed: int = 0
+    repeats: int | None = None
+    budget_seconds: float | None = None
+    trial_timeout_seconds: float = 1800.0
+    margin: float = 0.01
+    claim: Claim | None = None
+    """What is verified."""
+    output: Path = Path("results")
+    command: tuple[str, ...] = ()
