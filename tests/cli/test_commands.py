@@ -43,7 +43,7 @@ def test_bench_alone_prints_help(bench: Bench) -> None:
 
 
 def test_help_comes_without_the_heavy_libraries() -> None:
-    code = "import sys; sys.argv = ['bench', '--help']; from bench.cli import main; main()"
+    code = "import sys; sys.argv = ['bench', '--help']; from bench.cli.main import main; main()"
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", code],
         capture_output=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench import template
+from bench.cli import template
 from bench.recipes import registry
 from tests.contract.cases import CONV_NET, PICTURES, S4_FROZEN, SMALL, Case
 

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from bench.arguments import SEVERAL, spread
 from bench.batches import chunk_items, first_size
+from bench.cli import parse
+from bench.cli.argv import SEVERAL, spread
 from bench.errors import BenchError
-from bench.recipes import resolve
 from bench.recipes.references import parse_assignments, parse_technique
 
 keys = st.text(string.ascii_lowercase + "_", min_size=1, max_size=8)
@@ -57,10 +57,10 @@ def test_a_technique_of_a_file_is_read_as_it_was_written(
 
 @given(st.floats(0.1, 1e6), st.sampled_from([("s", 1), ("m", 60), ("h", 3600)]))
 def test_a_duration_is_read_as_it_was_written(value: float, unit: tuple[str, int]) -> None:
-    assert resolve.parse_duration(f"{value:f}{unit[0]}") == pytest.approx(value * unit[1], abs=4e-3)
+    assert parse.parse_duration(f"{value:f}{unit[0]}") == pytest.approx(value * unit[1], abs=4e-3)
 
 
-@pytest.mark.parametrize("parse", [resolve.parse_duration, resolve.parse_repeats, parse_technique])
+@pytest.mark.parametrize("parse", [parse.parse_duration, parse.parse_repeats, parse_technique])
 @given(text=anything)
 def test_any_text_is_read_or_refused_in_a_line(parse: Any, text: str) -> None:
     assert refusal(lambda: parse(text)) != ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.arguments import spread
+from bench.cli.argv import spread
 from bench.errors import BenchError
 
 COMMANDS = frozenset({"run", "report", "show"})

@@ -22,14 +22,14 @@ def imported_by(code: str) -> set[str]:
 
 
 def test_the_command_line_imports_nothing_heavy() -> None:
-    told = python("-X", "importtime", "-c", "import bench.cli").stderr
+    told = python("-X", "importtime", "-c", "import bench.cli.main").stderr
     packages = set(re.findall(r"\|\s+(\w+)[\w.]*$", told, flags=re.MULTILINE))
     assert "bench" in packages
     assert packages.isdisjoint(HEAVY)
 
 
 def test_help_imports_nothing_heavy() -> None:
-    code = "import sys; sys.argv = ['bench', '--help']\nfrom bench.cli import main\n"
+    code = "import sys; sys.argv = ['bench', '--help']\nfrom bench.cli.main import main\n"
     assert imported_by(f"{code}try: main()\nexcept SystemExit: pass").isdisjoint(
         HEAVY - {"pydantic"}  # typer itself imports it
     )
@@ -46,7 +46,7 @@ def test_help_imports_nothing_heavy() -> None:
         "bench.recipes.registry",
         "bench.recipes.resolve",
         "bench.run.start",
-        "bench.run.start.local",
+        "bench.launch.local",
         "bench.trial.entry",
     ],
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from bench import concluding
+from bench.cli import run as course
 from bench.errors import BenchError
 from reports import read, write_curves, write_events
 from tests.golden import made_up
@@ -44,7 +44,7 @@ def test_event_files_tell_the_metric_that_was_recorded(run: Path, tmp_path: Path
 
 
 def test_without_tensorboard_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(concluding, "find_spec", lambda name: None)
-    concluding.check(tensorboard=False)
+    monkeypatch.setattr(course, "find_spec", lambda name: None)
+    course.check(tensorboard=False)
     with pytest.raises(BenchError, match="needs the package tensorboard: pip install"):
-        concluding.check(tensorboard=True)
+        course.check(tensorboard=True)

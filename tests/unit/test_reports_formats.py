@@ -15,7 +15,7 @@ from xml.etree import ElementTree as Tree
 import pytest
 
 import reports
-from bench import cli
+from bench.cli import main
 from bench.errors import BenchError
 from bench.records.measurement import Status
 from tests.golden import made_up
@@ -118,7 +118,7 @@ def test_xml_holds_whatever_a_reason_says(tmp_path: Path) -> None:
 
 
 def test_the_command_line_names_every_format() -> None:
-    (option,) = get_type_hints(cli.report, include_extras=True)["format_"].__metadata__
+    (option,) = get_type_hints(main.report, include_extras=True)["format_"].__metadata__
     assert set(reports.FORMATS) == set(re.split(r", | or ", option.help))
 
 

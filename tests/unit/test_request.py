@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bench.cli import parse
 from bench.errors import BenchError
 from bench.recipes import resolve
 from bench.recipes.references import (
@@ -28,7 +29,7 @@ NOTHING: dict[str, Any] = {
     ("text", "seconds"), [("90", 90), ("90s", 90), ("15m", 900), ("2h", 7200), ("0.5m", 30)]
 )
 def test_a_duration_is_read_in_seconds(text: str, seconds: float) -> None:
-    assert resolve.parse_duration(text) == seconds
+    assert parse.parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize(
@@ -36,12 +37,12 @@ def test_a_duration_is_read_in_seconds(text: str, seconds: float) -> None:
 )
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(BenchError, match=r"is not a duration above 0; write 90s, 15m or 2h"):
-        resolve.parse_duration(text)
+        parse.parse_duration(text)
 
 
 def test_repeats_are_a_number_or_auto() -> None:
-    assert resolve.parse_repeats("6") == 6
-    assert resolve.parse_repeats("auto") is None
+    assert parse.parse_repeats("6") == 6
+    assert parse.parse_repeats("auto") is None
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "six", "", "2.5", "²"])
@@ -49,24 +50,24 @@ def test_repeats_of_no_number_are_refused(text: str) -> None:
     with pytest.raises(
         BenchError, match=f'--repeats "{text}" is neither a number above 0 nor auto'
     ):
-        resolve.parse_repeats(text)
+        parse.parse_repeats(text)
 
 
 def test_a_margin_may_be_zero() -> None:
-    assert resolve.parse_margin(0.0) == 0.0
+    assert parse.parse_margin(0.0) == 0.0
 
 
 @pytest.mark.parametrize("value", [-0.01, float("nan"), float("inf")])
 def test_a_margin_that_is_no_number_of_0_or_more_is_refused(value: float) -> None:
     with pytest.raises(BenchError, match="is not a number of 0 or more"):
-        resolve.parse_margin(value)
+        parse.parse_margin(value)
 
 
 def test_a_count_below_one_is_refused() -> None:
-    assert resolve.at_least_one("--threads", None) is None
-    assert resolve.at_least_one("--threads", 1) == 1
+    assert parse.at_least_one("--threads", None) is None
+    assert parse.at_least_one("--threads", 1) == 1
     with pytest.raises(BenchError, match="--threads 0 is below 1"):
-        resolve.at_least_one("--threads", 0)
+        parse.at_least_one("--threads", 0)
 
 
 def test_an_assignment_keeps_text_for_the_settings_to_read() -> None:
@@ -143,43 +144,43 @@ def test_a_file_named_twice_has_one_place(tmp_path: Path) -> None:
 
 
 def test_each_tested_technique_is_an_arm() -> None:
-    mode, arms = resolve.choose_mode(NOTHING | {"test": ["a", "b:x=1"]})
+    mode, arms = parse.choose_mode(NOTHING | {"test": ["a", "b:x=1"]})
     assert (mode, arms) == ("test", (Arm(techniques=("a",)), Arm(techniques=("b:x=1",))))
 
 
 def test_combined_techniques_are_one_arm() -> None:
-    mode, arms = resolve.choose_mode(NOTHING | {"combine": ["a", "b"]})
+    mode, arms = parse.choose_mode(NOTHING | {"combine": ["a", "b"]})
     assert (mode, arms) == ("combine", (Arm(techniques=("a", "b")),))
 
 
 def test_the_baseline_alone_has_no_arm() -> None:
-    assert resolve.choose_mode(NOTHING | {"baseline-only": True}) == ("baseline-only", ())
+    assert parse.choose_mode(NOTHING | {"baseline-only": True}) == ("baseline-only", ())
 
 
 def test_a_full_optimization_screens_every_technique() -> None:
-    mode, arms = resolve.choose_mode(NOTHING | {"full-optimization": True})
+    mode, arms = parse.choose_mode(NOTHING | {"full-optimization": True})
     assert mode == "full-optimization"
     assert Arm(techniques=("early-stopping",)) in arms
     assert len(arms) == len(set(arms)) >= 6
 
 
 def test_a_recipe_is_named_by_its_whole_path() -> None:
-    _, arms = resolve.choose_mode(NOTHING | {"recipe": ["r.json"]})
+    _, arms = parse.choose_mode(NOTHING | {"recipe": ["r.json"]})
     assert arms == (Arm(recipe_file=str(Path("r.json").resolve())),)
 
 
 def test_no_mode_is_refused() -> None:
     with pytest.raises(BenchError, match=r"give one of --baseline-only, --test.*\(none given\)"):
-        resolve.choose_mode(NOTHING)
+        parse.choose_mode(NOTHING)
 
 
 def test_two_modes_are_refused() -> None:
     with pytest.raises(BenchError, match=r"\(--test and --combine given\)"):
-        resolve.choose_mode(NOTHING | {"test": ["a"], "combine": ["b"]})
+        parse.choose_mode(NOTHING | {"test": ["a"], "combine": ["b"]})
 
 
 def test_one_technique_may_be_tested_in_several_settings() -> None:
-    mode, arms = resolve.choose_mode(NOTHING | {"test": ["a", "a:x=1"]})
+    mode, arms = parse.choose_mode(NOTHING | {"test": ["a", "a:x=1"]})
     assert (mode, arms) == ("test", (Arm(techniques=("a",)), Arm(techniques=("a:x=1",))))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import catalogue, display, template
+from bench.cli import list, progress, template
 from bench.errors import BenchError
 from bench.machine import environment
 from bench.records.measurement import Status
@@ -51,17 +51,17 @@ def test_time_stalled_for_a_cpu_never_falls() -> None:
 
 
 def test_an_outcome_says_seconds_and_metric() -> None:
-    assert display.outcome(measurement(seconds=1.5)) == "trained 1.50 s, metric 0.9000"
-    assert display.outcome(measurement(metric=None)) == "trained 1.00 s"
+    assert progress.outcome(measurement(seconds=1.5)) == "trained 1.50 s, metric 0.9000"
+    assert progress.outcome(measurement(metric=None)) == "trained 1.00 s"
 
 
 def test_an_outcome_that_is_none_says_why() -> None:
     record = failed("fast", 0, Status.OUT_OF_MEMORY, "no room")
-    assert display.outcome(record) == "out of memory: no room"
+    assert progress.outcome(record) == "out of memory: no room"
 
 
 def test_a_log_has_a_line_for_each_trial(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = display.Plain()
+    shown = progress.Plain()
     shown.expect(2)
     shown.done(measurement("fast", 1))
     shown.done(failed("odd", -1, Status.NOT_APPLICABLE, "no CUDA"))
@@ -73,7 +73,7 @@ def test_a_log_has_a_line_for_each_trial(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_a_quiet_run_shows_notes_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = display.choose(quiet=True)
+    shown = progress.choose(quiet=True)
     shown.done(measurement())
     shown.note("look here")
     assert capsys.readouterr().err == "look here\n"
@@ -81,7 +81,7 @@ def test_a_quiet_run_shows_notes_alone(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_where_stderr_is_no_terminal_lines_are_plain() -> None:
     assert not sys.stderr.isatty()
-    assert isinstance(display.choose(quiet=False), display.Plain)
+    assert isinstance(progress.choose(quiet=False), progress.Plain)
 
 
 def test_a_template_is_python_of_at_most_60_lines(tmp_path: Path) -> None:
@@ -111,33 +111,33 @@ def test_a_template_in_no_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_baselines_are_listed_with_a_line_each() -> None:
-    rows = catalogue.listing("baselines", None, "timehut", None, "cpu")
+    rows = list.listing("baselines", None, "timehut", None, "cpu")
     (row,) = [row for row in rows if row["name"] == "timehut"]
     assert set(row) == {"name", "summary"}
     assert "\n" not in row["summary"]
 
 
 def test_a_baseline_has_a_card_with_its_settings() -> None:
-    (row,) = catalogue.listing("baselines", "timehut", "timehut", None, "cpu")
+    (row,) = list.listing("baselines", "timehut", "timehut", None, "cpu")
     assert row["settings"]["epochs"]["default"] == 200
     assert row["settings"]["epochs"]["type"] == "integer >= 1"
-    text = catalogue.as_text("baselines", [row])
+    text = list.as_text("baselines", [row])
     assert "epochs = 200  (integer >= 1) passes over the training part" in text
 
 
 def test_data_sets_are_listed_with_where_they_lie() -> None:
-    rows = catalogue.listing("datasets", None, "timehut", None, "cpu")
+    rows = list.listing("datasets", None, "timehut", None, "cpu")
     assert {"name", "summary", "where"} == set(rows[0])
     assert "UnitTest" in {row["name"] for row in rows}
 
 
 def test_an_unknown_list_gets_a_suggestion() -> None:
     with pytest.raises(BenchError, match=r'"technique" to list; did you mean "techniques"\?'):
-        catalogue.listing("technique", None, "timehut", None, "cpu")
+        list.listing("technique", None, "timehut", None, "cpu")
 
 
 def test_an_empty_list_says_so() -> None:
-    assert catalogue.as_text("datasets", []) == "no datasets found"
+    assert list.as_text("datasets", []) == "no datasets found"
 
 
 def test_a_technique_that_does_not_apply_says_why_in_its_line() -> None:
@@ -145,19 +145,19 @@ def test_a_technique_that_does_not_apply_says_why_in_its_line() -> None:
         {"name": "a", "summary": "Fast", "effect": "exact", "applies": True, "reason": None},
         {"name": "bb", "summary": "Odd", "effect": "model", "applies": False, "reason": "no CUDA"},
     ]
-    assert catalogue.as_text("techniques", rows).splitlines() == [
+    assert list.as_text("techniques", rows).splitlines() == [
         "a   exact     Fast", "bb  model     Odd  [not here: no CUDA]",
     ]  # fmt: skip
 
 
 def test_a_summary_is_the_first_line_of_a_card() -> None:
-    assert catalogue.summary("\nCompile: fuse.\n\nWhat: x") == "Compile: fuse"
-    assert catalogue.summary("") == ""
+    assert list.summary("\nCompile: fuse.\n\nWhat: x") == "Compile: fuse"
+    assert list.summary("") == ""
 
 
 @pytest.mark.slow
 def test_techniques_are_listed_with_whether_they_apply() -> None:
-    rows = catalogue.listing("techniques", None, "timehut", None, "cpu")
+    rows = list.listing("techniques", None, "timehut", None, "cpu")
     fields = {"name", "summary", "effect", "applies", "reason"}
     assert all(set(row) == fields for row in rows)
     assert all(row["applies"] is (row["reason"] is None) for row in rows)

@@ -14,7 +14,7 @@ def write(path: Path) -> str:
         raise BenchError(f"{path} is no Python file; give a name that ends in .py")
     if path.exists():
         raise BenchError(f"{path} is there already; give another name")
-    text = files("bench").joinpath("my_model.py.txt").read_text(encoding="utf-8")
+    text = files("bench.cli").joinpath("my_model.py.txt").read_text(encoding="utf-8")
     try:
         path.write_text(text.replace("FILE", path.name), encoding="utf-8")
     except OSError as error:

@@ -12,7 +12,7 @@ import typer
 from typer import Argument, Option
 
 from bench import __version__
-from bench.arguments import DefaultGroup, SpacedCommand
+from bench.cli.argv import DefaultGroup, SpacedCommand
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -100,41 +100,41 @@ def run(
     tensorboard: Annotated[bool, Option(help="write event files of every full trial")] = False,
 ) -> None:
     """Measure a baseline, and techniques against it."""
-    from bench import concluding
-    from bench.recipes import resolve
+    from bench.cli import parse
+    from bench.cli.run import check, execute
     from bench.recipes.references import parse_assignments
     from bench.run import start
     from bench.run.request import Request
 
-    concluding.check(tensorboard)
+    check(tensorboard)
 
     arms: dict[str, Any] = {
         "baseline-only": baseline_only, "test": test, "combine": combine,
         "full-optimization": full_optimization, "recipe": recipe,
     }  # fmt: skip
     if resume is not None:
-        concluding.execute(start.resume, resume, quiet, json_, tensorboard)
+        execute(start.resume, resume, quiet, json_, tensorboard)
         return
     values = {"dataset": dataset, "data_dir": data_dir, "epochs": epochs, "batch_size": batch_size}
     given = {**values, "skip_bad": skip_bad}
     settings = {key: str(value) for key, value in given.items() if value is not None}
-    mode, chosen = resolve.choose_mode(arms)
+    mode, chosen = parse.choose_mode(arms)
     asked = Request(
         mode=mode,
         baseline=baseline,
         settings=settings | parse_assignments(set_ or []),
         arms=chosen,
         device=device,
-        threads=resolve.at_least_one("--threads", threads),
+        threads=parse.at_least_one("--threads", threads),
         seed=seed,
-        repeats=resolve.parse_repeats(repeats),
-        budget_seconds=resolve.parse_duration(budget) if budget else None,
-        trial_timeout_seconds=resolve.parse_duration(trial_timeout),
-        margin=resolve.parse_margin(margin),
+        repeats=parse.parse_repeats(repeats),
+        budget_seconds=parse.parse_duration(budget) if budget else None,
+        trial_timeout_seconds=parse.parse_duration(trial_timeout),
+        margin=parse.parse_margin(margin),
         output=output,
         command=("bench", *sys.argv[1:]),
     )
-    concluding.execute(start.start, asked, quiet, json_, tensorboard)
+    execute(start.start, asked, quiet, json_, tensorboard)
 
 
 @app.command("list")
@@ -147,10 +147,10 @@ def list_(
     json_: Json = False,
 ) -> None:
     """List baselines, techniques or data sets, and what applies on this machine."""
-    from bench import catalogue
+    from bench.cli.list import as_text, listing
 
-    rows = catalogue.listing(what, name, baseline, data_dir, device)
-    print(json.dumps(rows, indent=1) if json_ else catalogue.as_text(what, rows))
+    rows = listing(what, name, baseline, data_dir, device)
+    print(json.dumps(rows, indent=1) if json_ else as_text(what, rows))
 
 
 @app.command()
@@ -199,11 +199,12 @@ def verify(
     quiet: Quiet = False,
 ) -> None:
     """Measure an exported recipe again, in fresh pairs; exit 1 when its claim doesn't hold."""
-    from bench import concluding, verification
+    from bench.cli import verify
+    from bench.cli.run import execute
     from bench.run import start
 
-    asked = verification.request(recipe, data_dir, repeats, device, output)
-    concluding.execute(start.start, asked, quiet)
+    asked = verify.request(recipe, data_dir, repeats, device, output)
+    execute(start.start, asked, quiet)
 
 
 @app.command()
@@ -220,27 +221,25 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train with a recipe for real: a checkpoint, and no measuring."""
-    from bench import checkpoint
+    from bench.cli import train
 
-    for line in checkpoint.train_recipe(
-        recipe, data_dir, device, threads, seed, output, quiet, resume
-    ):
+    for line in train.train_recipe(recipe, data_dir, device, threads, seed, output, quiet, resume):
         print(line)
 
 
 @app.command()
 def doctor(device: Device = "auto", json_: Json = False) -> None:
     """Tell devices, libraries, measured peaks, and how small an effect this machine can show."""
-    from bench import diagnosis
+    from bench.cli import doctor
 
-    found = diagnosis.examine(device)
-    print(json.dumps(found, indent=1) if json_ else diagnosis.as_text(found))
+    found = doctor.examine(device)
+    print(json.dumps(found, indent=1) if json_ else doctor.as_text(found))
 
 
 @app.command()
 def init(file: Annotated[Path, Argument(help="the Python file to write")]) -> None:
     """Write a runnable template of one's own baseline."""
-    from bench import template
+    from bench.cli import template
 
     print(template.write(file))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.recipes.resolve import parse_repeats
+from bench.cli.parse import parse_repeats
 from bench.records.claim import read_exported
 from bench.records.header import Arm
 from bench.run.request import Request

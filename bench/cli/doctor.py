@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench import template
 from bench.analysis.intervals import ratio_interval
+from bench.cli import template
 from bench.launch.local import Runner
 from bench.machine import environment
 from bench.machine.device import choose_device

@@ -41,11 +41,11 @@ def execute(
     Exits with 0; with 1 where a claim is verified and doesn't hold; with 3 where an arm gave
     nothing.
     """
-    from bench import display
     from bench.analysis.claims import broken
+    from bench.cli import progress
     from bench.run import start
 
-    with display.choose(quiet or as_json) as show_, open_(asked, show_) as session:
+    with progress.choose(quiet or as_json) as show_, open_(asked, show_) as session:
         session.show = _Live(show_, session.folder.path, tensorboard)
         try:
             start.execute(session)

@@ -1,0 +1,65 @@
+"""Parse what options say: durations, counts, margins, the one mode."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError
+from bench.recipes import registry
+from bench.recipes.references import whole_path
+from bench.records.header import Arm
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds of ``90``, ``90s``, ``15m`` or ``2h``."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
+    if not found or float(found[1]) <= 0:
+        raise BenchError(f'"{text}" is not a duration above 0; write 90s, 15m or 2h')
+    return float(found[1]) * _UNITS[found[2] or "s"]
+
+
+def parse_repeats(text: str) -> int | None:
+    """Return a number of pairs, or None for ``auto``."""
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise BenchError(f'--repeats "{text}" is neither a number above 0 nor auto')
+    return int(text)
+
+
+def parse_margin(value: float) -> float:
+    """Return a margin, at least 0 and finite."""
+    if not 0 <= value < float("inf"):
+        raise BenchError(f"--margin {value} is not a number of 0 or more")
+    return value
+
+
+def at_least_one(option: str, value: int | None) -> int | None:
+    """Return an optional count; refuse one below 1."""
+    if value is not None and value < 1:
+        raise BenchError(f"{option} {value} is below 1")
+    return value
+
+
+def choose_mode(asked: dict[str, Any]) -> tuple[str, tuple[Arm, ...]]:
+    """Return the one mode that was asked for, with its arms."""
+    given = [mode for mode, value in asked.items() if value]
+    if len(given) != 1:
+        said = " and ".join(f"--{mode}" for mode in given) or "none"
+        options = ", ".join(f"--{mode}" for mode in asked)
+        raise BenchError(f"give one of {options} ({said} given)")
+    mode, value = given[0], asked[given[0]]
+    if mode == "baseline-only":
+        return mode, ()
+    if mode == "full-optimization":
+        return mode, tuple(Arm(techniques=(name,)) for name in registry.names(registry.TECHNIQUES))
+    if mode == "recipe":
+        return mode, tuple(Arm(recipe_file=str(Path(file).resolve())) for file in value)
+    texts = [whole_path(text) for text in value]
+    if mode == "combine":
+        return mode, (Arm(techniques=tuple(texts)),)
+    return mode, tuple(Arm(techniques=(text,)) for text in texts)
