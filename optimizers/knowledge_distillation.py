@@ -28,7 +28,7 @@ from torch.optim import Optimizer
 from bench.batches import Batch
 from bench.errors import NotApplicable
 from bench.job import Job, Progress, Schedule
-from bench.model.hooks import Heard, listening
+from bench.model.hooks import Calls, listening
 from bench.random_state import undisturbed
 from bench.recipes.assembly import build
 from bench.records.claim import read_exported
@@ -130,10 +130,10 @@ class _Lesson:
         softer = (x / self._rule.temperature for x in (answer, wanted))
         return self._targets.divergence(*softer) * self._rule.temperature**2
 
-    def _listening(self, model: nn.Module) -> AbstractContextManager[Heard]:
+    def _listening(self, model: nn.Module) -> AbstractContextManager[Calls]:
         return listening(model, _last_linear(model) if self._rule.match == "features" else None)
 
-    def _compared(self, heard: Heard) -> list[Tensor]:
+    def _compared(self, heard: Calls) -> list[Tensor]:
         return heard.inside if self._rule.match == "features" else heard.answers
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.analysis.verdict import Verdict
 from bench.records.measurement import CONTROL, Data, Measurement, Status
-from bench.records.recipe import PLACES, Recipe
+from bench.records.recipe import LOCAL_SETTINGS, Recipe
 from reports import phrases
 from reports.records import Run
 from reports.sentences import unfinished
@@ -143,7 +143,7 @@ def _chosen(run: Run, name: str, keys: list[str]) -> list[dict[str, Any]]:
 def _changed(run: Run, recipe: dict[str, Any]) -> dict[str, Any]:
     old = run.header.settings
     new = recipe.get("settings", {})
-    return {k: v for k, v in new.items() if k not in PLACES and old.get(k) != v}
+    return {k: v for k, v in new.items() if k not in LOCAL_SETTINGS and old.get(k) != v}
 
 
 def _changed_text(run: Run, recipe: Recipe) -> str:

@@ -13,7 +13,7 @@ from bench.records.schema import FORMAT
 from reports import doubts, sentences
 from reports.records import Run
 
-Triple = list[float | None] | None
+Bounds = list[float | None] | None
 
 
 def render(run: Run) -> str:
@@ -49,7 +49,7 @@ def content(run: Run) -> dict[str, Any]:
     }
 
 
-def triple(interval: Interval | None) -> Triple:
+def triple(interval: Interval | None) -> Bounds:
     """Return [low, middle, high]; bounds that one value can't give are null."""
     return None if interval is None else [_number(value) for value in interval]
 

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from bench.analysis.intervals import Interval
 from bench.analysis.pairs import pairs_of
 from bench.analysis.results import Comparison
-from bench.records.claim import Claim, Triple
+from bench.records.claim import Bounds, Claim
 from bench.records.measurement import CONTROL, Measurement
 
 SLACK = 1.05
@@ -58,7 +58,7 @@ def broken(claim: Claim, comparison: Comparison, trials: Sequence[Measurement]) 
     return problems + _metric_problem(claim, measured.metric)
 
 
-def _ratio_problem(what: str, claimed: Triple | None, found: Interval | None) -> list[str]:
+def _ratio_problem(what: str, claimed: Bounds | None, found: Interval | None) -> list[str]:
     """A claim holds where the new interval reaches up to what it says, but for the slack."""
     if claimed is None:
         return []

@@ -81,7 +81,7 @@ def _judge(
     }
     judgement = judge(pairs, facts["time_basis"], margin, repeatable)
     result = ArmResult(arm=name, **judgement._asdict(), **facts)
-    return _unless_setup_eats_it(result)
+    return _downgrade_if_never_repaid(result)
 
 
 def _nothing_measured(name: str, own: Sequence[Measurement], statuses: dict[str, int]) -> ArmResult:
@@ -123,7 +123,7 @@ def _facts(pairs: Sequence[Pair]) -> dict[str, Any]:
     }
 
 
-def _unless_setup_eats_it(result: ArmResult) -> ArmResult:
+def _downgrade_if_never_repaid(result: ArmResult) -> ArmResult:
     """Turn a win in time that training is too short to see into what it is: no gain."""
     late = (
         result.verdict is Verdict.WIN

@@ -7,10 +7,10 @@ from typing import Literal
 from bench.analysis.intervals import Interval
 from bench.analysis.verdict import Gain, Verdict
 from bench.records.measurement import Work
-from bench.records.schema import Frozen
+from bench.records.schema import Record
 
 
-class ArmResult(Frozen):
+class ArmResult(Record):
     """A candidate against the baseline; ratios are baseline / candidate, above 1 is better."""
 
     arm: str
@@ -54,7 +54,7 @@ class ArmResult(Frozen):
     """Whether the pairs are fresh ones, made after a screening had chosen the arm."""
 
 
-class Control(Frozen):
+class Control(Record):
     """The baseline against itself."""
 
     pairs: int
@@ -64,7 +64,7 @@ class Control(Frozen):
     same_losses: bool | None
 
 
-class Comparison(Frozen):
+class Comparison(Record):
     """Everything that a report says, apart from the records themselves."""
 
     margin: float

@@ -18,7 +18,7 @@ from bench.recipes.references import places_of
 from bench.recipes.resolve import prepared
 from bench.records import measurement
 from bench.run import plan
-from bench.trial.spec import Trial
+from bench.trial.spec import TrialSpec
 
 PAIRS = 5
 TRIAL_SECONDS = 300.0
@@ -72,7 +72,7 @@ def _noise(device: str) -> dict[str, Any]:
         places = places_of([reference])
         settings, _ = prepared(registry.load_baseline(reference), {})
         recipe = resolve.baseline_recipe(reference, settings, places)
-        whole = Trial(
+        whole = TrialSpec(
             arm="", pair=0, seed=0, kind="step", recipe=recipe, metric="accuracy", device=device,
             places=places, threads=environment.usable_cores(), scratch=folder,
         )  # fmt: skip
@@ -83,7 +83,7 @@ def _noise(device: str) -> dict[str, Any]:
     return {"pairs": PAIRS, **interval._asdict()}
 
 
-def _ratios(whole: Trial, runner: Runner) -> Iterator[float]:
+def _ratios(whole: TrialSpec, runner: Runner) -> Iterator[float]:
     contrast = plan.Contrast(measurement.CONTROL, whole.recipe, whole.recipe, "step")
     for (pair,) in plan.rounds([contrast], PAIRS, seed=0):
         seconds = {}

@@ -9,10 +9,10 @@ from types import TracebackType
 from bench.records.measurement import Measurement, Status
 
 
-class Silent:
+class NoProgress:
     """Shows nothing but notes; also what the other displays start from."""
 
-    def __enter__(self) -> Silent:
+    def __enter__(self) -> NoProgress:
         """Begin."""
         return self
 
@@ -38,7 +38,7 @@ class Silent:
         print(text, file=sys.stderr, flush=True)
 
 
-class Plain(Silent):
+class Plain(NoProgress):
     """One line for each finished trial, for logs."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Plain(Silent):
         self.note(f"{count} {spent:6.1f} s  {record.arm}  seed {record.seed}  {outcome(record)}")
 
 
-class Live(Silent):
+class Live(NoProgress):
     """A progress bar with the time left (rich)."""
 
     def __init__(self) -> None:
@@ -122,10 +122,10 @@ class Live(Silent):
         self._bar.console.print(text, markup=False, highlight=False)
 
 
-def choose(quiet: bool) -> Silent:
+def choose(quiet: bool) -> NoProgress:
     """Return the display that fits where stderr goes."""
     if quiet:
-        return Silent()
+        return NoProgress()
     return Live() if sys.stderr.isatty() else Plain()
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bench.analysis.results import Comparison
     from bench.records.measurement import Measurement
     from bench.run.request import Request
-    from bench.run.session import Progress, Session
+    from bench.run.session import Observer, Session
 
 PAUSE = 5.0
 """Seconds between two writings of a report while its run goes on."""
@@ -65,7 +65,7 @@ def execute(
 class _Live:
     """Writes the report so far, with its curves, between trials: never while one is timed."""
 
-    def __init__(self, show: Progress, path: Path, tensorboard: bool) -> None:
+    def __init__(self, show: Observer, path: Path, tensorboard: bool) -> None:
         self._show, self._path, self._tensorboard = show, path, tensorboard
         self._written = -math.inf
         self.expect, self.begin, self.note = show.expect, show.begin, show.note

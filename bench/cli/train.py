@@ -59,7 +59,7 @@ def _train(
     from bench.recipes import assembly, registry
     from bench.recipes.resolve import threads_of
     from bench.records.files import write_text
-    from bench.trial.checkpoint import Keeper
+    from bench.trial.checkpoint import Checkpointer
     from bench.trial.training import train
 
     baseline = assembly.baseline_of(recipe, places)
@@ -72,7 +72,7 @@ def _train(
         print(f"epoch {progress.epoch}/{progress.total_epochs}  loss {loss:.4f}", file=sys.stderr)
 
     unfinished = output / UNFINISHED
-    keeper = Keeper(unfinished, recipe, seed, resume, note=_say)
+    keeper = Checkpointer(unfinished, recipe, seed, resume, note=_say)
     try:
         result = train(job, on_epoch=None if quiet else tell, keeper=keeper)
     except Diverged as error:

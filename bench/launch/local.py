@@ -23,7 +23,7 @@ from bench.machine.environment import QUIET_THREADS
 from bench.machine.memory import kernel_kills
 from bench.records.measurement import Measurement, Status
 from bench.trial import entry
-from bench.trial.spec import Outcome, Trial
+from bench.trial.spec import Outcome, TrialSpec
 
 EXIT_SECONDS = 10.0
 
@@ -71,7 +71,7 @@ class Runner:
         self._interrupted = True
         raise KeyboardInterrupt
 
-    def run(self, trial: Trial) -> Outcome:
+    def run(self, trial: TrialSpec) -> Outcome:
         """Run one trial; on an interrupt, end it before passing the interrupt on."""
         if self._interrupted:
             raise KeyboardInterrupt
@@ -110,7 +110,12 @@ class Runner:
             return None
 
     def _lost(
-        self, trial: Trial, requested: float, code: int | None, timed_out: bool, kills: int | None
+        self,
+        trial: TrialSpec,
+        requested: float,
+        code: int | None,
+        timed_out: bool,
+        kills: int | None,
     ) -> Outcome:
         status, reason = Status.FAILED, f"the trial's process ended with code {code}"
         if timed_out:

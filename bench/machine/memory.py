@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 STATUS = Path("/proc/self/status")
-SHIFT_BYTES = 64 * 1024
+OFFSET_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def resident() -> Resident:
     )
 
 
-def shift_of_the_heap() -> bytearray:
+def random_heap_offset() -> bytearray:
     """Return a random number of bytes, up to 64 KiB, to be held for as long as a trial lives.
 
     Trials are forks of one server, with its heap at its addresses. What the allocator makes of the
@@ -45,7 +45,7 @@ def shift_of_the_heap() -> bytearray:
     little as the lengths of their names. Shifted anew in each trial, that luck is noise, which
     intervals show, instead of a difference that they don't.
     """
-    return bytearray(secrets.randbelow(SHIFT_BYTES))
+    return bytearray(secrets.randbelow(OFFSET_BYTES))
 
 
 def children_bytes() -> int:

@@ -11,7 +11,7 @@ from torch import nn
 
 
 @dataclass
-class Heard:
+class Calls:
     """The calls of a model's forward, in order."""
 
     calls: list[tuple[Any, Any]] = field(default_factory=list)
@@ -22,9 +22,9 @@ class Heard:
 
 
 @contextmanager
-def listening(model: nn.Module, part: nn.Module | None = None) -> Iterator[Heard]:
+def listening(model: nn.Module, part: nn.Module | None = None) -> Iterator[Calls]:
     """Collect the calls of a model, and of a `part` of it, until the end of the context."""
-    heard = Heard()
+    heard = Calls()
 
     def ask(_: nn.Module, args: Any, kwargs: Any) -> None:
         heard.calls.append((args, kwargs))

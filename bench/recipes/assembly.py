@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bench.baseline import Baseline
 from bench.errors import BenchError
 from bench.recipes.combination import check_conflicts
-from bench.recipes.references import Places, find
+from bench.recipes.references import FilePaths, find
 from bench.recipes.registry import load_baseline, make_settings, make_technique
 from bench.records.recipe import Recipe
 from bench.technique import Effect, Technique
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from bench.job import Job
 
 
-def baseline_of(recipe: Recipe, places: Places) -> Baseline:
+def baseline_of(recipe: Recipe, places: FilePaths) -> Baseline:
     """Load a recipe's baseline, refusing a file whose content has changed since."""
     check_files(recipe, places)
     return load_baseline(find(recipe.baseline, places))
 
 
-def techniques_of(recipe: Recipe, places: Places) -> list[Technique]:
+def techniques_of(recipe: Recipe, places: FilePaths) -> list[Technique]:
     """Load a recipe's techniques in the order in which they are applied."""
     made = [make_technique(find(use.name, places), use.settings) for use in recipe.techniques]
     check_conflicts(made)
@@ -37,7 +37,7 @@ def techniques_of(recipe: Recipe, places: Places) -> list[Technique]:
 
 def build(
     recipe: Recipe,
-    places: Places,
+    places: FilePaths,
     device: torch.device,
     seed: int,
     only: frozenset[Effect] | None = None,
@@ -48,7 +48,7 @@ def build(
 
 
 def _built(
-    recipe: Recipe, places: Places, device: torch.device, seed: int, used: Sequence[Technique]
+    recipe: Recipe, places: FilePaths, device: torch.device, seed: int, used: Sequence[Technique]
 ) -> Job:
     """Build a job and apply techniques in order; each knows how to build what it was given."""
     from bench.data.prefetch import with_loader
@@ -79,7 +79,7 @@ def settings_dump(settings: Any) -> dict[str, Any]:
     return dict(settings.model_dump(mode="json"))
 
 
-def check_files(recipe: Recipe, places: Places) -> None:
+def check_files(recipe: Recipe, places: FilePaths) -> None:
     """Raise `BenchError` for a file of a recipe that is not there, or is not what was measured."""
     for name, digest in recipe.files.items():
         path = Path(places.get(name, name))

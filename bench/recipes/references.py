@@ -10,11 +10,11 @@ from typing import Any
 
 from bench.errors import BenchError
 
-Places = Mapping[str, str]
+FilePaths = Mapping[str, str]
 """Where the Python files that recipes name lie on this machine: whole path by file name."""
 
 
-def find(reference: str, places: Places) -> str:
+def find(reference: str, places: FilePaths) -> str:
     """Return a reference whose file, if it has one, is given by its whole path."""
     if not is_file(reference):
         return reference

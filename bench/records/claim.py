@@ -9,24 +9,24 @@ from pydantic import ValidationError
 
 from bench.errors import BenchError
 from bench.records.recipe import Recipe
-from bench.records.schema import Frozen, check_format, first_problem, read_json
+from bench.records.schema import Record, check_format, first_problem, read_json
 
-Triple = tuple[float, float, float]
+Bounds = tuple[float, float, float]
 """Low, middle, high."""
 
 
-class Claim(Frozen):
+class Claim(Record):
     """What was measured of a recipe, each as [low, middle, high]; ratios are baseline / recipe."""
 
     verdict: str
     work: str
     pairs: int
-    time_ratio: Triple
+    time_ratio: Bounds
     time_basis: Literal["step", "training"]
     """Whether the ratio is of seconds per item, or of the whole training."""
-    memory_ratio: Triple | None
+    memory_ratio: Bounds | None
     metric_name: str
-    metric: Triple | None
+    metric: Bounds | None
     margin: float
     data_sha256: str | None
     environment: dict[str, Any]
@@ -35,7 +35,7 @@ class Claim(Frozen):
     repeats: int
 
 
-class Exported(Frozen):
+class Exported(Record):
     """The content of ``optimized.json``: a recipe, what it was measured against, and its claim."""
 
     format: Literal[1] = 1

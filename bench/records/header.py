@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from bench.records.claim import Claim
-from bench.records.schema import Frozen
+from bench.records.schema import Record
 
 
-class Arm(Frozen):
+class Arm(Record):
     """What one arm asks for, as typed: technique names with their settings, or a recipe's file."""
 
     techniques: tuple[str, ...] = ()
     recipe_file: str | None = None
 
 
-class Header(Frozen):
+class Header(Record):
     """The content of ``run.json``: all that is needed to do the run again or to go on with it."""
 
     format: Literal[1] = 1

@@ -9,7 +9,7 @@ from enum import StrEnum
 from statistics import median
 from typing import Any, Literal
 
-from bench.records.schema import Frozen
+from bench.records.schema import Record
 
 BASELINE = "baseline"
 CONTROL = "baseline#2"
@@ -27,7 +27,7 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-class Parameters(Frozen):
+class Parameters(Record):
     """Counts of numbers in the trained model; a parameter used twice counts once."""
 
     trainable: int
@@ -35,7 +35,7 @@ class Parameters(Frozen):
     buffers: int
 
 
-class Evaluation(Frozen):
+class Evaluation(Record):
     """Metrics at one point of training; `train_seconds` excludes evaluation itself."""
 
     epoch: int
@@ -44,7 +44,7 @@ class Evaluation(Frozen):
     values: dict[str, float]
 
 
-class Inference(Frozen):
+class Inference(Record):
     """Forward passes of the deployed model in eval mode, seconds each."""
 
     items: int
@@ -53,7 +53,7 @@ class Inference(Frozen):
     """By a copy that had seen no other size; False where something in the model can't be copied."""
 
 
-class Data(Frozen):
+class Data(Record):
     """What the trial trained on."""
 
     name: str
@@ -63,14 +63,14 @@ class Data(Frozen):
     notes: tuple[str, ...] = ()
 
 
-Stage = Literal["test", "confirm"]
+Purpose = Literal["test", "confirm"]
 """Confirming trials are fresh pairs of what a screening chose; only they judge it."""
 
 Work = Literal["same work", "other mathematics", "less work"]
 """What a gain would come from."""
 
 
-class FlopsCheck(Frozen):
+class FlopsCheck(Record):
     """Forward FLOPs of one item by three counters; None where a counter can't tell."""
 
     ours: int
@@ -78,7 +78,7 @@ class FlopsCheck(Frozen):
     thop: int | None
 
 
-class Measurement(Frozen):
+class Measurement(Record):
     """One recipe, one seed, one fresh process."""
 
     format: Literal[1] = 1
@@ -86,7 +86,7 @@ class Measurement(Frozen):
     pair: int
     seed: int
     kind: Literal["step", "full", "build"]
-    stage: Stage = "test"
+    stage: Purpose = "test"
     device: str
     threads: int
     status: Status

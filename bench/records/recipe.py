@@ -12,20 +12,20 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.records.schema import Frozen
+from bench.records.schema import Record
 
-PLACES = frozenset({"data_dir"})
+LOCAL_SETTINGS = frozenset({"data_dir"})
 """Settings that say where something lies on one machine: kept, but no part of the identity."""
 
 
-class Use(Frozen):
+class Use(Record):
     """One technique of a recipe, with all of its settings."""
 
     name: str
     settings: dict[str, Any] = {}
 
 
-class Recipe(Frozen):
+class Recipe(Record):
     """Baseline + settings + techniques; equal content has an equal `id` on every machine."""
 
     format: Literal[1] = 1
@@ -40,7 +40,9 @@ class Recipe(Frozen):
     def id(self) -> str:
         """Return the first 12 hex digits of the content's sha256."""
         content = self.model_dump(mode="json")
-        content["settings"] = {k: v for k, v in content["settings"].items() if k not in PLACES}
+        content["settings"] = {
+            k: v for k, v in content["settings"].items() if k not in LOCAL_SETTINGS
+        }
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -13,7 +13,7 @@ from bench.errors import BenchError
 FORMAT = 1
 
 
-class Frozen(BaseModel):
+class Record(BaseModel):
     """A record that can't be changed and takes no unknown field."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

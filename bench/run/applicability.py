@@ -11,7 +11,7 @@ from bench.recipes import resolve
 from bench.records.measurement import Measurement, Status
 from bench.records.recipe import Recipe
 from bench.technique import Technique
-from bench.trial.spec import Trial
+from bench.trial.spec import TrialSpec
 
 
 def why_not(
@@ -31,7 +31,7 @@ def why_not(
         return str(error)
     except _WouldSearch:
         return None
-    trial = Trial(
+    trial = TrialSpec(
         arm=technique.name, pair=0, seed=0, kind="build", recipe=recipe, device=device,
         metric=baseline.target.metric, threads=1, places=places, scratch=scratch,
     )  # fmt: skip

@@ -10,7 +10,7 @@ from bench.analysis.comparison import best
 from bench.analysis.intervals import Interval
 from bench.analysis.pairs import pairs_of
 from bench.analysis.results import ArmResult, Comparison
-from bench.records.claim import Claim, Exported, Triple
+from bench.records.claim import Bounds, Claim, Exported
 from bench.records.files import write_text
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, Measurement
@@ -91,7 +91,7 @@ def _claim_of_baseline(comparison: Comparison) -> dict[str, object] | None:
     }
 
 
-def _triple(interval: Interval | None) -> Triple | None:
+def _triple(interval: Interval | None) -> Bounds | None:
     if interval is None:
         return None
     low, middle, high = interval

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.records.measurement import BASELINE, Stage
+from bench.records.measurement import BASELINE, Purpose
 from bench.records.recipe import Recipe
 
 
@@ -30,7 +30,7 @@ class Planned:
     seed: int
     recipe: Recipe
     kind: Literal["step", "full"]
-    stage: Stage = "test"
+    stage: Purpose = "test"
 
 
 def rounds(
@@ -38,7 +38,7 @@ def rounds(
     repeats: int,
     seed: int,
     first_pair: int = 0,
-    stage: Stage = "test",
+    stage: Purpose = "test",
 ) -> Iterator[list[tuple[Planned, Planned]]]:
     """Yield one round after another: every contrast once, as a pair of trials back to back.
 
@@ -57,7 +57,7 @@ def rounds(
         yield pairs
 
 
-def _pair(contrast: Contrast, number: int, seed: int, stage: Stage) -> tuple[Planned, Planned]:
+def _pair(contrast: Contrast, number: int, seed: int, stage: Purpose) -> tuple[Planned, Planned]:
     return (
         Planned(BASELINE, number, seed, contrast.baseline, contrast.kind, stage),
         Planned(contrast.arm, number, seed, contrast.recipe, contrast.kind, stage),

@@ -15,13 +15,13 @@ from bench.baseline import Baseline
 from bench.errors import BenchError
 from bench.launch.local import Runner
 from bench.records.header import Header
-from bench.records.measurement import BASELINE, CONTROL, Measurement, Stage, Status
+from bench.records.measurement import BASELINE, CONTROL, Measurement, Purpose, Status
 from bench.records.recipe import Recipe
 from bench.records.run_folder import Folder
 from bench.run import plan
 from bench.run.plan import Contrast, Planned
 from bench.technique import Probe
-from bench.trial.spec import Trial
+from bench.trial.spec import TrialSpec
 
 FLOPS_FACTS = (
     "model_flops_per_step", "forward_flops_per_item", "flops_coverage", "flops_uncounted",
@@ -29,7 +29,7 @@ FLOPS_FACTS = (
 """What a recipe's first trial counted holds for its later ones."""
 
 
-class Progress(Protocol):
+class Observer(Protocol):
     """What shows a run's progress; every method only shows."""
 
     def expect(self, trials: int) -> None:
@@ -55,7 +55,7 @@ class Session:
     recipe: Recipe
     """The baseline's, with no technique."""
     places: dict[str, str]
-    show: Progress
+    show: Observer
     begun: float = field(default_factory=time.monotonic)
     _probes: dict[str, int] = field(default_factory=dict)
 
@@ -88,7 +88,7 @@ class Session:
         return outcome.measurement
 
     def measure(
-        self, contrasts: Sequence[Contrast], first_pair: int = 0, stage: Stage = "test"
+        self, contrasts: Sequence[Contrast], first_pair: int = 0, stage: Purpose = "test"
     ) -> None:
         """Run interleaved pairs of every contrast and of the A/A control, within the budget."""
         alone = next((c for c in contrasts if c.arm == CONTROL), None)
@@ -182,8 +182,8 @@ class Session:
         spent = time.monotonic() - self.begun
         return budget is not None and spent * (rounds + 1) / rounds > budget
 
-    def _trial(self, planned: Planned, **changes: Any) -> Trial:
-        return Trial(
+    def _trial(self, planned: Planned, **changes: Any) -> TrialSpec:
+        return TrialSpec(
             **{
                 "arm": planned.arm,
                 "pair": planned.pair,

@@ -24,14 +24,14 @@ from bench.records.run_folder import Folder, create, reopen
 from bench.run import arm_names
 from bench.run.modes import MODES
 from bench.run.request import Request
-from bench.run.session import Progress, Session
+from bench.run.session import Observer, Session
 
 REPEATS = {"baseline-only": 3}
 AUTO_REPEATS = 6
 
 
 @contextmanager
-def start(asked: Request, show: Progress) -> Iterator[Session]:
+def start(asked: Request, show: Observer) -> Iterator[Session]:
     """Check a request, make its folder, and give the session; nothing is written when it is bad."""
     exported = [read_exported(Path(arm.recipe_file)) for arm in asked.arms if arm.recipe_file]
     reference, values, places = _basis(asked, exported)
@@ -52,7 +52,7 @@ def start(asked: Request, show: Progress) -> Iterator[Session]:
 
 
 @contextmanager
-def resume(path: Path, show: Progress) -> Iterator[Session]:
+def resume(path: Path, show: Observer) -> Iterator[Session]:
     """Open an unfinished run again, with everything as it was asked for."""
     folder = reopen(path)
     with _closing(folder):

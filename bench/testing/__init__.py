@@ -91,7 +91,7 @@ def refusal(case: Case, *techniques: str) -> str | None:
     except (Clash, NotApplicable) as reason:
         _hold_switches(before)
         said = str(reason)
-        _hold(len(said) > 10 and "\n" not in said, f"a refusal is a sentence, not {said!r}")
+        _require(len(said) > 10 and "\n" not in said, f"a refusal is a sentence, not {said!r}")
         return said
     return None
 
@@ -100,8 +100,8 @@ def refusal(case: Case, *techniques: str) -> str | None:
 def repeats_itself(case: Case, technique: str) -> None:
     """Promise: the same recipe and seed give the same losses and weights, bit for bit."""
     (first, state), (second, again) = (stepped(case.job(technique)) for _ in range(2))
-    _hold(first == second, f"two equal trainings gave the losses {_differing(first, second)}")
-    _hold(_equal(state, again), "two equal trainings gave different weights")
+    _require(first == second, f"two equal trainings gave the losses {_differing(first, second)}")
+    _require(_equal(state, again), "two equal trainings gave different weights")
 
 
 @_one_thread()
@@ -114,19 +114,21 @@ def keeps_its_effect(case: Case, technique: str) -> None:
     effect = effect_of(technique)
     with _same_draws():
         losses, state = stepped(case.job(technique))
-    _hold(all(map(math.isfinite, losses)), f"the losses are not finite: {losses}")
+    _require(all(map(math.isfinite, losses)), f"the losses are not finite: {losses}")
     exact = effect is Effect.EXACT
     plain = case.job() if exact else case.plain_job(technique)
     expected, its_state = stepped(plain)
     if effect is not Effect.MODEL:
-        _hold(state.keys() == its_state.keys(), "the deployed model has other weights by name")
+        _require(state.keys() == its_state.keys(), "the deployed model has other weights by name")
     if exact:
-        _hold(losses == expected, f"exact, but the losses differ: {_differing(losses, expected)}")
-        _hold(_equal(state, its_state), "exact, but the weights differ")
+        _require(
+            losses == expected, f"exact, but the losses differ: {_differing(losses, expected)}"
+        )
+        _require(_equal(state, its_state), "exact, but the weights differ")
     if effect is Effect.ROUNDING:
         pairs = zip(losses[:5], expected[:5], strict=True)
         near = all(math.isclose(a, b, rel_tol=CLOSE) for a, b in pairs)
-        _hold(near, f"rounding, but the losses are {losses[:5]} instead of {expected[:5]}")
+        _require(near, f"rounding, but the losses are {losses[:5]} instead of {expected[:5]}")
 
 
 @_one_thread()
@@ -146,13 +148,13 @@ def trains_to_the_end(case: Case, *techniques: str) -> None:
         fresh = case.plain_job(*techniques)
         untrained = _plain_loss(fresh, fresh.model)
         after = _plain_loss(case.plain_job(*techniques), result.model)
-        _hold(after < untrained, f"training took the loss from {untrained:.4g} to {after:.4g}")
-    _hold(all(map(math.isfinite, result.losses)), f"the losses are not finite: {result.losses}")
+        _require(after < untrained, f"training took the loss from {untrained:.4g} to {after:.4g}")
+    _require(all(map(math.isfinite, result.losses)), f"the losses are not finite: {result.losses}")
     metric = registry.load_baseline(case.baseline).target.metric
     found = result.evaluations[-1].values.get(metric)
-    _hold(found is not None, f"after training {metric} is not a finite number")
+    _require(found is not None, f"after training {metric} is not a finite number")
     one, other = (_answers(result.model, job) for _ in range(2))
-    _hold(_same(one, other), "the deployed model answers the same question in two ways")
+    _require(_same(one, other), "the deployed model answers the same question in two ways")
     if len(techniques) == 1:
         _hold_difference(case, effect_of(techniques[0]), result.losses, one)
 
@@ -162,12 +164,12 @@ def survives_export(case: Case, technique: str) -> None:
     """Promise: a recipe that was written and read again is the same, and trains the same."""
     recipe, places = case.recipe(technique)
     again = Recipe.model_validate_json(recipe.model_dump_json())
-    _hold(again.id == recipe.id, f"the recipe {recipe.id} has the id {again.id} when read again")
+    _require(again.id == recipe.id, f"the recipe {recipe.id} has the id {again.id} when read again")
     used, read = (assembly.techniques_of(one, places) for one in (recipe, again))
-    _hold(used == read, f"{used} became {read} when read again")
+    _require(used == read, f"{used} became {read} when read again")
     losses, _ = stepped(assembly.build(again, places, case.device, 0), 5)
     expected, _ = stepped(case.job(technique), 5)
-    _hold(losses == expected, f"read again, it trains otherwise: {_differing(losses, expected)}")
+    _require(losses == expected, f"read again, it trains otherwise: {_differing(losses, expected)}")
 
 
 @_one_thread()
@@ -176,7 +178,7 @@ def leaves_a_model_that_copies(case: Case, technique: str) -> None:
     job = case.job(technique)
     stepped(job, 1)
     model = job.snapshot(job.model)
-    _hold(
+    _require(
         _same(_answers(copy.deepcopy(model), job), _answers(model, job)),
         "a copy of the model answers otherwise than the model",
     )
@@ -188,7 +190,7 @@ def changes_something(case: Case, technique: str) -> None:
     plain, _ = case.recipe()
     recipe, _ = case.recipe(technique)
     changed = case.job(technique).taken or recipe.settings != plain.settings
-    _hold(bool(changed), f"{technique} leaves the job and the settings as they are")
+    _require(bool(changed), f"{technique} leaves the job and the settings as they are")
 
 
 def has_a_card(technique: str) -> None:
@@ -197,12 +199,12 @@ def has_a_card(technique: str) -> None:
     card = inspect.cleandoc(sys.modules[kind.__module__].__doc__ or "")
     places = [card.find(f"\n{word}") for word in CARD]
     whole = -1 not in places and places == sorted(places)
-    _hold(whole, f"the module's docstring is to have the lines {', '.join(CARD)} in this order")
+    _require(whole, f"the module's docstring is to have the lines {', '.join(CARD)} in this order")
     said = card.split("Effect:")[1].strip() if whole else ""
-    _hold(said.startswith(str(kind.effect)), f"the card says the effect {said[:20]!r}")
+    _require(said.startswith(str(kind.effect)), f"the card says the effect {said[:20]!r}")
     for name, setting in kind.model_fields.items():
-        _hold(bool(setting.description), f"the setting {name} has no description")
-        _hold(not setting.is_required(), f"the setting {name} has no default")
+        _require(bool(setting.description), f"the setting {name} has no description")
+        _require(not setting.is_required(), f"the setting {name} has no default")
 
 
 @_one_thread()
@@ -217,7 +219,7 @@ def pair_works(case: Case, one: str, other: str) -> None:
         trains_to_the_end(case, one, other)
         return
     losses, _ = stepped(case.job(one, other), 6)
-    _hold(all(map(math.isfinite, losses)), f"the losses are not finite: {losses}")
+    _require(all(map(math.isfinite, losses)), f"the losses are not finite: {losses}")
 
 
 PROMISES: tuple[Promise, ...] = (
@@ -249,9 +251,9 @@ def _hold_difference(case: Case, effect: Effect, losses: list[float], answers: A
     expected, its_answers = _WHOLE[key]
     same = losses == expected and _same(answers, its_answers)
     if effect is Effect.EXACT:
-        _hold(same, "exact, but a whole training deploys another model")
+        _require(same, "exact, but a whole training deploys another model")
     else:
-        _hold(not same, f"{effect}, but the losses and what is deployed are the baseline's")
+        _require(not same, f"{effect}, but the losses and what is deployed are the baseline's")
 
 
 def _plain_loss(job: Job, model: nn.Module) -> float:
@@ -263,7 +265,7 @@ def _plain_loss(job: Job, model: nn.Module) -> float:
         return fmean(float(job.loss(copied, batch)) for batch in batches)
 
 
-def _hold(kept: bool, otherwise: str) -> None:
+def _require(kept: bool, otherwise: str) -> None:
     if not kept:
         raise Broken(otherwise)
 
@@ -271,7 +273,7 @@ def _hold(kept: bool, otherwise: str) -> None:
 def _hold_switches(before: dict[str, Any]) -> None:
     now = global_state()
     changed = {key: (before[key], now[key]) for key in now if now[key] != before[key]}
-    _hold(not changed, f"switches of torch were left changed (before, after): {changed}")
+    _require(not changed, f"switches of torch were left changed (before, after): {changed}")
 
 
 def _equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:

@@ -18,14 +18,14 @@ from bench.records.files import appearing
 from bench.records.measurement import Evaluation
 from bench.records.recipe import Recipe
 from bench.trial.training import Trained
-from bench.trial.training_state import CannotRemember, Memory
+from bench.trial.training_state import CannotRemember, PartsState
 
 FORMAT = 1
 EARLIER = "before the interruption"
 
 
 @dataclass
-class Keeper:
+class Checkpointer:
     """Writes `path` after every epoch, and reads it where `resume` says so."""
 
     path: Path
@@ -39,7 +39,7 @@ class Keeper:
     _job: Job = field(init=False)
     _optimizer: Optimizer = field(init=False)
     _result: Trained = field(init=False)
-    _memory: Memory = field(init=False)
+    _memory: PartsState = field(init=False)
 
     def begin(self, job: Job, optimizer: Optimizer, result: Trained) -> bool:
         """Take a training up where the file left it; tell whether its epochs were over.
@@ -49,7 +49,7 @@ class Keeper:
         self._job, self._optimizer, self._result = job, optimizer, result
         self._shapes = _shapes(job)
         try:
-            self._memory = Memory(job, optimizer)
+            self._memory = PartsState(job, optimizer)
         except CannotRemember as reason:
             self._give_up(reason)
             return False

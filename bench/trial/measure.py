@@ -32,11 +32,11 @@ from bench.records.measurement import Data, Measurement, Parameters, Status
 from bench.technique import Effect
 from bench.trial.flops import count_flops, cross_check, whole_forward_flops
 from bench.trial.inference import measure_inference
-from bench.trial.spec import Outcome, Trial
+from bench.trial.spec import Outcome, TrialSpec
 from bench.trial.training import StepLimit, Trained, train
 
 
-def observe(trial: Trial, requested: float) -> Outcome:
+def observe(trial: TrialSpec, requested: float) -> Outcome:
     """Measure, turning whatever goes wrong into a measurement that says so."""
     facts: dict[str, Any] = {
         **_identity(trial),
@@ -63,7 +63,7 @@ def observe(trial: Trial, requested: float) -> Outcome:
     return Outcome(measurement=Measurement(**facts), refused=refused)
 
 
-def _identity(trial: Trial) -> dict[str, Any]:
+def _identity(trial: TrialSpec) -> dict[str, Any]:
     return {
         "arm": trial.arm,
         "pair": trial.pair,
@@ -87,7 +87,7 @@ def _failure(error: Exception) -> dict[str, Any]:
     return {"status": Status.FAILED, "reason": f"{message} ({where})"}
 
 
-def _measure(trial: Trial, facts: dict[str, Any]) -> None:
+def _measure(trial: TrialSpec, facts: dict[str, Any]) -> None:
     device = torch.device(trial.device)
     _prepare_process(trial, device)
     base, begun = resident(), time.perf_counter()
@@ -177,7 +177,7 @@ def _model_facts(trained: nn.Module, deployed: nn.Module, scratch: Path) -> dict
     }
 
 
-def _flops_facts(trial: Trial, job: Job, device: torch.device) -> dict[str, Any]:
+def _flops_facts(trial: TrialSpec, job: Job, device: torch.device) -> dict[str, Any]:
     """Count model FLOPs: without what only changes arithmetic, which recomputes or hides calls.
 
     On a fresh job where techniques took part, or where batches differ in shape from one another.
@@ -202,7 +202,7 @@ def _compiled() -> bool:
     return bool(torch._dynamo.utils.counters["stats"]["unique_graphs"])
 
 
-def _prepare_process(trial: Trial, device: torch.device) -> None:
+def _prepare_process(trial: TrialSpec, device: torch.device) -> None:
     torch.set_num_threads(trial.threads)
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(Path(trial.scratch) / "inductor")
     os.environ["TRITON_CACHE_DIR"] = str(Path(trial.scratch) / "triton")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from bench.records.measurement import Measurement, Stage
+from bench.records.measurement import Measurement, Purpose
 from bench.records.recipe import Recipe
-from bench.records.schema import Frozen
+from bench.records.schema import Record
 
 
-class Trial(Frozen):
+class TrialSpec(Record):
     """One recipe, one seed, one fresh process."""
 
     arm: str
@@ -17,7 +17,7 @@ class Trial(Frozen):
     seed: int
     kind: Literal["step", "full", "build"]
     """Time some steps, train to the end, or only build the job to see whether it can be."""
-    stage: Stage = "test"
+    stage: Purpose = "test"
     recipe: Recipe
     metric: str
     device: str
@@ -33,7 +33,7 @@ class Trial(Frozen):
     """A folder for compile caches and the trial's own output."""
 
 
-class Outcome(Frozen):
+class Outcome(Record):
     """What came back from a trial's process."""
 
     measurement: Measurement

@@ -44,7 +44,7 @@ class Trained:
     finish_seconds: float = 0.0
 
 
-class Keeper(Protocol):
+class Checkpointer(Protocol):
     """What keeps a training's whole state on disk, to go on after it was killed."""
 
     def begin(self, job: Job, optimizer: Optimizer, result: Trained) -> bool:
@@ -59,7 +59,7 @@ def train(
     limit: StepLimit | None = None,
     on_epoch: Callable[[Progress], None] | None = None,
     on_trained: Callable[[], None] | None = None,
-    keeper: Keeper | None = None,
+    keeper: Checkpointer | None = None,
 ) -> Trained:
     """Train to the end and evaluate, or, with a `limit`, only step.
 

@@ -50,7 +50,7 @@ class Slot:
     write: Callable[[Any], object]
 
 
-class Memory:
+class PartsState:
     """Everything that the parts of one job remember, by where it lies."""
 
     def __init__(self, job: Job, optimizer: Optimizer) -> None:
@@ -80,10 +80,10 @@ class Memory:
 
     def put_back(self, kept: Mapping[str, Any]) -> None:
         """Put what another process took down into this job; raise `BenchError` if it's another."""
-        strangers = [p for p in kept["slots"] if p not in self._slots]
-        strangers += [p for p in kept["states"] if p not in self._states]
-        if strangers:
-            raise BenchError(f"the training can't go on: it has no {strangers[0]} any more; was it"
+        unknown = [p for p in kept["slots"] if p not in self._slots]
+        unknown += [p for p in kept["states"] if p not in self._states]
+        if unknown:
+            raise BenchError(f"the training can't go on: it has no {unknown[0]} any more; was it"
                              " begun with another version?")  # fmt: skip
         for path, state in kept["states"].items():
             self._states[path].write(state)

@@ -10,24 +10,24 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from bench.machine.memory import (
-    shift_of_the_heap,
+    random_heap_offset,
 )
 from bench.trial.measure import observe
-from bench.trial.spec import Trial
+from bench.trial.spec import TrialSpec
 
 
 def run(text: str, requested: float, results: Connection, lifeline: Connection) -> None:
     """Run the trial in `text` (JSON) and send its `Outcome`; the entry point of a new process."""
-    trial = Trial.model_validate_json(text)
+    trial = TrialSpec.model_validate_json(text)
     _detach(trial, lifeline)
-    shift = shift_of_the_heap()
+    shift = random_heap_offset()
     outcome = observe(trial, requested)
     del shift
     results.send_bytes(outcome.model_dump_json().encode())
     results.close()
 
 
-def _detach(trial: Trial, lifeline: Connection) -> None:
+def _detach(trial: TrialSpec, lifeline: Connection) -> None:
     """Leave Ctrl-C to the run, die with it, and write to a log instead of its screen."""
     os.setpgid(0, 0)  # so that what this trial starts (compilers, loaders) can be ended with it
     threading.Thread(target=_die_with, args=(lifeline,), daemon=True).start()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.records.claim import read_exported
-from bench.records.recipe import PLACES, Recipe, Use
+from bench.records.recipe import LOCAL_SETTINGS, Recipe, Use
 from tests.records import claim, exported
 
 texts = st.text(st.characters(codec="utf-8"), max_size=12)
@@ -21,7 +21,7 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
     max_leaves=8,
 )
-names = texts.filter(lambda name: name not in PLACES)
+names = texts.filter(lambda name: name not in LOCAL_SETTINGS)
 settings_of = st.dictionaries(names, values, max_size=6)
 uses = st.lists(st.builds(Use, name=texts, settings=settings_of), max_size=3).map(tuple)
 recipes = st.builds(Recipe, baseline=texts, settings=settings_of, techniques=uses)

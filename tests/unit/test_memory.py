@@ -92,6 +92,6 @@ def test_something_is_available() -> None:
 
 
 def test_every_trial_shifts_its_heap_by_another_amount() -> None:
-    shifts = {len(memory.shift_of_the_heap()) for _ in range(20)}
+    shifts = {len(memory.random_heap_offset()) for _ in range(20)}
     assert len(shifts) > 10
-    assert max(shifts) < memory.SHIFT_BYTES
+    assert max(shifts) < memory.OFFSET_BYTES

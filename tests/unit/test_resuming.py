@@ -18,9 +18,9 @@ from bench.job import Job, Progress
 from bench.model.weights_file import tensors_of
 from bench.records.recipe import Recipe
 from bench.testing import Case, refusal
-from bench.trial.checkpoint import Keeper
+from bench.trial.checkpoint import Checkpointer
 from bench.trial.training import Trained, train
-from bench.trial.training_state import CannotRemember, Memory
+from bench.trial.training_state import CannotRemember, PartsState
 from tests.contract.cases import QUICK, SMALL, TINY
 from tests.jobs import linear_job
 
@@ -31,8 +31,8 @@ class Killed(Exception):  # noqa: N818 - what a kill is to a training
     """Raised where a process would have been ended."""
 
 
-def keeper(path: Path, resume: bool = False, note: Any = lambda text: None) -> Keeper:
-    return Keeper(path / "unfinished.pt", RECIPE, 0, resume, note)
+def keeper(path: Path, resume: bool = False, note: Any = lambda text: None) -> Checkpointer:
+    return Checkpointer(path / "unfinished.pt", RECIPE, 0, resume, note)
 
 
 def ended_after(job: Job, epochs: int, path: Path) -> None:
@@ -115,7 +115,7 @@ def test_there_must_be_something_to_resume(tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_another_seed_is_refused(tmp_path: Path) -> None:
     ended_after(linear_job(), 1, tmp_path)
-    other = Keeper(tmp_path / "unfinished.pt", RECIPE, 7, resume=True)
+    other = Checkpointer(tmp_path / "unfinished.pt", RECIPE, 7, resume=True)
     with pytest.raises(BenchError, match="of seed 0, not 7"):
         train(linear_job(), keeper=other)
 
@@ -186,13 +186,13 @@ def test_attributes_closures_and_references_come_back() -> None:
 
     job, counts, calls = made()
     optimizer = job.make_optimizer(job.model)
-    memory = Memory(job, optimizer)
+    memory = PartsState(job, optimizer)
     for epoch in (1, 2):
         job.schedule(optimizer, Progress(3, epoch))
         job.stop(job, Progress(3, epoch))
     kept = memory.taken()
     other, others, other_calls = made()
-    Memory(other, other.make_optimizer(other.model)).put_back(kept)
+    PartsState(other, other.make_optimizer(other.model)).put_back(kept)
     assert (others.epochs, others.seen, other_calls()) == (2, [0.0, 1.0, 2.0], calls())
     assert torch.equal(others.means["a"], counts.means["a"])
     assert others.table.tolist() == [0, 4, 0]
@@ -215,7 +215,7 @@ def test_a_container_that_can_t_be_kept_is_not_silently_lost(container: Any) -> 
         return False
 
     job = linear_job(stop=stop)
-    memory = Memory(job, job.make_optimizer(job.model))
+    memory = PartsState(job, job.make_optimizer(job.model))
     job.stop(job, Progress(3, 1))
     with pytest.raises(CannotRemember, match="can't be kept"):
         memory.taken()
@@ -225,4 +225,4 @@ def test_an_iterator_can_t_be_kept() -> None:
     rows = iter(range(10))
     job = linear_job(stop=lambda job, progress: next(rows) > 8)
     with pytest.raises(CannotRemember, match="range_iterator, whose place can't be kept"):
-        Memory(job, job.make_optimizer(job.model))
+        PartsState(job, job.make_optimizer(job.model))

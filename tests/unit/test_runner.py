@@ -12,10 +12,10 @@ import pytest
 
 from bench.errors import BenchError
 from bench.launch.local import Runner
-from bench.trial.spec import Trial
+from bench.trial.spec import TrialSpec
 from tests.records import recipe
 
-TRIAL = Trial(
+TRIAL = TrialSpec(
     arm="baseline", pair=0, seed=0, kind="build", recipe=recipe(), metric="accuracy", device="cpu",
     threads=1, scratch="unused",
 )  # fmt: skip
