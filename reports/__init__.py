@@ -1,4 +1,4 @@
-"""Records in, text out: a run's report in every format, computed nowhere but in `bench.compare`.
+"""Records in, text out: a run's report in every format, computed nowhere but in `bench.analysis`.
 
 Nothing here imports torch. A report is a function of a run's files alone: equal files, equal bytes.
 A new format is one module with a function from `Run` to text, and one line in `FORMATS`.
@@ -10,16 +10,16 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from bench.errors import BenchError
-from reports.csv_report import render as as_csv
 from reports.curves import write_curves
-from reports.events import write_events
-from reports.html_report import render as as_html
-from reports.json_report import render as as_json
-from reports.junit import render as as_junit
-from reports.markdown import render as as_markdown
-from reports.pytest_benchmark_report import render as as_pytest_benchmark
-from reports.records import Run, read
-from reports.terminal import summary
+from reports.formats.csv import render as as_csv
+from reports.formats.html import render as as_html
+from reports.formats.json import render as as_json
+from reports.formats.junit import render as as_junit
+from reports.formats.markdown import render as as_markdown
+from reports.formats.pytest_benchmark import render as as_pytest_benchmark
+from reports.formats.terminal import summary
+from reports.run import Run, read
+from reports.tensorboard import write_events
 
 FORMATS: Mapping[str, Callable[[Run], str]] = MappingProxyType(
     {

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.records.files import write_text
 from bench.records.measurement import Measurement
-from reports.records import CURVES, Run
+from reports.run import CURVES, Run
 
 SIZE = (9.0, 3.4)
 """Inches."""

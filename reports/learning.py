@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bench.analysis.intervals import Interval
 from bench.records.measurement import Measurement
-from reports import phrases
-from reports.records import Run, middle
+from reports import formatting
+from reports.run import Run, middle
 from reports.tables import Table, table
 
 
@@ -39,4 +39,4 @@ def _value(trials: list[Measurement], name: str, changes: dict[str, Interval]) -
     if value is None:
         return "–"
     change = changes.get(name)
-    return f"{value:.4f}" + (f", {phrases.difference_with_interval(change)}" if change else "")
+    return f"{value:.4f}" + (f", {formatting.difference_with_interval(change)}" if change else "")

@@ -8,9 +8,9 @@ from bench.analysis.intervals import Interval
 from bench.analysis.results import ArmResult, Control
 from bench.analysis.verdict import LEAST_GAIN, Verdict
 from bench.records.measurement import BASELINE, Status
-from reports import claims, phrases
-from reports.phrases import listing, number
-from reports.records import Run, middle, step_seconds
+from reports import claims, formatting
+from reports.formatting import listing, number
+from reports.run import Run, middle, step_seconds
 
 FULL = "full-optimization"
 SETUP_WORTH_SAYING = 1.0
@@ -56,8 +56,9 @@ def noise(run: Run) -> list[str]:
         return ["No pair of the baseline with itself (A/A) was measured: the noise is unknown."]
     sentences = [
         f"The baseline against itself (A/A, {number(control.pairs, 'pair')}): "
-        f"time {phrases.ratio_with_interval(control.time_ratio)}, "
-        f"memory {phrases.ratio_with_interval(control.memory_ratio)}. Identical runs should give 1."
+        f"time {formatting.ratio_with_interval(control.time_ratio)}, "
+        f"memory {formatting.ratio_with_interval(control.memory_ratio)}. "
+        "Identical runs should give 1."
     ]
     visible = run.comparison.smallest_visible_effect
     if visible is None:
@@ -70,7 +71,7 @@ def noise(run: Run) -> list[str]:
     else:
         sentences.append(
             f"The smallest effect on time that this could have shown is about "
-            f"{phrases.percent(visible)}; smaller ones drown in the noise."
+            f"{formatting.percent(visible)}; smaller ones drown in the noise."
         )
     return [*sentences, *_repeatable(control)]
 
@@ -81,7 +82,7 @@ def unfinished(run: Run) -> str | None:
     if done >= planned:
         return None
     budget = run.header.budget_seconds
-    why = f"; its budget was {phrases.seconds(budget)}" if budget is not None else ""
+    why = f"; its budget was {formatting.seconds(budget)}" if budget is not None else ""
     return (
         f"This run is not finished: {done} of {number(planned, 'pair')} of trials were run{why}. "
         f"bench --resume {run.folder} goes on with it."
@@ -105,10 +106,10 @@ def of_baseline(run: Run) -> str:
         return f"No trial of {run.title} succeeded, so nothing is known of it."
     full = [trial for trial in trials if trial.kind == "full"]
     if not full:
-        step = phrases.seconds(middle(trials, step_seconds))
+        step = formatting.seconds(middle(trials, step_seconds))
         return f"A step of {run.title} takes {step}; it was not trained to the end."
-    spent = phrases.seconds(middle(full, lambda m: m.train_seconds))
-    found = phrases.metric_with_interval(run.comparison.baseline_metric)
+    spent = formatting.seconds(middle(full, lambda m: m.train_seconds))
+    found = formatting.metric_with_interval(run.comparison.baseline_metric)
     return f"{run.title} reaches {run.header.metric} {found} in {spent} of training."
 
 
@@ -147,7 +148,7 @@ def _undecided(run: Run) -> list[str]:
 def _time_gain(result: ArmResult) -> str | None:
     if "faster" not in result.gains or result.time_ratio is None:
         return None
-    ratio = phrases.ratio_with_interval(result.time_ratio)
+    ratio = formatting.ratio_with_interval(result.time_ratio)
     what = "the whole training" if result.time_basis == "training" else "training steps"
     return f"makes {what} {ratio.replace('×', '× faster', 1)}"
 
@@ -155,27 +156,27 @@ def _time_gain(result: ArmResult) -> str | None:
 def _memory_gain(result: ArmResult) -> str | None:
     if "smaller" not in result.gains or result.memory_ratio is None:
         return None
-    ratio = phrases.ratio_with_interval(result.memory_ratio)
+    ratio = formatting.ratio_with_interval(result.memory_ratio)
     return f"needs {ratio.replace('×', '× less memory', 1)}"
 
 
 def _deployed_gains(result: ArmResult) -> list[str]:
     found = []
     if "faster inference" in result.gains and result.latency_ratio is not None:
-        found.append(f"answers {phrases.ratio(result.latency_ratio)} faster")
+        found.append(f"answers {formatting.ratio(result.latency_ratio)} faster")
     if "smaller file" in result.gains and result.size_ratio is not None:
-        found.append(f"deploys a file {phrases.ratio(result.size_ratio)} smaller")
+        found.append(f"deploys a file {formatting.ratio(result.size_ratio)} smaller")
     return found
 
 
 def _time_cost(result: ArmResult) -> str | None:
     factor = _surely_worse(result.time_ratio)
-    return f"{phrases.ratio(1 / factor)} the time" if factor else None
+    return f"{formatting.ratio(1 / factor)} the time" if factor else None
 
 
 def _memory_cost(result: ArmResult) -> str | None:
     factor = _surely_worse(result.memory_ratio)
-    return f"{phrases.ratio(1 / factor)} the memory" if factor else None
+    return f"{formatting.ratio(1 / factor)} the memory" if factor else None
 
 
 def _surely_worse(interval: Interval | None) -> float | None:
@@ -188,8 +189,8 @@ def _quality(run: Run, result: ArmResult) -> str:
     if result.metric_difference is None:
         same = result.same_losses is True
         return "with the same losses bit for bit" if same else f"{run.header.metric} not measured"
-    change = phrases.difference_with_interval(result.metric_difference)
-    margin = phrases.value(run.comparison.margin)
+    change = formatting.difference_with_interval(result.metric_difference)
+    margin = formatting.value(run.comparison.margin)
     return f"with {run.header.metric} kept within the margin of {margin} ({change})"
 
 
@@ -204,7 +205,7 @@ def _why(run: Run, result: ArmResult) -> str:
 def _search_cost(result: ArmResult) -> str:
     if result.search_seconds is None:
         return ""
-    found = f"; found in {phrases.seconds(result.search_seconds)}"
+    found = f"; found in {formatting.seconds(result.search_seconds)}"
     epochs = result.search_payback_epochs
     return f"{found}, which pays back after {number(epochs, 'epoch')}" if epochs else found
 

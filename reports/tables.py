@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from reports.phrases import UNKNOWN
+from reports.formatting import UNKNOWN
 
 EMPTY = frozenset({"", "–", UNKNOWN})
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import reports
 from bench.records.measurement import BASELINE, CONTROL, Evaluation, Inference, Measurement, Status
-from reports.markdown import escape, fence
+from reports.formats.markdown import escape, fence
 from tests.golden import made_up
 
 HOSTILE = "a | b\nc `d` *e* <script>x</script> ](y) \x1b[31m # \\"

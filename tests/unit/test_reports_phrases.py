@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.analysis.intervals import Interval
-from reports import phrases
+from reports import formatting
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from reports import phrases
     ],
 )  # fmt: skip
 def test_seconds_take_the_unit_that_fits(value: float | None, text: str) -> None:
-    assert phrases.seconds(value) == text
+    assert formatting.seconds(value) == text
 
 
 @pytest.mark.parametrize(
@@ -27,56 +27,58 @@ def test_seconds_take_the_unit_that_fits(value: float | None, text: str) -> None
     ],
 )  # fmt: skip
 def test_bytes_are_powers_of_1024(value: float | None, text: str) -> None:
-    assert phrases.size(value) == text
+    assert formatting.size(value) == text
 
 
 def test_a_count_of_operations_is_never_written_as_a_rate() -> None:
-    assert phrases.flops(542e6) == "542 MFLOPs"
-    assert phrases.flops(1.5e13) == "15.0 TFLOPs"
-    assert phrases.flops(None) == "unknown"
+    assert formatting.flops(542e6) == "542 MFLOPs"
+    assert formatting.flops(1.5e13) == "15.0 TFLOPs"
+    assert formatting.flops(None) == "unknown"
 
 
 def test_a_ratio_shows_its_interval() -> None:
-    assert phrases.ratio_with_interval(Interval(1.18, 1.234, 1.28)) == "1.23× [1.18, 1.28]"
+    assert formatting.ratio_with_interval(Interval(1.18, 1.234, 1.28)) == "1.23× [1.18, 1.28]"
 
 
 def test_a_narrow_interval_gets_a_third_decimal() -> None:
-    assert phrases.ratio_with_interval(Interval(0.997, 1.001, 1.005)) == "1.001× [0.997, 1.005]"
+    assert formatting.ratio_with_interval(Interval(0.997, 1.001, 1.005)) == "1.001× [0.997, 1.005]"
 
 
 def test_one_pair_says_that_it_has_no_interval() -> None:
-    assert phrases.ratio_with_interval(Interval(None, 1.2, None)) == "1.20× (no interval)"
-    assert phrases.difference_with_interval(Interval(None, -0.01, None)) == "−0.0100 (no interval)"
+    assert formatting.ratio_with_interval(Interval(None, 1.2, None)) == "1.20× (no interval)"
+    assert (
+        formatting.difference_with_interval(Interval(None, -0.01, None)) == "−0.0100 (no interval)"
+    )
 
 
 def test_what_is_not_known_is_said_to_be_unknown() -> None:
-    assert phrases.ratio_with_interval(None) == "unknown"
-    assert phrases.metric_with_interval(None) == "unknown"
-    assert phrases.difference_with_interval(None) == "unknown"
-    assert phrases.ratio(None) == phrases.percent(None) == phrases.count(None) == "unknown"
+    assert formatting.ratio_with_interval(None) == "unknown"
+    assert formatting.metric_with_interval(None) == "unknown"
+    assert formatting.difference_with_interval(None) == "unknown"
+    assert formatting.ratio(None) == formatting.percent(None) == formatting.count(None) == "unknown"
 
 
 def test_a_difference_carries_its_sign_unless_it_rounds_to_nothing() -> None:
-    found = phrases.difference_with_interval(Interval(-0.004, -0.00001, 0.002))
+    found = formatting.difference_with_interval(Interval(-0.004, -0.00001, 0.002))
     assert found == "0.0000 [−0.0040, +0.0020]"
 
 
 def test_a_small_share_is_not_shown_as_none() -> None:
-    assert phrases.percent(0.0002) == "< 0.1 %"
-    assert phrases.percent(0.081) == "8.1 %"
-    assert phrases.percent(1.0) == "100 %"
+    assert formatting.percent(0.0002) == "< 0.1 %"
+    assert formatting.percent(0.081) == "8.1 %"
+    assert formatting.percent(1.0) == "100 %"
 
 
 def test_extreme_ratios_stay_readable() -> None:
-    assert phrases.ratio(123.4) == "123×"
-    assert phrases.ratio(0.0123) == "0.0123×"
+    assert formatting.ratio(123.4) == "123×"
+    assert formatting.ratio(0.0123) == "0.0123×"
 
 
 def test_words_are_listed_with_an_and() -> None:
-    assert phrases.listing(["a"]) == "a"
-    assert phrases.listing(["a", "b", "c"]) == "a, b and c"
+    assert formatting.listing(["a"]) == "a"
+    assert formatting.listing(["a", "b", "c"]) == "a, b and c"
 
 
 def test_numbers_agree_with_their_nouns() -> None:
-    assert phrases.number(1, "pair") == "1 pair"
-    assert phrases.number(1200, "step") == "1,200 steps"
+    assert formatting.number(1, "pair") == "1 pair"
+    assert formatting.number(1200, "step") == "1,200 steps"

@@ -15,8 +15,8 @@ from bench.analysis.results import ArmResult
 from bench.analysis.verdict import Verdict
 from bench.records.measurement import BASELINE, CONTROL, Measurement
 from reports import sentences
-from reports.markdown import printable
-from reports.records import Run
+from reports.formats.markdown import printable
+from reports.run import Run
 
 MARKS = {
     Verdict.ACCURACY_LOSS: "failure",

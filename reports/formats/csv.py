@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.records.measurement import Measurement
 from bench.records.recipe import Recipe
-from reports.records import Run
+from reports.run import Run
 
 PLAIN = (
     "arm", "pair", "seed", "stage", "kind", "status", "reason", "effect", "work", "started",

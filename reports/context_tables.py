@@ -8,8 +8,8 @@ from typing import Any
 from bench.analysis.verdict import Verdict
 from bench.records.measurement import CONTROL, Data, Measurement, Status
 from bench.records.recipe import LOCAL_SETTINGS, Recipe
-from reports import phrases
-from reports.records import Run
+from reports import formatting
+from reports.run import Run
 from reports.sentences import unfinished
 from reports.tables import Table, table
 
@@ -48,7 +48,7 @@ def outcome(measured: Measurement) -> str:
 def settings(run: Run) -> Table | None:
     """Return the baseline's settings."""
     found = run.header.settings.items()
-    return table(("setting", "value"), [(key, phrases.value(value)) for key, value in found])
+    return table(("setting", "value"), [(key, formatting.value(value)) for key, value in found])
 
 
 def changes(run: Run) -> Table | None:
@@ -81,14 +81,14 @@ def environment(run: Run) -> Table | None:
         "first seed": header.seed,
         "pairs for each arm": header.repeats,
         "margin": header.margin,
-        "budget": phrases.seconds(header.budget_seconds) if header.budget_seconds else "none",
-        "limit of a trial": phrases.seconds(header.trial_timeout_seconds),
+        "budget": formatting.seconds(header.budget_seconds) if header.budget_seconds else "none",
+        "limit of a trial": formatting.seconds(header.trial_timeout_seconds),
         "started": header.started,
-        "time in trials": phrases.seconds(
+        "time in trials": formatting.seconds(
             sum(t.wall_seconds or 0.0 for t in (*run.trials, *run.probes))
         ),
     }
-    rows = [(key, phrases.value(value)) for key, value in used.items()]
+    rows = [(key, formatting.value(value)) for key, value in used.items()]
     rows += [(_label(key), _fact(key, value)) for key, value in header.environment.items()]
     return table(("environment", ""), rows)
 
@@ -113,9 +113,9 @@ def _search(run: Run, name: str) -> tuple[str, Table]:
     chosen = _chosen(run, name, keys)
     rows = [_probe_row(run, probe, keys, chosen) for probe in probes]
     made = table((*keys, "outcome", "throughput", "peak memory", "took", ""), rows)
-    spent = phrases.seconds(sum(probe.wall_seconds or 0.0 for probe in probes))
+    spent = formatting.seconds(sum(probe.wall_seconds or 0.0 for probe in probes))
     assert made is not None
-    return f"{name} tried {phrases.number(len(rows), 'setting')} in {spent}", made
+    return f"{name} tried {formatting.number(len(rows), 'setting')} in {spent}", made
 
 
 def _probe_row(
@@ -125,11 +125,11 @@ def _probe_row(
     rate = 1 / probe.seconds_per_item if probe.seconds_per_item else None
     said = outcome(probe) if probe.ok else f"{outcome(probe)}: {probe.reason}"
     return [
-        *(phrases.value(value) for value in own.values()),
+        *(formatting.value(value) for value in own.values()),
         said,
-        phrases.rate(rate, run.header.unit),
-        phrases.size(probe.peak_memory_bytes),
-        phrases.seconds(probe.wall_seconds),
+        formatting.rate(rate, run.header.unit),
+        formatting.size(probe.peak_memory_bytes),
+        formatting.seconds(probe.wall_seconds),
         "chosen" if own in chosen else "",
     ]
 
@@ -150,14 +150,14 @@ def _changed_text(run: Run, recipe: Recipe) -> str:
     changed = _changed(run, {"settings": recipe.settings})
     old = run.header.settings
     return ", ".join(
-        f"{key} {phrases.value(old.get(key))} → {phrases.value(value)}"
+        f"{key} {formatting.value(old.get(key))} → {formatting.value(value)}"
         for key, value in changed.items()
     )
 
 
 def _techniques(recipe: Recipe) -> str:
     return "; ".join(
-        f"{use.name} ({phrases.assignments(use.settings)})" if use.settings else use.name
+        f"{use.name} ({formatting.assignments(use.settings)})" if use.settings else use.name
         for use in recipe.techniques
     )
 
@@ -165,8 +165,8 @@ def _techniques(recipe: Recipe) -> str:
 def _data_rows(card: Data) -> list[tuple[str, str]]:
     rows = [
         ("name", card.name),
-        ("training part", phrases.number(card.train_items, "item")),
-        ("test part", phrases.number(card.test_items, "item")),
+        ("training part", formatting.number(card.train_items, "item")),
+        ("test part", formatting.number(card.test_items, "item")),
         ("sha256", f"{card.sha256[:12]}…"),
     ]
     return rows + [("note", note) for note in card.notes]
@@ -178,7 +178,7 @@ def _again(run: Run) -> str:
     if header.command:
         return shlex.join(header.command)
     arms = [arm.recipe_file or " ".join(arm.techniques) for arm in header.arms]
-    values = [f"{key}={phrases.value(value)}" for key, value in header.settings.items()
+    values = [f"{key}={formatting.value(value)}" for key, value in header.settings.items()
               if value is not None]  # fmt: skip
     words = ["bench", f"--{header.mode}", *" ".join(arms).split(), "--baseline", header.baseline]
     words += ["--set", *values] if values else []
@@ -193,14 +193,16 @@ def _label(key: str) -> str:
 
 def _fact(key: str, value: Any) -> str:
     if key.endswith("_bytes"):
-        return phrases.size(value)
+        return formatting.size(value)
     if key == "load_average" and value is not None:
         return f"{value:.2f} at the start"
     if isinstance(value, dict):
         known = [
-            f"{name} {phrases.value(found)}" for name, found in value.items() if found is not None
+            f"{name} {formatting.value(found)}"
+            for name, found in value.items()
+            if found is not None
         ]
         return ", ".join(known) or "none"
     if isinstance(value, list):
         return "; ".join(_fact("", part) for part in value) or "none"
-    return phrases.UNKNOWN if value is None else phrases.value(value)
+    return formatting.UNKNOWN if value is None else formatting.value(value)

@@ -6,9 +6,9 @@ import textwrap
 
 from bench.analysis.results import ArmResult
 from bench.records.measurement import BASELINE
-from reports import doubts, phrases, sentences
-from reports.markdown import printable
-from reports.records import Run, middle, step_seconds
+from reports import formatting, sentences, warnings
+from reports.formats.markdown import printable
+from reports.run import Run, middle, step_seconds
 from reports.tables import Table, table
 
 WIDTH = 100
@@ -22,7 +22,7 @@ def summary(run: Run) -> str:
         parts.append(_laid_out(verdicts))
         parts.append("\n".join(_reason(run, result) for result in run.candidates))
     parts += [_baseline(run), _filled(" ".join(sentences.noise(run)))]
-    found = [*doubts.warnings(run), sentences.unfinished(run), sentences.incomplete(run)]
+    found = [*warnings.warnings(run), sentences.unfinished(run), sentences.incomplete(run)]
     parts += [_filled(f"Warning: {doubt}") for doubt in found if doubt]
     parts.append(_files(run))
     return printable("\n\n".join(part for part in parts if part)) + "\n"
@@ -41,11 +41,11 @@ def _row(result: ArmResult) -> list[str]:
     return [
         result.arm,
         str(result.verdict),
-        result.work or phrases.UNKNOWN,
-        phrases.ratio_with_interval(result.time_ratio),
+        result.work or formatting.UNKNOWN,
+        formatting.ratio_with_interval(result.time_ratio),
         result.time_basis,
-        phrases.ratio_with_interval(result.memory_ratio),
-        "same losses" if exact else phrases.difference_with_interval(result.metric_difference),
+        formatting.ratio_with_interval(result.memory_ratio),
+        "same losses" if exact else formatting.difference_with_interval(result.metric_difference),
         str(result.pairs),
     ]
 
@@ -61,14 +61,14 @@ def _baseline(run: Run) -> str:
         return ""
     full = [trial for trial in trials if trial.kind == "full"]
     facts = {
-        "training": phrases.seconds(middle(full, lambda m: m.train_seconds)),
-        "step": phrases.seconds(middle(trials, step_seconds)),
-        "memory": phrases.size(middle(trials, lambda m: m.peak_memory_bytes)),
-        run.header.metric: phrases.metric_with_interval(run.comparison.baseline_metric),
+        "training": formatting.seconds(middle(full, lambda m: m.train_seconds)),
+        "step": formatting.seconds(middle(trials, step_seconds)),
+        "memory": formatting.size(middle(trials, lambda m: m.peak_memory_bytes)),
+        run.header.metric: formatting.metric_with_interval(run.comparison.baseline_metric),
     }
-    arithmetic = f"{phrases.flops(middle(trials, lambda m: m.model_flops_per_step))} a step"
+    arithmetic = f"{formatting.flops(middle(trials, lambda m: m.model_flops_per_step))} a step"
     said = [
-        *(f"{key} {text}" for key, text in facts.items() if text != phrases.UNKNOWN),
+        *(f"{key} {text}" for key, text in facts.items() if text != formatting.UNKNOWN),
         arithmetic,
     ]
     return _filled(f"Baseline: {', '.join(said)}.")

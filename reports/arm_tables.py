@@ -8,8 +8,8 @@ from statistics import median
 
 from bench.analysis.results import ArmResult, Control
 from bench.records.measurement import BASELINE, Measurement
-from reports import phrases
-from reports.records import Run, middle, step_seconds
+from reports import formatting
+from reports.run import Run, middle, step_seconds
 from reports.tables import Table, table
 
 NONE = "–"
@@ -37,7 +37,7 @@ def verdicts(run: Run) -> Table | None:
 def times(run: Run) -> Table | None:
     """Return medians over each arm's trials of what time they took."""
     target = run.header.target
-    reach = f"until {run.header.metric} ≥ {phrases.value(target)}" if target is not None else "–"
+    reach = f"until {run.header.metric} ≥ {formatting.value(target)}" if target is not None else "–"
     columns = ("arm", "trials", "step", "step, 95th percentile", "CPU time of a step",
                "CPU time ratio", "throughput", "training", reach, "energy")  # fmt: skip
     made = table(columns, [_time_row(run, arm) for arm in run.measured])
@@ -54,7 +54,7 @@ def memory(run: Run) -> Table | None:
         ("file-backed at the end", lambda m: m.end_file_bytes),
     )
     rows = [
-        [arm, *(phrases.size(middle(run.of(arm), value)) for _, value in values)]
+        [arm, *(formatting.size(middle(run.of(arm), value)) for _, value in values)]
         for arm in run.measured
     ]
     made = table(["arm", *(title for title, _ in values)], rows)
@@ -105,13 +105,13 @@ def _row(result: ArmResult) -> list[str]:
     return [
         result.arm,
         str(result.verdict),
-        result.work or phrases.UNKNOWN,
-        phrases.ratio_with_interval(result.time_ratio),
+        result.work or formatting.UNKNOWN,
+        formatting.ratio_with_interval(result.time_ratio),
         "training" if result.time_basis == "training" else "step",
-        phrases.ratio_with_interval(result.memory_ratio),
-        phrases.ratio(result.flops_ratio),
-        "same losses" if exact else phrases.metric_with_interval(result.metric),
-        NONE if exact else phrases.difference_with_interval(result.metric_difference),
+        formatting.ratio_with_interval(result.memory_ratio),
+        formatting.ratio(result.flops_ratio),
+        "same losses" if exact else formatting.metric_with_interval(result.metric),
+        NONE if exact else formatting.difference_with_interval(result.metric_difference),
         f"{result.pairs}{fresh}",
     ]
 
@@ -119,14 +119,14 @@ def _row(result: ArmResult) -> list[str]:
 def _control_row(control: Control) -> list[str]:
     return [
         AGAIN, NONE, "same work",
-        phrases.ratio_with_interval(control.time_ratio), "step",
-        phrases.ratio_with_interval(control.memory_ratio),
+        formatting.ratio_with_interval(control.time_ratio), "step",
+        formatting.ratio_with_interval(control.memory_ratio),
         NONE, NONE, NONE, str(control.pairs),
     ]  # fmt: skip
 
 
 def _baseline_row(run: Run) -> list[str]:
-    found = phrases.metric_with_interval(run.comparison.baseline_metric)
+    found = formatting.metric_with_interval(run.comparison.baseline_metric)
     return [BASELINE, *[NONE] * 6, found, NONE, NONE]
 
 
@@ -136,12 +136,14 @@ def _time_row(run: Run, arm: str) -> list[str]:
     return [
         arm,
         str(len(trials)),
-        phrases.seconds(middle(trials, step_seconds)),
-        phrases.seconds(middle(trials, _slow_step_seconds)),
-        phrases.seconds(middle(trials, _cpu_seconds_per_step)),
-        phrases.ratio_with_interval(result.cpu_ratio) if result else NONE,
-        phrases.rate(middle(trials, _throughput), run.header.unit),
-        phrases.seconds(middle(full, lambda m: m.train_seconds)) if full else "not run to the end",
+        formatting.seconds(middle(trials, step_seconds)),
+        formatting.seconds(middle(trials, _slow_step_seconds)),
+        formatting.seconds(middle(trials, _cpu_seconds_per_step)),
+        formatting.ratio_with_interval(result.cpu_ratio) if result else NONE,
+        formatting.rate(middle(trials, _throughput), run.header.unit),
+        formatting.seconds(middle(full, lambda m: m.train_seconds))
+        if full
+        else "not run to the end",
         _to_target(run, arm, full),
         _energy(full),
     ]
@@ -152,12 +154,12 @@ def _to_target(run: Run, arm: str, full: list[Measurement]) -> str:
         return NONE
     result = run.result(arm)
     found = result.seconds_to_target if result else run.comparison.baseline_seconds_to_target
-    return "not reached" if found is None else phrases.seconds(found)
+    return "not reached" if found is None else formatting.seconds(found)
 
 
 def _energy(full: list[Measurement]) -> str:
     joules = middle(full, lambda m: m.energy_joules)
-    return phrases.UNKNOWN if joules is None else f"{joules:,.0f} J"
+    return formatting.UNKNOWN if joules is None else f"{joules:,.0f} J"
 
 
 def _model_row(run: Run, arm: str) -> list[str]:
@@ -167,19 +169,19 @@ def _model_row(run: Run, arm: str) -> list[str]:
     result = run.result(arm)
     return [
         arm,
-        phrases.flops(middle(trials, lambda m: m.model_flops_per_step)),
-        phrases.percent(middle(trials, lambda m: m.flops_coverage)),
-        phrases.count(parameters.trainable if parameters else None),
-        phrases.count(parameters.frozen if parameters else None),
-        phrases.count(parameters.buffers if parameters else None),
-        phrases.size(middle(trials, lambda m: m.model_bytes)),
-        phrases.ratio(result.size_ratio) if result else NONE,
-        phrases.flops(middle(trials, lambda m: m.forward_flops_per_item)),
-        phrases.ratio(result.inference_flops_ratio) if result else NONE,
-        phrases.seconds(middle(trials, latency(1))),
-        phrases.ratio(result.latency_ratio) if result else NONE,
-        phrases.rate(32 / batch if batch else None, run.header.unit),
-        phrases.ratio(result.throughput_ratio) if result else NONE,
+        formatting.flops(middle(trials, lambda m: m.model_flops_per_step)),
+        formatting.percent(middle(trials, lambda m: m.flops_coverage)),
+        formatting.count(parameters.trainable if parameters else None),
+        formatting.count(parameters.frozen if parameters else None),
+        formatting.count(parameters.buffers if parameters else None),
+        formatting.size(middle(trials, lambda m: m.model_bytes)),
+        formatting.ratio(result.size_ratio) if result else NONE,
+        formatting.flops(middle(trials, lambda m: m.forward_flops_per_item)),
+        formatting.ratio(result.inference_flops_ratio) if result else NONE,
+        formatting.seconds(middle(trials, latency(1))),
+        formatting.ratio(result.latency_ratio) if result else NONE,
+        formatting.rate(32 / batch if batch else None, run.header.unit),
+        formatting.ratio(result.throughput_ratio) if result else NONE,
     ]
 
 
@@ -194,7 +196,7 @@ def _phase_row(run: Run, arm: str, spent: dict[str, float], names: list[str]) ->
     whole = sum(seconds for name, seconds in spent.items() if name not in OUTSIDE)
     cells = [_share(spent.get(name), steps, whole) for name in names]
     outside = [
-        phrases.seconds(middle(trials, lambda m, name=name: m.phase_seconds.get(name)))  # type: ignore[misc]  # mypy: a lambda's default
+        formatting.seconds(middle(trials, lambda m, name=name: m.phase_seconds.get(name)))  # type: ignore[misc]  # mypy: a lambda's default
         for name in OUTSIDE
     ]
     return [arm, *cells, *outside]
@@ -203,7 +205,7 @@ def _phase_row(run: Run, arm: str, spent: dict[str, float], names: list[str]) ->
 def _share(spent: float | None, steps: int, whole: float) -> str:
     if spent is None or not steps or not whole:
         return NONE
-    return f"{phrases.seconds(spent / steps)} ({phrases.percent(spent / whole)})"
+    return f"{formatting.seconds(spent / steps)} ({formatting.percent(spent / whole)})"
 
 
 def _setup_row(run: Run, arm: str) -> list[str]:
@@ -212,10 +214,10 @@ def _setup_row(run: Run, arm: str) -> list[str]:
     cold, *warm = trials
     return [
         arm,
-        phrases.seconds(middle(trials, lambda m: m.startup_seconds)),
-        phrases.seconds(middle(trials, lambda m: m.build_seconds)),
-        phrases.seconds(cold.setup_seconds),
-        phrases.seconds(middle(warm, lambda m: m.setup_seconds)),
+        formatting.seconds(middle(trials, lambda m: m.startup_seconds)),
+        formatting.seconds(middle(trials, lambda m: m.build_seconds)),
+        formatting.seconds(cold.setup_seconds),
+        formatting.seconds(middle(warm, lambda m: m.setup_seconds)),
         _steps(result.payback_steps if result and _surely_faster(result) else None),
         _steps(result.planned_steps if result else None),
     ]
@@ -228,7 +230,7 @@ def _surely_faster(result: ArmResult) -> bool:
 
 
 def _steps(found: int | None) -> str:
-    return NONE if found is None else phrases.number(found, "step")
+    return NONE if found is None else formatting.number(found, "step")
 
 
 def _slow_step_seconds(measured: Measurement) -> float | None:

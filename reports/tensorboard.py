@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.records.measurement import Measurement
-from reports.records import Run
+from reports.run import Run
 
 FILE = "events.out.tfevents.trial"
 PARTIAL = "partial"

@@ -13,8 +13,8 @@ from typing import Any
 
 from bench.errors import BenchError
 from bench.records.measurement import Measurement
-from reports import json_report
-from reports.records import Run
+from reports.formats.json import content
+from reports.run import Run
 
 Seconds = Callable[[Measurement], float | None]
 GROUPS: Mapping[str, Seconds] = MappingProxyType(
@@ -36,7 +36,7 @@ def render(run: Run) -> str:
         raise BenchError(
             "--format pytest-benchmark needs that package: pip install pytest-benchmark"
         ) from error
-    verdicts = json_report.content(run)["arms"]
+    verdicts = content(run)["arms"]
     commit = run.header.environment.get("git_commit") or "unversioned"
     rounds = {
         (group, arm): [value for trial in run.of(arm) if (value := seconds(trial)) is not None]

@@ -6,9 +6,9 @@ from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reports.markdown import printable
-from reports.markdown import render as as_markdown
-from reports.records import Run
+from reports.formats.markdown import printable
+from reports.formats.markdown import render as as_markdown
+from reports.run import Run
 
 if TYPE_CHECKING:
     from markdown_it.token import Token

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from bench.analysis.results import Control
 from bench.records.measurement import BASELINE
-from reports import phrases
-from reports.phrases import listing, number
-from reports.records import Run, middle
+from reports import formatting
+from reports.formatting import listing, number, seconds
+from reports.run import Run, middle
 
 
 def warnings(run: Run) -> list[str]:
@@ -47,7 +47,7 @@ def _busy(run: Run) -> list[str]:
     cores = run.header.environment.get("cores")
     found = []
     if waiting is not None and waiting > 0.1:
-        found.append(f"some task waited for a CPU during {phrases.percent(waiting)} of a trial")
+        found.append(f"some task waited for a CPU during {formatting.percent(waiting)} of a trial")
     if load is not None and isinstance(cores, int) and load > 1.25 * cores:
         found.append(f"the load average was {load:.1f} on {number(cores, 'core')}")
     return [f"The machine was busy: {listing(found)} (medians)."] if found else []
@@ -62,8 +62,8 @@ def _wall_against_cpu(run: Run) -> list[str]:
     used = [(trial.cpu_seconds or 0.0) / trial.items for trial in trials]
     if max(wall) / min(wall) < 1.25 * max(used) / min(used):
         return []
+    clock, cpu = (f"{seconds(min(own))} to {seconds(max(own))}" for own in (wall, used))
     return [
-        f"Wall and CPU time disagree: equal baseline trials took {phrases.seconds(min(wall))} to "
-        f"{phrases.seconds(max(wall))} an item by the clock, but {phrases.seconds(min(used))} to "
-        f"{phrases.seconds(max(used))} of CPU time. Something else used the machine."
+        f"Wall and CPU time disagree: equal baseline trials took {clock} an item by the clock, "
+        f"but {cpu} of CPU time. Something else used the machine."
     ]

@@ -10,8 +10,8 @@ from typing import Any
 from bench.analysis.intervals import Interval
 from bench.analysis.results import ArmResult
 from bench.records.schema import FORMAT
-from reports import doubts, sentences
-from reports.records import Run
+from reports import sentences, warnings
+from reports.run import Run
 
 Bounds = list[float | None] | None
 
@@ -45,7 +45,7 @@ def content(run: Run) -> dict[str, Any]:
         "complete": found.complete,
         "finished": sentences.unfinished(run) is None,
         "exported": run.exported,
-        "warnings": doubts.warnings(run),
+        "warnings": warnings.warnings(run),
     }
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from bench.analysis.intervals import METRIC_LEVEL, RATIO_LEVEL
 from bench.records.measurement import BASELINE
-from reports import candidates, circumstances, doubts, learning, phrases, sentences
-from reports.records import CURVES, Run
+from reports import arm_tables, context_tables, formatting, learning, sentences, warnings
+from reports.run import CURVES, Run
 
 TEMPLATE = "report.md.j2"
 MODES = {
@@ -67,31 +67,31 @@ def _content(run: Run) -> dict[str, Any]:
         "verdict": sentences.verdict(run),
         "remarks": [r for r in (sentences.unfinished(run), sentences.incomplete(run)) if r],
         "notices": header.notices,
-        "verdicts": candidates.verdicts(run),
+        "verdicts": arm_tables.verdicts(run),
         "reasons": [(r.arm, str(r.verdict), sentences.reason(run, r)) for r in run.candidates],
         "noise": sentences.noise(run),
-        "warnings": doubts.warnings(run),
-        "times": candidates.times(run),
-        "memory": candidates.memory(run),
-        "model": candidates.model(run),
+        "warnings": warnings.warnings(run),
+        "times": arm_tables.times(run),
+        "memory": arm_tables.memory(run),
+        "model": arm_tables.model(run),
         "learnt": learning.learnt(run),
         "counting": _counting(run),
         "curves": f"plots/{CURVES}" if run.drawn else None,
-        "phases": candidates.phases(run),
-        "setups": candidates.setups(run),
-        "searches": circumstances.searches(run),
-        "inapplicable": circumstances.inapplicable(run),
-        "failures": circumstances.failures(run),
-        "settings": circumstances.settings(run),
-        "changes": circumstances.changes(run),
-        "data": circumstances.data(run),
+        "phases": arm_tables.phases(run),
+        "setups": arm_tables.setups(run),
+        "searches": context_tables.searches(run),
+        "inapplicable": context_tables.inapplicable(run),
+        "failures": context_tables.failures(run),
+        "settings": context_tables.settings(run),
+        "changes": context_tables.changes(run),
+        "data": context_tables.data(run),
         "commands": "\n".join(
-            f"# {what}\n{command}" for what, command in circumstances.commands(run)
+            f"# {what}\n{command}" for what, command in context_tables.commands(run)
         ),
-        "environment": circumstances.environment(run),
+        "environment": context_tables.environment(run),
         "device": header.device,
         "metric": header.metric,
-        "margin": phrases.value(run.comparison.margin),
+        "margin": formatting.value(run.comparison.margin),
         "ratio_level": f"{RATIO_LEVEL:.1%}".replace("%", " %"),
         "metric_level": f"{METRIC_LEVEL:.0%}".replace("%", " %"),
     }
@@ -104,8 +104,8 @@ def _context(run: Run) -> str:
     words = [
         *([card.name] if card else []),
         header.device,
-        phrases.number(header.threads, "thread"),
-        phrases.number(len(run.trials), "trial"),
+        formatting.number(header.threads, "thread"),
+        formatting.number(len(run.trials), "trial"),
         f"started {header.started}",
         f"run {header.run}",
     ]
@@ -122,8 +122,8 @@ def _counting(run: Run) -> list[str]:
     check = next((t.flops_check for t in run.of(BASELINE) if t.flops_check), None)
     if check:
         found.append(
-            f"Forward FLOPs of one item by three counters: ours {phrases.flops(check.ours)}, "
-            f"fvcore {phrases.flops(check.fvcore)}, thop {phrases.flops(check.thop)}. "
+            f"Forward FLOPs of one item by three counters: ours {formatting.flops(check.ours)}, "
+            f"fvcore {formatting.flops(check.fvcore)}, thop {formatting.flops(check.thop)}. "
             "The other two know fewer operations."
         )
     return found

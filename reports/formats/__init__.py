@@ -1,0 +1,1 @@
+"""What a run is rendered to: one module a format."""
