@@ -21,8 +21,8 @@ from optimizers.ema import Ema
 from optimizers.knowledge_distillation import KnowledgeDistillation
 from optimizers.pruning import Pruning
 from tests.contract.cases import CONV_NET, JOBS
-from tests.contract.test_pruning import conv_job, wide_job
 from tests.jobs import job_of, linear_job
+from tests.techniques.test_pruning import conv_job, wide_job
 
 
 def taught(again: Any = None, **settings: Any) -> Job:

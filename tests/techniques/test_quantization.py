@@ -17,8 +17,8 @@ from bench.model.weights_file import file_bytes, tensors_of, write
 from bench.trial.flops import whole_forward_flops
 from bench.trial.training import train
 from optimizers.quantization import Quantization
-from tests.contract.test_pruning import conv_job, wide_job
 from tests.jobs import linear_job
+from tests.techniques.test_pruning import conv_job, wide_job
 
 
 def deployed(job: Job, **settings: Any) -> nn.Module:

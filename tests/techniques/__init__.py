@@ -1,0 +1,1 @@
+"""What single techniques do, each by itself: a file for a few that are alike."""
