@@ -1,30 +1,59 @@
-"""What is judged of a measurement: one row for each objective."""
+"""What is judged of a measurement: one row of one table for each objective.
+
+Verdicts, comparisons, gates and reports read the rows; how sure each of them has to be follows from
+how many there are. A new objective is a new row.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from statistics import median
+from types import MappingProxyType
+from typing import Literal
 
 from bench.records.measurement import Measurement
 
 Value = Callable[[Measurement], float | None]
+"""What is taken of a measurement; None is unknown."""
+Basis = Literal["step", "training"]
+"""Whether costs are those of an item in the steady state, or of the whole training."""
+Gain = Literal["faster", "smaller", "less energy", "faster inference", "smaller file"]
+
+ALL_EFFECTS = frozenset({"exact", "rounding", "learning", "model"})
+DEPLOYED = frozenset({"model"})
+"""Effects that deploy another model than the one that is trained."""
+RUN_LEVEL = 0.05
+"""The chance that any of an arm's random objectives errs, shared out among them."""
 
 
-def time_of(basis: str) -> Value:
-    """Return what time means: the whole training's seconds, or seconds per item."""
-    return (lambda m: m.train_seconds) if basis == "training" else (lambda m: m.seconds_per_item)
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """One thing that a technique can gain; less of it is better."""
+
+    name: str
+    gain: Gain
+    """What a gain in it is called."""
+    unit: str
+    of_step: Value
+    """In the steady state, by the item."""
+    of_training: Value
+    """Of the whole training."""
+    effects: frozenset[str] = ALL_EFFECTS
+    """For which effects of a technique it counts."""
+    deterministic: bool = False
+    """Equal in equal trials: it is compared exactly, and has no share in the chance to err."""
+
+    def value(self, basis: Basis) -> Value:
+        """Return what is taken of a measurement."""
+        return self.of_training if basis == "training" else self.of_step
 
 
 def cpu_of(measured: Measurement) -> float | None:
-    """Return CPU seconds an item within the window."""
+    """Return CPU seconds an item within the window: shown beside time, judged nowhere."""
     if measured.cpu_seconds is None or not measured.items:
         return None
     return measured.cpu_seconds / measured.items
-
-
-def memory_of(measured: Measurement) -> float | None:
-    """Return the peak memory in bytes."""
-    return measured.peak_memory_bytes
 
 
 def inference_of(items: int) -> Value:
@@ -32,6 +61,72 @@ def inference_of(items: int) -> Value:
     return lambda m: next((median(i.seconds) for i in m.inference if i.items == items), None)
 
 
+def _seconds_per_item(measured: Measurement) -> float | None:
+    return measured.seconds_per_item
+
+
+def _train_seconds(measured: Measurement) -> float | None:
+    return measured.train_seconds
+
+
+def _peak_memory(measured: Measurement) -> float | None:
+    return measured.peak_memory_bytes
+
+
+def _joules(measured: Measurement) -> float | None:
+    return measured.energy_joules
+
+
+def _joules_per_item(measured: Measurement) -> float | None:
+    if measured.energy_joules is None or not measured.items_seen:
+        return None
+    return measured.energy_joules / measured.items_seen
+
+
+def _file_size(measured: Measurement) -> float | None:
+    return measured.model_bytes
+
+
+_latency = inference_of(1)
+
+OBJECTIVES: tuple[Objective, ...] = (
+    Objective("time", "faster", "s", _seconds_per_item, _train_seconds),
+    Objective("memory", "smaller", "bytes", _peak_memory, _peak_memory),
+    Objective("energy", "less energy", "J", _joules_per_item, _joules),
+    Objective("inference time", "faster inference", "s", _latency, _latency, DEPLOYED),
+    Objective(
+        "file size", "smaller file", "bytes", _file_size, _file_size, DEPLOYED, deterministic=True
+    ),
+)
+BY_NAME = MappingProxyType({objective.name: objective for objective in OBJECTIVES})
+TIME, MEMORY, FILE_SIZE = BY_NAME["time"], BY_NAME["memory"], BY_NAME["file size"]
+
+
+def time_of(basis: str) -> Value:
+    """Return what time means: the whole training's seconds, or seconds per item."""
+    return TIME.of_training if basis == "training" else TIME.of_step
+
+
+def memory_of(measured: Measurement) -> float | None:
+    """Return the peak memory in bytes."""
+    return measured.peak_memory_bytes
+
+
 def file_of(measured: Measurement) -> float | None:
     """Return the size of the deployed model's file in bytes."""
     return measured.model_bytes
+
+
+def counting(effect: str | None, measured: Measurement) -> tuple[Objective, ...]:
+    """Return the objectives that count for an effect, and that a baseline's trial could measure."""
+    return tuple(
+        objective
+        for objective in OBJECTIVES
+        if (effect or "exact") in objective.effects and objective.of_step(measured) is not None
+    )
+
+
+def two_sided_level(objectives: tuple[Objective, ...]) -> float:
+    """Return the level of each random objective's interval, so that all hold together at 95 %."""
+    random = sum(not objective.deterministic for objective in objectives)
+    return 1 - RUN_LEVEL / max(1, random)

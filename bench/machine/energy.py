@@ -2,31 +2,84 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 RAPL = Path("/sys/class/powercap")
 
 
-def read_joules(device: str) -> float | None:
-    """Return a running energy counter of the GPU, or of the CPU packages; None where unmeasured."""
-    return _gpu_joules() if device == "cuda" else _cpu_joules()
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """A running counter of joules, and the value past which it starts anew, where that is known."""
+
+    joules: float
+    wraps_at: float | None = None
 
 
-def _cpu_joules() -> float | None:
-    try:
-        files = sorted(RAPL.glob("intel-rapl:[0-9]/energy_uj"))
-        readings = [int(file.read_text()) for file in files]
-    except OSError:  # there, but for root alone
+Reading = Mapping[str, Counter]
+"""Counters by name; empty where nothing is measured."""
+
+
+def read_counters(device: str) -> Reading:
+    """Read the energy counter of the GPU in use, or those of the CPU packages."""
+    return _gpu() if device == "cuda" else _packages()
+
+
+def joules_between(before: Reading, after: Reading) -> float | None:
+    """Return the joules spent between two readings; None where a counter is missing or ran back.
+
+    Each counter may have started anew once, by itself: packages wrap at different times.
+    """
+    if not before or before.keys() != after.keys():
         return None
-    return sum(readings) / 1e6 if readings else None
+    spent = [_difference(before[name], after[name]) for name in before]
+    known = [joules for joules in spent if joules is not None]
+    return sum(known) if len(known) == len(spent) else None
 
 
-def _gpu_joules() -> float | None:
+def _difference(before: Counter, after: Counter) -> float | None:
+    change = after.joules - before.joules
+    if change >= 0:
+        return change
+    return None if after.wraps_at is None else change + after.wraps_at
+
+
+def _packages() -> Reading:
+    """Read RAPL's packages, without the platform's domain (psys): it contains them already.
+
+    Source: Linux, Documentation/power/powercap/powercap.rst.
+    """
+    try:
+        folders = sorted(RAPL.glob("intel-rapl:[0-9]*"))
+        packages = [folder for folder in folders if _name(folder).startswith("package")]
+        return {_name(folder): _counter(folder) for folder in packages}
+    except OSError:  # there, but for root alone
+        return {}
+
+
+def _name(folder: Path) -> str:
+    return (folder / "name").read_text().strip()
+
+
+def _counter(folder: Path) -> Counter:
+    largest = int((folder / "max_energy_range_uj").read_text())
+    return Counter(int((folder / "energy_uj").read_text()) / 1e6, largest / 1e6)
+
+
+def _gpu() -> Reading:
+    """Read the counter of torch's current GPU, found by its UUID.
+
+    NVML counts all GPUs from 0, whatever CUDA_VISIBLE_DEVICES hides or reorders.
+    """
     import pynvml
+    import torch
 
     try:
         pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByIndex(0)
-        return float(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1e3
+        uuid = f"GPU-{torch.cuda.get_device_properties(torch.cuda.current_device()).uuid}"
+        handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
+        joules = float(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1e3
     except pynvml.NVMLError:
-        return None
+        return {}
+    return {uuid: Counter(joules)}

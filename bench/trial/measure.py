@@ -16,7 +16,7 @@ from torch import nn
 
 from bench.errors import BenchError, Diverged, NotApplicable
 from bench.job import Job
-from bench.machine.energy import read_joules
+from bench.machine.energy import joules_between, read_counters
 from bench.machine.environment import cpu_stall_seconds, load_average
 from bench.machine.memory import (
     available_bytes,
@@ -124,17 +124,16 @@ class _Watch:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._joules = read_joules(self.device.type)
+        self._counters = read_counters(self.device.type)
 
     def read(self) -> None:
-        now, joules = resident(), read_joules(self.device.type)
+        now, counters = resident(), read_counters(self.device.type)
+        self.facts["energy_joules"] = joules_between(self._counters, counters)
         self.facts["peak_rss_bytes"] = None if now.peak is None else now.peak + children_bytes()
         if now.anonymous is not None and self.base_anonymous is not None:
             self.facts["end_anonymous_bytes"] = now.anonymous - self.base_anonymous
         if now.file is not None and self.base_file is not None:
             self.facts["end_file_bytes"] = now.file - self.base_file
-        if joules is not None and self._joules is not None and joules >= self._joules:
-            self.facts["energy_joules"] = joules - self._joules
         if self.device.type == "cuda":
             self.facts["peak_allocated_bytes"] = torch.cuda.max_memory_allocated(self.device)
             self.facts["peak_reserved_bytes"] = torch.cuda.max_memory_reserved(self.device)

@@ -1,0 +1,35 @@
+"""The table of objectives: which count, and what levels follow from their number."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.analysis.objectives import BY_NAME, OBJECTIVES, counting, two_sided_level
+from bench.records.measurement import Inference, Measurement
+from tests.records import measurement
+
+
+def names(effect: str, measured: Measurement) -> list[str]:
+    return [objective.name for objective in counting(effect, measured)]
+
+
+def test_training_costs_count_for_every_effect_and_deployed_ones_for_another_model() -> None:
+    whole = measurement(
+        "baseline", 0, model_bytes=4000, inference=(Inference(items=1, seconds=(0.1,)),)
+    )
+    assert names("exact", whole) == ["time", "memory"]
+    assert names("model", whole) == ["time", "memory", "inference time", "file size"]
+
+
+def test_energy_counts_where_the_hardware_counts_it() -> None:
+    counted = measurement("baseline", 0, energy_joules=12.0, items_seen=6)
+    assert names("learning", counted) == ["time", "memory", "energy"]
+    assert BY_NAME["energy"].of_step(counted) == 2.0
+    assert BY_NAME["energy"].of_training(counted) == 12.0
+
+
+@pytest.mark.parametrize(("random", "level"), [(1, 0.95), (2, 0.975), (4, 0.9875)])
+def test_levels_follow_from_how_many_objectives_are_random(random: int, level: float) -> None:
+    rows = [objective for objective in OBJECTIVES if not objective.deterministic][:random]
+    sizes = [objective for objective in OBJECTIVES if objective.deterministic]
+    assert two_sided_level((*rows, *sizes)) == pytest.approx(level)
