@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Adam, Optimizer
 
-from baselines.ecg_cnn import ECGCNNSettings, data
+from baselines.ecg_cnn import data
 from baselines.ecg_cnn.data import Data, Part
 from baselines.ecg_cnn.network import Network, dense, features
+from baselines.ecg_cnn.settings import ECGCNNSettings
 from bench.data.sampling import placing, shuffled
 from bench.job import FixedItems, Job, Progress
 from bench.metrics import macro_auroc, macro_f1, recalls

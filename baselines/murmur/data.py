@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from baselines.murmur import MurmurSettings
 from baselines.murmur.circor import MURMUR, OUTCOME
 from baselines.murmur.folds import deal, parts
+from baselines.murmur.settings import MurmurSettings
 from baselines.murmur.sources import SYNTHETIC, spectrograms
 from baselines.murmur.stored import Spectrograms
 from bench.errors import BenchError

@@ -6,8 +6,8 @@ import hashlib
 import time
 from pathlib import Path
 
-from baselines.murmur import MurmurSettings
 from baselines.murmur.circor import CirCor
+from baselines.murmur.settings import MurmurSettings
 from baselines.murmur.stored import Source, Spectrograms, made
 from baselines.murmur.synthetic import Synthetic
 from bench.baseline import Dataset

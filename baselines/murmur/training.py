@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
-from baselines.murmur import MurmurSettings, data, weights
+from baselines.murmur import data, weights
 from baselines.murmur.backbones import backbone
 from baselines.murmur.data import HEADS, Part
 from baselines.murmur.losses import cross_entropy, focal, of_heads
 from baselines.murmur.network import Classifier
 from baselines.murmur.scoring import Floats, accuracies, scores
+from baselines.murmur.settings import MurmurSettings
 from bench.data.sampling import placing, shuffled
 from bench.job import FixedItems, Job, Progress, Schedule, no_schedule
 from bench.model.best_weights import BestWeights

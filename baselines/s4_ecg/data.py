@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from baselines.s4_ecg import S4ECGSettings, ptbxl, sources, synthetic
+from baselines.s4_ecg import ptbxl, sources, synthetic
+from baselines.s4_ecg.settings import S4ECGSettings
 from bench.errors import BenchError
 from bench.job import DataCard
 
@@ -69,7 +70,7 @@ def load(settings: S4ECGSettings) -> Data:
         records = Records(dataset, signals, labels, folds, "the synthetic set", (note,))
     else:
         folder = sources.folder(dataset, settings.data_dir)
-        records = _read(folder, leads)
+        records = _read(folder, leads, settings.skip_bad)
     return split(records, settings.fold)
 
 
@@ -136,9 +137,11 @@ def _missing(labels: Floats) -> tuple[str, ...]:
     return (f"not in the test part, so left out of the metric: {', '.join(absent)}",) * bool(absent)
 
 
-def _read(folder: Path, leads: list[str]) -> Records:
+def _read(folder: Path, leads: list[str], skip_bad: bool) -> Records:
     table = ptbxl.table(folder, CLASSES)
-    signals = ptbxl.signals(folder, list(table.files), leads)
+    signals, kept, bad = ptbxl.signals(folder, table.files, leads, skip_bad)
     notes = (f"{table.dropped} records without a superclass were dropped",) * (table.dropped > 0)
+    if bad:
+        notes += (f"{len(bad)} bad records were skipped; the first: {bad[0]}",)
     origin = str(folder / sources.DATABASE)
-    return Records(sources.PTBXL, signals, table.labels, table.folds, origin, notes)
+    return Records(sources.PTBXL, signals, table.labels[kept], table.folds[kept], origin, notes)

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import AdamW, Optimizer
 
-from baselines.s4_ecg import S4ECGSettings, data
+from baselines.s4_ecg import data
 from baselines.s4_ecg.data import CLASSES, Part
 from baselines.s4_ecg.network import Classifier, Encoder
+from baselines.s4_ecg.settings import S4ECGSettings
 from bench.data.sampling import shuffled
 from bench.errors import BenchError
 from bench.job import DataCard, FixedItems, Job

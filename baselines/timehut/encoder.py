@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from baselines.timehut import MaskName, masks
+from baselines.timehut import masks
 from baselines.timehut.crops import Views
+from baselines.timehut.settings import MaskName
 
 DROPOUT = 0.1
 FEW_STEPS = 512

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-from baselines.timehut import MaskName
+from baselines.timehut.settings import MaskName
 
 RUNS = 5
 """Hidden runs per series of the continuous mask."""

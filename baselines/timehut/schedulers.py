@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import cos, exp, pi
 
-from baselines.timehut import ScheduleName
+from baselines.timehut.settings import ScheduleName
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,14 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.optim import AdamW, Optimizer
 
-from baselines.timehut import TimeHUTSettings, data, evaluation, masks
+from baselines.timehut import data, evaluation, masks
 from baselines.timehut.averaging import WeightAverage
 from baselines.timehut.crops import cut, draw_crop
 from baselines.timehut.data import Data, Part
 from baselines.timehut.encoder import TSEncoder
 from baselines.timehut.losses import LossSettings, hierarchical_loss
 from baselines.timehut.schedulers import SCHEDULES, Range
+from baselines.timehut.settings import TimeHUTSettings
 from baselines.timehut.sources import resolve
 from bench.errors import BenchError
 from bench.job import Job, Progress, plain_update

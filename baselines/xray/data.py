@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from baselines.xray import XraySettings, decoded, sources, synthetic
+from baselines.xray import decoded, sources, synthetic
 from baselines.xray.augmentation import rescaled
-from baselines.xray.sources import SYNTHETIC, TEST, TRAIN, VALIDATION, Listing
+from baselines.xray.decoded import Decoded, Facts
+from baselines.xray.settings import XraySettings
+from baselines.xray.sources import SYNTHETIC, TEST, TRAIN, VALIDATION, Task
 from bench.errors import BenchError
 from bench.job import DataCard
 
@@ -89,28 +91,41 @@ def _task(name: str, settings: XraySettings, device: torch.device) -> TaskData:
     if name == SYNTHETIC:
         return _synthetic(settings, device)
     listed = sources.task(name, settings.data_dir)
-    parts = {part: _part(listing, settings, device) for part, listing in listed.parts.items()}
-    ignored = [file for listing in listed.parts.values() for file in listing.ignored]
-    notes = tuple(_notes(listed.name, listed.parts, ignored))
+    lazy = settings.loading == "lazy"
+    made = decoded.of_task(listed, settings.image_size, settings.colour, lazy, settings.skip_bad)
+    parts = {part: _part(listed, part, made[part]) for part in listed.parts}
+    if not lazy:  # images that are read lazily stay where they are, whatever the device
+        parts = {part: of.to(device) for part, of in parts.items()}
+    notes = tuple(_notes(listed, [of.facts for of in made.values()]))
     return TaskData(
         listed.name, listed.classes, parts[TRAIN], parts.get(VALIDATION), parts[TEST], notes
     )
 
 
-def _notes(name: str, parts: dict[str, Listing], ignored: list[Path]) -> Iterator[str]:
+def _part(task: Task, name: str, found: Decoded) -> Part:
+    """Return a part of images that could be read; raise `BenchError` where a class has none."""
+    listing = task.parts[name]
+    labels = [listing.labels[row] for row in found.facts.rows]
+    for number, label in enumerate(task.classes):
+        if number not in labels:
+            raise BenchError(f"{listing.folder / label} has no image left, {len(found.facts.bad)}"
+                             f" of the part are bad; the first: {found.facts.bad[0]}")  # fmt: skip
+    return Part(torch.from_numpy(found.images), torch.tensor(labels), found.facts.sha256)
+
+
+def _notes(task: Task, facts: list[Facts]) -> Iterator[str]:
+    ignored = [file for listing in task.parts.values() for file in listing.ignored]
     if ignored:
-        yield (f"{name}: {len(ignored)} files that are no images by their names were left out,"
+        yield (f"{task.name}: {len(ignored)} files that are no images by their names were left out,"
                f" the first {ignored[0].name}")  # fmt: skip
-    if VALIDATION not in parts:
-        yield f"{name}: there is no folder {VALIDATION}: nothing is held out to validate on"
-
-
-def _part(listing: Listing, settings: XraySettings, device: torch.device) -> Part:
-    """Read a part; images that are read lazily stay where they are, whatever the device."""
-    lazy = settings.loading == "lazy"
-    images, sha256 = decoded.read(listing, settings.image_size, settings.colour, mapped=lazy)
-    part = Part(torch.from_numpy(images), torch.tensor(listing.labels), sha256)
-    return part if lazy else part.to(device)
+    bad = [reason for part in facts for reason in part.bad]
+    if bad:
+        yield f"{task.name}: {len(bad)} bad images were skipped; the first: {bad[0]}"
+    told = sum((Counter(part.told) for part in facts), Counter[str]())
+    for what, count in sorted(told.items()):
+        yield f"{task.name}: {count} images are {what}"
+    if VALIDATION not in task.parts:
+        yield f"{task.name}: there is no folder {VALIDATION}: nothing is held out to validate on"
 
 
 def _synthetic(settings: XraySettings, device: torch.device) -> TaskData:

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
-from baselines.xray import XraySettings, data, weights
+from baselines.xray import data, weights
 from baselines.xray.augmentation import augmented, rescaled
 from baselines.xray.backbones import BACKBONES, initialise
 from baselines.xray.data import Part, TaskData
 from baselines.xray.evaluation import item_losses, logits_of, metrics, targets_of
 from baselines.xray.network import Classifier, Several, cut
+from baselines.xray.settings import XraySettings
 from bench.job import DataCard, FixedItems, Job, Progress, Schedule, no_schedule
 from bench.random_state import undisturbed
 from bench.targets import Targets

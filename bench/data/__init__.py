@@ -1,1 +1,1 @@
-"""How items reach the training loop: sampled, prefetched, cached."""
+"""How items reach the training loop: found, sampled, prefetched, cached."""

@@ -27,6 +27,9 @@ def signature_of(files: Iterable[Path]) -> str:
     """Return a digest of names, sizes and times of files: it changes when one of them does."""
     digest = hashlib.sha256()
     for file in files:
-        facts = file.stat()
+        try:
+            facts = file.stat()
+        except FileNotFoundError:  # a link that leads nowhere
+            facts = file.lstat()
         digest.update(f"{file}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
     return digest.hexdigest()

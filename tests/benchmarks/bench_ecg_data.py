@@ -22,9 +22,9 @@ from typing import Any
 
 import torch
 
-from baselines.ecg_cnn import NETWORKS
 from baselines.ecg_cnn.network import Network, dense, features
 from baselines.ecg_cnn.pack import Pack, load, write
+from baselines.ecg_cnn.settings import NETWORKS
 from baselines.ecg_cnn.synthetic import CLASSES, Synthetic
 from bench.batches import first_size
 from bench.data.prefetch import read_ahead

@@ -22,9 +22,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from baselines.s4_ecg import SIZES
 from baselines.s4_ecg.network import Classifier, Encoder
 from baselines.s4_ecg.operators import transform_length
+from baselines.s4_ecg.settings import SIZES
 from bench.machine.memory import resident
 from bench.model.freezing import freeze
 from optimizers.allocator import M_MMAP_MAX, M_TOP_PAD, M_TRIM_THRESHOLD, MIB, NEVER

@@ -30,7 +30,8 @@ import numpy as np
 import torch
 from scipy import stats
 
-from baselines.xray import PRESETS, decoded, sources
+from baselines.xray import decoded, sources
+from baselines.xray.settings import PRESETS
 from bench.batches import Batch
 from bench.job import Job, Progress
 from bench.testing import Case

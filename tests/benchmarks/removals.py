@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from baselines.ecg_cnn import NETWORKS
+from baselines.ecg_cnn.settings import NETWORKS
 from bench.technique import Effect, Probe, Stage, Technique
 
 

@@ -11,9 +11,10 @@ import pytest
 import torch
 from sklearn.metrics import f1_score, recall_score
 
-from baselines.ecg_cnn import ECGCNN, NETWORKS, ECGCNNSettings
+from baselines.ecg_cnn import ECGCNN, ECGCNNSettings
 from baselines.ecg_cnn.data import DEAL, choose_classes, parts_of
 from baselines.ecg_cnn.network import Network, dense, features
+from baselines.ecg_cnn.settings import NETWORKS
 from baselines.ecg_cnn.training import cross_entropy, focal
 from bench.errors import BenchError
 from bench.job import Job, Progress

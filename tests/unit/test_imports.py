@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 
+import grimp
 import pytest
 
 HEAVY = {"torch", "pandas", "scipy", "matplotlib", "sklearn", "aeon", "numpy", "pydantic"}
@@ -60,3 +61,10 @@ def test_settings_of_a_baseline_are_read_without_torch() -> None:
         "registry.make_settings(registry.load_baseline('timehut'), {})"
     )
     assert "torch" not in imported_by(code)
+
+
+def test_no_module_of_the_baselines_imports_itself_by_way_of_others() -> None:
+    graph = grimp.build_graph("baselines")
+    arrows = [(a, b) for a in graph.modules for b in graph.find_modules_directly_imported_by(a)]
+    assert ("baselines.xray", "baselines.xray.settings") in arrows
+    assert not [(a, b) for a, b in arrows if graph.chain_exists(importer=b, imported=a)]

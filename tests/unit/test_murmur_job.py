@@ -12,7 +12,7 @@ import torch
 from pydantic import ValidationError
 from torch.nn import functional
 
-from baselines.murmur import PRESETS, Murmur, MurmurSettings, data
+from baselines.murmur import Murmur, MurmurSettings, data
 from baselines.murmur.data import HEADS, stretches
 from baselines.murmur.folds import deal, parts
 from baselines.murmur.losses import cross_entropy, focal, of_heads
@@ -24,6 +24,7 @@ from baselines.murmur.scoring import (
     scores,
     weighted_accuracy,
 )
+from baselines.murmur.settings import PRESETS
 from baselines.murmur.sources import spectrograms
 from bench.errors import BenchError, NotApplicable
 from bench.job import Job, Progress

@@ -6,8 +6,8 @@ from typing import get_args
 
 import pytest
 
-from baselines.timehut import ScheduleName
 from baselines.timehut.schedulers import SCHEDULES, Range
+from baselines.timehut.settings import ScheduleName
 
 R = Range(low=0.15, high=0.95, period=24)
 VALUES: dict[str, dict[int, float]] = {

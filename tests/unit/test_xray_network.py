@@ -10,9 +10,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from baselines.xray import PRESETS, weights
+from baselines.xray import weights
 from baselines.xray.backbones import BACKBONES, divisible, layers_of
 from baselines.xray.network import Classifier, cut
+from baselines.xray.settings import PRESETS
 from bench.errors import BenchError
 
 
