@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from baselines.ecg_cnn import ECGCNNSettings
 from baselines.ecg_cnn.labels import ALL, is_snomed
 from baselines.ecg_cnn.pack import Pack
+from baselines.ecg_cnn.settings import ECGCNNSettings
 from baselines.ecg_cnn.sources import SYNTHETIC, packed
 from bench.errors import BenchError
 from bench.job import DataCard

@@ -6,13 +6,14 @@ import hashlib
 import time
 from pathlib import Path
 
-from baselines.ecg_cnn import ECGCNNSettings
-from baselines.ecg_cnn.challenge import Challenge
+from baselines.ecg_cnn.challenge import HEADER, Challenge
 from baselines.ecg_cnn.grouped import Grouped
 from baselines.ecg_cnn.pack import Pack, Source, is_current, load, write
+from baselines.ecg_cnn.settings import ECGCNNSettings
 from baselines.ecg_cnn.synthetic import Synthetic
 from bench.baseline import Dataset
 from bench.data.cache import cache_folder
+from bench.data.files import files_in, files_under
 from bench.errors import BenchError
 
 SYNTHETIC = "synthetic"
@@ -54,7 +55,7 @@ def place(dataset: str, data_dir: Path | None) -> Path:
         raise BenchError(f'no data set "{dataset}"; there are: {known}, a folder, a .h5 file')
     if path.is_dir() and not _has_records(path):
         raise BenchError(f"{path} holds no record (no .hea file); give another folder")
-    if path.is_file() and path.suffix not in SUFFIXES:
+    if path.is_file() and path.suffix.lower() not in SUFFIXES:
         raise BenchError(f"{path} is no HDF5 file (.h5); give a folder of records, or one")
     return path
 
@@ -109,8 +110,8 @@ def _candidate(name: str, data_dir: Path | None) -> Path | None:
     if inside.is_dir() and _has_records(inside):
         return inside
     other = data_dir.resolve().name in CHALLENGES and data_dir.resolve().name != name
-    return data_dir if not other and any(data_dir.glob("*.hea")) else None
+    return data_dir if not other and files_in(data_dir, (HEADER,)) else None
 
 
 def _has_records(folder: Path) -> bool:
-    return next(folder.rglob("*.hea"), None) is not None
+    return bool(files_under(folder, (HEADER,)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ import wfdb
 from numpy.typing import NDArray
 
 from baselines.s4_ecg.sources import DATABASE, STATEMENTS
+from bench.data.wfdb_units import calibrations
 from bench.errors import BenchError
 
 Floats = NDArray[np.float32]
@@ -43,20 +44,46 @@ def table(folder: Path, classes: Sequence[str]) -> Table:
     sets = [{superclass[key] for key in _keys(file, *row) if key in superclass} for row in codes]
     labels = np.array([[name in found for name in classes] for found in sets], dtype=np.float32)
     kept: NDArray[np.bool_] = np.array([bool(row.any()) for row in labels])
-    folds = pd.to_numeric(rows["strat_fold"], errors="coerce").fillna(0).to_numpy(np.int64)
+    folds = pd.to_numeric(rows["strat_fold"], errors="coerce").fillna(0).to_numpy()
     if not np.isin(folds, range(1, 11)).all():
         first = rows["ecg_id"][int(np.argmin(np.isin(folds, range(1, 11))))]
         raise BenchError(f"{file}: strat_fold of record {first} is not 1 to 10; {AGAIN}")
     files = tuple(str(name) for name in rows["filename_lr"].to_numpy()[kept])
-    return Table(files, labels[kept], folds[kept], int((~kept).sum()))
+    if len(files) != len({*files}):
+        twice = next(name for name in files if files.count(name) > 1)
+        raise BenchError(f"{file} names {twice} twice, so that a record could be in two parts;"
+                         " remove one of the rows")  # fmt: skip
+    return Table(files, labels[kept], folds[kept].astype(np.int64), int((~kept).sum()))
 
 
-def signals(folder: Path, files: Sequence[str], leads: Sequence[str]) -> Floats:
-    """Read records in millivolts, ``(N, leads, 1000)``, the leads in the order asked for."""
+def signals(
+    folder: Path, files: Sequence[str], leads: Sequence[str], skip_bad: bool = False
+) -> tuple[Floats, NDArray[np.int64], tuple[str, ...]]:
+    """Read records in millivolts, ``(N, leads, 1000)``, the leads in the order asked for.
+
+    Also returns which of the files they are ``(N,)``, and what is wrong with the others: with
+    `skip_bad` those are left out, else the first raises `BenchError`.
+    """
     made = np.empty((len(files), len(leads), SAMPLES), dtype=np.float32)
-    for row, name in zip(made, files, strict=True):
-        row[:] = _record(folder / name, leads)
-    return made
+    kept, bad = list[int](), list[str]()
+    for number, name in enumerate(files):
+        try:
+            made[len(kept)] = _record(_place(folder, name), leads)
+        except BenchError as error:
+            if not skip_bad:
+                raise BenchError(f"{error}, or leave it out with --skip-bad") from error
+            bad.append(str(error))
+        else:
+            kept.append(number)
+    return made[: len(kept)], np.array(kept, np.int64), tuple(bad)
+
+
+def _place(folder: Path, name: str) -> Path:
+    """Return where a record lies that the table names, without extension."""
+    inside = PurePosixPath(name.strip().replace("\\", "/"))
+    if inside.is_absolute() or ".." in inside.parts:
+        raise BenchError(f"{folder / DATABASE} names {name}, outside of its folder; correct it")
+    return folder / (inside.with_suffix("") if inside.suffix in (".hea", ".dat") else inside)
 
 
 def _record(path: Path, leads: Sequence[str]) -> Floats:
@@ -65,8 +92,13 @@ def _record(path: Path, leads: Sequence[str]) -> Floats:
     for file in (header, content):
         if not file.is_file():
             raise BenchError(f"{file} is missing although {DATABASE} names it; {AGAIN}")
+    millivolts = [one.millivolts for one in calibrations(header)]
     try:
-        record = wfdb.rdrecord(str(path))
+        record = wfdb.rdrecord(str(path), physical=False)
+        sums = [
+            (a - b) % 2**16 for a, b in zip(record.calc_checksum(), record.checksum, strict=True)
+        ]
+        found = np.asarray(record.dac() * millivolts, dtype=np.float32)
     except (ValueError, IndexError, KeyError, TypeError, OSError) as error:  # wfdb's, on bad files
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise BenchError(f"{content} can't be read ({reason}); {AGAIN}") from error
@@ -77,12 +109,13 @@ def _record(path: Path, leads: Sequence[str]) -> Floats:
             f"{header} names the leads {', '.join(names)}: {', '.join(missing)} not once among"
             " them; choose others with --set leads=..., or correct the header"
         )
-    found = np.asarray(record.p_signal, dtype=np.float32)
     if found.shape[0] != SAMPLES or record.fs != RATE_HZ:
         raise BenchError(
             f"{content} holds {found.shape[0]} samples at {record.fs:g} Hz, not {SAMPLES} at"
             f" {RATE_HZ}; {AGAIN}"
         )
+    if any(sums):
+        raise BenchError(f"{content} is damaged: its samples don't fit the checksums; {AGAIN}")
     chosen = found[:, [names.index(lead) for lead in leads]].T
     if not np.isfinite(chosen).all():
         raise BenchError(f"{content} holds samples without a value; {AGAIN}")
@@ -91,15 +124,18 @@ def _record(path: Path, leads: Sequence[str]) -> Floats:
 
 def _csv(file: Path, columns: Sequence[str], index: int | None = None) -> pd.DataFrame:
     try:
-        content = pd.read_csv(file, index_col=index)
+        content = pd.read_csv(file, index_col=index, encoding="utf-8-sig")
     except FileNotFoundError:
         raise BenchError(f"{file} is missing; {AGAIN}") from None
     except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
         reason = " ".join(str(error).split())[:120]
         raise BenchError(f"{file} can't be read ({reason}); {AGAIN}") from error
+    content.columns = [str(name).strip() for name in content.columns]
     missing = [name for name in columns if name not in content.columns]
     if missing:
-        raise BenchError(f"{file} has no column {', '.join(missing)}; {AGAIN}")
+        found = ", ".join(content.columns)[:60]
+        raise BenchError(f"{file} has no column {', '.join(missing)}, with commas between (found:"
+                         f" {found}); {AGAIN}")  # fmt: skip
     if content.empty:
         raise BenchError(f"{file} has no rows; {AGAIN}")
     return content

@@ -86,6 +86,55 @@ def test_both_forms_of_headers_are_read_alike(tmp_path: Path, early: bool) -> No
     assert np.allclose(found.scales, 1e-3)
 
 
+@pytest.mark.parametrize(
+    "said",
+    ["1000", "1000/mV", "1000(0)/mv", "1/uV", "1/\u00b5V", "1/\u03bcV", "1000000/V", "1e6(0)/V",
+     "1e-3/nV"],
+)  # fmt: skip
+def test_samples_are_millivolts_whatever_the_unit_of_the_header(tmp_path: Path, said: str) -> None:
+    written = write_record(tmp_path, "A1", gain=said)
+    found = record(tmp_path / "A1.hea")
+    assert np.allclose(
+        (found.samples - found.zeros[:, None]) * found.scales[:, None], written / 1e3
+    )
+
+
+def test_each_lead_has_its_own_unit_gain_and_baseline(tmp_path: Path) -> None:
+    written = write_record(tmp_path, "A1")
+    header = tmp_path / "A1.hea"
+    text = header.read_text().replace("1000.0(0)/mV", "2(100)/uV", 1)
+    header.write_text(text.replace("1000.0(0)/mV", "500(-7)/mV", 1), encoding="latin-1")
+    found = record(header)
+    made = (found.samples - found.zeros[:, None]) * found.scales[:, None]
+    assert np.allclose(made[0], (written[0] - 100) / 2000, atol=1e-6)
+    assert np.allclose(made[1], (written[1] + 7) / 500, atol=1e-6)
+    assert np.allclose(made[2:], written[2:] / 1000, atol=1e-6)
+
+
+def test_samples_may_lie_in_a_dat_file(tmp_path: Path) -> None:
+    written = write_record(tmp_path, "A1", suffix=".dat")
+    pack = pack_of(tmp_path)
+    assert np.allclose(pack.read([0], 600)[0], written / 1000)
+
+
+@pytest.mark.parametrize("line", ["#Dx: 59118001", "# dx : 59118001", "#DX:59118001"])
+def test_diagnoses_are_read_from_every_line_that_names_some(tmp_path: Path, line: str) -> None:
+    write_record(tmp_path, "A1", dx="164889003")
+    header = tmp_path / "A1.hea"
+    header.write_bytes(header.read_bytes() + f"{line}\r\n# Rx: \u00e9".encode("latin-1"))
+    assert record(header).labels == ("AF", "RBBB")
+
+
+def test_linked_folders_are_read_and_hidden_files_are_not(folder: Path, tmp_path: Path) -> None:
+    (folder / "._R0.hea").write_bytes(b"\0\5\x16\7")
+    (folder / "again").symlink_to(folder)
+    links = tmp_path / "links"
+    links.mkdir()
+    (links / "site").symlink_to(folder)
+    assert pack_of(links).names == ["R0", "R1", "R2", "R3", "R4", "R5"]
+    assert pack_of(folder).names == ["R0", "R1", "R2", "R3", "R4", "R5"]
+
+
 def test_leads_are_put_in_order(tmp_path: Path) -> None:
     written = write_record(tmp_path, "A1", leads=LEADS[::-1])
     assert np.array_equal(record(tmp_path / "A1.hea").samples, written[::-1])
@@ -160,15 +209,48 @@ def damage(folder: Path) -> None:
     (folder / "R2.mat").write_bytes(bytes(content))
 
 
+def gain(said: str) -> Callable[[Path], object]:
+    return lambda folder: write_record(folder, "R2", gain=said)
+
+
+def rewrite(folder: Path, old: str, new: str) -> None:
+    file = folder / "R2.hea"
+    file.write_text(file.read_text().replace(old, new))
+
+
+def without_a_value(folder: Path) -> None:
+    signal = write_record(folder, "R2")
+    first = int(signal[0].sum()) % 65536
+    signal[0, 1] = -(2**15)
+    rewrite(folder, f" {first} 0 I\n", f" {int(signal[0].sum()) % 65536} 0 I\n")
+    (folder / "R2.mat").write_bytes(bytes(24) + signal.T.tobytes())
+
+
 BAD: dict[str, Callable[[Path], object]] = {
     "R2.mat can't be read": cut,
     "R2.mat is damaged: its samples don't fit the checksums": damage,
     "R2.mat is missing although R2.hea is there": lambda f: (f / "R2.mat").unlink(),
-    "R2.hea can't be read": lambda f: (f / "R2.hea").write_text("nothing\n"),
+    "R2.hea is no header of a record": lambda f: (f / "R2.hea").write_text("nothing\n"),
+    "R2.hea can't be read": lambda f: rewrite(f, "R2 12 500", "R.2 12 500"),
     'R2.hea: "12345678" is neither a label': lambda f: write_record(f, "R2", dx="12345678"),
     "R2.hea names no label": lambda f: write_record(f, "R2", dx=None),
     "R2.hea is of 257 Hz, not 500": lambda f: write_record(f, "R2", rate=257),
     "R2.hea names the leads": lambda f: write_record(f, "R2", leads=LEADS[:3]),
+    'R2.hea, signal 1 is in "NU", which is no unit of voltage': gain("1000/NU"),
+    'R2.hea, signal 1 is in "MV", which is no unit of voltage': gain("1000/MV"),
+    "R2.hea, signal 1 is not calibrated (no gain, or 0)": gain("0/mV"),
+    "R2.hea, signal 1: the gain many/mV is no number": gain("many/mV"),
+    "R2.hea has the baseline 40000, outside of 16 bits": gain("1000(40000)/mV"),
+    "R2.hea has the baseline -40000, outside of 16 bits": gain("1000(-40000)/mV"),
+    "R2.hea is of format 212, 1 a frame": lambda f: rewrite(f, "16x1+24", "212+24"),
+    "R2.hea is of format 16, 4 a frame": lambda f: rewrite(f, "16x1", "16x4"),
+    "R2.hea is of a record in several segments": lambda f: rewrite(f, "R2 12", "R2/2 12"),
+    "R2.hea announces 13 signals and describes 12": lambda f: rewrite(f, "R2 12", "R2 13"),
+    "R2.mat is missing although R2.hea is there (rename R2.MAT)": lambda f: (f / "R2.mat").rename(
+        f / "R2.MAT"
+    ),
+    "R2.HEA has to end in .hea; rename it": lambda f: (f / "R2.hea").rename(f / "R2.HEA"),
+    "R2.mat holds samples without a value (-32768)": lambda f: without_a_value(f),
 }
 
 
@@ -227,6 +309,29 @@ def test_16_bit_samples_of_an_hdf5_file_are_kept_as_they_are(tmp_path: Path) -> 
     assert np.allclose(pack.read([2], 250)[0] * 1000, x[2, :250].T)
 
 
+@pytest.mark.parametrize(("unit", "factor"), [("uV", 1000), ("V", 0.001), (b"mV", 1)])
+def test_an_hdf5_file_may_name_its_unit(tmp_path: Path, unit: str | bytes, factor: float) -> None:
+    plain = pack_of(grouped(tmp_path / "x.h5")).read([1], 200)
+    with h5py.File(grouped(tmp_path / "y.h5"), "r+") as file:
+        file.attrs["units"] = unit
+        for group in file.values():
+            group["X"][...] *= np.float32(factor)
+    assert np.allclose(pack_of(tmp_path / "y.h5").read([1], 200), plain, atol=1e-3)
+
+
+def test_16_bit_samples_of_any_byte_order_are_read(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).integers(-500, 500, (4, 300, 12)).astype(">i2")
+    assert np.allclose(
+        pack_of(grouped(tmp_path / "x.h5", X=x)).read([2], 250)[0], x[2, :250].T / 1e3
+    )
+
+
+def attributed(path: Path, **attributes: Any) -> Path:
+    with h5py.File(grouped(path), "r+") as file:
+        file.attrs.update(attributes)
+    return path
+
+
 def truncated(path: Path) -> Path:
     os.truncate(grouped(path), 3000)
     return path
@@ -247,6 +352,11 @@ def no_hdf5(path: Path) -> Path:
         (lambda p: grouped(p, lengths=np.array([300, 400, 1, 1])), "has the length 400, of 300"),
         (lambda p: grouped(p, X=np.full((4, 300, 12), np.nan)), "samples without a value"),
         (lambda p: grouped(p, labels=np.zeros((4, 3))), "has no label"),
+        (lambda p: grouped(p, labels=np.full((4, 3), np.nan)), "labels that are neither 0 nor 1"),
+        (lambda p: grouped(p, lengths=np.full(4, np.nan)), "has the length nan, of 300"),
+        (lambda p: grouped(p, X=np.zeros((4, 300, 12), np.int32)), "X of group test is of int32"),
+        (lambda p: attributed(p, units="mmHg"), 'is in "mmHg", which is no unit of voltage'),
+        (lambda p: attributed(p, label_names=["a", "b"]), "2 different ones, for 3 labels"),
     ],
 )
 def test_a_bad_hdf5_file_is_one_line_that_names_it(tmp_path: Path, make: Any, said: str) -> None:

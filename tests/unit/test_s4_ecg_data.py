@@ -15,7 +15,8 @@ import wfdb
 from pydantic import ValidationError
 from sklearn.metrics import roc_auc_score
 
-from baselines.s4_ecg import LEADS, S4ECG, S4ECGSettings, data, sources
+from baselines.s4_ecg import S4ECG, S4ECGSettings, data, sources
+from baselines.s4_ecg.settings import LEADS
 from bench.errors import BenchError
 from bench.metrics import macro_auroc
 
@@ -37,7 +38,9 @@ def folder(tmp_path: Path) -> Path:
         rows.append({"ecg_id": number, "scp_codes": str(codes), "strat_fold": (number - 1) % 10 + 1,
                      "filename_lr": name})  # fmt: skip
         write_record(tmp_path / name, random.normal(0, 0.5, (1000, 12)))
-    rows.append({**rows[0], "ecg_id": 21, "scp_codes": "{'SR': 0.0}"})
+    other = "records100/00000/00021_lr"
+    write_record(tmp_path / other, random.normal(0, 0.5, (1000, 12)))
+    rows.append({**rows[0], "ecg_id": 21, "scp_codes": "{'SR': 0.0}", "filename_lr": other})
     pd.DataFrame(rows).to_csv(tmp_path / "ptbxl_database.csv", index=False)
     table = {"diagnostic": 1.0, "diagnostic_class": list(SUPERCLASSES)}
     statements = pd.DataFrame(table, index=list(CODES))
@@ -46,11 +49,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def write_record(path: Path, signal: np.ndarray, leads: list[str] = HEADER) -> None:
+def write_record(
+    path: Path, signal: np.ndarray, leads: list[str] = HEADER, unit: str = "mV", gain: float = 1e3
+) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     wfdb.wrsamp(
-        path.name, fs=100, units=["mV"] * 12, sig_name=leads, p_signal=signal, fmt=["16"] * 12,
-        adc_gain=[1000.0] * 12, baseline=[0] * 12, write_dir=str(path.parent),
+        path.name, fs=100, units=[unit] * 12, sig_name=leads, p_signal=signal, fmt=["16"] * 12,
+        adc_gain=[gain] * 12, baseline=[0] * 12, write_dir=str(path.parent),
     )  # fmt: skip
 
 
@@ -92,6 +97,40 @@ def test_one_scale_for_all_is_that_of_the_training_part(folder: Path) -> None:
     row = content.train.signals[0, 0]
     slope = float(row[1] - row[0]) / (volts[1, 0] - volts[0, 0])
     assert float(row[9] - row[0]) == pytest.approx(slope * (volts[9, 0] - volts[0, 0]), rel=1e-3)
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("uV", 1000), ("V", 0.001)])
+def test_records_are_millivolts_whatever_their_unit(folder: Path, unit: str, factor: float) -> None:
+    before = data.load(settings(folder))
+    for file in sorted(folder.rglob("*.hea")):
+        signal = wfdb.rdrecord(str(file.with_suffix(""))).p_signal
+        write_record(file.with_suffix(""), signal * factor, unit=unit, gain=1000 / factor)
+    after = data.load(settings(folder))
+    assert torch.allclose(before.train.signals, after.train.signals, atol=1e-4)
+
+
+def test_tables_may_be_written_by_other_systems(folder: Path) -> None:
+    before = data.load(settings(folder))
+    file = folder / "ptbxl_database.csv"
+    text = file.read_text().replace("records100/00000/", "records100\\00000\\")
+    text = text.replace("1_lr\n", "1_lr.hea\n").replace("\n", "\r\n")
+    file.write_bytes(b"\xef\xbb\xbf" + text.replace("ecg_id", " ecg_id", 1).encode())
+    after = data.load(settings(folder))
+    assert after.card == before.card
+
+
+def test_bad_records_can_be_skipped_and_are_counted(folder: Path) -> None:
+    damage(folder)
+    content = data.load(settings(folder, skip_bad=True))
+    assert len(content.train) == 15
+    assert "1 bad records were skipped; the first: " in " ".join(content.card.notes)
+    assert "00003_lr.dat is damaged" in " ".join(content.card.notes)
+
+
+def test_skipping_is_named_in_a_recipe_only_where_it_is_asked_for() -> None:
+    assert "skip_bad" not in S4ECGSettings().model_dump(mode="json")
+    asked = S4ECGSettings(skip_bad=True).model_dump(mode="json")
+    assert S4ECGSettings.model_validate(asked).skip_bad
 
 
 def test_leads_come_in_the_order_asked_for(folder: Path) -> None:
@@ -156,7 +195,47 @@ def misnumber_fold(folder: Path) -> None:
     edit(folder, "strat_fold", 11, lambda t: t["ecg_id"] == 4)
 
 
+def damage(folder: Path) -> None:
+    file = folder / "records100/00000/00003_lr.dat"
+    content = bytearray(file.read_bytes())
+    content[1000] ^= 0xFF
+    file.write_bytes(bytes(content))
+
+
+def uncalibrate(folder: Path) -> None:
+    edit_header(folder, "1000.0(0)/mV", "0/mV")
+
+
+def change_unit(folder: Path) -> None:
+    edit_header(folder, "/mV", "/mmHg")
+
+
+def edit_header(folder: Path, old: str, new: str) -> None:
+    file = folder / "records100/00000/00003_lr.hea"
+    file.write_text(file.read_text().replace(old, new))
+
+
+def name_a_record_twice(folder: Path) -> None:
+    name = "records100/00000/00003_lr"
+    edit(folder, "filename_lr", name, lambda t: t["ecg_id"] == 4)
+
+
+def leave_the_folder(folder: Path) -> None:
+    edit(folder, "filename_lr", "/etc/00003_lr", lambda t: t["ecg_id"] == 3)
+
+
+def part_with_semicolons(folder: Path) -> None:
+    file = folder / "ptbxl_database.csv"
+    pd.read_csv(file).to_csv(file, index=False, sep=";")
+
+
 BAD = [
+    (damage, "00003_lr.dat is damaged: its samples don't fit the checksums", "--skip-bad"),
+    (uncalibrate, "00003_lr.hea, signal 1 is not calibrated", "write the gain"),
+    (change_unit, '00003_lr.hea, signal 1 is in "mmHg", which is no unit', "write V, mV or uV"),
+    (name_a_record_twice, "names records100/00000/00003_lr twice", "remove one of the rows"),
+    (leave_the_folder, "names /etc/00003_lr, outside of its folder", "correct it"),
+    (part_with_semicolons, "no column ecg_id, scp_codes, strat_fold, filename_lr, with commas", ""),
     (lose_dat, "00003_lr.dat is missing", "get it again"),
     (truncate_dat, "00003_lr.dat can't be read", "get it again"),
     (lose_column, "ptbxl_database.csv has no column strat_fold", "get it again"),
