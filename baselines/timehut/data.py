@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from aeon.datasets import load_from_ts_file
 from numpy.typing import NDArray
 
+from baselines.timehut import ts
 from baselines.timehut.sources import Source
 from bench.errors import BenchError
 from bench.job import DataCard
@@ -121,19 +121,8 @@ def _stratified_order(labels: Labels, random: np.random.Generator) -> NDArray[np
 
 def _read(file: Path) -> tuple[Floats, NDArray[np.str_]]:
     """Return the series ``(N, T, C)`` and label strings ``(N,)`` of one file."""
-    try:
-        cases, labels, tags = load_from_ts_file(str(file), return_meta_data=True)
-    except (OSError, ValueError, IndexError) as error:  # what aeon's reader raises on bad text
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
-        raise BenchError(f"{file} is no readable .ts file ({reason}); get it again") from error
-    if len(cases) == 0:
-        raise BenchError(f"{file} holds no series; get it again")
-    if not tags["classlabel"] or len(labels) != len(cases):
-        raise BenchError(f"{file} has no class labels; a classification set is needed")
-    unknown = set(labels.tolist()) - set(tags["class_values"])
-    if unknown:
-        raise BenchError(f"{file} has labels that its header doesn't name: {sorted(unknown)}")
-    return _padded(list(cases), file), labels.astype(str)
+    content = ts.read(file)
+    return _padded(content.series, file), np.array(content.labels)
 
 
 def _padded(cases: Sequence[NDArray[np.float64]], file: Path) -> Floats:

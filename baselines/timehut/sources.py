@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from baselines.timehut import ts
+from bench.data.files import as_spelled, files_in, folders_in
 from bench.errors import BenchError
 
 DEFAULT = "Chinatown"
@@ -30,15 +32,14 @@ class Source:
 
     def file(self, half: str) -> Path:
         """Return the path of one half, ``TRAIN`` or ``TEST``, whether it exists or not."""
-        return self.folder / f"{self.name}_{half}.ts"
+        return as_spelled(self.folder / f"{self.name}_{half}.ts")
 
     def summary(self) -> str:
         """Say what the header of the training file says, in a few words."""
-        tags = _header(self.file("TRAIN"))
-        parts = [f"{tags['dimensions']} channels"] if "dimensions" in tags else []
-        parts += [f"length {tags['serieslength']}"] if "serieslength" in tags else []
-        classes = len(tags.get("classlabel", "").split()) - 1
-        return ", ".join([*parts, f"{classes} classes"])
+        tags = ts.tags(self.file("TRAIN"))
+        parts = [f"{' '.join(tags['dimensions'])} channels"] if "dimensions" in tags else []
+        parts += [f"length {' '.join(tags['serieslength'])}"] if "serieslength" in tags else []
+        return ", ".join([*parts, f"{len(tags.get('classlabel', [''])) - 1} classes"])
 
 
 def resolve(dataset: str | None, data_dir: Path | None) -> tuple[Source, tuple[str, ...]]:
@@ -61,11 +62,20 @@ def found(data_dir: Path | None) -> list[Source]:
     """List the classification sets on this machine, each name once, nearest place first."""
     sources: dict[str, Source] = {}
     for place in _places(data_dir):
-        for train in sorted([*place.glob("*_TRAIN.ts"), *place.glob("*/*_TRAIN.ts")]):
-            source = Source(train.name.removesuffix("_TRAIN.ts"), train.parent)
-            if source.file("TEST").is_file() and _classifies(train):
+        for source in _halved(place):
+            if source.file("TEST").is_file() and ts.classifies(ts.tags(source.file("TRAIN"))):
                 sources.setdefault(source.name, source)
     return list(sources.values())
+
+
+def _halved(place: Path) -> list[Source]:
+    """Return the training halves in a place, and in the folders in it, in order of their paths."""
+    if not place.is_dir():
+        return []
+    files = [path for folder in (place, *folders_in(place)) for path in files_in(folder, (".ts",))]
+    ending = f"_{HALVES[0]}.ts"
+    halves = [path for path in sorted(files) if path.name.upper().endswith(ending.upper())]
+    return [Source(path.name[: -len(ending)], path.parent) for path in halves]
 
 
 def bundled_folder() -> Path:
@@ -169,20 +179,3 @@ def _not_found(name: str, data_dir: Path | None, reason: str) -> str:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
-
-
-def _header(file: Path) -> dict[str, str]:
-    """Return the ``@tag value`` lines of a .ts file, tags in lower case."""
-    tags: dict[str, str] = {}
-    with file.open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            if line.startswith("@"):
-                tag, _, value = line[1:].strip().partition(" ")
-                if tag.lower() == "data":
-                    break
-                tags[tag.lower()] = value.strip()
-    return tags
-
-
-def _classifies(file: Path) -> bool:
-    return _header(file).get("classlabel", "").lower().startswith("true")

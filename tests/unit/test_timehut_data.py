@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from baselines.timehut import TimeHUT, TimeHUTSettings, data, sources
+from baselines.timehut import TimeHUT, TimeHUTSettings, data, sources, ts
 from baselines.timehut.sources import Source, found, resolve
 from bench.errors import BenchError
 
@@ -86,6 +87,121 @@ def test_unequal_lengths_and_gaps_become_nan_and_are_noted(tmp_path: Path) -> No
     assert np.isfinite(toy.train.series[0]).all()
     assert toy.test.series.shape == (1, 3, 1)
     assert toy.card.notes == ("3 values are missing (or pad shorter series) and are masked",)
+
+
+def rewritten(tmp_path: Path, change: Callable[[str], str | bytes]) -> Source:
+    """Return a set both files of which were changed."""
+    source = write(tmp_path, ROWS, ROWS)
+    for half in ("TRAIN", "TEST"):
+        text = change(source.file(half).read_text())
+        source.file(half).write_bytes(text.encode() if isinstance(text, str) else text)
+    return source
+
+
+def reordered(text: str) -> str:
+    head, rows = text.split("@data\n")
+    return "".join(reversed(head.splitlines(keepends=True))) + "@data\n" + rows
+
+
+SAME: dict[str, Callable[[str], str | bytes]] = {
+    "comments": lambda t: t.replace("2,3,4,9", "# x\n% y\n2,3,4,9").replace("@eq", "#\n@eq"),
+    "empty lines": lambda t: t.replace("2,3,4,9", "\n \n\t\n2,3,4,9") + "\n\n",
+    "blanks": lambda t: t.replace("1,2,3,4:a", " 1 ,\t2, 3,4 : a "),
+    "tabs": lambda t: t.replace("@classLabel true a b", "@classLabel\ttrue\ta\tb  "),
+    "another order": lambda t: reordered(t),
+    "other tags": lambda t: t.replace("@data", "@frequency 3 Hz\n@targetLabel false\n@data"),
+    "tags in capitals": lambda t: t.replace("@class", "@CLASS").replace(" true a", " TRUE a"),
+    "labels in capitals": lambda t: t.replace(":a", ":A"),
+    "no claim of equal lengths": lambda t: t.replace("@equalLength true\n", ""),
+    "CRLF": lambda t: t.replace("\n", "\r\n"),
+    "CR": lambda t: t.replace("\n", "\r"),
+    "a mark of UTF-8": lambda t: b"\xef\xbb\xbf" + t.encode(),
+    "UTF-16": lambda t: t.encode("utf-16"),
+    "a comment in latin-1": lambda t: ("# coment\u00e1rio\n" + t).encode("latin-1"),
+    "no last newline": lambda t: t.rstrip(),
+    "even times": lambda t: stamped(t, "({0},{1})"),
+    "dates": lambda t: stamped(t, "(2007-01-01 00:0{0}:00, {1})"),
+}  # fmt: skip
+
+
+def stamped(text: str, form: str) -> str:
+    """Return a file whose values have times."""
+    head, rows = text.replace("@timeStamps false", "@timeStamps true").split("@data\n")
+    made = [row.split(":") for row in rows.split()]
+    pairs = [[form.format(k, v) for k, v in enumerate(values.split(","))] for values, _ in made]
+    lines = [f"{','.join(own)}:{label}" for own, (_, label) in zip(pairs, made, strict=True)]
+    return head + "@data\n" + "\n".join(lines)
+
+
+@pytest.mark.parametrize("how", SAME)
+def test_a_file_may_be_written_in_other_ways(tmp_path: Path, how: str) -> None:
+    plain = data.load(write(tmp_path / "plain", ROWS, ROWS))
+    source = rewritten(tmp_path / "other", SAME[how])
+    assert data.load(source).card == plain.card
+    assert source.summary() == "2 classes"
+    assert next(other.name for other in found(tmp_path / "other")) == "Toy"
+
+
+@pytest.mark.parametrize("value", ["?", "NaN", "nan", " ? "])
+def test_missing_values_are_read_in_every_spelling(tmp_path: Path, value: str) -> None:
+    toy = data.load(rewritten(tmp_path, lambda text: text.replace("1,2,3", f"1,{value},3")))
+    assert np.isnan(toy.train.series[0, 1, 0])
+    assert "2 values are missing" in toy.card.notes[0]
+
+
+def test_values_of_stamped_series_keep_their_signs(tmp_path: Path) -> None:
+    rows = ["(0,-1.5),(1,2):(0,7),(1,-8):a", "(0,1),(1,?):(0,1),(1,1e2):b"]
+    source = write(tmp_path, rows, rows, univariate=False)
+    for half in ("TRAIN", "TEST"):
+        text = source.file(half).read_text().replace("@timeStamps false", "@timeStamps TRUE")
+        source.file(half).write_text(text)
+    series = ts.read(source.file("TRAIN")).series
+    assert series[0].tolist() == [[-1.5, 2], [7, -8]]
+    assert series[1][1].tolist() == [1, 100]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("1,2,3,4:a", "1,x,3,4:a", "line 8: 'x' is no number"),
+        ("1,2,3,4:a", "1,,3,4:a", "line 8: '' is no number"),
+        ("1,2,3,4:a", "1,2,3,4:c", "line 8 has the label 'c', which the header doesn't name"),
+        ("2,3,4,9:b", "2,3,4,9,1:b", "line 9 has 5 values a channel, the first series 4, although"),
+        ("2,3,4,9:b", "2,3,4,9:1,2,3,4:b", "line 9 has 2 channels, the first series 1"),
+        ("@data\n", "", "line 7 comes before @data and is no tag"),
+        ("true a b", "false", "has no class labels"),
+        ("true a b", "true", "@classLabel has to name different labels"),
+        ("true a b", "true a A b", "@classLabel has to name different labels"),
+        ("@timeStamps false", "@timeStamps true", "line 8: '1,2,3,4:a' is not (time,value)"),
+    ],
+)  # fmt: skip
+def test_a_bad_line_is_named_by_its_number(tmp_path: Path, old: str, new: str, said: str) -> None:
+    source = rewritten(tmp_path, lambda text: text.replace(old, new))
+    message = refusal(source)
+    assert f"{source.file('TRAIN')}" in message
+    assert said in message
+
+
+def test_uneven_times_are_refused(tmp_path: Path) -> None:
+    uneven = stamped(
+        "@timeStamps false\n@classLabel true a b\n@data\n1,2,3:a\n2,3,4:b", "({0},{1})"
+    )
+    source = rewritten(tmp_path, lambda _: uneven.replace("(2,4)", "(3,4)"))
+    assert "line 5 has times that are not evenly spaced" in refusal(source)
+
+
+def test_hidden_and_linked_sets_are_found_as_files_are(tmp_path: Path) -> None:
+    source = write(tmp_path / "elsewhere", ROWS, ROWS)
+    place = tmp_path / "place"
+    place.mkdir()
+    (place / "Toy").symlink_to(source.folder)
+    for half in ("TRAIN", "TEST"):
+        (place / f"._Toy_{half}.ts").write_bytes(source.file(half).read_bytes())
+    names = [other.name for other in found(place) if other.folder.parent == place]
+    assert names == ["Toy"]
+    for half in ("TRAIN", "TEST"):
+        source.file(half).rename(source.folder / f"TOY_{half}.TS")
+    assert data.load(Source("Toy", place / "Toy")).card.train_items == 3
 
 
 def test_the_card_follows_the_content_and_not_the_place(tmp_path: Path) -> None:
