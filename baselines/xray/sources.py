@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.baseline import Dataset
+from bench.data.files import files_under, folders_in
 from bench.errors import BenchError
 
 SYNTHETIC = "synthetic"
@@ -83,7 +84,7 @@ def _is_task(folder: Path) -> bool:
 def _tasks_in(folder: Path) -> list[Path]:
     if _is_task(folder) or not folder.is_dir():
         return [folder] if _is_task(folder) else []
-    return sorted(path for path in folder.iterdir() if _is_task(path))
+    return [path for path in folders_in(folder) if _is_task(path)]
 
 
 def found(data_dir: Path | None) -> list[Dataset]:
@@ -119,9 +120,7 @@ def _part(folder: Path, part: str) -> Path | None:
 
 
 def _classes(folder: Path) -> tuple[str, ...]:
-    return tuple(
-        sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-    )
+    return tuple(path.name for path in folders_in(folder))
 
 
 def _listing(folder: Path, classes: tuple[str, ...], train: Path) -> Listing:
@@ -142,7 +141,7 @@ def _files(folder: Path) -> tuple[list[Path], list[Path]]:
     """Return the images of a class's folder and its other files, both sorted."""
     if not folder.is_dir():
         raise BenchError(f"{folder} is missing: every part needs images of every class")
-    there = sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
+    there = files_under(folder)
     images = [path for path in there if path.suffix.lower() in IMAGES]
     if not images:
         raise BenchError(f"{folder} holds no image ({', '.join(sorted(IMAGES))}): every part needs"

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from baselines.xray import Xray, XraySettings, data, decoded, sources
 from bench.errors import BenchError
@@ -100,6 +103,147 @@ def test_images_of_any_mode_are_read(tmp_path: Path, mode: str, colour: bool) ->
     assert abs(int(found.mean()) - (255 if mode == "1" else 128)) <= 2
 
 
+RAMP = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (64, 1))
+"""Dark left, bright right."""
+
+
+def ramp(path: Path, values: np.ndarray = RAMP, **options: Any) -> np.ndarray:
+    Image.fromarray(values).save(path, **options)
+    made: np.ndarray = decoded.image(path, SIDE, False)[0]
+    return made
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_images_of_16_bits_are_scaled_by_the_bits_they_use(
+    tmp_path: Path, bits: int, suffix: str
+) -> None:
+    plain = ramp(tmp_path / "plain.png")
+    deep = ramp(tmp_path / f"deep{suffix}", RAMP.astype(np.uint16) << (bits - 8))
+    assert np.array_equal(deep, plain)
+
+
+def test_white_is_white_where_a_tiff_says_that_it_is_0(tmp_path: Path) -> None:
+    plain = ramp(tmp_path / "plain.png")
+    white = (255 - RAMP).astype(np.uint16) * 16
+    deep = ramp(tmp_path / "deep.tif", np.where(RAMP == 0, 4095, white), tiffinfo={262: 0})
+    assert np.abs(deep.astype(int) - plain).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "values", [RAMP / np.float32(255), RAMP * np.float32(257), RAMP.astype(np.int32) * 257]
+)
+def test_values_of_32_bits_are_refused(tmp_path: Path, values: np.ndarray) -> None:
+    with pytest.raises(BenchError, match=r"deep\.tif holds 32-bit values.* convert it to 8 or 16"):
+        ramp(tmp_path / "deep.tif", values)
+
+
+def test_colours_of_16_bits_that_use_fewer_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "colours.png"
+    path.write_bytes(deep_png(np.stack([RAMP.astype(np.uint16) * 16] * 3, -1)))
+    with pytest.raises(BenchError, match=r"colours\.png holds 16 bits a colour and uses fewer"):
+        decoded.image(path, SIDE, True)
+    path.write_bytes(deep_png(np.stack([RAMP.astype(np.uint16) * 257] * 3, -1)))
+    assert np.array_equal(decoded.image(path, SIDE, False)[0], ramp(tmp_path / "plain.png"))
+
+
+def deep_png(values: np.ndarray) -> bytes:
+    """Return a PNG of 16 bits a colour, which Pillow reads and doesn't write."""
+    high, wide, _ = values.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", wide, high, 16, 2, 0, 0, 0)),
+             (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]  # fmt: skip
+    chunks = (
+        struct.pack(">I", len(content))
+        + name
+        + content
+        + struct.pack(">I", zlib.crc32(name + content))
+        for name, content in parts
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_images_are_turned_as_they_are_shown(tmp_path: Path, suffix: str, turn: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    values = np.where(np.arange(64) < 32, RAMP, RAMP // 2 + 64 * (np.arange(64)[:, None] < 32))
+    found = ramp(tmp_path / f"turned{suffix}", values.astype(np.uint8), exif=exif)
+    with Image.open(tmp_path / f"turned{suffix}") as opened:
+        shown = ImageOps.exif_transpose(opened).convert("L").resize((SIDE, SIDE))
+    assert np.abs(found.astype(int) - np.asarray(shown)).max() <= 12
+
+
+def test_what_was_done_to_images_is_told(folder: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    train = folder / "train" / "dark"
+    ramp(train / "7.jpg", exif=exif)
+    ramp(train / "8.png", RAMP.astype(np.uint16) * 16)
+    Image.fromarray(np.stack([RAMP, RAMP], -1), "LA").save(train / "9.png")
+    frames = [Image.fromarray(RAMP), Image.fromarray(RAMP[::-1])]
+    frames[0].save(train / "10.tif", save_all=True, append_images=frames[1:])
+    assert load(folder).notes == (
+        "lungs: 1 images are of 16 bits a pixel, scaled by the bits that the training part uses",
+        "lungs: 1 images are of several pictures, the first of which was read",
+        "lungs: 1 images are transparent in part, which was not regarded",
+        "lungs: 1 images are turned as their EXIF orientation says",
+    )
+
+
+def test_all_images_of_16_bits_are_scaled_as_the_brightest_of_the_training_part(
+    folder: Path,
+) -> None:
+    for part in ("train", "test"):
+        ramp(folder / part / "dark" / "0.png", np.full((20, 20), 1000, np.uint16))
+    ramp(folder / "train" / "dark" / "1.png", np.full((20, 20), 4095, np.uint16))
+    found = load(folder)
+    assert [int(image.max()) for image in (*found.train.images[:2], found.test.images[0])] == [
+        62, 255, 62,
+    ]  # fmt: skip
+
+
+def test_linked_folders_are_read_and_hidden_files_are_not(folder: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    for number in range(5):
+        picture(np.zeros((20, 20), np.uint8), site / f"x{number}.PNG")
+    (folder / "train" / "dark" / "site").symlink_to(site)
+    (folder / "train" / "dark" / "up").symlink_to(folder)
+    (folder / "train" / "dark" / "._0.png").write_bytes(b"\0\5\x16\7")
+    (folder / "train" / "__MACOSX").mkdir()
+    found = load(folder)
+    assert found.classes == ("dark", "light")
+    assert found.train.classes.tolist() == [0] * 11 + [1] * 6
+
+
+def test_a_link_that_leads_nowhere_is_named(folder: Path) -> None:
+    (folder / "train" / "dark" / "9.png").symlink_to(folder / "gone.png")
+    with pytest.raises(BenchError, match=r"dark/9\.png can't be read as an image \(No such file"):
+        load(folder)
+
+
+def test_bad_images_can_be_skipped_and_are_counted(folder: Path) -> None:
+    corrupt(folder)
+    text_as_jpeg(folder)
+    found = load(folder, skip_bad=True)
+    assert found.train.classes.tolist() == [0] * 6 + [1] * 5
+    assert len(found.test) == 6
+    assert "lungs: 2 bad images were skipped; the first: " in found.notes[0]
+    assert "train/light/2.png can't be read as an image" in found.notes[0]
+    with pytest.raises(BenchError, match=r"light/2\.png can't be read as an image"):
+        load(folder)  # not silently left out later
+    assert "skip_bad" not in settings(folder).model_dump()
+
+
+def test_a_class_without_a_good_image_is_refused(folder: Path) -> None:
+    for file in (folder / "val" / "light").iterdir():
+        file.write_text("no picture")
+    with pytest.raises(BenchError, match=r"val/light has no image left, 3 of the part are bad"):
+        load(folder, skip_bad=True)
+
+
 def test_a_cmyk_jpeg_is_as_bright_as_its_picture(tmp_path: Path) -> None:
     path = tmp_path / "image.jpg"
     Image.new("RGB", (40, 40), (200, 200, 200)).convert("CMYK").save(path)
@@ -160,9 +304,21 @@ def one_class(folder: Path) -> None:
 
 
 BAD = [
-    (corrupt, "train/light/2.png can't be read as an image (", "replace it, or remove it"),
-    (cut_jpeg, "train/light/new.jpeg can't be read as an image (", "replace it, or remove it"),
-    (text_as_jpeg, "test/dark/readme.jpg can't be read as an image", "replace it, or remove it"),
+    (
+        corrupt,
+        "train/light/2.png can't be read as an image (",
+        "replace it, remove it, or leave it out with",
+    ),
+    (
+        cut_jpeg,
+        "train/light/new.jpeg can't be read as an image (",
+        "replace it, remove it, or leave it out with",
+    ),
+    (
+        text_as_jpeg,
+        "test/dark/readme.jpg can't be read as an image",
+        "replace it, remove it, or leave it out with",
+    ),
     (tiny, "val/dark/dot.png has 1x1 pixels", "remove it"),
     (empty_class, "test/light holds no image", "every part needs images of every class"),
     (lost_class, "val/light is missing", "every part needs images of every class"),
@@ -223,6 +379,31 @@ def test_a_changed_folder_is_decoded_again_and_the_old_file_goes(
     assert len(list(cache.iterdir())) == 3
     if alter is change:
         assert bool((after.images[0] == 99).all())
+
+
+@pytest.mark.parametrize("how", ["eager", "lazy"])
+@pytest.mark.parametrize("at", [200, -20])
+def test_a_damaged_file_in_the_cache_is_made_again(
+    folder: Path, cache: Path, how: str, at: int
+) -> None:
+    before = load(folder, loading=how)
+    kept = [part.images.clone() for part in (before.train, before.test)]
+    for file in cache.iterdir():
+        content = bytearray(file.read_bytes())
+        content[at] ^= 0xFF
+        file.write_bytes(bytes(content))
+    after = load(folder, loading=how)
+    for images, new in zip(kept, (after.train, after.test), strict=True):
+        assert torch.equal(images, new.images)
+        assert new.sha256 == decoded.sha256(images.numpy())
+
+
+def test_the_digest_is_of_the_images_that_are_read(folder: Path, cache: Path) -> None:
+    before = load(folder).train
+    for file in cache.iterdir():
+        content = file.read_bytes().replace(before.sha256.encode(), b"0" * 64)
+        file.write_bytes(content)
+    assert load(folder).train.sha256 == before.sha256
 
 
 def test_a_torn_file_in_the_cache_is_made_again(folder: Path, cache: Path) -> None:
