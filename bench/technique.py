@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
     from bench.job import Job
     from bench.records.measurement import Measurement
+
+SettingsT = TypeVar("SettingsT", bound=BaseModel)
+"""A baseline's settings: a technique returns the same kind, changed."""
 
 
 class Effect(StrEnum):
@@ -45,8 +47,12 @@ class Stage(IntEnum):
     """Probes the settings that all the others have asked for."""
 
 
-Probe = Callable[..., "Measurement"]
-"""``probe(settings, memory_limit_bytes=None)``: a short step trial in a process of its own."""
+class Probe(Protocol):
+    """A short step trial of the baseline in other settings, in a process of its own."""
+
+    def __call__(self, settings: BaseModel, memory_limit_bytes: int | None = None) -> Measurement:
+        """Measure once; the trial may not take more memory than the limit."""
+        ...
 
 
 class Technique(BaseModel):
@@ -66,7 +72,7 @@ class Technique(BaseModel):
     conflicts: ClassVar[frozenset[str]] = frozenset()
     """Names of techniques that can't be in one recipe with this one."""
 
-    def configure(self, settings: Any, probe: Probe) -> Any:
+    def configure(self, settings: SettingsT, probe: Probe) -> SettingsT:
         """Return the baseline's settings as this technique wants them; called once per run."""
         return settings
 

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from bench.errors import NotApplicable
 from bench.records.measurement import Measurement
-from bench.technique import Effect, Probe, Stage, Technique
+from bench.technique import Effect, Probe, SettingsT, Stage, Technique
 
 GIB = 1024**3
 
@@ -38,7 +38,7 @@ class AdaptiveBatch(Technique):
         "none", description="how `lr` follows the batch size"
     )
 
-    def configure(self, settings: Any, probe: Probe) -> Any:
+    def configure(self, settings: SettingsT, probe: Probe) -> SettingsT:
         """Double the batch until it no longer fits, bisect the limit, choose by throughput."""
         start = getattr(settings, "batch_size", None)
         if start is None:
@@ -57,7 +57,8 @@ class AdaptiveBatch(Technique):
                 f"the batch size {start} is the fastest of {', '.join(map(str, sorted(fitting)))}"
                 f" (the largest that fits: {max(fitting)})"
             )
-        return self._sized(settings, fastest)
+        sized: SettingsT = self._sized(settings, fastest)
+        return sized
 
     def _search(self, start: int, attempt: Callable[[int], Measurement]) -> dict[int, Measurement]:
         """Try sizes up to the largest that works, to within an eighth of it."""

@@ -21,7 +21,7 @@ from torch import nn
 
 from bench.errors import NotApplicable
 from bench.job import Job
-from bench.technique import Effect, Probe, Stage, Technique
+from bench.technique import Effect, Probe, SettingsT, Stage, Technique
 
 
 class Compile(Technique):
@@ -38,7 +38,7 @@ class Compile(Technique):
         None, description="compile for changing shapes: true, false, or null to find out"
     )
 
-    def configure(self, settings: Any, probe: Probe) -> Any:
+    def configure(self, settings: SettingsT, probe: Probe) -> SettingsT:
         """Ask for batches of one shape, where the baseline can: each other shape compiles anew."""
         if getattr(settings, "static_shapes", None) is False and not self.dynamic:
             return settings.model_copy(update={"static_shapes": True})

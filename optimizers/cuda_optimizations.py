@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -24,7 +24,7 @@ from torch.optim import Optimizer
 from bench.batches import Batch
 from bench.errors import NotApplicable
 from bench.job import Job, Mark, Step
-from bench.technique import Effect, Probe, Stage, Technique
+from bench.technique import Effect, Probe, SettingsT, Stage, Technique
 
 TF32_SINCE = (8, 0)
 """Compute capability of the first GPUs with TF32 (Ampere)."""
@@ -41,7 +41,7 @@ class CudaOptimizations(Technique):
     tf32: bool = Field(True, description="TF32 tensor cores for float32 products and convolutions")
     pin_memory: bool = Field(True, description="turn on the baseline's pin_memory, if it has it")
 
-    def configure(self, settings: Any, probe: Probe) -> Any:
+    def configure(self, settings: SettingsT, probe: Probe) -> SettingsT:
         """Turn on `pin_memory` where the baseline has it."""
         if self.pin_memory and getattr(settings, "pin_memory", None) is False:
             return settings.model_copy(update={"pin_memory": True})

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 from torch.optim import Optimizer
@@ -26,7 +26,7 @@ from bench.batches import Batch
 from bench.errors import NotApplicable
 from bench.job import Batches, Job, Progress, Schedule
 from bench.model.learning_rates import own_change, rates_of
-from bench.technique import Effect, Probe, Stage, Technique
+from bench.technique import Effect, Probe, SettingsT, Stage, Technique
 
 FIRST = 1 / 25
 """Where one cycle begins, in peak rates, as in the paper."""
@@ -52,7 +52,7 @@ class DynamicLR(Technique):
     patience: int = Field(5, ge=0, description="plateau: epochs without a lower loss before a cut")
     cut: float = Field(0.5, gt=0, lt=1, description="plateau: what a rate is multiplied with")
 
-    def configure(self, settings: Any, probe: Probe) -> Any:
+    def configure(self, settings: SettingsT, probe: Probe) -> SettingsT:
         """Turn the baseline's own schedule off, where a setting is marked as that."""
         return settings.model_copy(update=marked(settings, "own_schedule"))
 

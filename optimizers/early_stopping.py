@@ -14,14 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 from torch import Tensor, nn
 
 from bench.errors import NotApplicable
 from bench.job import Job, Progress
-from bench.technique import Effect, Probe, Stage, Technique
+from bench.technique import Effect, Probe, SettingsT, Stage, Technique
 
 Stop = Callable[[Job, Progress], bool]
 Finish = Callable[[Job, nn.Module], nn.Module]
@@ -42,7 +42,7 @@ class EarlyStopping(Technique):
         0.2, gt=0, lt=1, description="share of the training part held out, if none is yet"
     )
 
-    def configure(self, settings: Any, probe: Probe) -> Any:
+    def configure(self, settings: SettingsT, probe: Probe) -> SettingsT:
         """Hold a validation part out where the baseline can and none is held out yet."""
         if getattr(settings, "validation_fraction", None) == 0:
             return settings.model_copy(update={"validation_fraction": self.fraction})

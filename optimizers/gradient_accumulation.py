@@ -11,7 +11,7 @@ Source:  Goyal et al., Accurate, Large Minibatch SGD, 2017, section 3; PyTorch's
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 from bench.batches import Batch
 from bench.errors import NotApplicable
 from bench.job import Job, Mark
-from bench.technique import Effect, Probe, Stage, Technique
+from bench.technique import Effect, Probe, SettingsT, Stage, Technique
 
 
 class GradientAccumulation(Technique):
@@ -33,7 +33,7 @@ class GradientAccumulation(Technique):
 
     microbatches: int = Field(2, ge=2, description="into how many parts a batch is split")
 
-    def configure(self, settings: Any, probe: Probe) -> Any:
+    def configure(self, settings: SettingsT, probe: Probe) -> SettingsT:
         """Leave the settings as they are; refuse batches too small to split."""
         size = getattr(settings, "batch_size", None)
         if size is not None and size < self.microbatches:

@@ -33,7 +33,7 @@ from bench.random_state import undisturbed
 from bench.recipes.assembly import build
 from bench.records.claim import read_exported
 from bench.targets import Targets
-from bench.technique import Effect, Probe, Stage, Technique
+from bench.technique import Effect, Probe, SettingsT, Stage, Technique
 from bench.trial.training import train
 
 Loss = Callable[[nn.Module, Batch], Tensor]
@@ -59,7 +59,7 @@ class KnowledgeDistillation(Technique):
     weight: float = Field(0.5, gt=0, le=1, description="share of the comparison in the loss")
     temperature: float = Field(4.0, gt=0, description="softens the class probabilities (logits)")
 
-    def configure(self, settings: Any, probe: Probe) -> Any:
+    def configure(self, settings: SettingsT, probe: Probe) -> SettingsT:
         """Put the student's settings into the baseline's."""
         return type(settings).model_validate({**settings.model_dump(), **self.student})
 

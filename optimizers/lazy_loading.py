@@ -11,10 +11,10 @@ Source:  HDF5 documentation, dataset storage layouts; pread(2).
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from bench.errors import NotApplicable
-from bench.technique import Effect, Probe, Stage, Technique
+from bench.technique import Effect, Probe, SettingsT, Stage, Technique
 
 
 class LazyLoading(Technique):
@@ -24,7 +24,7 @@ class LazyLoading(Technique):
     stage: ClassVar[Stage] = Stage.DATA
     effect: ClassVar[Effect] = Effect.EXACT
 
-    def configure(self, settings: Any, probe: Probe) -> Any:
+    def configure(self, settings: SettingsT, probe: Probe) -> SettingsT:
         """Change the setting; refuse where there is none, or it is lazy already."""
         loading = getattr(settings, "loading", None)
         if loading is None:

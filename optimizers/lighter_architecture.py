@@ -18,7 +18,7 @@ from pydantic import Field
 
 from bench.baseline import marked
 from bench.errors import NotApplicable
-from bench.technique import Effect, Probe, Stage, Technique
+from bench.technique import Effect, Probe, SettingsT, Stage, Technique
 
 
 class LighterArchitecture(Technique):
@@ -33,7 +33,7 @@ class LighterArchitecture(Technique):
         {}, description='settings of the baseline for it, as {"weights": "mobilenet.safetensors"}'
     )
 
-    def configure(self, settings: Any, probe: Probe) -> Any:
+    def configure(self, settings: SettingsT, probe: Probe) -> SettingsT:
         """Change the settings; refuse where none is marked, or nothing is lighter."""
         marks = marked(settings, "lighter")
         if not marks:

@@ -13,13 +13,13 @@ Source:  PyTorch documentation, torch.utils.data: multi-process loading, memory 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from bench.errors import NotApplicable
 from bench.job import Job
-from bench.technique import Effect, Probe, Stage, Technique
+from bench.technique import Effect, Probe, SettingsT, Stage, Technique
 
 LEAST_GAIN = 1.02
 """Another reader must be faster by so much: less can't be told from noise in one probe each."""
@@ -39,24 +39,25 @@ class MemoryEfficientLoading(Technique):
     )
     workers: int = Field(1, ge=1, le=9, description="how many processes, for reader=workers")
 
-    def configure(self, settings: Any, probe: Probe) -> Any:
+    def configure(self, settings: SettingsT, probe: Probe) -> SettingsT:
         """Probe as it is, then each reader; refuse where as it is, is the fastest."""
         if "loader" not in type(settings).model_fields:
             raise NotApplicable("the baseline's settings have no `loader`")
         if self.reader != "auto":
             chosen = "thread" if self.reader == "thread" else str(self.workers)
             return settings.model_copy(update={"loader": chosen})
+        given: str | None = getattr(settings, "loader")  # noqa: B009 - of whatever class, as seen
         seconds: dict[str | None, float] = {}
-        for loader in dict.fromkeys((settings.loader, *READERS)):
+        for loader in dict.fromkeys((given, *READERS)):
             found = probe(settings.model_copy(update={"loader": loader}))
             if found.seconds_per_item is not None:
                 seconds[loader] = found.seconds_per_item
-            elif loader == settings.loader or len(seconds) == 1:
+            elif loader == given or len(seconds) == 1:
                 raise NotApplicable(str(found.reason))
         fastest = min(seconds, key=lambda loader: seconds[loader])
-        if seconds[settings.loader] < LEAST_GAIN * seconds[fastest]:
+        if seconds[given] < LEAST_GAIN * seconds[fastest]:
             raise NotApplicable(
-                f"reading batches {_words(settings.loader)}, as it is, is the fastest of"
+                f"reading batches {_words(given)}, as it is, is the fastest of"
                 f" {', '.join(_words(loader) for loader in seconds)}"
             )
         return settings.model_copy(update={"loader": fastest})

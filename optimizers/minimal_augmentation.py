@@ -11,11 +11,11 @@ Source:  Shorten & Khoshgoftaar, A Survey on Image Data Augmentation, J. Big Dat
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from bench.baseline import marked
 from bench.errors import NotApplicable
-from bench.technique import Effect, Probe, Stage, Technique
+from bench.technique import Effect, Probe, SettingsT, Stage, Technique
 
 
 class MinimalAugmentation(Technique):
@@ -26,7 +26,7 @@ class MinimalAugmentation(Technique):
     effect: ClassVar[Effect] = Effect.LEARNING
     less_work: ClassVar[bool] = True
 
-    def configure(self, settings: Any, probe: Probe) -> Any:
+    def configure(self, settings: SettingsT, probe: Probe) -> SettingsT:
         """Change the settings; refuse where none is marked, or they are minimal already."""
         least = marked(settings, "minimal")
         if not least:

@@ -11,13 +11,13 @@ Source:  Tan & Le, EfficientNet, ICML 2019 (depth and width as what a model is s
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
 from bench.baseline import marked
 from bench.errors import NotApplicable
-from bench.technique import Effect, Probe, Stage, Technique
+from bench.technique import Effect, Probe, SettingsT, Stage, Technique
 
 
 class ScaleModel(Technique):
@@ -30,7 +30,7 @@ class ScaleModel(Technique):
     depth: float = Field(1 / 3, gt=0, le=1, description="factor of the numbers of layers")
     width: float = Field(1 / 2, gt=0, le=1, description="factor of the numbers of channels")
 
-    def configure(self, settings: Any, probe: Probe) -> Any:
+    def configure(self, settings: SettingsT, probe: Probe) -> SettingsT:
         """Scale; whole numbers stay whole, and at least 1."""
         factors = {"depth": self.depth, "width": self.width}
         kinds = {n: kind for n, kind in marked(settings, "scales").items() if kind in factors}

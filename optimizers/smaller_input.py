@@ -11,13 +11,13 @@ Source:  Tan & Le, EfficientNet, ICML 2019 (resolution as what a model is scaled
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field, ValidationError
 
 from bench.baseline import marked
 from bench.errors import NotApplicable
-from bench.technique import Effect, Probe, Stage, Technique
+from bench.technique import Effect, Probe, SettingsT, Stage, Technique
 
 
 class SmallerInput(Technique):
@@ -31,7 +31,7 @@ class SmallerInput(Technique):
     factor: float = Field(4 / 7, gt=0, lt=1, description="factor of the sides")
     multiple: int = Field(16, ge=1, description="sides are rounded to multiples of this many")
 
-    def configure(self, settings: Any, probe: Probe) -> Any:
+    def configure(self, settings: SettingsT, probe: Probe) -> SettingsT:
         """Scale; refuse where there is no such setting, or it would not become smaller."""
         sides = [name for name, kind in marked(settings, "scales").items() if kind == "input"]
         if not sides:

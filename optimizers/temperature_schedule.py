@@ -10,12 +10,12 @@ Source:  Kukleva et al., Temperature Schedules for Self-Supervised Contrastive M
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, ValidationError
 
 from bench.errors import NotApplicable
-from bench.technique import Effect, Probe, Stage, Technique
+from bench.technique import Effect, Probe, SettingsT, Stage, Technique
 
 
 class TemperatureSchedule(Technique):
@@ -34,7 +34,7 @@ class TemperatureSchedule(Technique):
     maximum: float | None = Field(None, gt=0, description="highest; null: the baseline's")
     period: int | None = Field(None, ge=1, description="epochs of the schedule; null: as before")
 
-    def configure(self, settings: Any, probe: Probe) -> Any:
+    def configure(self, settings: SettingsT, probe: Probe) -> SettingsT:
         """Set the baseline's temperature settings; refuse one that has none, or has these."""
         if not hasattr(settings, "temperature_schedule"):
             raise NotApplicable("the baseline has no setting temperature_schedule")

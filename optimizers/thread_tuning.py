@@ -12,11 +12,11 @@ Source:  PyTorch documentation, CPU threading and TorchScript inference.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from bench.errors import NotApplicable
 from bench.machine.environment import usable_cores
-from bench.technique import Effect, Probe, Stage, Technique
+from bench.technique import Effect, Probe, SettingsT, Stage, Technique
 
 LEAST_GAIN = 1.02
 """Another number must be faster by so much: less can't be told from noise in one probe each."""
@@ -29,7 +29,7 @@ class ThreadTuning(Technique):
     stage: ClassVar[Stage] = Stage.MACHINE
     effect: ClassVar[Effect] = Effect.ROUNDING
 
-    def configure(self, settings: Any, probe: Probe) -> Any:
+    def configure(self, settings: SettingsT, probe: Probe) -> SettingsT:
         """Probe as it is, then each other number; refuse where as it is, is the fastest."""
         if "threads" not in type(settings).model_fields:
             raise NotApplicable("the baseline's settings have no `threads`")
