@@ -1,0 +1,83 @@
+"""The mean of paired values with its standard error, robust to outliers and to ties.
+
+Everything works along the last axis, in which NaN is an unknown value; leading axes are runs of
+their own, as simulations have.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.analysis.levels import Rule, boundaries
+
+Values = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Counts = NDArray[np.int64]
+
+CLIP_FROM = 6
+"""Values from which on outliers can be told from a spread."""
+CLIP_AT = 3.5
+"""Deviations, by the median absolute deviation, beyond which a ratio is clipped."""
+GAUSS = 1.4826
+"""The standard deviation of a Gaussian in units of its median absolute deviation."""
+RATIO_FLOOR = 0.002
+"""The least standard deviation believed of log ratios: equal ones are rounded, not exact."""
+
+
+class Estimate(NamedTuple):
+    """The mean of values along an axis; `error` is its standard error, NaN below two values."""
+
+    mean: Values
+    error: Values
+    known: Counts
+    """How many values are known."""
+    clipped: bool
+    """Whether outliers were clipped, or would have been: it makes bounds a little stricter."""
+
+
+def estimate(values: Values, floor: float = 0.0, clip: bool = False) -> Estimate:
+    """Return mean and standard error of the known values, at least `floor` of deviation believed.
+
+    Clipped values count as lost: with h of n left, the error grows by (n - 1) / (h - 1).
+    """
+    known = np.isfinite(values)
+    count = known.sum(-1)
+    lost: Counts = np.zeros_like(count)
+    clipped = clip and values.shape[-1] >= CLIP_FROM
+    if clipped:
+        values, lost = _clipped(values, count)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(known, values, 0.0).sum(-1) / count
+        squares = np.where(known, (values - mean[..., None]) ** 2, 0.0).sum(-1)
+        deviation = np.maximum(np.sqrt(squares / (count - 1)), floor)
+        error = deviation / np.sqrt(count) * (count - 1) / np.maximum(count - lost - 1, 1)
+    return Estimate(mean, np.where(count > 1, error, np.nan), count, clipped)
+
+
+def bounds(found: Estimate, total: float, rule: Rule) -> tuple[Values, Values]:
+    """Return the one-sided bounds of a mean, each of error `total` over all looks of the rule."""
+    counts = np.minimum(found.known, rule.most)
+    wide = boundaries(total, rule, found.clipped)[counts]
+    with np.errstate(invalid="ignore"):
+        half = np.where(np.isfinite(wide), wide * found.error, np.inf)
+    return found.mean - half, found.mean + half
+
+
+def _clipped(values: Values, count: Counts) -> tuple[Values, Counts]:
+    """Return values no further from their median than outliers are, and how many were."""
+    middle = _median(values, count)[..., None]
+    spread = GAUSS * _median(np.abs(values - middle), count)[..., None]
+    reach = np.where((spread > 0) & (count[..., None] >= CLIP_FROM), CLIP_AT * spread, np.inf)
+    inside = np.clip(values, middle - reach, middle + reach)
+    return inside, (np.isfinite(values) & (inside != values)).sum(-1)
+
+
+def _median(values: Values, count: Counts) -> Values:
+    """Return the median of the known values: NaN is sorted to the end."""
+    ordered = np.sort(values, axis=-1)
+    low, high = np.maximum(count - 1, 0) // 2, np.minimum(count // 2, values.shape[-1] - 1)
+    pick = np.stack([low, high], -1)
+    return np.asarray(np.take_along_axis(ordered, pick, -1).mean(-1))

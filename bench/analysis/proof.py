@@ -1,0 +1,44 @@
+"""Does a claimed ratio hold? Looked at after every pair, with three answers."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import numpy as np
+
+from bench.analysis.estimate import RATIO_FLOOR, Counts, Flags, Values, bounds, estimate
+from bench.analysis.levels import Rule
+from bench.analysis.sequential import WORTH
+
+
+class Proof(StrEnum):
+    """What the pairs so far say of a claim."""
+
+    HOLDS = "holds"
+    BROKEN = "broken"
+    OPEN = "not decided"
+
+
+def prove(logs: Values, claimed: float, rule: Rule) -> tuple[Proof, int]:
+    """Return whether a claimed log ratio holds, and after how many pairs that was known."""
+    (holds,), (broken,), (pairs,) = proofs(np.asarray(logs, float)[None], claimed, rule)
+    return (Proof.BROKEN if broken else Proof.HOLDS if holds else Proof.OPEN), int(pairs)
+
+
+def proofs(logs: Values, claimed: float, rule: Rule) -> tuple[Flags, Flags, Counts]:
+    """Return of each run ``(runs, pairs)`` whether its claim holds, is broken, and when.
+
+    It holds where the lower bound is above half of the claimed gain, and is broken where the upper
+    bound is below the claim by a factor of 1.05: another day may cost that much. A claimed cost
+    holds where it is not larger by that factor.
+    """
+    enough, least = (claimed / 2 if claimed > 0 else claimed - WORTH), claimed - WORTH
+    holds, broken = np.zeros(len(logs), bool), np.zeros(len(logs), bool)
+    after = np.zeros(len(logs), np.int64)
+    for n in rule.looks(logs.shape[-1]):
+        low, high = bounds(estimate(logs[..., :n], RATIO_FLOOR, clip=True), rule.alpha, rule)
+        still = ~(holds | broken)
+        broken = broken | still & (high < least)
+        holds = holds | still & ~broken & (low > enough)
+        after = np.where(still, n, after)
+    return holds, broken, after

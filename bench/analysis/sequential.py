@@ -1,0 +1,170 @@
+"""The sequential verdict: after every round, is an arm decided, worth going on with, or hopeless?
+
+Bounds are latched: what one look has shown stays shown. The errors (see `Rule`) hold however often
+anybody looks, and wherever the pairs end. Everything works along the last axis, pair by pair, NaN
+where a value is unknown; leading axes are runs of their own, as simulations have.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from bench.analysis.estimate import RATIO_FLOOR, Counts, Estimate, Flags, Values, bounds, estimate
+from bench.analysis.levels import Rule
+
+LEAST_GAIN = 1.01
+"""A gain must be larger than this ratio: what is smaller is not worth a change of config."""
+WORTH_FINDING = 1.05
+"""Where every bound excludes gains of this size, the answer is "no gain"."""
+LEAST, WORTH = math.log(LEAST_GAIN), math.log(WORTH_FINDING)
+FAILED_COUNT, FAILED_SHARE = 2, 0.2
+"""So many failed trainings, at least this share of the pairs, are a loss of quality."""
+
+
+class Answer(IntEnum):
+    """What the pairs so far say of an arm."""
+
+    OPEN = 0
+    WIN = 1
+    NO_GAIN = 2
+    LOSS = 3
+    UNSAFE = 4
+    """It would have won, but some of its trainings failed where the baseline's did not."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What one objective gave: logarithms of baseline / candidate, above 0 is better."""
+
+    name: str
+    logs: Values
+    deterministic: bool = False
+    """The same in every trial: compared exactly, with no share of the allowed error."""
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What is known of the metric: candidate - baseline, and whether losses agree."""
+
+    differences: Values
+    margin: float
+    floor: float = 0.0
+    """The least standard deviation believed of a difference: half a test item's share."""
+    agree: Flags | None = None
+    """Whether the losses of a pair agree as the effect promises; None: nothing is promised."""
+    exact: bool = False
+    """Losses that are equal bit for bit settle the metric: it can't be lost."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """Everything that the first `pairs` pairs and the looks before have shown."""
+
+    pairs: int
+    estimates: tuple[Estimate, ...]
+    metric: Estimate
+    gained: Flags
+    """(objectives, ...)"""
+    flat: Flags
+    """(objectives, ...), a gain worth finding excluded; so where nothing is known."""
+    kept: Flags
+    lost: Flags
+    failed: Counts
+
+    @property
+    def answer(self) -> Counts:
+        """Return the `Answer` of each run."""
+        many = (self.failed >= FAILED_COUNT) & (self.failed >= FAILED_SHARE * self.pairs)
+        gained = self.gained.any(0)
+        known = sum((e.known for e in self.estimates), np.int64(0)) > 0
+        return np.select(
+            [self.lost | many, gained & self.kept & (self.failed > 0), gained & self.kept,
+             ~gained & self.flat.all(0) & known],
+            [Answer.LOSS, Answer.UNSAFE, Answer.WIN, Answer.NO_GAIN], Answer.OPEN,
+        )  # fmt: skip
+
+
+def look(
+    objectives: Sequence[Objective], quality: Quality, rule: Rule, failed: Flags | None = None
+) -> Iterator[Look]:
+    """Yield what is known at every look; `failed` marks pairs whose candidate alone failed."""
+    pairs = quality.differences.shape[-1]
+    shape = (len(objectives), *quality.differences.shape[:-1])
+    gained, flat = np.zeros(shape, bool), np.zeros(shape, bool)
+    kept, lost = np.zeros(shape[1:], bool), np.zeros(shape[1:], bool)
+    total = rule.of_gain(sum(not o.deterministic for o in objectives))
+    for n in rule.looks(pairs):
+        found = [estimate(o.logs[..., :n], _floor(o), not o.deterministic) for o in objectives]
+        for j, (objective, one) in enumerate(zip(objectives, found, strict=True)):
+            more, less = _crossed(objective, n, one, rule, total)
+            gained[j] |= more
+            flat[j] |= less
+        metric = estimate(quality.differences[..., :n], quality.floor)
+        low, high = bounds(metric, rule.alpha, rule)
+        kept = kept | (~lost & (low >= -quality.margin))
+        lost = lost | (~kept & (high < -quality.margin))
+        none = np.zeros(shape[1:], np.int64) if failed is None else failed[..., :n].sum(-1)
+        agreed = _agreed(quality, n)
+        settled = agreed & quality.exact
+        yield Look(
+            n, tuple(found), metric, gained.copy(), flat.copy(),
+            settled | (kept | agreed) & ~lost, lost & ~settled, none,
+        )  # fmt: skip
+
+
+def answers(
+    objectives: Sequence[Objective], quality: Quality, rule: Rule, failed: Flags | None = None
+) -> tuple[Counts, Counts]:
+    """Return the first answer of each run, and after how many pairs it stood."""
+    shape = quality.differences.shape[:-1]
+    given, after = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    for seen in look(objectives, quality, rule, failed):
+        still = given == Answer.OPEN
+        given = np.where(still, seen.answer, given)
+        after = np.where(still, seen.pairs, after)
+        if (given != Answer.OPEN).all():
+            break
+    return given, after
+
+
+def last_look(
+    objectives: Sequence[Objective], quality: Quality, rule: Rule, failed: Flags | None = None
+) -> Look | None:
+    """Return the look of one run at which it was answered, else its last; None before the first."""
+    seen = None
+    for seen in look(objectives, quality, rule, failed):
+        if seen.answer != Answer.OPEN:
+            break
+    return seen
+
+
+def _floor(objective: Objective) -> float:
+    return 0.0 if objective.deterministic else RATIO_FLOOR
+
+
+def _crossed(
+    objective: Objective, pairs: int, found: Estimate, rule: Rule, total: float
+) -> tuple[Flags, Flags]:
+    """Return where a gain is shown, and where one worth finding is excluded."""
+    unknown = found.known == 0
+    if objective.deterministic:
+        seen = objective.logs[..., :pairs]
+        least = np.where(np.isfinite(seen), seen, np.inf).min(-1)
+        most = np.where(np.isfinite(seen), seen, -np.inf).max(-1)
+        return ~unknown & (least > LEAST), unknown | (most < WORTH)
+    return (
+        bounds(found, total, rule)[0] > LEAST,
+        unknown | (bounds(found, rule.alpha, rule)[1] < WORTH),
+    )
+
+
+def _agreed(quality: Quality, pairs: int) -> Flags:
+    """Return where the losses of every pair agree."""
+    if quality.agree is None:
+        return np.zeros(quality.differences.shape[:-1], bool)
+    return np.asarray(quality.agree[..., :pairs].all(-1))
