@@ -16,6 +16,8 @@ NONE = "–"
 AGAIN = "baseline again (A/A)"
 OUTSIDE = ("evaluate", "finish")
 """Phases after the window: their seconds are no share of a step."""
+MANY = 32
+"""Items that inference asks for at once."""
 PHASES = ("data_wait", "forward", "backward", "update", "schedule", "stop", "other")
 
 Value = Callable[[Measurement], float | None]
@@ -97,6 +99,17 @@ def latency(items: int) -> Value:
     return lambda m: next((median(i.seconds) for i in m.inference if i.items == items), None)
 
 
+def _many_at_once(run: Run, arm: str) -> str:
+    """Return the rate of the largest batch, and how many items it held where there were fewer."""
+    timed = [found for trial in run.of(arm) if (found := trial.inference_of(MANY))]
+    if not timed:
+        return formatting.UNKNOWN
+    rate = median(found.items / median(found.seconds) for found in timed)
+    held = timed[0].items
+    few = f" ({formatting.number(held, 'item')})" if held != MANY else ""
+    return formatting.rate(rate, run.header.unit) + few
+
+
 def _row(result: ArmResult) -> list[str]:
     if not result.pairs:
         return [result.arm, str(result.verdict), result.work or NONE, *[NONE] * 6, "0"]
@@ -165,7 +178,6 @@ def _energy(full: list[Measurement]) -> str:
 def _model_row(run: Run, arm: str) -> list[str]:
     trials = run.of(arm)
     parameters = next((t.parameters for t in reversed(trials) if t.parameters), None)
-    batch = middle(trials, latency(32))
     result = run.result(arm)
     return [
         arm,
@@ -180,7 +192,7 @@ def _model_row(run: Run, arm: str) -> list[str]:
         formatting.ratio(result.inference_flops_ratio) if result else NONE,
         formatting.seconds(middle(trials, latency(1))),
         formatting.ratio(result.latency_ratio) if result else NONE,
-        formatting.rate(32 / batch if batch else None, run.header.unit),
+        _many_at_once(run, arm),
         formatting.ratio(result.throughput_ratio) if result else NONE,
     ]
 

@@ -8,6 +8,9 @@ from reports import formatting
 from reports.formatting import listing, number, seconds
 from reports.run import Run, middle
 
+FAR = 1.5
+"""Times more or fewer items than an epoch should hold, at which that is said."""
+
 
 def warnings(run: Run) -> list[str]:
     """Return what makes the figures doubtful."""
@@ -16,6 +19,8 @@ def warnings(run: Run) -> list[str]:
         *_busy(run),
         *_wall_against_cpu(run),
         *_not_fresh(run),
+        *_unknown(run),
+        *_other_items(run),
     ]
 
 
@@ -27,6 +32,34 @@ def _not_fresh(run: Run) -> list[str]:
     return [
         f"The model of {listing(arms)} can't be copied: its inference was timed as training and "
         "evaluation left it, which can slow sizes that it had not seen first."
+    ]
+
+
+def _unknown(run: Run) -> list[str]:
+    """Say which facts that only advise could not be told, and why."""
+    arms: dict[tuple[str, str], list[str]] = {}
+    for trial in run.trials:
+        for name, reason in trial.unknown.items():
+            arms.setdefault((name, reason), []).append(trial.arm)
+    return [
+        f"Unknown of {listing(sorted(set(of)))}: {name.replace('_', ' ')} ({reason})."
+        for (name, reason), of in arms.items()
+    ]
+
+
+def _other_items(run: Run) -> list[str]:
+    """Tell when an epoch's batches hold much more or less than the data is said to."""
+    trials = [t for t in run.of(BASELINE) if t.kind == "full" and t.epochs and t.items_seen]
+    if not trials or not trials[0].items_an_epoch:
+        return []
+    seen, said = (trials[0].items_seen or 0) / trials[0].epochs, trials[0].items_an_epoch
+    if said / FAR <= seen <= said * FAR:
+        return []
+    unit = run.header.unit
+    return [
+        f"An epoch's batches hold {seen:,.0f} {unit} as they are counted, the data {said:,} that "
+        f"are trained on: what is said of {unit} is of what the job's `items` counts, by default "
+        "the length of a batch along the dimension of its items."
     ]
 
 

@@ -57,8 +57,13 @@ def cpu_of(measured: Measurement) -> float | None:
 
 
 def inference_of(items: int) -> Value:
-    """Return a function for the deployed model's median seconds on so many items at once."""
-    return lambda m: next((median(i.seconds) for i in m.inference if i.items == items), None)
+    """Return a function for the deployed model's median seconds an item, so many asked at once."""
+
+    def value(measured: Measurement) -> float | None:
+        timed = measured.inference_of(items)
+        return median(timed.seconds) / timed.items if timed else None
+
+    return value
 
 
 def _seconds_per_item(measured: Measurement) -> float | None:

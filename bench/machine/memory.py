@@ -92,9 +92,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    text = str(error)
     signs = ("can't allocate memory", "std::bad_alloc", "out of memory", "Cannot allocate memory")
-    return isinstance(error, RuntimeError | OSError) and any(sign in text for sign in signs)
+    return isinstance(error, RuntimeError | OSError) and any(sign in str(error) for sign in signs)
 
 
 def kernel_kills() -> int | None:

@@ -51,6 +51,7 @@ def _built(
     recipe: Recipe, places: FilePaths, device: torch.device, seed: int, used: Sequence[Technique]
 ) -> Job:
     """Build a job and apply techniques in order; each knows how to build what it was given."""
+    from bench.data.layout import with_layout
     from bench.data.prefetch import with_loader
     from bench.random_state import seed_everything
 
@@ -62,7 +63,7 @@ def _built(
         other = make_settings(baseline, {**settings_dump(settings), **changes})
         return baseline.job(other, device, seed)
 
-    job = replace(baseline.job(settings, device, seed), again=again)
+    job = with_layout(replace(baseline.job(settings, device, seed), again=again))
     if loader := getattr(settings, "loader", None):
         job = with_loader(job, loader)
     for number, technique in enumerate(used):

@@ -48,6 +48,9 @@ class Inference(Record):
     """Forward passes of the deployed model in eval mode, seconds each."""
 
     items: int
+    """How many the inputs held."""
+    asked: int | None = None
+    """How many were asked for, where that was recorded: there may be fewer."""
     seconds: tuple[float, ...]
     fresh: bool = True
     """By a copy that had seen no other size; False where something in the model can't be copied."""
@@ -76,6 +79,8 @@ class FlopsCheck(Record):
     ours: int
     fvcore: int | None
     thop: int | None
+    unknown: dict[str, str] = {}
+    """Why a counter can't tell, by its name."""
 
 
 class Measurement(Record):
@@ -150,6 +155,8 @@ class Measurement(Record):
     """Size of the file that `bench train` writes of the deployed model; None where its state is
     not of tensors alone."""
     inference: tuple[Inference, ...] = ()
+    unknown: dict[str, str] = {}
+    """What could not be told of facts that only advise, by their names, and why."""
     compiled: bool = False
 
     load_average: float | None = None
@@ -168,6 +175,10 @@ class Measurement(Record):
     def ok(self) -> bool:
         """Tell whether the trial gave its measurement."""
         return self.status is Status.OK
+
+    def inference_of(self, asked: int) -> Inference | None:
+        """Return the timing for which so many items were asked."""
+        return next((i for i in self.inference if (i.asked or i.items) == asked), None)
 
     @property
     def seconds_per_item(self) -> float | None:

@@ -115,7 +115,7 @@ class Session:
             return known
         self.show.begin(planned.arm)
         counted = self._counted(planned.recipe)
-        first = not any(r.flops_check for r in self.records) and planned.arm == BASELINE
+        first = not any(map(_was_checked, self.records)) and planned.arm == BASELINE
         trial = self._trial(planned, count_flops=first or not counted, cross_check=first)
         outcome = self.runner.run(trial)
         record = outcome.measurement
@@ -129,11 +129,16 @@ class Session:
         return record
 
     def _counted(self, recipe: Recipe) -> dict[str, Any]:
-        """Return the FLOPs facts of an earlier trial of the same recipe, if there was one."""
+        """Return the FLOPs facts of an earlier trial of the same recipe, if there was one.
+
+        What could not be counted then is not tried again.
+        """
         dumped = recipe.model_dump(mode="json")
         for record in self.records:
-            if record.model_flops_per_step is not None and record.recipe == dumped:
+            if record.recipe == dumped and record.model_flops_per_step is not None:
                 return {name: getattr(record, name) for name in FLOPS_FACTS}
+            if record.recipe == dumped and FLOPS_FACTS[0] in record.unknown:
+                return {"unknown": record.unknown}
         return {}
 
     def refuse(self, arm: str, recipe: Recipe, reason: str) -> None:
@@ -199,6 +204,10 @@ class Session:
                 **changes,
             }
         )
+
+
+def _was_checked(record: Measurement) -> bool:
+    return record.flops_check is not None or "flops_check" in record.unknown
 
 
 Mode = Callable[[Session], None]

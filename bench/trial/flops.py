@@ -1,18 +1,15 @@
 """Count floating-point operations of one training step, and say what could not be counted.
 
-The count is torch's `FlopCounterMode` with formulas of our own where it is silent or wrong: FFTs,
-products added in place, fused attention on the CPU, the backward of grouped convolutions. 1 MAC = 2
-FLOPs; pointwise work is left out, as everywhere in the field. `coverage` is the share of the
-arithmetic-heavy operator calls that had a formula.
+Operators are known by what they are, never by their names' parts: each call has a formula
+(`counted_operators`), or is free (`free_operators`), or is made of calls that are looked at in
+turn, or is not counted and said so. 1 MAC = 2 FLOPs; pointwise work is left out, as everywhere in
+the field. `coverage` is the share of the calls that are not free which had a formula.
 """
 
 from __future__ import annotations
 
-import copy
-import math
-import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,16 +17,18 @@ from typing import Any
 import torch
 from torch import nn
 from torch.optim import Optimizer
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode, conv_flop_count, flop_registry
+from torch.utils._python_dispatch import (
+    TorchDispatchMode,
+    is_traceable_wrapper_subclass_type,
+)
+from torch.utils.flop_counter import flop_registry
 
+from bench.errors import reason_of
 from bench.job import Job, Progress
-from bench.records.measurement import FlopsCheck
+from bench.trial.counted_operators import formulas
+from bench.trial.flop_formulas import Formula
+from bench.trial.free_operators import free_names, is_free
 
-aten = torch.ops.aten
-Shape = Sequence[int]
-HEAVY = ("mm", "conv", "linear", "fft", "attention", "lstm", "gru", "rnn", "bilinear", "cdist")
-LIGHT = ("common", "fftshift", "conj", "conv_tbc_pad")
 EQUAL_BATCHES = 3
 """So many equal counts in a row, and batches are taken to have one shape."""
 MOST_BATCHES = 16
@@ -40,120 +39,68 @@ VISITS = 4
 
 @dataclass(frozen=True, slots=True)
 class FlopCount:
-    """FLOPs of a training step and of a forward pass, with how much of the work was counted."""
+    """FLOPs of a training step, with how much of the work was counted."""
 
     per_step: int
-    forward_per_item: int
+    forward_per_item: int | None
+    """None where no sample could be run, with the reason in `unknown`."""
     coverage: float | None
     uncounted: tuple[str, ...]
     one_shape: bool
     """Whether all batches counted cost the same."""
+    unknown: str | None = None
 
 
-def fft_flops(points: int, length: int, real: bool) -> int:
-    """Return 5·N·log2(L) for complex transforms of N points in all, half for real ones."""
-    full = 5 * points * max(1.0, math.log2(max(length, 2)))
-    return int(full / 2 if real else full)
+class FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    """Counts what is called while it is active, in the forward and the backward pass."""
 
-
-def _fft_c2c(shape: Shape, dim: Shape, *_: Any, **__: Any) -> int:
-    return fft_flops(math.prod(shape), math.prod(shape[d] for d in dim), real=False)
-
-
-def _fft_r2c(shape: Shape, dim: Shape, *_: Any, **__: Any) -> int:
-    return fft_flops(math.prod(shape), math.prod(shape[d] for d in dim), real=True)
-
-
-def _fft_c2r(shape: Shape, dim: Shape, normalization: int, last: int, *_: Any, **__: Any) -> int:
-    full = [*shape]
-    full[dim[-1]] = last
-    return fft_flops(math.prod(full), math.prod(full[d] for d in dim), real=True)
-
-
-def _cpu_sdpa(query: Shape, key: Shape, value: Shape, *_: Any, **__: Any) -> int:
-    """Count QK' and the product with V: (B, H, S, E) queries, (B, H, T, E) keys."""
-    batches, heads, length, width = query
-    return 2 * batches * heads * length * key[-2] * (width + value[-1])
-
-
-def _cpu_sdpa_backward(
-    grad: Shape, query: Shape, key: Shape, value: Shape, *_: Any, **__: Any
-) -> int:
-    """Count the scores once more, and the two gradients of each of the two products."""
-    batches, heads, length, width = query
-    return 2 * batches * heads * length * key[-2] * (3 * width + 2 * value[-1])
-
-
-def conv_backward(
-    grad: Shape, x: Shape, weight: Shape, _bias: Any, _stride: Any,
-    _padding: Any, _dilation: Any, transposed: bool, _out_padding: Any, groups: int,
-    mask: Sequence[bool], out_shape: Any = None,
-) -> int:  # fmt: skip
-    """Return the FLOPs of the two gradients of a convolution, counting only within its groups.
-
-    Each gradient costs what the forward does: the weight's shape already holds C_in / groups.
-    """
-    once = conv_flop_count(list(x), list(weight), list(grad), transposed=transposed)
-    return int(once) * (int(mask[0]) + int(mask[1]))
-
-
-def _lstm(x: Shape, weight_in: Shape, weight_hidden: Shape, *_: Any, **__: Any) -> int:
-    return 2 * math.prod(x[:-1]) * (math.prod(weight_in) + math.prod(weight_hidden))
-
-
-def _lstm_backward(x: Shape, weight_in: Shape, weight_hidden: Shape, *_: Any, **__: Any) -> int:
-    return 2 * _lstm(x, weight_in, weight_hidden)
-
-
-def _linear(x: Shape, weight: Shape, *_: Any, **__: Any) -> int:
-    return 2 * math.prod(x) * weight[0]
-
-
-def _added_product(_onto: Shape, left: Shape, right: Shape, *_: Any, **__: Any) -> int:
-    return 2 * math.prod(left) * right[-1]
-
-
-OURS: dict[Any, Callable[..., int]] = {
-    aten._fft_c2c: _fft_c2c,
-    aten._fft_r2c: _fft_r2c,
-    aten._fft_c2r: _fft_c2r,
-    aten._scaled_dot_product_flash_attention_for_cpu: _cpu_sdpa,
-    aten._scaled_dot_product_flash_attention_for_cpu_backward: _cpu_sdpa_backward,
-    aten.convolution_backward: conv_backward,
-    aten.addmm_: _added_product,
-    aten.baddbmm_: _added_product,
-    aten.mkldnn_linear: _linear,
-    aten.mkldnn_rnn_layer: _lstm,
-    aten.mkldnn_rnn_layer_backward: _lstm_backward,
-}
-if hasattr(torch.ops.mkldnn, "_linear_pointwise"):  # only where torch was built with oneDNN
-    OURS[torch.ops.mkldnn._linear_pointwise] = _linear
-
-
-class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    """Counts calls of arithmetic-heavy operators, with and without a formula."""
+    supports_higher_order_operators = True
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.total = 0
         self.counted = 0
         self.missed: Counter[str] = Counter()
+        self._formulas, self._free = formulas(), free_names()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        packet = func._overloadpacket
-        if packet in OURS or packet in flop_registry:
+        kwargs = kwargs or {}
+        if any(is_traceable_wrapper_subclass_type(kind) for kind in types):
+            return NotImplemented  # it calls others on the tensors that it is made of
+        what = getattr(func, "_overloadpacket", func)  # a higher-order operator has no overloads
+        if what in self._formulas or what in flop_registry:
+            out = func(*args, **kwargs)
+            self._count(what, out, args, kwargs)
+            return out
+        if isinstance(func, torch._ops.OpOverload):
+            if is_free(func, self._free, args, kwargs):
+                return func(*args, **kwargs)
+            with self:  # inference mode passes on whole what is made of others
+                parts = func.decompose(*args, **kwargs)
+            if parts is not NotImplemented:
+                return parts
+        self.missed[str(what)] += 1
+        return func(*args, **kwargs)
+
+    def _count(self, what: Any, out: Any, args: Any, kwargs: Any) -> None:
+        ours: Formula | None = self._formulas.get(what)
+        try:
+            found = ours(out, *args, **kwargs) if ours else flop_registry[what](
+                *args, **kwargs, out_val=out
+            )  # fmt: skip
+        except (AssertionError, AttributeError, IndexError, RuntimeError, TypeError, ValueError):
+            found = None  # called with what the formula doesn't know
+        if found is None:
+            self.missed[str(what)] += 1
+        else:
+            self.total += int(found)
             self.counted += 1
-        elif _is_heavy(func.__name__.split(".")[0]):
-            self.missed[str(packet)] += 1
-        return func(*args, **(kwargs or {}))
 
     @property
     def coverage(self) -> float | None:
+        """Return the counted share of the calls that are not free; None where there were none."""
         total = self.counted + sum(self.missed.values())
         return self.counted / total if total else None
-
-
-def _is_heavy(name: str) -> bool:
-    return any(word in name for word in HEAVY) and not any(word in name for word in LIGHT)
 
 
 def count_flops(job: Job, seed: int = 0) -> FlopCount:
@@ -165,15 +112,25 @@ def count_flops(job: Job, seed: int = 0) -> FlopCount:
     devices = [job.device] if job.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), _plain_attention():
         torch.manual_seed(seed)
-        watch = _Watch()
+        counter = FlopCounter()
         job.model.train()
-        counts = list(_step_counts(job, watch))
-        forward = forward_flops(job.model, job.sample(1), watch)
+        counts = list(_step_counts(job, counter))
+        forward, why = _one_item(job, counter)
     mean, same = sum(counts) // len(counts), len(set(counts)) == 1
-    return FlopCount(mean, forward, watch.coverage, tuple(sorted(watch.missed)), same)
+    missed = tuple(sorted(counter.missed))
+    return FlopCount(mean, forward, counter.coverage, missed, same, why)
 
 
-def _step_counts(job: Job, watch: _Watch) -> Iterator[int]:
+def _one_item(job: Job, counter: FlopCounter) -> tuple[int | None, str | None]:
+    """Count a forward pass of a sample of one; None and the reason where it can't be run."""
+    before = counter.total
+    try:
+        return forward_flops(job.model, job.sample(1), counter) - before, None
+    except Exception as error:  # noqa: BLE001 - advice costs no trial
+        return None, reason_of(error)
+
+
+def _step_counts(job: Job, counter: FlopCounter) -> Iterator[int]:
     """Count steps as the job makes them, but for the update of weights, which is pointwise."""
     counted, optimizer = replace(job, update=_clear), job.make_optimizer(job.model)
     for epoch, most in _visits(job):
@@ -182,10 +139,10 @@ def _step_counts(job: Job, watch: _Watch) -> Iterator[int]:
             progress = Progress(job.epochs, epoch=epoch, epoch_losses=[0.0] * epoch)
             job.schedule(optimizer, progress)
             for batch in job.batches(progress):
-                counter = _counter()
-                with counter, watch:
+                before = counter.total
+                with counter:
                     job.step(counted, batch, optimizer, lambda phase: None)
-                seen.append(int(counter.get_total_flops()))
+                seen.append(counter.total - before)
                 yield seen[-1]
                 if len(seen) == most or (len(seen) == EQUAL_BATCHES and len(set(seen)) == 1):
                     break
@@ -207,61 +164,25 @@ def _clear(optimizer: Optimizer) -> None:
     optimizer.zero_grad(set_to_none=True)
 
 
-def forward_flops(model: nn.Module, inputs: tuple[Any, ...], watch: _Watch | None = None) -> int:
+def forward_flops(
+    model: nn.Module, inputs: tuple[Any, ...], counter: FlopCounter | None = None
+) -> int:
     """Count one forward pass in eval mode, without gradients."""
-    counter, was_training = _counter(), model.training
+    counter, was_training = counter or FlopCounter(), model.training
     model.eval()
-    with torch.no_grad(), _plain_attention(), counter, watch or _Watch():
-        model(*inputs)
-    model.train(was_training)
-    return int(counter.get_total_flops())
+    try:
+        with torch.no_grad(), _plain_attention(), counter:
+            model(*inputs)
+    finally:
+        model.train(was_training)
+    return counter.total
 
 
 def whole_forward_flops(model: nn.Module, inputs: tuple[Any, ...]) -> int | None:
     """Count one forward pass; None where some arithmetic has no formula (quantised operators)."""
-    watch = _Watch()
-    count = forward_flops(model, inputs, watch)
-    return None if watch.missed else count
-
-
-def cross_check(model: nn.Module, inputs: tuple[Any, ...]) -> FlopsCheck:
-    """Count one forward pass by three counters, which miss different things."""
-    was_training = model.training
-    model.eval()
-    try:
-        ours = forward_flops(model, inputs)
-        return FlopsCheck(ours=ours, fvcore=_by_fvcore(model, inputs), thop=_by_thop(model, inputs))
-    finally:
-        model.train(was_training)
-
-
-def _by_fvcore(model: nn.Module, inputs: tuple[Any, ...]) -> int | None:
-    from fvcore.nn import FlopCountAnalysis
-
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
-        try:
-            analysis = FlopCountAnalysis(model, inputs)
-            analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-            return 2 * int(analysis.total())
-        except (RuntimeError, TypeError, ValueError, KeyError, AttributeError):
-            return None  # it traces with torch.jit, which many models don't survive
-
-
-def _by_thop(model: nn.Module, inputs: tuple[Any, ...]) -> int | None:
-    import thop
-
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
-        try:  # on a copy: thop leaves hooks and buffers behind
-            macs, _ = thop.profile(copy.deepcopy(model), inputs=inputs, verbose=False)
-        except (RuntimeError, TypeError, ValueError, AttributeError):
-            return None
-    return int(2 * macs)
-
-
-def _counter() -> FlopCounterMode:
-    return FlopCounterMode(display=False, custom_mapping=OURS)
+    counter = FlopCounter()
+    count = forward_flops(model, inputs, counter)
+    return None if counter.missed else count
 
 
 @contextmanager

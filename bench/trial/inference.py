@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import pickle
 import time
+from typing import Any
 
 import torch
 from torch import nn
 
+from bench.data.layout import items_held
 from bench.job import Job
 from bench.records.measurement import Inference
 
@@ -24,12 +26,18 @@ UNCOPIED = (TypeError, AttributeError, RuntimeError, pickle.PickleError, copy.Er
 def measure_inference(job: Job, model: nn.Module) -> tuple[Inference, ...]:
     """Time single items and batches of 32, for half a second, or two passes that take more.
 
-    Warm-up is three passes, or one that takes longer than that. Each size is timed on a copy that
-    has seen no other, as one who serves that size would run it: oneDNN's 8-bit convolutions keep
-    what they prepared for the first shape that they see, and prepare any other in every call.
+    There may be fewer items: how many the inputs held is recorded. Warm-up is three passes, or one
+    that takes longer than that. Each size is timed on a copy that has seen no other, as one who
+    serves that size would run it: oneDNN's 8-bit convolutions keep what they prepared for the first
+    shape that they see, and prepare any other in every call.
     """
     model.eval()
-    return tuple(_time_batch(job, *_copied(model), items) for items in BATCHES)
+    inputs = one, many = job.sample(BATCHES[0]), job.sample(BATCHES[1])
+    held = items_held(one, many, BATCHES[1])
+    return tuple(
+        Inference(items=items, asked=asked, **_timed(job, *_copied(model), given))
+        for items, asked, given in zip(held, BATCHES, inputs, strict=True)
+    )
 
 
 def _copied(model: nn.Module) -> tuple[nn.Module, bool]:
@@ -41,9 +49,7 @@ def _copied(model: nn.Module) -> tuple[nn.Module, bool]:
 
 
 @torch.inference_mode()
-def _time_batch(job: Job, model: nn.Module, fresh: bool, items: int) -> Inference:
-    inputs = job.sample(items)
-
+def _timed(job: Job, model: nn.Module, fresh: bool, inputs: tuple[Any, ...]) -> dict[str, Any]:
     def timed() -> float:
         _settle(job.device)
         begun = time.perf_counter()
@@ -61,7 +67,7 @@ def _time_batch(job: Job, model: nn.Module, fresh: bool, items: int) -> Inferenc
         sum(seconds) < MOST_SECONDS and len(seconds) < MOST_PASSES
     ):
         seconds.append(timed())
-    return Inference(items=items, seconds=tuple(seconds), fresh=fresh)
+    return {"seconds": tuple(seconds), "fresh": fresh}
 
 
 def _settle(device: torch.device) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 import traceback
@@ -12,10 +13,8 @@ from typing import Any
 
 import torch
 import torch._dynamo  # the first optimizer imports it otherwise, at a second for every trial
-from torch import nn
 
-from bench.errors import BenchError, Diverged, NotApplicable
-from bench.job import Job
+from bench.errors import BenchError, Diverged, NotApplicable, reason_of, shown
 from bench.machine.energy import joules_between, read_counters
 from bench.machine.environment import cpu_stall_seconds, load_average
 from bench.machine.memory import (
@@ -25,15 +24,12 @@ from bench.machine.memory import (
     limit_memory,
     resident,
 )
-from bench.model.weights_file import file_bytes
 from bench.recipes import assembly
 from bench.recipes.combination import effect_of, work_of
-from bench.records.measurement import Data, Measurement, Parameters, Status
-from bench.technique import Effect
-from bench.trial.flops import count_flops, cross_check, whole_forward_flops
-from bench.trial.inference import measure_inference
+from bench.records.measurement import Data, Measurement, Status
+from bench.trial.facts import advisory_facts, training_facts
 from bench.trial.spec import Outcome, TrialSpec
-from bench.trial.training import StepLimit, Trained, train
+from bench.trial.training import StepLimit, train
 
 
 def observe(trial: TrialSpec, requested: float) -> Outcome:
@@ -48,13 +44,13 @@ def observe(trial: TrialSpec, requested: float) -> Outcome:
         _measure(trial, facts)
         facts["status"] = Status.OK
     except NotApplicable as error:
-        facts |= {"status": Status.NOT_APPLICABLE, "reason": str(error)}
+        facts |= {"status": Status.NOT_APPLICABLE, "reason": shown(error)}
     except BenchError as error:
-        facts |= {"status": Status.FAILED, "reason": str(error)}
+        facts |= {"status": Status.FAILED, "reason": shown(error)}
         refused = True
     except Diverged as error:
-        facts |= {"status": Status.DIVERGED, "reason": str(error)}
-    except Exception as error:  # noqa: BLE001 - a failure is a measurement too
+        facts |= {"status": Status.DIVERGED, "reason": shown(error)}
+    except BaseException as error:  # noqa: BLE001 - a failure is a measurement too, an exit also
         facts |= _failure(error)
     facts["wall_seconds"] = time.time() - requested
     facts["load_average"] = load_average()
@@ -76,15 +72,15 @@ def _identity(trial: TrialSpec) -> dict[str, Any]:
     }
 
 
-def _failure(error: Exception) -> dict[str, Any]:
-    text = str(error).strip().splitlines()
-    message = f"{type(error).__name__}: {text[0][:300]}" if text else type(error).__name__
+def _failure(error: BaseException) -> dict[str, Any]:
+    reason = reason_of(error)
     if is_out_of_memory(error):
-        return {"status": Status.OUT_OF_MEMORY, "reason": message}
-    traceback.print_exc()  # into the trial's log; the record keeps where it was raised
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{Path(place.filename).name}, line {place.lineno}"
-    return {"status": Status.FAILED, "reason": f"{message} ({where})"}
+        return {"status": Status.OUT_OF_MEMORY, "reason": reason}
+    with contextlib.suppress(Exception):  # its text, or the log that it goes to, may be broken too
+        traceback.print_exc()
+    places = traceback.extract_tb(error.__traceback__)
+    where = f" ({Path(places[-1].filename).name}, line {places[-1].lineno})" if places else ""
+    return {"status": Status.FAILED, "reason": shown(reason + where)}
 
 
 def _measure(trial: TrialSpec, facts: dict[str, Any]) -> None:
@@ -103,15 +99,8 @@ def _measure(trial: TrialSpec, facts: dict[str, Any]) -> None:
         return
     watch = _Watch(device, base.anonymous, base.file)
     result = train(job, StepLimit() if trial.kind == "step" else None, on_trained=watch.read)
-    facts |= watch.facts | _training_facts(result, trial.metric)
-    facts["compiled"] = _compiled()
-    facts |= _model_facts(job.model, result.model, Path(trial.scratch))
-    if trial.kind == "full":
-        facts["inference"] = measure_inference(job, result.model)
-    if trial.count_flops:
-        facts |= _flops_facts(trial, job, device)
-    if "finish" in job.taken:
-        facts["forward_flops_per_item"] = whole_forward_flops(result.model, job.sample(1))
+    facts |= watch.facts | training_facts(result, trial.metric)
+    facts |= advisory_facts(trial, job, result.model)
 
 
 @dataclass
@@ -137,68 +126,6 @@ class _Watch:
         if self.device.type == "cuda":
             self.facts["peak_allocated_bytes"] = torch.cuda.max_memory_allocated(self.device)
             self.facts["peak_reserved_bytes"] = torch.cuda.max_memory_reserved(self.device)
-
-
-def _training_facts(result: Trained, metric: str) -> dict[str, Any]:
-    line = result.timeline
-    first = line.warmup
-    phases = line.phase_seconds(first)
-    if result.evaluations:
-        phases |= {"evaluate": result.evaluate_seconds, "finish": result.finish_seconds}
-    last = result.evaluations[-1].values if result.evaluations else {}
-    if result.evaluations and metric not in last:
-        raise Diverged(f"the metric {metric} is not a finite number after training")
-    return {
-        "metric": last.get(metric),
-        "metrics": tuple(result.evaluations),
-        "losses": tuple(result.losses),
-        "epochs": result.progress.epoch,
-        "warmup_step_seconds": tuple(step.wall for step in line.steps[:first]),
-        "step_seconds": tuple(step.wall for step in line.steps[first:]),
-        "window_seconds": line.window_seconds(first),
-        "train_seconds": line.seconds + result.finish_seconds,
-        "cpu_seconds": sum(step.cpu for step in line.steps[first:]),
-        "items": sum(step.items for step in line.steps[first:]),
-        "items_seen": sum(step.items for step in line.steps),
-        "phase_seconds": phases,
-    }
-
-
-def _model_facts(trained: nn.Module, deployed: nn.Module, scratch: Path) -> dict[str, Any]:
-    weights = {id(p): p for p in trained.parameters()}.values()
-    return {
-        "parameters": Parameters(
-            trainable=sum(p.numel() for p in weights if p.requires_grad),
-            frozen=sum(p.numel() for p in weights if not p.requires_grad),
-            buffers=sum(b.numel() for b in trained.buffers()),
-        ),
-        "model_bytes": file_bytes(deployed, scratch),
-    }
-
-
-def _flops_facts(trial: TrialSpec, job: Job, device: torch.device) -> dict[str, Any]:
-    """Count model FLOPs: without what only changes arithmetic, which recomputes or hides calls.
-
-    On a fresh job where techniques took part, or where batches differ in shape from one another.
-    """
-    count = None if job.taken else count_flops(job)
-    if count is None or not count.one_shape:
-        changed = frozenset({Effect.LEARNING, Effect.MODEL})
-        job = assembly.build(trial.recipe, trial.places, device, trial.seed, only=changed)
-        count = count_flops(job)
-    facts: dict[str, Any] = {
-        "model_flops_per_step": count.per_step,
-        "forward_flops_per_item": count.forward_per_item,
-        "flops_coverage": count.coverage,
-        "flops_uncounted": count.uncounted,
-    }
-    if trial.cross_check:
-        facts["flops_check"] = cross_check(job.model, job.sample(1))
-    return facts
-
-
-def _compiled() -> bool:
-    return bool(torch._dynamo.utils.counters["stats"]["unique_graphs"])
 
 
 def _prepare_process(trial: TrialSpec, device: torch.device) -> None:

@@ -126,4 +126,5 @@ def _counting(run: Run) -> list[str]:
             f"fvcore {formatting.flops(check.fvcore)}, thop {formatting.flops(check.thop)}. "
             "The other two know fewer operations."
         )
+        found += [f"{name} can't tell: {reason}." for name, reason in check.unknown.items()]
     return found

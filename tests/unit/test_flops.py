@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.job import DataCard, Job, Progress
-from bench.trial.flops import count_flops, cross_check, fft_flops, forward_flops
+from bench.job import DataCard, Job, Progress, plain_backward
+from bench.trial.counted_operators import formulas
+from bench.trial.cross_check import cross_check
+from bench.trial.flop_formulas import fft_flops
+from bench.trial.flops import FlopCounter, count_flops, forward_flops
+from bench.trial.free_operators import free_names
 
 B, T = 4, 16
 """Items in a batch, and their length."""
@@ -201,6 +206,40 @@ def test_the_counters_agree_on_linear_and_convolution() -> None:
     assert found.thop == pytest.approx(found.ours, rel=0.05)
 
 
+@pytest.mark.parametrize("error", [IndexError, AssertionError, KeyError, NotImplementedError])
+def test_whatever_another_counter_raises_makes_its_count_unknown_with_the_reason(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(model: nn.Module, inputs: Any) -> int:
+        raise error("list index out of range")
+
+    monkeypatch.setattr("bench.trial.cross_check._by_fvcore", fail)
+    found = cross_check(nn.Linear(5, 7), (torch.ones(1, 5),))
+    assert (found.ours, found.fvcore, found.thop) == (70, None, 70)
+    assert error.__name__ in found.unknown["fvcore"]
+    assert "list index out of range" in found.unknown["fvcore"]
+    assert "thop" not in found.unknown
+
+
+def test_attention_pooling_with_a_vector_is_counted_and_checked() -> None:
+    class Pooled(nn.Module):
+        """The scores are a matrix times a vector, which fvcore can't do."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.vector, self.head = nn.Parameter(torch.randn(32)), nn.Linear(32, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            """Pool and classify."""
+            shares = torch.matmul(x, self.vector).softmax(1)
+            found: Tensor = self.head((x * shares.unsqueeze(-1)).sum(1))
+            return found
+
+    found = cross_check(Pooled(), (torch.randn(1, 64, 32),))
+    assert (found.ours, found.fvcore) == (2 * 64 * 32 + 2 * 32 * 3, None)
+    assert found.unknown["fvcore"]
+
+
 def test_a_counter_that_can_not_tell_says_nothing() -> None:
     class Odd(nn.Module):
         """Takes what a tracer can't."""
@@ -228,3 +267,156 @@ def test_batches_of_one_shape_are_told_from_others() -> None:
     layer, one, other = nn.Linear(8, 4), torch.randn(B, 8), torch.randn(2 * B, 8)
     assert count_flops(job_of(layer, one, one)).one_shape
     assert not count_flops(job_of(layer, one, other)).one_shape
+
+
+def counted(call: Callable[[], object]) -> tuple[int, float | None, list[str]]:
+    """Return the FLOPs of a call, the coverage and what was missed."""
+    counter = FlopCounter()
+    with counter:
+        call()
+    return counter.total, counter.coverage, sorted(counter.missed)
+
+
+M, V, W = torch.randn(4, 6), torch.randn(6), torch.randn(4)
+LEFT, RIGHT = torch.randn(2, 4, 5), torch.randn(2, 5, 3)
+ADJACENCY = torch.eye(5).to_sparse()
+"""Five non-zeros of twenty-five."""
+FEATURES = torch.randn(5, 3)
+KEYS = torch.ones(2, 2, 6, 8)
+F = nn.functional
+
+PRODUCTS: dict[str, tuple[Callable[[], object], int]] = {
+    "mv": (lambda: torch.mv(M, V), 48),
+    "mv into another": (lambda: torch.mv(M, V, out=torch.empty(4)), 48),
+    "addmv": (lambda: torch.addmv(W, M, V), 48),
+    "addmv_": (lambda: W.clone().addmv_(M, V), 48),
+    "dot": (lambda: torch.dot(V, V), 12),
+    "inner": (lambda: torch.inner(V, V), 12),
+    "vdot": (lambda: torch.vdot(V, V), 12),
+    "addr": (lambda: torch.addr(torch.zeros(6, 6), V, V), 72),
+    "addr_": (lambda: torch.zeros(6, 6).addr_(V, V), 72),
+    "addbmm": (lambda: torch.addbmm(torch.zeros(4, 3), LEFT, RIGHT), 240),
+    "addbmm_": (lambda: torch.zeros(4, 3).addbmm_(LEFT, RIGHT), 240),
+    "baddbmm_": (lambda: torch.zeros(2, 4, 3).baddbmm_(LEFT, RIGHT), 240),
+    "einsum": (lambda: torch.einsum("bij,bjk->bik", LEFT, RIGHT), 240),
+    "a complex product": (lambda: LEFT.to(torch.cfloat) @ RIGHT.to(torch.cfloat), 4 * 240),
+    "bilinear": (lambda: nn.Bilinear(3, 4, 5)(torch.ones(7, 3), torch.ones(7, 4)), 1120),
+    "int8": (lambda: torch._int_mm(*[torch.ones(32, 32, dtype=torch.int8)] * 2), 2 * 32**3),
+    "matrix power": (lambda: torch.matrix_power(torch.eye(3), 3), 2 * 54),
+    "sparse COO": (lambda: torch.sparse.mm(ADJACENCY, FEATURES), 2 * 5 * 3),
+    "sparse CSR": (lambda: ADJACENCY.to_sparse_csr() @ FEATURES, 2 * 5 * 3),
+    "sparse times a vector": (lambda: torch.mv(ADJACENCY, FEATURES[:, 0]), 2 * 5),
+    "sparse, added": (lambda: torch.sparse.addmm(FEATURES, ADJACENCY, FEATURES), 2 * 5 * 3),
+    "dense times sparse": (lambda: FEATURES.t() @ ADJACENCY.to_sparse_csr(), 2 * 5 * 3),
+    "conv_tbc": (
+        lambda: torch.conv_tbc(torch.ones(8, 2, 3), torch.ones(3, 3, 5), torch.ones(5)),
+        2 * 6 * 2 * 3 * 3 * 5,
+    ),
+    "grouped queries": (
+        lambda: F.scaled_dot_product_attention(torch.ones(2, 4, 6, 8), KEYS, KEYS, enable_gqa=True),
+        2 * (2 * 2 * 4 * 6 * 6 * 8),
+    ),
+    "an embedding bag": (lambda: nn.EmbeddingBag(10, 4)(torch.zeros(3, 5).long()), 2 * 15 * 4),
+    "bilinear sampling": (
+        lambda: F.grid_sample(torch.ones(1, 2, 8, 8), torch.zeros(1, 5, 5, 2), align_corners=False),
+        2 * 4 * 2 * 25,
+    ),
+    "bilinear resizing": (
+        lambda: F.interpolate(torch.ones(1, 2, 4, 4), scale_factor=2, mode="bilinear"),
+        2 * 4 * 2 * 64,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_an_operator_is_counted_by_what_it_is(name: str) -> None:
+    call, flops = PRODUCTS[name]
+    with torch.no_grad():
+        assert counted(call) == (flops, 1.0, [])
+
+
+def test_what_inference_mode_passes_on_whole_is_counted_in_its_parts() -> None:
+    with torch.inference_mode():
+        assert counted(lambda: nn.Linear(5, 7)(torch.ones(2, 5))) == (140, 1.0, [])
+
+
+def test_a_packed_lstm_is_counted_by_its_real_steps() -> None:
+    packed = nn.utils.rnn.pack_padded_sequence(torch.ones(4, 2, 3), torch.tensor([4, 2]))
+    with torch.no_grad():
+        found = counted(lambda: nn.LSTM(3, 6)(packed))
+    assert found == (2 * 6 * 4 * 6 * (3 + 6), 1.0, [])
+
+
+def test_a_fused_recurrent_stack_uses_each_matrix_once_a_step() -> None:
+    formula = formulas()[torch.ops.aten._cudnn_rnn]
+    weights = [torch.ones(24, 3), torch.ones(24, 6), torch.ones(24), torch.ones(24)]
+    assert formula(None, torch.ones(4, 2, 3), weights) == 2 * 8 * 24 * (3 + 6)
+
+
+def test_a_sparse_product_trains_at_its_non_zeros() -> None:
+    weight = torch.randn(5, 3, requires_grad=True)
+    found = counted(lambda: plain_backward(torch.sparse.mm(ADJACENCY, weight).sum()))
+    assert found == (2 * (2 * 5 * 3), 1.0, [])
+
+
+UNCOUNTED: dict[str, Callable[[], object]] = {
+    "linalg_matrix_exp": lambda: torch.matrix_exp(torch.eye(3)),
+    "linalg_inv_ex": lambda: torch.linalg.inv(torch.eye(3)),
+    "_linalg_solve_ex": lambda: torch.linalg.solve(torch.eye(3), torch.ones(3, 2)),
+    "linalg_qr": lambda: torch.linalg.qr(torch.eye(3)),
+    "_linalg_svd": lambda: torch.linalg.svd(torch.eye(3)),
+    "_linalg_eigh": lambda: torch.linalg.eigh(torch.eye(3)),
+    "linalg_cholesky_ex": lambda: torch.linalg.cholesky(torch.eye(3)),
+    "_cdist_forward": lambda: torch.cdist(torch.eye(3), torch.eye(3)),
+    "_sparse_sparse_matmul": lambda: torch.sparse.mm(ADJACENCY, ADJACENCY),
+    "_upsample_bilinear2d_aa": lambda: F.interpolate(
+        torch.ones(1, 2, 4, 4), scale_factor=0.5, mode="bilinear", antialias=True
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNCOUNTED)
+def test_an_operator_without_a_formula_lowers_the_coverage_and_is_named(name: str) -> None:
+    assert counted(UNCOUNTED[name]) == (0, 0.0, [f"aten.{name}"])
+
+
+def test_an_operator_of_ones_own_is_named_whatever_it_is_called() -> None:
+    @torch.library.custom_op("flops_test::common_ground", mutates_args=())
+    def own(x: Tensor) -> Tensor:
+        return x @ x
+
+    assert counted(lambda: own(torch.eye(3))) == (0, 0.0, ["flops_test.common_ground"])
+
+
+def test_normalisation_pooling_losses_and_optimizers_are_free() -> None:
+    layers = nn.Sequential(
+        nn.BatchNorm2d(2), nn.ReLU(), nn.MaxPool2d(2), nn.AvgPool2d(1), nn.Flatten(),
+        nn.LayerNorm(8), nn.Dropout(), nn.GroupNorm(2, 8), nn.GELU(), nn.Softmax(-1),
+    )  # fmt: skip
+    optimizer = torch.optim.AdamW(layers.parameters())
+
+    def step() -> None:
+        found = layers(torch.randn(3, 2, 4, 4))
+        plain_backward(F.cross_entropy(found, torch.tensor([0, 1, 2])))
+        nn.utils.clip_grad_norm_(layers.parameters(), 1.0)
+        optimizer.step()
+
+    assert counted(step) == (0, None, [])
+
+
+def test_every_free_operator_and_every_formula_is_one_that_torch_has() -> None:
+    known = {schema.name for schema in torch._C._jit_get_all_schemas()}
+    made_up = [n for n in free_names() if f"aten::{n}" not in known]
+    in_place_only = [n for n in made_up if n.removesuffix("_") not in free_names()]
+    assert in_place_only == []
+    assert not {packet.__name__ for packet in formulas()} & free_names()
+
+
+def test_a_sample_that_can_not_be_drawn_leaves_the_step_counted() -> None:
+    def sample(items: int) -> tuple[Tensor]:
+        raise LookupError(f"no {items} items")
+
+    job = replace(job_of(nn.Linear(5, 7), torch.ones(B, 5)), sample=sample)
+    count = count_flops(job)
+    assert (count.per_step, count.coverage) == (2 * (2 * B * 5 * 7), 1.0)
+    assert (count.forward_per_item, count.unknown) == (None, "LookupError: no 1 items")

@@ -7,8 +7,10 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
+import torch
 from torch import Tensor, nn
 
 from bench.testing import Case
@@ -78,3 +80,31 @@ def test_a_model_whose_copying_breaks_in_its_own_way_is_a_failure() -> None:
 
     with pytest.raises(ValueError, match="my own bug"):
         inference.measure_inference(Case(f"{JOBS}:ConvNet").job(), Broken(0.0, list[int]().append))
+
+
+class Net(nn.Module):
+    """Takes anything."""
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return inputs[0]
+
+
+SAMPLES: dict[str, tuple[Callable[[int], tuple[Any, ...]], list[int]]] = {
+    "four items that there are": (lambda n: (torch.ones(4, 8)[:n],), [1, 4]),
+    "time first": (lambda n: (torch.ones(35, n), torch.ones(2, n, 8)), [1, 32]),
+    "time first, of other lengths": (lambda n: (torch.ones(30 + n, n),), [1, 32]),
+    "items in a row": (lambda n: (torch.ones(n * 7, 3),), [1, 32]),
+    "a whole graph": (lambda n: (torch.ones(27, 8), torch.eye(27)), [27, 27]),
+    "a dictionary": (lambda n: ({"ids": torch.ones(n, 5), "text": None},), [1, 32]),
+    "one that there is": (lambda n: (torch.ones(1, 8),), [1, 1]),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.usefixtures("short")
+def test_the_record_says_how_many_items_the_inputs_held(name: str) -> None:
+    sample, held = SAMPLES[name]
+    job = replace(Case(f"{JOBS}:ConvNet").job(), sample=sample)
+    found = inference.measure_inference(job, Net())
+    assert [each.items for each in found] == held
+    assert [each.asked for each in found] == [1, 32]

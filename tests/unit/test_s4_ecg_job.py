@@ -13,7 +13,8 @@ from bench.errors import BenchError
 from bench.job import Job, Progress
 from bench.recipes.registry import load_baseline
 from bench.recipes.resolve import threads_of
-from bench.trial.flops import count_flops, cross_check
+from bench.trial.cross_check import cross_check
+from bench.trial.flops import count_flops
 from bench.trial.training import train
 from tests.contract.cases import SMALL
 

@@ -1,0 +1,67 @@
+"""What only advises costs no trial: it is unknown then, and the record says why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.errors import reason_of
+from bench.trial.facts import advise, advisory_facts
+from bench.trial.spec import TrialSpec
+from tests.jobs import linear_job
+from tests.records import recipe
+
+
+def spec(folder: Path) -> TrialSpec:
+    return TrialSpec(
+        arm="baseline", pair=0, seed=0, kind="full", recipe=recipe(), metric="accuracy",
+        device="cpu", threads=1, scratch=str(folder), count_flops=True, cross_check=True,
+    )  # fmt: skip
+
+
+def test_a_sample_that_can_not_be_drawn_leaves_the_rest_known(tmp_path: Path) -> None:
+    def sample(items: int) -> tuple[Tensor]:
+        raise LookupError("there is no test part")
+
+    facts = advisory_facts(spec(tmp_path), job := replace(linear_job(), sample=sample), job.model)
+    assert facts["model_flops_per_step"] == 2 * (2 * 8 * 6 * 2)
+    assert facts["model_bytes"] > 56
+    assert "inference" not in facts
+    reason = "LookupError: there is no test part"
+    assert facts["unknown"] == {
+        "inference": reason, "forward_flops_per_item": reason, "flops_check": reason,
+    }  # fmt: skip
+
+
+def test_a_state_that_no_file_holds_has_an_unknown_size_with_the_reason(tmp_path: Path) -> None:
+    model = nn.Linear(6, 2)
+    model.register_buffer("wide", torch.ones(2, dtype=torch.cdouble))
+    facts = advisory_facts(spec(tmp_path), linear_job(model=model), model)
+    assert "model_bytes" not in facts
+    assert facts["unknown"] == {"model_bytes": "wide is complex128, which safetensors can't hold"}
+    assert len(facts["inference"]) == 2
+
+
+def test_an_error_that_can_not_say_what_it_is_is_named_by_its_type() -> None:
+    class Dumb(Exception):  # noqa: N818 - as a user might name it
+        def __str__(self) -> str:
+            raise ZeroDivisionError
+
+    def tell() -> dict[str, Any]:
+        raise Dumb
+
+    facts: dict[str, Any] = {}
+    advise(facts, "inference", tell)
+    assert facts == {"unknown": {"inference": "Dumb"}}
+
+
+def test_a_reason_is_one_line_that_can_be_shown_and_written_anywhere() -> None:
+    assert reason_of(ValueError("\n\nline 2\nline 3")) == "ValueError: line 2"
+    assert reason_of(ValueError("bad \udcff name \x1b[31m")) == (
+        "ValueError: bad \\udcff name \\x1b[31m"
+    )
+    assert len(reason_of(ValueError("y" * 10_000_000))) == 300

@@ -1,0 +1,60 @@
+"""Items are counted, split and selected along the dimension that they lie in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.data.layout import with_layout
+from tests.jobs import linear_job
+
+TIME_FIRST = (torch.arange(35 * 20).view(35, 20), torch.arange(35 * 20).view(35, 20))
+"""Inputs and targets of 20 items, 35 steps each."""
+
+
+def time_first(**parts: Any) -> Any:
+    def sample(items: int) -> tuple[Tensor, Tensor]:
+        return torch.ones(35, items), torch.zeros(2, items, 8)
+
+    return with_layout(linear_job(sample=sample, **parts))
+
+
+def test_the_items_of_a_time_first_batch_are_its_columns() -> None:
+    assert time_first().items(TIME_FIRST) == 20
+
+
+def test_a_time_first_batch_is_split_between_its_items() -> None:
+    parts = time_first().split(TIME_FIRST, 2)
+    assert [part[0].shape for part in parts] == [(35, 10), (35, 10)]
+    for whole, pieces in zip(TIME_FIRST, zip(*parts, strict=True), strict=True):
+        assert torch.equal(torch.cat(pieces, 1), whole)
+
+
+def test_items_of_a_time_first_batch_are_selected_whole() -> None:
+    inputs, targets = time_first().select(TIME_FIRST, torch.tensor([3, 1]))
+    assert torch.equal(inputs, TIME_FIRST[0][:, [3, 1]])
+    assert torch.equal(targets, TIME_FIRST[1][:, [3, 1]])
+
+
+def test_items_first_and_what_a_baseline_says_itself_stay() -> None:
+    plain = linear_job()
+    assert with_layout(plain) is plain
+    assert time_first(items=lambda batch: batch[0].numel()).items(TIME_FIRST) == 700
+
+
+def test_a_sample_that_can_not_be_drawn_or_does_not_grow_changes_nothing() -> None:
+    def fail(items: int) -> tuple[Tensor]:
+        raise LookupError
+
+    for sample in (fail, lambda n: (torch.ones(27, 8),), lambda n: ()):
+        job = linear_job(sample=sample)
+        assert with_layout(job) is job
+
+
+def test_asking_for_the_layout_leaves_the_random_state_as_it_was() -> None:
+    job = linear_job(sample=lambda n: (torch.rand(n, 6),))
+    before = torch.get_rng_state()
+    with_layout(job)
+    assert torch.equal(torch.get_rng_state(), before)
