@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from bench.errors import NotApplicable
 from bench.job import Job, Progress
+from bench.model.weights_file import copied_state
 from bench.technique import Effect, Probe, SettingsT, Stage, Technique
 
 Stop = Callable[[Job, Progress], bool]
@@ -66,7 +67,7 @@ class _Watch:
     rule: EarlyStopping
     best: float = float("inf")
     epoch: int = 0
-    weights: dict[str, Tensor] | None = None
+    weights: dict[str, Any] | None = None
 
     def stop(self, old: Stop) -> Stop:
         def stop(job: Job, progress: Progress) -> bool:
@@ -92,4 +93,4 @@ class _Watch:
         value = job.validate(model)
         if value < self.best - self.rule.min_delta:
             self.best, self.epoch = value, epoch
-            self.weights = {name: t.detach().clone() for name, t in model.state_dict().items()}
+            self.weights = copied_state(model)

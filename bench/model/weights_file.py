@@ -2,62 +2,110 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
+
+PLAIN = (bool, int, float, str, bytes, type(None))
 
 
-def write(model: nn.Module, path: Path) -> None:
+@dataclass
+class State:
+    """A model's state, as far as safetensors can hold it."""
+
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    """Contiguous, none in the memory of another."""
+    same: dict[str, str] = field(default_factory=dict)
+    """Names of tensors that are others under a second name (tied weights), and whose they are."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """What can't be held, by name, and why."""
+    weights_left_out: dict[str, str] = field(default_factory=dict)
+    """Those of them that are tensors with numbers: without these the file is not the model."""
+
+
+def state_of(model: nn.Module) -> State:
+    """Take a model's state apart; packed and quantised tensors too.
+
+    A quantised tensor ``w`` becomes its integers ``w``, ``w.scale`` and ``w.zero_point`` (of each
+    channel of ``w.axis``, where there is one).
+    """
+    state, places = State(), dict[Any, str]()
+    memories = set[int]()
+    for name, value in sorted(model.state_dict().items()):
+        for part, found in _parts(name, value):
+            if reason := _unheld(found):
+                state.left_out[part] = f"{part} {reason}"
+                if isinstance(found, Tensor):
+                    state.weights_left_out[part] = state.left_out[part]
+            elif isinstance(found, Tensor):
+                place = _place(found)
+                if place is not None and places.setdefault(place, part) != part:
+                    state.same[part] = places[place]
+                else:
+                    state.tensors[part] = _own(found, memories)
+    return state
+
+
+def copied_state(model: nn.Module) -> dict[str, Any]:
+    """Return a copy of a model's state: extra states, which can be anything, are copied deeply."""
+    return {
+        name: value.detach().clone() if isinstance(value, Tensor) else copy.deepcopy(value)
+        for name, value in model.state_dict().items()
+    }
+
+
+def is_plain(value: Any) -> bool:
+    """Tell whether a value is made of tensors and Python's own plain values alone."""
+    if isinstance(value, dict):
+        return type(value) is dict and all(map(is_plain, (*value.keys(), *value.values())))
+    if isinstance(value, list | tuple):
+        return type(value) in (list, tuple) and all(map(is_plain, value))
+    return isinstance(value, Tensor) or type(value) in PLAIN
+
+
+def write(model: nn.Module, path: Path) -> tuple[str, ...]:
     """Write a model's state to `path` as safetensors, under a temporary name first.
 
-    Raises TypeError where the state holds something else than tensors.
+    Returns what of it can't be held in such a file, as plain statements.
     """
-    from safetensors.torch import save_file, save_model
+    from safetensors.torch import save_file
 
     temporary = path.with_name(f".{path.name}")
-    if all(isinstance(v, Tensor) and not v.is_quantized for v in model.state_dict().values()):
-        save_model(model, str(temporary))
-    else:
-        save_file(tensors_of(model), str(temporary))
+    state = state_of(model)
+    save_file(state.tensors, str(temporary), metadata=state.same or None)
     temporary.replace(path)
+    return tuple(state.left_out.values())
 
 
 def file_bytes(model: nn.Module, folder: Path) -> int | None:
-    """Return how large the file of a model is; None where its state is not of tensors alone."""
+    """Return how large the file of a model is; None where it would not hold the whole state."""
     path = folder / "model.safetensors"
-    try:
-        write(model, path)
-    except TypeError:
-        return None
+    left_out = write(model, path)
     size = path.stat().st_size
     path.unlink()
-    return size
+    return None if left_out else size
 
 
 def tensors_of(model: nn.Module) -> dict[str, Tensor]:
-    """Return a model's state as plain tensors by name, packed and quantised ones taken apart.
-
-    A quantised tensor ``w`` becomes its integers ``w``, ``w.scale`` and ``w.zero_point`` (of each
-    channel of ``w.axis``, where there is one). Raises TypeError for what holds no tensors.
-    """
-    found = {}
-    for name, value in model.state_dict().items():
-        for part, tensor in _plain(name, value):
-            found[part] = tensor.detach().clone().contiguous()  # none shares memory with another
-    return found
+    """Return a model's state as plain tensors by name, those under two names once."""
+    return state_of(model).tensors
 
 
-def _plain(name: str, value: Any) -> Iterator[tuple[str, Tensor]]:
+def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, tuple | list):
         for index, part in enumerate(value):
-            yield from _plain(f"{name}.{index}", part)
-    elif isinstance(value, Tensor):
-        yield from _quantised(name, value) if value.is_quantized else [(name, value)]
+            yield from _parts(f"{name}.{index}", part)
+    elif isinstance(value, Tensor) and value.is_quantized:
+        yield from _quantised(name, value)
     elif value is not None and not isinstance(value, torch.dtype):
-        raise TypeError(f"{name} is a {type(value).__name__}, which is no tensor")
+        yield name, value
 
 
 def _quantised(name: str, value: Tensor) -> Iterator[tuple[str, Tensor]]:
@@ -69,3 +117,52 @@ def _quantised(name: str, value: Tensor) -> Iterator[tuple[str, Tensor]]:
     else:
         yield f"{name}.scale", torch.tensor(value.q_scale())
         yield f"{name}.zero_point", torch.tensor(value.q_zero_point())
+
+
+def _unheld(value: Any) -> str | None:
+    """Say why safetensors can't hold a value; None where it can."""
+    if not isinstance(value, Tensor):
+        return f"is a {type(value).__name__}, which is no tensor"
+    if is_lazy(value):
+        return "has no shape yet"
+    if value.layout is not torch.strided:
+        return f"is a {str(value.layout).removeprefix('torch.')} tensor, which is not dense"
+    if value.is_nested or is_traceable_wrapper_subclass(value):
+        return f"is a {type(value).__name__}, which is not one dense tensor"
+    if value.device.type == "meta":
+        return "is on the device meta and holds no numbers"
+    if not _has_type(value.dtype):
+        return f"is {str(value.dtype).removeprefix('torch.')}, which safetensors can't hold"
+    return None
+
+
+def _has_type(dtype: torch.dtype) -> bool:
+    from safetensors.torch import save
+
+    try:
+        save({"none": torch.empty(0, dtype=dtype)})
+    except (KeyError, RuntimeError, TypeError, ValueError):
+        return False
+    return True
+
+
+def _place(value: Tensor) -> Any:
+    """Return what two names of one tensor have in common; None where it holds nothing."""
+    if value.numel() == 0:
+        return None
+    return value.device, value.data_ptr(), value.dtype, value.shape, value.stride(), _turned(value)
+
+
+def _turned(value: Tensor) -> tuple[bool, bool]:
+    return value.is_conj(), value.is_neg()
+
+
+def _own(value: Tensor, memories: set[int]) -> Tensor:
+    """Return a tensor as it is read, in memory that no other of the file lies in."""
+    plain = value.detach().resolve_conj().resolve_neg().contiguous()
+    memory = plain.untyped_storage().data_ptr()
+    if memory in memories:
+        return plain.clone()
+    if plain.numel():
+        memories.add(memory)
+    return plain

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.job import Job
+from bench.model.weights_file import copied_state
 from bench.recipes import assembly, registry, resolve
 from bench.recipes.references import parse_technique, places_of, whole_path
 from bench.recipes.resolve import prepared
@@ -86,8 +87,8 @@ def stepped(job: Job, steps: int = STEPS) -> tuple[list[float], dict[str, Tensor
 
 
 def plain_state(model: nn.Module) -> dict[str, Tensor]:
-    """Return a copy of a model's state."""
-    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+    """Return a copy of a model's weights and buffers."""
+    return {n: v for n, v in copied_state(model).items() if isinstance(v, Tensor)}
 
 
 def global_state() -> dict[str, Any]:

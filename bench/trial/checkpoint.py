@@ -18,7 +18,7 @@ from bench.records.files import appearing
 from bench.records.measurement import Evaluation
 from bench.records.recipe import Recipe
 from bench.trial.training import Trained
-from bench.trial.training_state import CannotRemember, PartsState
+from bench.trial.training_state import CannotRemember, PartsState, kept_state
 
 FORMAT = 1
 EARLIER = "before the interruption"
@@ -78,7 +78,7 @@ class Checkpointer:
             "epoch_losses": list(result.progress.epoch_losses), "losses": list(result.losses),
             "evaluations": [one.model_dump_json() for one in result.evaluations],
             "seconds": result.timeline.seconds,
-            "model": self._job.model.state_dict(), "optimizer": self._optimizer.state_dict(),
+            "model": kept_state(self._job.model), "optimizer": self._optimizer.state_dict(),
             "memory": self._memory.taken(), "random": global_random(),
         }  # fmt: skip
 
@@ -119,7 +119,8 @@ class Checkpointer:
 
 
 def _shapes(job: Job) -> dict[str, torch.Size]:
-    return {name: value.shape for name, value in job.model.state_dict().items()}
+    return {name: value.shape for name, value in job.model.state_dict().items()
+            if isinstance(value, torch.Tensor)}  # fmt: skip
 
 
 def _on_cpu(value: Any) -> Any:

@@ -26,6 +26,7 @@ from torch.optim import Optimizer
 
 from bench.errors import BenchError
 from bench.job import Job
+from bench.model.weights_file import copied_state, is_plain
 from bench.random_state import python_state
 
 PLAIN = (bool, int, float, str, bytes, types.NoneType)
@@ -48,6 +49,14 @@ class Slot:
 
     read: Callable[[], Any]
     write: Callable[[Any], object]
+
+
+def kept_state(model: nn.Module) -> dict[str, Any]:
+    """Return a copy of a model's state; raise `CannotRemember` for what a file can't hold."""
+    state = copied_state(model)
+    if odd := [name for name, value in state.items() if not is_plain(value)]:
+        raise CannotRemember(f"{odd[0]} holds more than plain values, which can't be kept")
+    return state
 
 
 class PartsState:
@@ -131,7 +140,7 @@ class PartsState:
         if not own and id(module) not in self._seen and module is not self._model:
             self._seen.add(id(module))
             self._states[path] = Slot(
-                lambda: {n: v.detach().clone() for n, v in module.state_dict().items()},
+                lambda: kept_state(module),
                 module.load_state_dict,
             )
 

@@ -132,3 +132,29 @@ def test_held_out_items_are_not_trained_on() -> None:
     plain, stopping = case.job().data, case.job("early-stopping").data
     assert stopping.train_items < plain.train_items
     assert stopping.test_items == plain.test_items
+
+
+def test_an_extra_state_that_is_no_tensor_comes_back_with_the_best_weights() -> None:
+    class Counting(nn.Linear):
+        calls: int = 0
+
+        def get_extra_state(self) -> dict[str, int]:
+            return {"calls": self.calls}
+
+        def set_extra_state(self, state: Any) -> None:
+            self.calls = state["calls"]
+
+    model = Counting(6, 2)
+    job = rigged([1.0, 9.0], model=model)
+
+    def count(old: Any) -> Any:
+        def update(optimizer: torch.optim.Optimizer) -> None:
+            model.calls += 1
+            old(optimizer)
+
+        return update
+
+    job = EarlyStopping(every=1, patience=2).apply(job.wrap("update", count, by="test"))
+    result = train(job)
+    assert result.progress.epoch == 3
+    assert model.calls == 4  # of the first epoch

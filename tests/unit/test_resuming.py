@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from bench.batches import Batch
 from bench.errors import BenchError
@@ -226,3 +227,38 @@ def test_an_iterator_can_t_be_kept() -> None:
     job = linear_job(stop=lambda job, progress: next(rows) > 8)
     with pytest.raises(CannotRemember, match="range_iterator, whose place can't be kept"):
         PartsState(job, job.make_optimizer(job.model))
+
+
+class Counting(nn.Linear):
+    """Counts its calls in an extra state, which is no tensor."""
+
+    calls: Any = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls = self.calls + 1
+        return super().forward(x)
+
+    def get_extra_state(self) -> dict[str, Any]:
+        return {"calls": self.calls}
+
+    def set_extra_state(self, state: Any) -> None:
+        self.calls = state["calls"]
+
+
+def test_an_extra_state_that_is_no_tensor_goes_on_too(tmp_path: Path) -> None:
+    whole = train(linear_job(model=Counting(6, 2)))
+    ended_after(linear_job(model=Counting(6, 2)), 1, tmp_path)
+    job = unended(linear_job(model=Counting(6, 2)))
+    train(job, keeper=keeper(tmp_path, resume=True))
+    assert isinstance(whole.model, Counting)
+    assert isinstance(job.model, Counting)
+    assert job.model.calls == whole.model.calls
+
+
+def test_an_extra_state_of_other_objects_is_named_once(tmp_path: Path) -> None:
+    said: list[str] = []
+    model = Counting(6, 2)
+    model.calls = np.int64(0)
+    train(linear_job(model=model), keeper=keeper(tmp_path, note=said.append))
+    assert said == ["this training couldn't be resumed: _extra_state holds more than plain values,"
+                    " which can't be kept"]  # fmt: skip
