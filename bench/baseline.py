@@ -32,7 +32,7 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _filled(cls, values: Any) -> Any:
-        """Put in what a preset sets, where it isn't given itself."""
+        """Fill in what a preset sets, where it isn't given itself."""
         if not isinstance(values, dict):
             return values
         for name, presets in marked(cls, "fills").items():

@@ -1,4 +1,4 @@
-"""A training run as a frozen value whose parts a technique can replace before the clock starts.
+"""Describe a training run as a frozen value whose parts techniques replace before it starts.
 
 Every part receives what it works on as an argument (the model, the optimizer, the whole job), never
 through a closure over an earlier job: so a part that is replaced later is the part that runs.
@@ -151,7 +151,7 @@ def same_model(model: nn.Module) -> nn.Module:
 
 
 def deploys_what_it_trains(job: Job) -> bool:
-    """Tell whether the snapshot is the trained model or a copy of it: no average, for instance."""
+    """Return whether the snapshot is the trained model or a copy of it: no average, for instance."""
     return job.snapshot in (same_model, copy.deepcopy)
 
 

@@ -44,7 +44,7 @@ def global_random() -> dict[str, Any]:
 
 
 def set_global_random(state: Mapping[str, Any]) -> None:
-    """Put all generators where they were."""
+    """Restore all generators."""
     torch.set_rng_state(state["torch"])
     np.random.set_state(tuple(json.loads(state["numpy"])))
     random.setstate(python_state(state["python"]))

@@ -1,4 +1,4 @@
-"""From measurements to verdicts: a pure function, computed once and only rendered elsewhere."""
+"""Compare every arm with the baseline: a pure function, computed once, rendered anywhere."""
 
 from __future__ import annotations
 

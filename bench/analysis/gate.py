@@ -1,4 +1,4 @@
-"""`bench compare`: has a run become worse than another one? The gate for CI."""
+"""Fail CI where a run regressed against another (`bench compare`)."""
 
 from __future__ import annotations
 

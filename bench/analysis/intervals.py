@@ -1,4 +1,4 @@
-"""Intervals for paired measurements: Student's t, on logarithms for ratios. Pure functions."""
+"""Compute intervals of paired measurements: Student's t, on logarithms for ratios."""
 
 from __future__ import annotations
 

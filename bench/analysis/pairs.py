@@ -1,4 +1,4 @@
-"""What is compared of two paired trials: values, their ratios and differences. Pure functions."""
+"""Pair trials, and compute ratios and differences pair by pair."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""After how much training what it costs to begin has paid for itself. Pure functions."""
+"""Compute the break-even: after how many steps or epochs set-up costs are recovered."""
 
 from __future__ import annotations
 

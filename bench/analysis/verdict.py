@@ -1,4 +1,4 @@
-"""The verdict on a candidate: what its paired measurements show, beyond chance. Pure functions."""
+"""Judge a candidate by what its pairs show beyond chance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the command line is read: a default command, and options that take several values.
+"""Read the command line: a default command, and options that take several values.
 
 ``bench --test a b --epochs 5`` is read as ``bench run --test a --test b --epochs 5``.
 """
@@ -22,7 +22,7 @@ class DefaultGroup(TyperGroup):
     """A group in which options without a command belong to ``run``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put ``run`` in front of options that are not the group's own."""
+        """Insert ``run`` before options that are not the group's own."""
         first = args[0].partition("=")[0] if args else ""
         if first.startswith("-") and first not in OWN:
             args = ["run", *args]

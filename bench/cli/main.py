@@ -229,7 +229,7 @@ def train(
 
 @app.command()
 def doctor(device: Device = "auto", json_: Json = False) -> None:
-    """Tell devices, libraries, measured peaks, and how small an effect this machine can show."""
+    """Show devices, libraries, measured peaks, and how small an effect this machine can show."""
     from bench.cli import doctor
 
     found = doctor.examine(device)

@@ -25,16 +25,16 @@ class NoProgress:
         """End."""
 
     def expect(self, trials: int) -> None:
-        """Say that so many more trials are planned."""
+        """Add `trials` to the planned total."""
 
     def begin(self, what: str) -> None:
-        """Say what runs now."""
+        """Show what runs now."""
 
     def done(self, record: Measurement) -> None:
-        """Say how a trial ended."""
+        """Show how a trial ended."""
 
     def note(self, text: str) -> None:
-        """Say one line, whatever else is hidden."""
+        """Print one line, whatever else is hidden."""
         print(text, file=sys.stderr, flush=True)
 
 
@@ -47,7 +47,7 @@ class Plain(NoProgress):
         self._begun = time.monotonic()
 
     def expect(self, trials: int) -> None:
-        """Say that so many more trials are planned."""
+        """Add `trials` to the planned total."""
         self._expected += trials
 
     def done(self, record: Measurement) -> None:
@@ -96,11 +96,11 @@ class Live(NoProgress):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Give the line back."""
+        """Clear the line."""
         self._bar.stop()
 
     def expect(self, trials: int) -> None:
-        """Say that so many more trials are planned."""
+        """Add `trials` to the planned total."""
         task = self._bar.tasks[0]
         self._bar.update(self._task, total=(task.total or 0) + trials)
 

@@ -1,4 +1,4 @@
-"""From a run's first trial to its end: run it, keep its report up to date, judge and print it."""
+"""Run trials, compare them once, write and print the report."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class _Live:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Let an interrupt wait for the block's end: a library that it half imports stays broken."""
+    """Delay an interrupt to the block's end: a library that it half imports stays broken."""
     came: list[int] = []
     handler = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
     try:

@@ -1,4 +1,4 @@
-"""Where what can be made again is kept between runs, and how it gets there whole."""
+"""Locate the user's cache folder, and sign the files that a cached result was made from."""
 
 from __future__ import annotations
 

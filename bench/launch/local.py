@@ -1,4 +1,4 @@
-"""Run trials: each in a fresh process, one at a time, from a fork server that has torch imported.
+"""Start each trial in a fresh process, one at a time, from a fork server with torch imported.
 
 The only place that launches processes. Whatever happens to a trial, a measurement comes back.
 """

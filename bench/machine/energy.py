@@ -1,4 +1,4 @@
-"""Energy counters of the hardware: read where there is one, never estimated."""
+"""Read the hardware's energy counters where there are any; never estimate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Facts about the machine and its software; what can't be told is None, never a guess."""
+"""Describe the machine and its software; what is unknown is None, never a guess."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory of this process and its limit, read from Linux's ``/proc`` inside the trial itself."""
+"""Measure and limit the memory of this process, from Linux's ``/proc`` inside the trial itself."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def available_bytes() -> int:
 
 
 def limit_memory(extra_bytes: int) -> None:
-    """Let this process's private memory grow by so much; past it an allocation fails (ENOMEM)."""
+    """Limit the growth of this process's private memory; past it an allocation fails (ENOMEM)."""
     if not sys.platform.startswith("linux"):
         return
     fields = STATUS.read_text().splitlines()
@@ -87,7 +87,7 @@ def limit_memory(extra_bytes: int) -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an exception means that memory ran out, on the CPU or on CUDA."""
+    """Return whether an exception means that memory ran out, on the CPU or on CUDA."""
     import torch
 
     if isinstance(error, MemoryError | torch.OutOfMemoryError):

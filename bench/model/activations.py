@@ -1,4 +1,4 @@
-"""What a model keeps for its backward pass, by the module that keeps it."""
+"""Measure the activations that each module saves for the backward pass."""
 
 from __future__ import annotations
 

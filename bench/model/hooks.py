@@ -1,4 +1,4 @@
-"""Hear what a model is called with and what it answers, whoever calls it."""
+"""Record a module's calls and outputs with forward hooks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an optimizer's learning rates are, and whether a baseline changes them itself."""
+"""Read an optimizer's learning rates, and detect a baseline's own schedule of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What models say to a few inputs: whether they take them, and whether answers have a mean."""
+"""Check which inputs a model accepts, and whether its outputs are scores of classes."""
 
 from __future__ import annotations
 

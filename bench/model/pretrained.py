@@ -1,4 +1,4 @@
-"""Published weights: tensors by name from a file, under a network's own names."""
+"""Load published weights from a file under a network's own parameter names."""
 
 from __future__ import annotations
 

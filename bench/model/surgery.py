@@ -74,7 +74,7 @@ class _Operation:
 
 
 def point_to(optimizer: Optimizer, before: Mapping[int, str], now: Mapping[str, Parameter]) -> None:
-    """Give an optimizer the parameters `now` in place of those in `before` (names by id).
+    """Replace an optimizer's parameters in `before` by those in `now` (names by id).
 
     A parameter stays in the group of the one that had its name, else of the one that stood in the
     same module. What the optimizer did not train before it does not train now.

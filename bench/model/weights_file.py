@@ -1,4 +1,4 @@
-"""A model's state as a file of plain tensors: what `bench train` writes, and how large it is."""
+"""Write a model's state as a file of plain tensors, and tell its size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a recipe to a job: load, check, build, apply. The one place where both meet."""
+"""Build the job of a recipe: load its baseline and techniques, check, apply."""
 
 from __future__ import annotations
 

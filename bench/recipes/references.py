@@ -83,7 +83,7 @@ def _value(text: str) -> Any:
 
 
 def is_file(reference: str) -> bool:
-    """Tell whether a reference is of the form ``file.py:Class``."""
+    """Return whether a reference is of the form ``file.py:Class``."""
     return ".py:" in reference or reference.endswith(".py")
 
 

@@ -1,4 +1,4 @@
-"""From what a user typed to resolved recipes: parse, validate, configure."""
+"""Resolve what a user typed to recipes: validate settings, configure techniques."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def appearing(path: Path) -> Iterator[Path]:
-    """Give a temporary file that becomes `path` at the end, synced; nothing is left on failure.
+    """Yield a temporary file that becomes `path` at the end, synced; nothing is left on failure.
 
     Raises `BenchError` where it can't be written.
     """

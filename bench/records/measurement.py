@@ -173,7 +173,7 @@ class Measurement(Record):
 
     @property
     def ok(self) -> bool:
-        """Tell whether the trial gave its measurement."""
+        """Return whether the trial gave its measurement."""
         return self.status is Status.OK
 
     def inference_of(self, asked: int) -> Inference | None:

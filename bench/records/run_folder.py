@@ -1,4 +1,4 @@
-"""A run's folder on disk: written so that nothing finished is ever lost, half-written or mixed up.
+"""Keep a run's folder on disk, so that nothing finished is lost, half-written or mixed up.
 
 ``run.json`` is written first and never changed; ``trials.jsonl`` and ``probes.jsonl`` only grow, a
 line synced to disk after each trial. Asking the journal for a trial that it holds gives the record

@@ -1,4 +1,4 @@
-"""What a run can do: each mode says which recipes are measured against the baseline, and when."""
+"""Choose, for each mode of a run, which recipes are measured against the baseline, and when."""
 
 from __future__ import annotations
 

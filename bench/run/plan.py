@@ -1,4 +1,4 @@
-"""Which trials a run makes, in which order: interleaved pairs, shuffled, from the seed alone."""
+"""Plan the trials of a run: interleaved pairs in random order, from the seed alone."""
 
 from __future__ import annotations
 

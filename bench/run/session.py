@@ -1,4 +1,4 @@
-"""One run: its folder, its runner, and the journal that makes doing things again free.
+"""Run the trials of one run through its journal: what the journal holds is not run again.
 
 Everything that a run does goes through `Session.trial` and `Session.probe`, which look a trial up
 in the journal before running it. So resuming a run is doing it again.
@@ -33,16 +33,16 @@ class Observer(Protocol):
     """What shows a run's progress; every method only shows."""
 
     def expect(self, trials: int) -> None:
-        """Say that so many more trials are planned."""
+        """Add `trials` to the planned total."""
 
     def begin(self, what: str) -> None:
-        """Say what runs now."""
+        """Show what runs now."""
 
     def done(self, record: Measurement) -> None:
-        """Say how a trial ended."""
+        """Show how a trial ended."""
 
     def note(self, text: str) -> None:
-        """Say one line."""
+        """Print one line."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What every technique promises, as checks for anybody's tests.
+"""Check what every technique promises: for anybody's tests.
 
 In the tests of a technique of one's own, with a baseline that it applies to, in small settings::
 
@@ -230,7 +230,7 @@ PROMISES: tuple[Promise, ...] = (
 
 @contextlib.contextmanager
 def _same_draws() -> Iterator[None]:
-    """Let what is compiled draw random numbers as the plain model does; forget it afterwards."""
+    """Make compiled code draw random numbers as the plain model does; forget it afterwards."""
     from torch._inductor import config
 
     torch.compiler.reset()
@@ -240,7 +240,7 @@ def _same_draws() -> Iterator[None]:
 
 
 def _hold_difference(case: Case, effect: Effect, losses: list[float], answers: Any) -> None:
-    """Hold a whole training's losses and answers to those of the baseline."""
+    """Compare a whole training's losses and answers with those of the baseline."""
     if effect is Effect.ROUNDING:
         return
     key = case.baseline, json.dumps(dict(case.settings), default=str), str(case.device)

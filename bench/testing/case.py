@@ -1,4 +1,4 @@
-"""A baseline in small settings, and what can be told of a job: losses, weights, switches."""
+"""Build a baseline's jobs in small settings, and observe losses, weights, global switches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A training that survives its end: all of its state in one file, whole after every epoch."""
+"""Checkpoint a training after every epoch: its whole state in one file, to go on bit for bit."""
 
 from __future__ import annotations
 

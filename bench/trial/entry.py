@@ -1,4 +1,4 @@
-"""The door between a run and a trial's process: light, so that the run itself needs no torch."""
+"""Enter a trial's process: light, so that the run itself needs no torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Latency and throughput of the deployed model: forward passes in eval mode, all times kept."""
+"""Time the deployed model's forward passes in eval mode; all times are kept."""
 
 from __future__ import annotations
 

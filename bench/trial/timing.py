@@ -1,4 +1,4 @@
-"""The clock of a training loop: stamps between phases, turned into seconds afterwards.
+"""Time a training loop: stamps between phases, turned into seconds afterwards.
 
 On the CPU a stamp is `time.perf_counter`; on CUDA it is an event on the current stream, read only
 when the clock pauses, so nothing synchronises inside the measured window.

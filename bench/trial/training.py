@@ -1,4 +1,4 @@
-"""The training loop: the only one, for measured trials and for `bench train` alike."""
+"""Train: the one loop, for measured trials and for `bench train` alike."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Checkpointer(Protocol):
     """What keeps a training's whole state on disk, to go on after it was killed."""
 
     def begin(self, job: Job, optimizer: Optimizer, result: Trained) -> bool:
-        """Put back what was kept, if asked to; tell whether all epochs were over."""
+        """Restore what was kept, if asked to; return whether all epochs were over."""
 
     def keep(self, over: bool) -> None:
         """Keep everything, after an epoch; `over`: it was the last."""

@@ -1,4 +1,4 @@
-"""The inside of a trial's process: build, train, measure, and send the facts back as JSON."""
+"""Run one trial inside its own process, and send its measurement back as JSON."""
 
 from __future__ import annotations
 
