@@ -151,7 +151,7 @@ def same_model(model: nn.Module) -> nn.Module:
 
 
 def deploys_what_it_trains(job: Job) -> bool:
-    """Return whether the snapshot is the trained model or a copy of it: no average, for instance."""
+    """Return whether the snapshot is the trained model or a copy of it: no average, say."""
     return job.snapshot in (same_model, copy.deepcopy)
 
 
