@@ -1,11 +1,19 @@
-"""Split, select and rebuild batches: trees of tensors with items along dim 0."""
+"""Split, select and rebuild batches: trees of tensors with items along dim 0.
+
+Beside tensors a batch may hold what has one entry an item (a list of texts, say), which is split
+with them, and what belongs to all of it (numbers, texts, None), which every part of it holds too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
+
+from bench.errors import NotApplicable
 
 Batch = (
     Any  # a user's batch: a tensor, or tuples, lists and dicts of tensors with items along dim 0
@@ -19,43 +27,75 @@ def first_size(batch: Batch) -> int:
 
 def chunk_items(batch: Batch, parts: int) -> list[Batch]:
     """Split a batch into at most `parts` microbatches along dim 0 of its tensors."""
-    if isinstance(batch, Tensor):
-        return list(batch.chunk(parts))
-    rows = zip(*(chunk_items(value, parts) for value in _values(batch)), strict=True)
-    return [rebuilt(batch, row) for row in rows]
+    items = first_size(batch)
+    size = max(1, math.ceil(items / parts))
+    starts = range(0, max(items, 1), size)
+    return [_of_items(batch, items, lambda x, at=at: x[at : at + size]) for at in starts]
 
 
 def select_items(batch: Batch, index: Tensor) -> Batch:
     """Return the items of a batch at `index` ``(N,)``, in that order."""
+
+    def chosen(values: Any) -> Any:
+        return values[index] if isinstance(values, Tensor) else [values[i] for i in index.tolist()]
+
+    return _of_items(batch, first_size(batch), chosen)
+
+
+def _of_items(batch: Batch, items: int, change: Callable[[Any], Any]) -> Batch:
+    """Return a batch with `change` made to all that has an entry for each of so many items.
+
+    Raises `NotApplicable` for a tensor of another length, or one that can't be taken apart.
+    """
     if isinstance(batch, Tensor):
-        return batch[index]
-    return rebuilt(batch, [select_items(value, index) for value in _values(batch)])
+        if not batch.dim():
+            return batch
+        if batch.layout is not torch.strided:
+            raise NotApplicable("a batch holds a sparse tensor, which has no items to be split by")
+        if len(batch) != items:
+            raise NotApplicable(
+                f"a batch's tensors have {items} and {len(batch)} rows along dim 0, which can't be "
+                "the items of both; give the job its own `items`, `split` and `select`"
+            )
+        return change(batch)
+    if not _is_tree(batch):
+        return batch
+    if type(batch) in (list, tuple) and next(_tensors(batch), None) is None:
+        return type(batch)(change(list(batch))) if len(batch) == items else batch
+    return rebuilt(batch, [_of_items(value, items, change) for value in _values(batch)])
 
 
 def inputs_of(batch: Batch) -> Tensor:
     """Return a batch's first tensor, which is what the model sees: ``(B, ...)``."""
-    return batch if isinstance(batch, Tensor) else inputs_of(_values(batch)[0])
+    for tensor in _tensors(batch):
+        return tensor
+    raise NotApplicable(f"a batch of the type {type(batch).__name__} holds no tensor")
 
 
 def with_inputs(batch: Batch, inputs: Tensor) -> Batch:
     """Return a batch with its first tensor replaced."""
     if isinstance(batch, Tensor):
         return inputs
-    first, *others = _values(batch)
-    return rebuilt(batch, [with_inputs(first, inputs), *others])
+    values = _values(batch)
+    for index, value in enumerate(values):
+        if next(_tensors(value), None) is not None:
+            values[index] = with_inputs(value, inputs)
+            break
+    return rebuilt(batch, values)
 
 
 def each_tensor(batches: Sequence[Batch], change: Callable[[list[Tensor]], Tensor]) -> Batch:
-    """Return a batch of the same form whose tensors are made from those at the same place."""
+    """Return a batch of the same form whose tensors are made from those at the same place.
+
+    What is no tensor is that of the first batch.
+    """
     first = batches[0]
     if isinstance(first, Tensor):
         return change(list(batches))
+    if not _is_tree(first) or next(_tensors(first), None) is None:
+        return first
     columns = zip(*(_values(batch) for batch in batches), strict=True)
     return rebuilt(first, [each_tensor(column, change) for column in columns])
-
-
-def _values(batch: Batch) -> list[Any]:
-    return list(batch.values()) if isinstance(batch, Mapping) else list(batch)
 
 
 def rebuilt(batch: Batch, values: Iterable[Any]) -> Batch:
@@ -64,3 +104,20 @@ def rebuilt(batch: Batch, values: Iterable[Any]) -> Batch:
         return dict(zip(batch, values, strict=True))
     make = getattr(type(batch), "_make", type(batch))  # a named tuple takes its fields apart
     return make(values)
+
+
+def _is_tree(batch: Batch) -> bool:
+    return isinstance(batch, Mapping | list | tuple)
+
+
+def _values(batch: Batch) -> list[Any]:
+    return list(batch.values()) if isinstance(batch, Mapping) else list(batch)
+
+
+def _tensors(batch: Batch) -> Iterator[Tensor]:
+    """Yield the tensors of a batch in order."""
+    if isinstance(batch, Tensor):
+        yield batch
+    elif _is_tree(batch):
+        for value in _values(batch):
+            yield from _tensors(value)

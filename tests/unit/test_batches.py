@@ -1,0 +1,80 @@
+"""Batches as people nest them: texts, numbers and None beside and between the tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from bench.batches import (
+    chunk_items,
+    each_tensor,
+    first_size,
+    inputs_of,
+    select_items,
+    with_inputs,
+)
+from bench.errors import NotApplicable
+
+
+def mixed() -> dict[str, Any]:
+    return {
+        "text": ["a", "b", "c", "d"], "split": "train", "mask": None, "step": 3,
+        "nested": {"ids": torch.arange(8).view(4, 2), "pair": (torch.arange(4), None)},
+        "scale": torch.tensor(2.0),
+    }  # fmt: skip
+
+
+def test_a_batch_has_as_many_items_as_its_first_tensor_wherever_it_lies() -> None:
+    assert first_size(mixed()) == 4
+    assert inputs_of(mixed()).shape == (4, 2)
+
+
+def test_microbatches_have_their_items_texts_and_all_that_belongs_to_the_batch() -> None:
+    first, second = chunk_items(mixed(), 2)
+    assert (first["text"], second["text"]) == (["a", "b"], ["c", "d"])
+    assert second["nested"]["ids"].tolist() == [[4, 5], [6, 7]]
+    assert second["nested"]["pair"][0].tolist() == [2, 3]
+    assert second["nested"]["pair"][1] is None
+    assert (second["split"], second["mask"], second["step"]) == ("train", None, 3)
+    assert second["scale"] == 2.0
+
+
+def test_chosen_items_have_their_texts() -> None:
+    found = select_items(mixed(), torch.tensor([3, 0]))
+    assert found["text"] == ["d", "a"]
+    assert found["nested"]["pair"][0].tolist() == [3, 0]
+    assert found["split"] == "train"
+
+
+def test_a_list_of_another_length_belongs_to_the_whole_batch() -> None:
+    (first, _) = chunk_items({"x": torch.arange(4), "names": ["height", "width", "age"]}, 2)
+    assert first["names"] == ["height", "width", "age"]
+
+
+def test_other_inputs_take_the_place_of_the_first_tensor_behind_a_text() -> None:
+    found = with_inputs(("label", None, torch.zeros(2), torch.ones(2)), torch.full((2,), 5.0))
+    assert found[:2] == ("label", None)
+    assert (found[2].tolist(), found[3].tolist()) == ([5, 5], [1, 1])
+
+
+def test_what_is_no_tensor_stays_when_tensors_are_changed() -> None:
+    found = each_tensor([mixed()], lambda parts: parts[0] * 2)
+    assert found["nested"]["ids"][1].tolist() == [4, 6]
+    assert (found["text"], found["mask"]) == (["a", "b", "c", "d"], None)
+
+
+def test_tensors_of_several_lengths_are_not_split_by_guess() -> None:
+    with pytest.raises(NotApplicable, match="have 4 and 9 rows along dim 0"):
+        chunk_items((torch.zeros(4), torch.zeros(9)), 2)
+
+
+def test_a_sparse_tensor_has_no_items() -> None:
+    with pytest.raises(NotApplicable, match="a sparse tensor"):
+        chunk_items((torch.zeros(3, 2), torch.eye(3).to_sparse()), 3)
+
+
+def test_a_batch_without_tensors_is_said_to_be_one() -> None:
+    with pytest.raises(NotApplicable, match="a batch of the type list holds no tensor"):
+        first_size(["a", "b"])
