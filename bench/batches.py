@@ -7,6 +7,7 @@ with them, and what belongs to all of it (numbers, texts, None), which every par
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -30,7 +31,8 @@ def chunk_items(batch: Batch, parts: int) -> list[Batch]:
     items = first_size(batch)
     size = max(1, math.ceil(items / parts))
     starts = range(0, max(items, 1), size)
-    return [_of_items(batch, items, lambda x, at=at: x[at : at + size]) for at in starts]
+    slices = [slice(start, start + size) for start in starts]
+    return [_of_items(batch, items, operator.itemgetter(part)) for part in slices]
 
 
 def select_items(batch: Batch, index: Tensor) -> Batch:

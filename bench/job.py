@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from bench.batches import Batch, chunk_items, first_size, select_items
-from bench.errors import Clash
+from bench.errors import BenchError, Clash, NotApplicable
+from bench.turns import Turns
 
 if TYPE_CHECKING:
     from bench.targets import Targets
@@ -37,12 +39,28 @@ class Progress:
     """Optimiser updates made so far."""
     epoch_losses: list[float] = field(default_factory=list)
     """Mean training loss of each finished epoch."""
+    epoch_steps: int | None = None
+    """Updates of an epoch, where the job tells."""
+
+    @property
+    def total_steps(self) -> int:
+        """Return the updates of the whole training; raise `BenchError` where the job tells none."""
+        if self.epoch_steps is None:
+            raise BenchError(
+                "progress.total_steps is asked for, and the job doesn't say how many updates an "
+                "epoch has: give it epoch_steps, such as len(loader)"
+            )
+        return self.total_epochs * self.epoch_steps
 
 
 Batches = Callable[[Progress], Iterable[Batch]]
 """The type of `Job.batches`."""
 Schedule = Callable[[Optimizer, Progress], None]
 """The type of `Job.schedule`."""
+Loss = Callable[[nn.Module, Batch], Tensor]
+"""The type of `Job.loss`: forward pass and loss, a scalar."""
+MakeOptimizer = Callable[[nn.Module], Optimizer]
+"""The type of `Job.make_optimizer`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +133,32 @@ class Step(Protocol):
 
 
 def plain_step(job: Job, batch: Batch, optimizer: Optimizer, mark: Mark) -> Tensor:
-    """Forward, backward, update."""
-    loss = job.loss(job.model, batch)
-    mark("forward")
-    job.backward(loss)
-    mark("backward")
-    job.update(optimizer)
-    mark("update")
-    return loss.detach()
+    """Forward, backward, update; of several losses in turn, of which the sum is returned."""
+    losses = []
+    for loss_of, own in turns(job, optimizer):
+        loss = loss_of(job.model, batch)
+        mark("forward")
+        job.backward(loss)
+        mark("backward")
+        job.update(own)
+        mark("update")
+        losses.append(loss.detach())
+    return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+
+
+def turns(job: Job, optimizer: Optimizer) -> Iterator[tuple[Loss, Optimizer]]:
+    """Yield each loss of a step with the optimizer that is to follow it, one after the other."""
+    if not isinstance(optimizer, Turns):
+        if job.losses:
+            raise NotApplicable(
+                f"the optimizers of {', '.join(job.losses)} take turns, and a technique put one "
+                f"{type(optimizer).__name__} in the place of all"
+            )
+        yield job.loss, optimizer
+        return
+    for name, own in optimizer.named.items():
+        yield job.losses[name], own
+        optimizer.zero_grad()  # what this loss left on weights that others train
 
 
 def plain_backward(loss: Tensor) -> None:
@@ -175,8 +211,8 @@ class Job:
     data: DataCard
     batches: Batches
     """One epoch of batches, already on the device (or moved there as they are drawn)."""
-    make_optimizer: Callable[[nn.Module], Optimizer]
-    loss: Callable[[nn.Module, Batch], Tensor]
+    make_optimizer: MakeOptimizer
+    loss: Loss
     """Forward pass and loss, a scalar: ``loss(model, batch)``."""
     evaluate: Callable[[nn.Module], Mapping[str, float]]
     """Metrics of a model on the test part; must not depend on the training's random state."""
@@ -184,7 +220,20 @@ class Job:
     """Positional arguments of the deployed model's forward for n items: inference is
     ``model(*sample(n))``; also what the cross-checks of FLOPs trace."""
 
+    losses: Mapping[str, Loss] = field(default_factory=dict)
+    """Where several optimizers take turns, the loss that each follows; both are made
+    by `bench.turns.in_turns`."""
     schedule: Schedule = no_schedule
+    """Called before every epoch."""
+    make_scheduler: Callable[[Optimizer, Progress], LRScheduler] | None = None
+    """Makes a scheduler of torch's for the optimizer that trains, whatever a technique made of it:
+    ``make_scheduler(optimizer, progress)``, which knows ``progress.total_steps``."""
+    scheduler_steps: Literal["update", "epoch"] = "update"
+    """When the scheduler goes on: after every update, or after every epoch."""
+    epoch_steps: int | None = None
+    """Updates of an epoch, such as ``len(loader)``: what ``progress.total_steps`` is made of."""
+    clip: float | None = None
+    """The largest norm of the gradients of all that an optimizer trains, before it steps."""
     backward: Callable[[Tensor], None] = plain_backward
     update: Callable[[Optimizer], None] = plain_update
     """Clip, step, clear the gradients, average weights: everything between two batches."""
@@ -222,8 +271,14 @@ class Job:
     """Which techniques replaced which part; kept by `wrap` and `claim`."""
 
     def wrap(self, part: str, wrapper: Callable[[Any], Any], by: str) -> Job:
-        """Replace `part` by ``wrapper(old)``, which calls the old one."""
-        return self._replaced(part, wrapper(getattr(self, part)), by)
+        """Replace `part` by ``wrapper(old)``, which calls the old one.
+
+        The wrapper of a loss is put around each of `losses` too.
+        """
+        made = self._replaced(part, wrapper(getattr(self, part)), by)
+        if part != "loss" or not self.losses:
+            return made
+        return replace(made, losses={name: wrapper(one) for name, one in self.losses.items()})
 
     def claim(self, part: str, new: Any, by: str) -> Job:
         """Replace `part` outright; raise `Clash` when a technique already replaced it."""
@@ -231,6 +286,8 @@ class Job:
             raise Clash(
                 f"{by} and {earlier[-1]} both replace the job's {part}; use one of them at a time"
             )
+        if part == "loss" and self.losses:
+            raise NotApplicable(f"there are several losses to replace: {', '.join(self.losses)}")
         return self._replaced(part, new, by)
 
     def _replaced(self, part: str, new: Any, by: str) -> Job:

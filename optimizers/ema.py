@@ -48,6 +48,11 @@ class Ema(Technique):
             raise NotApplicable(
                 "the baseline deploys other weights than it trains: it averages them already"
             )
+        if job.losses:
+            raise NotApplicable(
+                f"the baseline's optimizers take turns: {', '.join(job.losses)}; averages follow "
+                "one that trains all weights"
+            )
         average = _Average(self.decay)
         job = job.wrap("update", average.update, by=self.name)
         return job.claim("snapshot", average.snapshot, by=self.name)

@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 
 from bench.batches import Batch
 from bench.errors import NotApplicable
-from bench.job import Job, Mark
+from bench.job import Job, Mark, turns
 from bench.technique import Effect, Probe, SettingsT, Stage, Technique
 
 
@@ -48,12 +48,13 @@ class GradientAccumulation(Technique):
 
     def _step(self, job: Job, batch: Batch, optimizer: Optimizer, mark: Mark) -> Tensor:
         items, losses = job.items(batch), []
-        for part in job.split(batch, self.microbatches):
-            loss = job.loss(job.model, part) * (job.items(part) / items)
-            mark("forward")
-            job.backward(loss)
-            mark("backward")
-            losses.append(loss.detach())
-        job.update(optimizer)
-        mark("update")
+        for loss_of, own in turns(job, optimizer):
+            for part in job.split(batch, self.microbatches):
+                loss = loss_of(job.model, part) * (job.items(part) / items)
+                mark("forward")
+                job.backward(loss)
+                mark("backward")
+                losses.append(loss.detach())
+            job.update(own)
+            mark("update")
         return torch.stack(losses).sum()

@@ -54,7 +54,7 @@ class LimitSteps(Technique):
             return batches
 
         job = job.wrap("batches", wrapper, by=self.name)
-        return replace(job, epoch_items=sum(sizes[:most]))
+        return replace(job, epoch_items=sum(sizes[:most]), epoch_steps=most)
 
 
 def sizes_of(job: Job) -> list[int]:

@@ -70,4 +70,6 @@ def redrawn(job: Job, items: FixedItems, order: Order, by: str) -> Job:
         yield from torch.split(chosen[:end].to(job.device), size)
 
     new = replace(items, rows=rows)
+    if len(order(torch.Generator())) != own.count:
+        job = replace(job, epoch_steps=None)
     return job.claim("fixed", new, by=by).claim("batches", new.batches, by=by)

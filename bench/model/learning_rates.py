@@ -15,6 +15,8 @@ def rates_of(optimizer: Optimizer) -> list[float]:
 
 def own_change(job: Job) -> int | None:
     """Return the first epoch before which the baseline's own schedule changes a rate, if any."""
+    if job.make_scheduler is not None:
+        return 0
     if job.again is not None:  # in this job the schedule may already do what others put there
         with undisturbed(job.device):
             job = job.again({})

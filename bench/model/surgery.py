@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 
 from bench.errors import NotApplicable
 from bench.job import Job, Progress, deploys_what_it_trains
+from bench.turns import parts_of
 
 Change = Callable[[nn.Module], None]
 """Changes a model in place: other parameters, other modules, the same object."""
@@ -93,7 +94,8 @@ def point_to(optimizer: Optimizer, before: Mapping[int, str], now: Mapping[str, 
         old = name if name in known else _successor_of(name, gone)
         if old in groups:
             groups[old]["params"].append(parameter)
-    optimizer.state.clear()
+    for one in parts_of(optimizer):
+        one.state.clear()
 
 
 def _successor_of(name: str, gone: list[str]) -> str | None:

@@ -79,6 +79,7 @@ class Checkpointer:
             "evaluations": [one.model_dump_json() for one in result.evaluations],
             "seconds": result.timeline.seconds,
             "model": kept_state(self._job.model), "optimizer": self._optimizer.state_dict(),
+            "rates": result.rates.state(),
             "memory": self._memory.taken(), "random": global_random(),
         }  # fmt: skip
 
@@ -107,6 +108,7 @@ class Checkpointer:
         result.timeline.between.append((0, EARLIER, found["seconds"]))
         self._job.model.load_state_dict(found["model"])
         self._optimizer.load_state_dict(found["optimizer"])
+        result.rates.put_back(found.get("rates"))
         self._memory.put_back(found["memory"])
         set_global_random({key: _on_cpu(value) for key, value in found["random"].items()})
         return bool(found["over"])

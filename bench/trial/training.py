@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from bench.errors import Diverged
+from bench.errors import BenchError, Diverged, NotApplicable
 from bench.job import Job, Progress
 from bench.random_state import undisturbed
 from bench.records.measurement import Evaluation
+from bench.trial.scheduling import Rates, optimizer_of
 from bench.trial.timing import Clock, Timeline
 
 
@@ -37,6 +38,7 @@ class Trained:
 
     progress: Progress
     model: nn.Module
+    rates: Rates
     losses: list[float] = field(default_factory=list)
     evaluations: list[Evaluation] = field(default_factory=list)
     timeline: Timeline = field(default_factory=Timeline)
@@ -67,8 +69,10 @@ def train(
     done, before anything else needs memory. Raises `Diverged` when a loss is not finite.
     """
     clock = Clock(job.device)
-    result = Trained(Progress(job.epochs), job.model, timeline=clock.timeline)
-    optimizer = job.make_optimizer(job.model)
+    progress = Progress(job.epochs, epoch_steps=job.epoch_steps)
+    optimizer = optimizer_of(job)
+    rates = Rates.of(job, optimizer, progress)
+    result = Trained(progress, job.model, rates, timeline=clock.timeline)
     done = keeper.begin(job, optimizer, result) if keeper else False
     while not done and result.progress.epoch < job.epochs:
         done = _epoch(job, optimizer, result, clock, limit)
@@ -94,7 +98,7 @@ def _epoch(
     job: Job, optimizer: Optimizer, result: Trained, clock: Clock, limit: StepLimit | None
 ) -> bool:
     """Run one epoch; tell whether training is over."""
-    progress, losses = result.progress, list[Tensor]()
+    progress, losses, rates = result.progress, list[Tensor](), result.rates
     job.model.train()
     clock.resume()
     job.schedule(optimizer, progress)
@@ -104,6 +108,7 @@ def _epoch(
     for batch in job.batches(progress):
         clock.mark("data_wait")
         losses.append(job.step(job, batch, optimizer, clock.mark))
+        rates.after_update()
         clock.end_step(job.items(batch))
         progress.step += 1
         if limit and _reached(limit, progress.step, time.perf_counter() - begun):
@@ -111,8 +116,12 @@ def _epoch(
             break
     clock.pause("data_wait")
     _close_epoch(result, losses)
-    if full or limit:
-        return full
+    if full:
+        return True
+    _check_steps(job, len(losses))
+    rates.after_epoch(progress)
+    if limit:
+        return False
     clock.resume()
     stop = job.stop(job, progress)
     clock.pause("stop")
@@ -136,6 +145,16 @@ def _close_epoch(result: Trained, losses: list[Tensor]) -> None:
     result.losses += values
     progress.epoch_losses.append(sum(values) / len(values))
     progress.epoch += 1
+
+
+def _check_steps(job: Job, made: int) -> None:
+    """Raise `BenchError` where an epoch was not as long as a schedule was told."""
+    if job.epoch_steps is None or made == job.epoch_steps:
+        return
+    said = f"an epoch had {made} updates, and the job says epoch_steps={job.epoch_steps}"
+    if by := job.taken.get("batches"):
+        raise NotApplicable(f"{said}: {' and '.join(by)} changes its batches")
+    raise BenchError(f"{said}; a schedule of its total_steps would end at another place")
 
 
 def _finish(job: Job, result: Trained) -> None:
