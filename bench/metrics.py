@@ -27,7 +27,7 @@ def macro_auroc(scores: Floats, labels: Floats) -> float:
 
 
 def recalls(scores: Floats, labels: Floats, threshold: float = 0.0) -> list[float | None]:
-    """Return each class's recall: the share of its positives above `threshold`; None without any."""
+    """Return each class's recall: the share of positives above `threshold`; None without any."""
     hits = ((scores > threshold) * labels).sum(0)
     return [float(h / n) if n else None for h, n in zip(hits, labels.sum(0), strict=True)]
 
