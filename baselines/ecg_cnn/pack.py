@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from bench.errors import BenchError
 from bench.records.files import appearing
 
-FORMAT = 1
+FORMAT = 2
+"""Changes with whatever changes what is in a pack."""
 LEADS = ("I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6")
 COLUMNS = ("starts", "lengths", "scales", "zeros")
 
@@ -94,9 +95,8 @@ def _fill(file: Any, source: Source) -> None:
                found.name, json.dumps(found.labels), found.part)  # fmt: skip
         for values, value in zip(rows.values(), row, strict=True):
             values.append(value)
-        for part in (found.samples, found.scales, found.zeros):
-            digest.update(np.ascontiguousarray(part).tobytes())
-        digest.update(json.dumps([found.labels, found.part]).encode())
+        digest.update(np.ascontiguousarray(found.samples).data)
+        digest.update(_facts(found.scales, found.zeros, found.labels, found.part))
         position = end
     for name, values in rows.items():
         text = name not in COLUMNS
@@ -104,14 +104,24 @@ def _fill(file: Any, source: Source) -> None:
     file.attrs.update(sha256=digest.hexdigest(), skipped=json.dumps(skipped))
 
 
+def _facts(
+    scales: NDArray[np.float32], zeros: NDArray[np.int16], labels: Sequence[str], part: str
+) -> bytes:
+    """Return what is hashed of a record beside its samples."""
+    return scales.tobytes() + zeros.tobytes() + json.dumps([labels, part]).encode()
+
+
 def is_current(path: Path, source: Source) -> bool:
-    """Tell whether a pack is there, whole, and made of the source as it is now."""
+    """Tell whether a pack is there, holds what was written, and is of the source as it is now."""
     try:
         with h5py.File(path, "r") as file:
             facts = dict(file.attrs)
-    except OSError:
+        if facts.get("format") != FORMAT or facts.get("signature") != source.signature:
+            return False
+        pack = load(path)
+        return pack.digest() == pack.sha256
+    except (BenchError, OSError, RuntimeError, KeyError, ValueError, TypeError):  # of what is torn
         return False
-    return facts.get("format") == FORMAT and facts.get("signature") == source.signature
 
 
 @dataclass
@@ -150,6 +160,15 @@ class Pack:
             if self.zeros[row].any():
                 inside -= (self.zeros[row] * self.scales[row])[:, None]
         return made
+
+    def digest(self) -> str:
+        """Return the SHA-256 of all records as they are read now, which is `sha256` if whole."""
+        digest = hashlib.sha256()
+        buffer = np.empty(len(LEADS) * int(self.lengths.max(initial=0)), np.int16)
+        for row, labels in enumerate(self.labels):
+            digest.update(self._samples(row, buffer).data)
+            digest.update(_facts(self.scales[row], self.zeros[row], labels, self.parts[row]))
+        return digest.hexdigest()
 
     def _samples(self, row: int, buffer: NDArray[np.int16]) -> NDArray[np.int16]:
         """Read one record into `buffer`; return it as ``(12, n)``."""

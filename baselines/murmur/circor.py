@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.io import wavfile
 
 from bench.data.cache import signature_of
+from bench.data.files import as_spelled, files_in
 from bench.errors import BenchError
 
 RATE_HZ = 4000
@@ -21,8 +22,10 @@ SHORTEST_SECONDS = 1.0
 MURMUR = ("Present", "Unknown", "Absent")
 OUTCOME = ("Abnormal", "Normal")
 AGAIN = "get it again from physionet.org, or leave it out with --skip-bad"
-UNREADABLE = (ValueError, OSError, EOFError, struct.error)
-"""What reading a wav file that is not what it should be raises."""
+STREAMED = 2**32 - 1
+"""The length of what was written before its length was known."""
+UNREADABLE = (ValueError, OSError, EOFError, struct.error, UnboundLocalError)
+"""What reading a bad wav file raises; the last where a chunk is missing."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class CirCor:
     @property
     def signature(self) -> str:
         """Change whenever a file of the folder does."""
-        return signature_of([*self._texts(), *sorted(self.folder.glob("*.wav"))])
+        return signature_of([*self._texts(), *self._sounds()])
 
     def patients(self) -> Iterator[Patient | Skipped]:
         """Yield patients in the order of their names; raise `BenchError` for the first bad file.
@@ -80,11 +83,13 @@ class CirCor:
                 head = header(text)
             except BenchError as error:
                 yield self._skipped(error)
-                named |= {path.name for path in self.folder.glob(f"{text.stem}_*.wav")}
+                named |= {
+                    path.name for path in self._sounds() if path.name.startswith(f"{text.stem}_")
+                }
                 continue
-            named |= {file for _, file in head.files}
+            named |= {as_spelled(self.folder / file).name for _, file in head.files}
             yield from self._patient(text, head)
-        for path in sorted(self.folder.glob("*.wav")):
+        for path in self._sounds():
             if path.name not in named:
                 whose = path.parent / f"{path.stem.partition('_')[0]}.txt"
                 there = f"{whose.name} doesn't name it" if whose.is_file() else "it is nobody's"
@@ -95,7 +100,7 @@ class CirCor:
         good = []
         for location, file in head.files:
             try:
-                good.append(Recording(location, recording(text, self.folder / file)))
+                good.append(Recording(location, recording(text, as_spelled(self.folder / file))))
             except BenchError as error:
                 yield self._skipped(error)
         if good:
@@ -107,7 +112,10 @@ class CirCor:
         return Skipped(str(error))
 
     def _texts(self) -> list[Path]:
-        return sorted(path for path in self.folder.glob("*.txt") if path.stem.isdigit())
+        return [path for path in files_in(self.folder, (".txt",)) if path.stem.isdigit()]
+
+    def _sounds(self) -> list[Path]:
+        return files_in(self.folder, (".wav",))
 
 
 @dataclass(frozen=True)
@@ -124,7 +132,7 @@ class Header:
 def header(path: Path) -> Header:
     """Read a patient's text file; raise `BenchError`, naming it, for one that can't serve."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
         _, count, rate = lines[0].split()
         files = tuple(_file_of(line) for line in lines[1 : 1 + int(count)])
     except (OSError, ValueError, IndexError) as error:
@@ -144,7 +152,7 @@ def header(path: Path) -> Header:
 
 def _file_of(line: str) -> tuple[str, str]:
     parts = line.split()
-    sounds = [part for part in parts[1:] if part.endswith(".wav")]
+    sounds = [part for part in parts[1:] if part.lower().endswith(".wav")]
     if len(sounds) != 1:
         raise ValueError(f'the line "{line[:40]}" names no wav file')
     return parts[0], sounds[0]
@@ -163,25 +171,47 @@ def recording(text: Path, path: Path) -> NDArray[np.int16]:
     if not path.is_file():
         raise BenchError(f"{path} is missing although {text.name} names it; {AGAIN}")
     try:
+        _check_whole(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", wavfile.WavFileWarning)  # of chunks beside the sound
             rate, samples = wavfile.read(path)
-        with path.open("rb") as file:
-            announced = int.from_bytes(file.read(8)[4:], "little") + 8
     except UNREADABLE as error:
         reason = " ".join(str(error).split())[:100]
         raise BenchError(f"{path} can't be read ({reason}); {AGAIN}") from error
-    if path.stat().st_size < announced:
-        raise BenchError(
-            f"{path} is cut off: {path.stat().st_size:,} of {announced:,} bytes; {AGAIN}"
-        )
     if rate != RATE_HZ:
         raise BenchError(f"{path} is of {rate} Hz, not {RATE_HZ}; resample it, or {AGAIN}")
-    if samples.ndim != 1 or samples.dtype != np.int16:
+    if samples.ndim != 1 or samples.dtype.newbyteorder("=") != np.int16:
         kind = f"{samples.dtype}, {1 if samples.ndim == 1 else samples.shape[1]} channels"
         raise BenchError(f"{path} is not mono of 16 bits ({kind}); convert it, or {AGAIN}")
     if len(samples) < SHORTEST_SECONDS * RATE_HZ or samples.min() == samples.max():
         seconds = len(samples) / RATE_HZ
         raise BenchError(f"{path} holds no sound ({seconds:.1f} s, or silence); {AGAIN}")
-    made: NDArray[np.int16] = samples
+    made: NDArray[np.int16] = samples.astype(np.int16, copy=False)
     return made
+
+
+def _check_whole(path: Path) -> None:
+    """Refuse a wav file whose sound is announced longer than it is, or not at all."""
+    there = path.stat().st_size
+    with path.open("rb") as file:
+        kind, size = file.read(4), file.read(8)[:4]
+        if kind not in (b"RIFF", b"RIFX"):
+            return  # what reads it will say so
+        order = ">" if kind == b"RIFX" else "<"
+        end = 8 + struct.unpack(f"{order}I", size)[0]
+        while len(head := file.read(8)) == 8:
+            name, length = struct.unpack(f"{order}4sI", head)
+            if name == b"data" and STREAMED in (length, end - 8):
+                raise BenchError(f"{path} doesn't say how long it is (it was written as a stream);"
+                                 f" write it again, or {AGAIN}")  # fmt: skip
+            if file.tell() + length > there:
+                whole = file.tell() + length
+                raise BenchError(f"{path} is cut off: {there:,} of {whole:,} bytes; {AGAIN}")
+            if name == b"data" and end < file.tell() + length:
+                raise BenchError(
+                    f"{path} announces {end:,} bytes in all and more of sound; {AGAIN}"
+                )
+            if name == b"data":
+                return
+            file.seek(length + length % 2, 1)
+    raise BenchError(f"{path} holds no sound (no data chunk); {AGAIN}")

@@ -12,6 +12,7 @@ from baselines.murmur.stored import Source, Spectrograms, made
 from baselines.murmur.synthetic import Synthetic
 from bench.baseline import Dataset
 from bench.data.cache import cache_folder
+from bench.data.files import files_in
 from bench.errors import BenchError
 
 SYNTHETIC, CIRCOR = "synthetic", "circor"
@@ -100,4 +101,5 @@ def _candidate(data_dir: Path | None) -> Path | None:
 
 
 def _has_patients(folder: Path) -> bool:
-    return any(path.stem.isdigit() for path in folder.glob("*.txt"))
+    there = files_in(folder, (".txt",)) if folder.is_dir() else []
+    return any(path.stem.isdigit() for path in there)

@@ -178,6 +178,20 @@ def test_a_pack_is_made_once_and_again_when_a_file_changes(folder: Path) -> None
     assert first.sha256 != second.sha256
 
 
+@pytest.mark.parametrize("at", [0.2, 0.5, 0.9])
+def test_a_pack_that_is_damaged_is_made_again(folder: Path, at: float) -> None:
+    settings = ECGCNNSettings(dataset=str(folder))
+    before = packed(settings)[0]
+    content, kept = bytearray(before.path.read_bytes()), before.read([0, 5], 600)
+    start = before.offset + int(at * 6 * 12 * 600) * 2
+    content[start : start + 8] = bytes(8)
+    before.path.write_bytes(bytes(content))
+    after, news = packed(settings)
+    assert len(news) == 1
+    assert np.array_equal(after.read([0, 5], 600), kept)
+    assert after.sha256 == before.sha256 == after.digest()
+
+
 def test_a_pack_that_was_cut_off_is_made_again(folder: Path) -> None:
     settings = ECGCNNSettings(dataset=str(folder))
     path = packed(settings)[0].path

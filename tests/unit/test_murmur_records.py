@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from scipy.io import wavfile
 
 from baselines.murmur import MurmurSettings
-from baselines.murmur.circor import MURMUR, CirCor, Patient, header
+from baselines.murmur.circor import MURMUR, CirCor, Patient, header, recording
 from baselines.murmur.sources import place, resolve, spectrograms
 from baselines.murmur.spectrogram import FFT, LOWEST_HZ, filters, log_mels
 from baselines.murmur.stored import Spectrograms, write
@@ -101,9 +102,59 @@ def of_nobody(folder: Path) -> None:
     wavfile.write(folder / "999_TV.wav", 4000, sound("x", 2))
 
 
+def wav(
+    chunks: list[tuple[bytes, bytes]], size: int | None = None, order: str = "<", cut: int = 0
+) -> Callable[[Path], object]:
+    """Return what writes 102_MV.wav of these chunks, the last one `cut` bytes short."""
+    body = b"WAVE" + b"".join(struct.pack(f"{order}4sI", n, len(c)) + c for n, c in chunks)
+    body = body[: len(body) - cut]
+    said = len(body) if size is None else size
+    head = struct.pack(f"{order}4sI", {"<": b"RIFF", ">": b"RIFX"}[order], said)
+    return lambda folder: (folder / "102_MV.wav").write_bytes(head + body)
+
+
+def form(
+    bits: int = 16, code: int = 1, order: str = "<", extra: bytes = b""
+) -> tuple[bytes, bytes]:
+    fields = (code, 1, 4000, 4000 * bits // 8, bits // 8, bits)
+    return b"fmt ", struct.pack(f"{order}HHIIHH", *fields) + extra
+
+
+SOUND = sound("x", 2)
+PCM = bytes([1, 0, 0, 0, 0, 0, 16, 0, 128, 0, 0, 170, 0, 56, 155, 113])
+"""The sub-format of an extensible header that means integers."""
+EXTENSIBLE = form(code=65534, extra=struct.pack("<HHI", 22, 16, 4) + PCM)
+DATA = (b"data", SOUND.tobytes())
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        wav([form(), DATA]),
+        wav([EXTENSIBLE, DATA]),
+        wav([(b"LIST", b"INFOabcd"), form(), DATA, (b"id3 ", b"xx")]),
+        wav([form(order=">"), (b"data", SOUND.astype(">i2").tobytes())], order=">"),
+    ],
+)
+def test_sounds_of_16_bits_are_read_whatever_their_header(folder: Path, write: Any) -> None:
+    write(folder)
+    read = recording(folder / "102.txt", folder / "102_MV.wav")
+    assert read.dtype == np.int16
+    assert np.array_equal(read, SOUND)
+
+
 Case = tuple[Callable[[Path], object], int, int]
 BAD: dict[str, Case] = {
     "102_MV.wav is cut off: 5,000 of 16,044 bytes": (cut, 6, 11),
+    "102_MV.wav is cut off: 9,044 of 16,044 bytes": (wav([form(), DATA], cut=7000), 6, 11),
+    "102_MV.wav announces 8 bytes in all and more": (wav([form(), DATA], size=0), 6, 11),
+    "102_MV.wav doesn't say how long it is": (wav([form(), DATA], size=2**32 - 1), 6, 11),
+    "102_MV.wav holds no sound (no data chunk)": (wav([form()]), 6, 11),
+    "102_MV.wav is not mono of 16 bits (uint8, 1 channels)": (wav([form(8), DATA]), 6, 11),
+    "102_MV.wav is not mono of 16 bits (int32, 1 channels)": (
+        wav([form(24), (b"data", SOUND.tobytes()[:15996])]), 6, 11,
+    ),
+    "102_MV.wav is not mono of 16 bits (float32, 1 channels)": (wav([form(32, 3), DATA]), 6, 11),
     "102_MV.wav is of 8000 Hz, not 4000": (at_8_kilohertz, 6, 11),
     "102_MV.wav is not mono of 16 bits (int16, 2 channels)": (in_stereo, 6, 11),
     "102_MV.wav holds no sound (2.0 s, or silence)": (silent, 6, 11),
@@ -147,6 +198,18 @@ def test_what_was_skipped_once_is_not_silently_left_out_later(folder: Path) -> N
     made(folder, skip_bad=True)
     with pytest.raises(BenchError, match="cut off"):
         made(folder)
+
+
+def test_hidden_files_are_passed_over_and_names_may_be_in_capitals(folder: Path) -> None:
+    before = made(folder)
+    (folder / "._102.txt").write_bytes(b"\0\5\x16\7")
+    (folder / "._102_MV.wav").write_bytes(b"\0\5\x16\7")
+    (folder / "102_MV.wav").rename(folder / "102_MV.WAV")
+    text = (folder / "102.txt").read_text().replace("\n", "\r\n")
+    (folder / "102.txt").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    after = made(folder)
+    assert after.sha256 == before.sha256
+    assert after.skipped == ()
 
 
 def test_a_patient_without_any_good_recording_is_left_out(folder: Path) -> None:
