@@ -7,7 +7,6 @@ through a closure over an earlier job: so a part that is replaced later is the p
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -18,6 +17,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from bench.batches import Batch, chunk_items, first_size, select_items
+from bench.data_card import DataCard as DataCard
 from bench.errors import BenchError, Clash, NotApplicable
 from bench.turns import Turns
 
@@ -61,31 +61,6 @@ Loss = Callable[[nn.Module, Batch], Tensor]
 """The type of `Job.loss`: forward pass and loss, a scalar."""
 MakeOptimizer = Callable[[nn.Module], Optimizer]
 """The type of `Job.make_optimizer`."""
-
-
-@dataclass(frozen=True, slots=True)
-class DataCard:
-    """What a job trains on, so that two measurements can be known to have used the same data."""
-
-    name: str
-    sha256: str
-    """Of the content (arrays and labels), not of file names."""
-    train_items: int
-    test_items: int
-    notes: tuple[str, ...] = ()
-    """Plain sentences for the report: dropped records, filled values, a held-out part."""
-
-    @classmethod
-    def of(
-        cls, name: str, tensors: Iterable[Tensor], train_items: int, test_items: int
-    ) -> DataCard:
-        """Return the card of data that lies in tensors, hashing their content and shapes."""
-        digest = hashlib.sha256()
-        for tensor in tensors:
-            array = tensor.detach().cpu().contiguous()
-            digest.update(f"{array.dtype}{tuple(array.shape)}".encode())
-            digest.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
-        return cls(name, digest.hexdigest(), train_items, test_items)
 
 
 def in_place(batch: Batch) -> Batch:

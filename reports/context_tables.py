@@ -6,7 +6,8 @@ import shlex
 from typing import Any
 
 from bench.analysis.verdict import Verdict
-from bench.records.measurement import CONTROL, Data, Measurement, Status
+from bench.data_card import DataCard
+from bench.records.measurement import CONTROL, Measurement, Status
 from bench.records.recipe import LOCAL_SETTINGS, Recipe
 from reports import formatting
 from reports.run import Run
@@ -162,7 +163,7 @@ def _techniques(recipe: Recipe) -> str:
     )
 
 
-def _data_rows(card: Data) -> list[tuple[str, str]]:
+def _data_rows(card: DataCard) -> list[tuple[str, str]]:
     rows = [
         ("name", card.name),
         ("training part", formatting.number(card.train_items, "item")),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from bench.data_card import DataCard
 from bench.records.claim import Claim, Exported
 from bench.records.header import Arm, Header
-from bench.records.measurement import BASELINE, CONTROL, Data, Measurement, Status
+from bench.records.measurement import BASELINE, CONTROL, Measurement, Status
 from bench.records.recipe import Recipe, Use
 
 STARTED = "2026-11-20T12:00:00.000+00:00"
@@ -17,7 +18,7 @@ ITEMS = 80
 SETTINGS = {"epochs": 5, "batch_size": 8, "lr": 0.001}
 MIB = 1024**2
 BASE_BYTES = 100 * MIB
-DATA = Data(name="made up", sha256="d" * 64, train_items=40, test_items=20)
+DATA = DataCard(name="made up", sha256="d" * 64, train_items=40, test_items=20)
 
 
 def recipe(*techniques: str, **settings: Any) -> Recipe:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from statistics import median
 from typing import Any, Literal
 
+from bench.data_card import DataCard
 from bench.records.schema import Record
 
 BASELINE = "baseline"
@@ -54,16 +55,6 @@ class Inference(Record):
     seconds: tuple[float, ...]
     fresh: bool = True
     """By a copy that had seen no other size; False where something in the model can't be copied."""
-
-
-class Data(Record):
-    """What the trial trained on."""
-
-    name: str
-    sha256: str
-    train_items: int
-    test_items: int
-    notes: tuple[str, ...] = ()
 
 
 Purpose = Literal["test", "confirm"]
@@ -164,7 +155,7 @@ class Measurement(Record):
     cpu_pressure: float | None = None
     """Share of the trial's wall time in which some task waited for a CPU (Linux PSI)."""
     energy_joules: float | None = None
-    data: Data | None = None
+    data: DataCard | None = None
 
     @property
     def key(self) -> tuple[int, str]:

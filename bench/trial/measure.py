@@ -26,7 +26,7 @@ from bench.machine.memory import (
 )
 from bench.recipes import assembly
 from bench.recipes.combination import effect_of, work_of
-from bench.records.measurement import Data, Measurement, Status
+from bench.records.measurement import Measurement, Status
 from bench.trial.facts import advisory_facts, training_facts
 from bench.trial.spec import Outcome, TrialSpec
 from bench.trial.training import StepLimit, train
@@ -92,7 +92,7 @@ def _measure(trial: TrialSpec, facts: dict[str, Any]) -> None:
     facts |= {"effect": str(effect_of(techniques)), "work": work_of(techniques)}
     job = assembly.build(trial.recipe, trial.places, device, trial.seed)
     facts["build_seconds"] = time.perf_counter() - begun
-    facts["data"] = Data(**{name: getattr(job.data, name) for name in Data.model_fields})
+    facts["data"] = job.data
     facts["planned_epochs"] = job.epochs
     facts["epoch_items"] = job.epoch_items
     if trial.kind == "build":

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.data_card import DataCard
 from bench.records.claim import Claim
 from bench.records.header import Arm, Header
 from bench.records.measurement import (
     BASELINE,
     CONTROL,
-    Data,
     Evaluation,
     FlopsCheck,
     Inference,
@@ -28,7 +28,7 @@ NOISE = (1.0, 1.006, 0.995, 1.002, 0.998, 1.004)
 """What equal trials differ by, in order of their pairs."""
 LUCK = (0.0, 0.003, -0.002, 0.001, -0.001, 0.002)
 """What seeds differ by in the metric."""
-DATA = Data(name="Chinatown", sha256="4956a4c6f7c773a5" * 4, train_items=20, test_items=343)
+DATA = DataCard(name="Chinatown", sha256="4956a4c6f7c773a5" * 4, train_items=20, test_items=343)
 USES = {
     "mixed-precision": {"precision": "bf16"},
     "adaptive-batch": {"memory_limit_gib": None, "largest": 4096},

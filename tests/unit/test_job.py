@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from dataclasses import asdict
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from bench.batches import chunk_items, first_size
 from bench.errors import Clash
 from bench.job import DataCard, plain_backward, plain_step
+from bench.records.measurement import Measurement
 from tests.jobs import Labelled, linear_job
+from tests.records import measurement
 
 
 def test_a_wrapped_part_calls_the_old_one() -> None:
@@ -88,3 +93,21 @@ def test_data_of_other_content_has_another_hash() -> None:
 
 def test_data_of_no_number_axis_is_hashed_too() -> None:
     assert DataCard.of("d", [torch.tensor(3.0), torch.zeros(0)], 1, 1).sha256
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "complex64", "bool", "int64", "uint8"])
+def test_data_of_every_kind_of_number_is_hashed(dtype: str) -> None:
+    tensor = torch.tensor([0, 1, 1]).to(getattr(torch, dtype))
+    expected = hashlib.sha256(f"{tensor.dtype}(3,)".encode())
+    expected.update(tensor.view(torch.uint8).numpy().tobytes())
+    assert DataCard.of("d", [tensor], 1, 1).sha256 == expected.hexdigest()
+
+
+def test_a_record_keeps_the_very_card_that_a_job_gives() -> None:
+    card = DataCard("d", "0" * 64, 3, 2, ("a note",))
+    kept = measurement(data=card)
+    assert kept.data == card
+    assert Measurement.model_validate_json(kept.model_dump_json()).data == card
+    for wrong in ({"train_items": -1}, {"more": 1}):
+        with pytest.raises(ValidationError, match=next(iter(wrong))):
+            measurement(data={**asdict(card), **wrong})
