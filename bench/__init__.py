@@ -1,3 +1,18 @@
 """The engine: measures a baseline, applies techniques, decides, and exports what was measured."""
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench.data.loaders import from_loaders as from_loaders
+
 __version__ = "0.1.0"
+__all__ = ["from_loaders"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what takes torch only when it is asked for."""
+    if name == "from_loaders":
+        from bench.data.loaders import from_loaders
+
+        return from_loaders
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

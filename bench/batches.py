@@ -6,6 +6,7 @@ with them, and what belongs to all of it (numbers, texts, None), which every par
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -89,12 +90,14 @@ def with_inputs(batch: Batch, inputs: Tensor) -> Batch:
 def each_tensor(batches: Sequence[Batch], change: Callable[[list[Tensor]], Tensor]) -> Batch:
     """Return a batch of the same form whose tensors are made from those at the same place.
 
-    What is no tensor is that of the first batch.
+    Lists without tensors follow one another; what else is no tensor is that of the first batch.
     """
     first = batches[0]
     if isinstance(first, Tensor):
         return change(list(batches))
-    if not _is_tree(first) or next(_tensors(first), None) is None:
+    if type(first) in (list, tuple) and next(_tensors(first), None) is None:
+        return type(first)(itertools.chain.from_iterable(batches))
+    if not _is_tree(first):
         return first
     columns = zip(*(_values(batch) for batch in batches), strict=True)
     return rebuilt(first, [each_tensor(column, change) for column in columns])

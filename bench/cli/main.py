@@ -237,11 +237,16 @@ def doctor(device: Device = "auto", json_: Json = False) -> None:
 
 
 @app.command()
-def init(file: Annotated[Path, Argument(help="the Python file to write")]) -> None:
+def init(
+    file: Annotated[Path, Argument(help="the Python file to write")],
+    loaders: Annotated[
+        bool, Option("--loaders", help="the short form: a model and two DataLoaders")
+    ] = False,
+) -> None:
     """Write a runnable template of one's own baseline."""
     from bench.cli import template
 
-    print(template.write(file))
+    print(template.write(file, loaders))
 
 
 def main() -> None:

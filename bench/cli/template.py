@@ -7,14 +7,16 @@ from pathlib import Path
 
 from bench.errors import BenchError
 
+WHOLE, SHORT = "my_model.py.txt", "my_loaders.py.txt"
 
-def write(path: Path) -> str:
-    """Write the template to a new file; return what to do next."""
+
+def write(path: Path, loaders: bool = False) -> str:
+    """Write a template to a new file, the short one for `loaders`; return what to do next."""
     if path.suffix != ".py":
         raise BenchError(f"{path} is no Python file; give a name that ends in .py")
     if path.exists():
         raise BenchError(f"{path} is there already; give another name")
-    text = files("bench.cli").joinpath("my_model.py.txt").read_text(encoding="utf-8")
+    text = files("bench.cli").joinpath(SHORT if loaders else WHOLE).read_text(encoding="utf-8")
     try:
         path.write_text(text.replace("FILE", path.name), encoding="utf-8")
     except OSError as error:

@@ -1,0 +1,195 @@
+"""A baseline from a model and two loaders: what a training script has anyway, and nothing else."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from pydantic import BaseModel, Field, create_model
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.data import BatchSampler, DataLoader, IterableDataset
+
+from bench.baseline import Settings, Target
+from bench.batches import Batch, each_tensor, first_size, inputs_of, select_items
+from bench.data.reloading import card_of, is_sized, reloaded
+from bench.data.sampling import placing
+from bench.errors import BenchError
+from bench.job import Job, Progress
+
+LABEL = "labels"
+
+
+def from_loaders(
+    model: nn.Module | Callable[[], nn.Module],
+    train: Iterable[Batch],
+    test: Iterable[Batch],
+    *,
+    loss: Callable[[Any, Any], Tensor],
+    optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+    metrics: Mapping[str, Callable[[Any, Any], Any]],
+    target: Target | None = None,
+    epochs: int = 10,
+    held_out: Iterable[Batch] | None = None,
+    label: str | int | None = None,
+    name: str = "my-model",
+    unit: str = "items",
+    **parts: Any,
+) -> FromLoaders:
+    """Return a baseline, to be measured as ``bench --baseline FILE.py:NAME``.
+
+    `model` is a function that makes one, so that every seed begins with other weights; or a model,
+    with whose weights every seed begins. `train`, `test` and, for early stopping, `held_out` are
+    DataLoaders, or anything else that gives batches again and again: ``(input, ..., target)``, or
+    mappings, whose inputs the model takes by name; `label` says where the target is, if it is
+    neither called labels nor the last part. ``loss(outputs, targets)`` and each of `metrics`,
+    which see the outputs of the whole test part at once, are functions of the model's answer.
+    The first metric judges, unless `target` says otherwise. ``optimizer(parameters)`` makes one.
+    `parts` are further parts of the `Job`: clip, make_scheduler, targets, items, ...
+    """
+    if not metrics:
+        raise BenchError("from_loaders: metrics is empty; what is the model to be judged by?")
+    first, size = next(iter(metrics)), _batch_size(train)
+    fields: dict[str, Any] = {"epochs": (int, Field(epochs, ge=1))}
+    if size is not None:
+        fields["batch_size"] = (int, Field(size, ge=1))
+    return FromLoaders(
+        name, unit, target or Target(first), create_model("Settings", __base__=Settings, **fields),
+        model, train, test, loss, optimizer, dict(metrics), held_out, label, parts,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FromLoaders:
+    """The baseline that `from_loaders` returns."""
+
+    name: str
+    unit: str
+    target: Target
+    settings: type[BaseModel]
+    model: nn.Module | Callable[[], nn.Module]
+    train: Iterable[Batch]
+    test: Iterable[Batch]
+    loss: Callable[[Any, Any], Tensor]
+    optimizer: Callable[[Iterable[nn.Parameter]], Optimizer]
+    metrics: Mapping[str, Callable[[Any, Any], Any]]
+    held_out: Iterable[Batch] | None
+    label: str | int | None
+    parts: Mapping[str, Any] = field(default_factory=dict)
+
+    def job(self, settings: Any, device: torch.device, seed: int) -> Job:
+        """Build a fresh job: a fresh model, and loaders whose order follows from the seed."""
+        made = copy.deepcopy(self.model) if isinstance(self.model, nn.Module) else self.model()
+        random = torch.Generator().manual_seed(seed)
+        train = reloaded(self.train, random, getattr(settings, "batch_size", None))
+        test, held_out = (
+            reloaded(part, torch.Generator().manual_seed(0)) for part in (self.test, self.held_out)
+        )
+        place = placing(device)
+
+        def batches(progress: Progress, random: torch.Generator = random) -> Iterator[Batch]:
+            return map(place, train)  # `random`: so that a checkpoint keeps the loader's
+
+        parts: dict[str, Any] = {
+            "device": device, "model": made.to(device), "epochs": settings.epochs,
+            "data": card_of(self.name, self.train, self.test), "batches": batches,
+            "make_optimizer": lambda model: self.optimizer(model.parameters()), "loss": self._loss,
+            "evaluate": lambda model: self._evaluate(model, map(place, test)),
+            "sample": self._sample(place(_first(test))),
+            "validate": None if held_out is None else (
+                lambda model: self._validate(model, map(place, held_out))
+            ),
+            "epoch_steps": len(train) if is_sized(train) else None,
+        }  # fmt: skip
+        return Job(**{**parts, **self.parts})
+
+    def _label_of(self, batch: Batch) -> Any:
+        """Return the key or place of a batch's target."""
+        if self.label is not None:
+            return self.label
+        if isinstance(batch, Mapping):
+            return LABEL if LABEL in batch else list(batch)[-1]
+        return len(batch) - 1
+
+    def _answer(self, model: nn.Module, batch: Batch) -> tuple[Any, Any]:
+        """Return what a model says to a batch's inputs, and the batch's targets."""
+        inputs, targets = _apart(batch, self._label_of(batch))
+        by_name = isinstance(inputs, Mapping)
+        return model(**inputs) if by_name else model(*inputs), targets
+
+    def _loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        return self.loss(*self._answer(model, batch))
+
+    @torch.no_grad()
+    def _evaluate(self, model: nn.Module, test: Iterable[Batch]) -> dict[str, float]:
+        model.eval()
+        answers = [self._answer(model, batch) for batch in test]
+        outputs, targets = (_joined(list(column)) for column in zip(*answers, strict=True))
+        return {name: float(metric(outputs, targets)) for name, metric in self.metrics.items()}
+
+    @torch.no_grad()
+    def _validate(self, model: nn.Module, held_out: Iterable[Batch]) -> float:
+        """Return the mean loss of the items held out."""
+        model.eval()
+        losses = [(first_size(batch), float(self._loss(model, batch))) for batch in held_out]
+        return sum(items * loss for items, loss in losses) / sum(items for items, _ in losses)
+
+    def _sample(self, batch: Batch) -> Callable[[int], Any]:
+        """Return what gives the inputs of n items: those of a batch, over again if it has fewer."""
+        inputs = _apart(batch, self._label_of(batch))[0]
+        count, device = first_size(inputs), inputs_of(inputs).device
+
+        def sample(items: int) -> Any:
+            found = select_items(inputs, torch.arange(items, device=device) % count)
+            return found if isinstance(found, Mapping) else tuple(found)
+
+        return sample
+
+
+def _batch_size(loader: Any) -> int | None:
+    """Return the size of the batches that a loader draws by itself; None where others choose."""
+    if not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset):
+        return None
+    return loader.batch_size if type(loader.batch_sampler) is BatchSampler else None
+
+
+def _first(test: Iterable[Batch]) -> Batch:
+    for batch in test:
+        return batch
+    raise BenchError("from_loaders: the test loader gives no batch")
+
+
+def _apart(batch: Batch, label: Any) -> tuple[Any, Any]:
+    """Return a batch's inputs, by name or by place, and its targets: of a tensor, itself."""
+    if isinstance(batch, Tensor):
+        return [batch], batch
+    try:
+        if isinstance(batch, Mapping):
+            return {key: part for key, part in batch.items() if key != label}, batch[label]
+        place = range(len(batch))[label]
+        return [part for at, part in enumerate(batch) if at != place], batch[place]
+    except (KeyError, IndexError, TypeError):
+        known = list(batch) if isinstance(batch, Mapping) else f"{len(batch)} parts"
+        raise BenchError(
+            f"from_loaders: a batch of {known} has no part {label!r} that is its target; say label="
+        ) from None
+
+
+def _joined(values: list[Any]) -> Any:
+    """Return the answers to several batches as one."""
+
+    def join(parts: list[Tensor]) -> Tensor:
+        return torch.cat(parts) if parts[0].dim() else torch.stack(parts)
+
+    if len(values) == 1:
+        return values[0]
+    try:
+        return each_tensor(values, join)
+    except (RuntimeError, ValueError) as error:
+        raise BenchError(
+            "from_loaders: metrics see the outputs of all test batches at once, and these can't be "
+            f"joined ({error}); pad them to one length, or give one batch"
+        ) from error

@@ -1,0 +1,112 @@
+"""A user's loader made again: its order from a seed, and what its data is."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import BatchSampler, DataLoader, IterableDataset, Subset, TensorDataset
+
+from bench.batches import Batch, first_size
+from bench.job import DataCard
+from bench.random_state import seed_everything, undisturbed
+
+LOOKED_AT = 64
+"""So many items are read for the hash of data that doesn't lie in tensors."""
+
+
+def is_sized(loader: Any) -> bool:
+    """Return whether a loader knows how many batches it gives."""
+    try:
+        return len(loader) >= 0
+    except TypeError:  # of a stream
+        return False
+
+
+def reloaded(loader: Any, random: torch.Generator, size: int | None = None) -> Any:
+    """Return a loader like another, that draws from `random` alone, in batches of `size`.
+
+    What is no DataLoader, or streams, is returned as it is.
+    """
+    if not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset):
+        return loader
+    options: dict[str, Any] = {
+        name: getattr(loader, name)
+        for name in (
+            "num_workers", "collate_fn", "pin_memory", "timeout", "worker_init_fn",
+            "prefetch_factor", "persistent_workers", "multiprocessing_context",
+        )
+    }  # fmt: skip
+    drawn = _drawn(loader.batch_sampler or loader.sampler, random, size)
+    by = (
+        {"batch_sampler": drawn} if loader.batch_sampler else {"batch_size": None, "sampler": drawn}
+    )
+    return DataLoader(loader.dataset, generator=random, **by, **options)
+
+
+def _drawn(sampler: Any, random: torch.Generator, size: int | None) -> Any:
+    """Return a sampler like another, that draws from `random`."""
+    if type(sampler) is BatchSampler:
+        inner = _drawn(sampler.sampler, random, None)
+        return BatchSampler(inner, size or sampler.batch_size, sampler.drop_last)
+    made = copy.copy(sampler)
+    if hasattr(made, "generator"):
+        made.generator = random
+    return made
+
+
+def card_of(name: str, train: Any, test: Any) -> DataCard:
+    """Return what is known of the data of two loaders: how many items, and a hash of them."""
+    counts = [_count(loader) for loader in (train, test)]
+    with undisturbed(torch.device("cpu")):
+        seed_everything(0)  # items may be augmented at random
+        tensors = [tensor for loader in (train, test) for tensor in _looked_at(loader)]
+    return DataCard.of(name, tensors, *counts)
+
+
+def _count(loader: Any) -> int:
+    dataset = getattr(loader, "dataset", None)
+    if dataset is not None:
+        return len(dataset) if is_sized(dataset) else 0
+    return sum(first_size(batch) for batch in loader) if is_sized(loader) else 0
+
+
+def _looked_at(loader: Any) -> Iterator[Tensor]:
+    """Yield the tensors of a loader's items, or of what gives batches without a dataset."""
+    dataset = getattr(loader, "dataset", None)
+    if dataset is not None:
+        yield from _items_of(dataset)
+    elif is_sized(loader):
+        yield from _leaves(list(loader))
+
+
+def _items_of(dataset: Any) -> Iterator[Tensor]:
+    """Yield all of a dataset that lies in tensors, or of another some items, evenly spread."""
+    if isinstance(dataset, TensorDataset):
+        yield from dataset.tensors
+    elif isinstance(dataset, Subset):
+        yield torch.tensor(list(dataset.indices))
+        yield from _items_of(dataset.dataset)
+    elif is_sized(dataset) and not isinstance(dataset, IterableDataset):
+        count = len(dataset)
+        yield torch.tensor(count)
+        for at in sorted({round(at) for at in np.linspace(0, count - 1, min(count, LOOKED_AT))}):
+            yield from _leaves(dataset[at])
+
+
+def _leaves(item: Batch) -> Iterator[Tensor]:
+    if isinstance(item, Tensor):
+        yield item.to_dense() if item.layout is not torch.strided else item
+    elif isinstance(item, dict | list | tuple):
+        for part in item.values() if isinstance(item, dict) else item:
+            yield from _leaves(part)
+    elif isinstance(item, str | bytes):
+        yield torch.tensor(list(item.encode() if isinstance(item, str) else item))
+    else:
+        array = np.asarray(item)
+        if array.dtype.kind in "biuf":
+            yield torch.from_numpy(np.array(array))
