@@ -14,7 +14,6 @@ Source:  Polyak and Juditsky, Acceleration of Stochastic Approximation by Averag
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -25,6 +24,7 @@ from torch.optim import Optimizer
 
 from bench.errors import NotApplicable
 from bench.job import Job, deploys_what_it_trains
+from bench.model.copies import copied
 from bench.technique import Effect, Stage, Technique
 
 Update = Callable[[Optimizer], None]
@@ -43,7 +43,7 @@ class Ema(Technique):
     )
 
     def apply(self, job: Job) -> Job:
-        """Wrap `update`, claim `snapshot`."""
+        """Wrap `update`, claim `snapshot`, having seen that the model can be copied."""
         if not deploys_what_it_trains(job):
             raise NotApplicable(
                 "the baseline deploys other weights than it trains: it averages them already"
@@ -53,6 +53,7 @@ class Ema(Technique):
                 f"the baseline's optimizers take turns: {', '.join(job.losses)}; averages follow "
                 "one that trains all weights"
             )
+        copied(job.model)
         average = _Average(self.decay)
         job = job.wrap("update", average.update, by=self.name)
         return job.claim("snapshot", average.snapshot, by=self.name)
@@ -88,7 +89,7 @@ class _Average:
     def snapshot(self, model: nn.Module) -> nn.Module:
         """Return a copy of the model with the averages for weights."""
         means = {id(w): mean for w, mean in zip(self._weights, self._means, strict=True)}
-        made = copy.deepcopy(model)
+        made = copied(model)
         with torch.no_grad():
             for theirs, ours in zip(made.parameters(), model.parameters(), strict=True):
                 if id(ours) in means:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +12,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._pytree import tree_leaves
 
 from bench.job import Job
+from bench.model.copies import copied
 
 ITEMS = 2
 """Items of the pass that is looked at: shares of memory don't depend on the number."""
@@ -58,7 +58,7 @@ class _Account:
 
 def activations(job: Job) -> Activations:
     """Run a copy of the job's model forward, in training; the job and random state stay as is."""
-    model = copy.deepcopy(job.model).train()
+    model = copied(job.model).train()
     account = _Account()
     weights = _storages([*model.parameters(), *model.buffers()])
     for name, module in model.named_modules():

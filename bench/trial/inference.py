@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
 import time
 from typing import Any
 
@@ -11,7 +9,9 @@ import torch
 from torch import nn
 
 from bench.data.layout import items_held
+from bench.errors import NotApplicable
 from bench.job import Job
+from bench.model.copies import copied
 from bench.records.measurement import Inference
 
 WARMUP = 3
@@ -19,8 +19,6 @@ LEAST_PASSES = 2
 MOST_SECONDS = 0.5
 MOST_PASSES = 50
 BATCHES = (1, 32)
-UNCOPIED = (TypeError, AttributeError, RuntimeError, pickle.PickleError, copy.Error)
-"""What copying raises for locks, handles and tensors with a history; anything else is a failure."""
 
 
 def measure_inference(job: Job, model: nn.Module) -> tuple[Inference, ...]:
@@ -43,8 +41,8 @@ def measure_inference(job: Job, model: nn.Module) -> tuple[Inference, ...]:
 def _copied(model: nn.Module) -> tuple[nn.Module, bool]:
     """Return a copy and True; where something in it can't be copied, the model itself and False."""
     try:
-        return copy.deepcopy(model), True
-    except UNCOPIED:
+        return copied(model), True
+    except NotApplicable:
         return model, False
 
 
