@@ -1,8 +1,8 @@
 """Gradient checkpointing: keep only the inputs of blocks, and compute the rest again in backward.
 
 What:    every repeated block of the model is run under torch.utils.checkpoint, or, with `keep`,
-         the modules that hold most memory, as many as it takes; random state is kept, and batch
-         norm's running statistics are not updated twice.
+         the modules that hold most memory, as many as it takes. What blocks keep from pass to pass
+         (buffers, generators, counters) is put back for the second pass, and not changed twice.
 Helps:   deep models whose activations fill the memory: memory grows with one block instead of all.
 Hurts:   time: one more forward pass, about a third more arithmetic. Models whose memory is weights
          or optimizer state gain nothing. On the CPU, glibc may keep what recomputation frees:
@@ -14,18 +14,18 @@ Source:  Chen et al., Training Deep Nets with Sublinear Memory Cost, 2016; torch
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar, Self
 
 import torch
 from pydantic import Field, model_validator
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from bench.errors import NotApplicable
 from bench.job import Job
 from bench.model.activations import Activations, activations
+from bench.model.module_state import ModuleState
 from bench.technique import Effect, Stage, Technique
 
 Context = AbstractContextManager[None]
@@ -65,7 +65,7 @@ class GradientCheckpointing(Technique):
             )
         for block in blocks:
             block.__class__ = _checkpointed(type(block))
-        return job.wrap("model", lambda model: model, by=self.name)
+        return job.wrap("model", lambda model: model, by=self.name).relying(blocks, self.name)
 
 
 def repeated_blocks(model: nn.Module) -> list[nn.Module]:
@@ -125,7 +125,7 @@ def _checkpointed(kind: type[nn.Module]) -> type[nn.Module]:
 
         if not (self.training and torch.is_grad_enabled()):
             return run(*args)
-        if torch.compiler.is_compiling():  # a compiled region updates the statistics once anyway
+        if torch.compiler.is_compiling():  # a compiled region changes buffers once anyway
             return checkpoint(run, *args, use_reentrant=False)
         return checkpoint(run, *args, use_reentrant=False, context_fn=lambda: _contexts(self))
 
@@ -134,17 +134,11 @@ def _checkpointed(kind: type[nn.Module]) -> type[nn.Module]:
 
 def _contexts(block: nn.Module) -> tuple[Context, Context]:
     """Return the contexts of the first forward pass and of the recomputation."""
-    norms = [module for module in block.modules() if isinstance(module, _BatchNorm)]
-    return nullcontext(), _kept_statistics(norms) if norms else nullcontext()
+    before = ModuleState(block)
+    return _settled(before), before.again()
 
 
 @contextmanager
-def _kept_statistics(norms: list[_BatchNorm]) -> Iterator[None]:
-    """Keep running statistics from being updated a second time by the recomputation."""
-    saved = [{name: b.clone() for name, b in norm.named_buffers(recurse=False)} for norm in norms]
-    try:
-        yield
-    finally:
-        for norm, buffers in zip(norms, saved, strict=True):
-            for name, buffer in norm.named_buffers(recurse=False):
-                buffer.copy_(buffers[name])
+def _settled(before: ModuleState) -> Iterator[None]:
+    yield
+    before.settle()
