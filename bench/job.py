@@ -244,6 +244,9 @@ class Job:
     """Builds the same job as a technique is given, from another seed; given by the assembly."""
     taken: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Which techniques replaced which part; kept by `wrap` and `claim`."""
+    relies_on: Mapping[str, tuple[nn.Module, ...]] = field(default_factory=dict)
+    """By technique: modules of which a step has to call one, or it did nothing; kept by `relying`,
+    and looked at in a rehearsal, before anything is measured."""
 
     def wrap(self, part: str, wrapper: Callable[[Any], Any], by: str) -> Job:
         """Replace `part` by ``wrapper(old)``, which calls the old one.
@@ -264,6 +267,10 @@ class Job:
         if part == "loss" and self.losses:
             raise NotApplicable(f"there are several losses to replace: {', '.join(self.losses)}")
         return self._replaced(part, new, by)
+
+    def relying(self, modules: Iterable[nn.Module], by: str) -> Job:
+        """Note that a technique does nothing unless a step calls one of these modules."""
+        return replace(self, relies_on={**self.relies_on, by: tuple(modules)})
 
     def _replaced(self, part: str, new: Any, by: str) -> Job:
         taken = {**self.taken, part: (*self.taken.get(part, ()), by)}

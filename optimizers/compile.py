@@ -50,9 +50,12 @@ class Compile(Technique):
         if job.device.type == "cpu" and shutil.which(compiler) is None:
             raise NotApplicable(f"no C++ compiler ({compiler}) on this machine: inductor needs one")
         plain = job.model
+        if isinstance(plain, torch._dynamo.OptimizedModule):
+            raise NotApplicable("the baseline compiles its model itself")
         compiled = cast(nn.Module, torch.compile(plain, mode=self.mode, dynamic=self.dynamic))
         job = job.wrap("model", lambda model: compiled, by=self.name)
-        return job.wrap("snapshot", lambda old: _unwrapped(old, compiled, plain), by=self.name)
+        job = job.wrap("snapshot", lambda old: _unwrapped(old, compiled, plain), by=self.name)
+        return job.relying([compiled], by=self.name)
 
 
 def _unwrapped(old: Any, compiled: nn.Module, plain: nn.Module) -> Any:

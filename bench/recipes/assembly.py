@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     import torch
 
     from bench.job import Job
+
+Change = Callable[["Job"], "Job"]
+
+
+def unchanged(job: Job) -> Job:
+    """Leave a job as it is."""
+    return job
 
 
 def baseline_of(recipe: Recipe, places: FilePaths) -> Baseline:
@@ -41,18 +48,24 @@ def build(
     device: torch.device,
     seed: int,
     only: frozenset[Effect] | None = None,
+    others: Change = unchanged,
 ) -> Job:
-    """Build the job of a recipe; with `only`, apply just the techniques of these effects."""
+    """Build the job of a recipe; with `only`, apply just the techniques of these effects.
+
+    `others` changes the jobs that techniques ask for beside it: teachers, members of an ensemble.
+    """
     used = [t for t in techniques_of(recipe, places) if only is None or t.effect in only]
-    return _built(recipe, places, device, seed, used)
+    return _built(recipe, places, device, seed, used, others)
 
 
 def _built(
-    recipe: Recipe, places: FilePaths, device: torch.device, seed: int, used: Sequence[Technique]
-) -> Job:
+    recipe: Recipe, places: FilePaths, device: torch.device, seed: int, used: Sequence[Technique],
+    others: Change,
+) -> Job:  # fmt: skip
     """Build a job and apply techniques in order; each knows how to build what it was given."""
     from bench.data.layout import with_layout
     from bench.data.prefetch import with_loader
+    from bench.model.lazy import with_shapes
     from bench.random_state import seed_everything
 
     baseline = baseline_of(recipe, places)
@@ -61,15 +74,15 @@ def _built(
 
     def again(changes: Mapping[str, Any]) -> Job:
         other = make_settings(baseline, {**settings_dump(settings), **changes})
-        return baseline.job(other, device, seed)
+        return others(with_shapes(baseline.job(other, device, seed)))
 
-    job = with_layout(replace(baseline.job(settings, device, seed), again=again))
+    job = with_layout(replace(with_shapes(baseline.job(settings, device, seed)), again=again))
     if loader := getattr(settings, "loader", None):
         job = with_loader(job, loader)
     for number, technique in enumerate(used):
 
         def sibling(other: int, before: Sequence[Technique] = used[:number]) -> Job:
-            return _built(recipe, places, device, other, before)
+            return others(_built(recipe, places, device, other, before, others))
 
         job = technique.apply(replace(job, sibling=sibling))
     return job

@@ -75,7 +75,7 @@ class Session:
         return self.folder.probes.records
 
     def rehearse(self, arm: str, recipe: Recipe) -> Measurement:
-        """Build a recipe's job once, so that what can't work is known before anything is measured.
+        """Make a recipe's first steps, so that what can't work is known before any is measured.
 
         Raises `BenchError` for what the user must fix; returns a measurement that says
         `not_applicable` or `failed` otherwise.

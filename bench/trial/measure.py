@@ -28,6 +28,7 @@ from bench.recipes import assembly
 from bench.recipes.combination import effect_of, work_of
 from bench.records.measurement import Measurement, Status
 from bench.trial.facts import advisory_facts, training_facts
+from bench.trial.rehearsal import check_compiled, rehearse_trial, shortened
 from bench.trial.spec import Outcome, TrialSpec
 from bench.trial.training import StepLimit, train
 
@@ -90,16 +91,19 @@ def _measure(trial: TrialSpec, facts: dict[str, Any]) -> None:
     facts["base_rss_bytes"] = base.now
     techniques = assembly.techniques_of(trial.recipe, trial.places)
     facts |= {"effect": str(effect_of(techniques)), "work": work_of(techniques)}
-    job = assembly.build(trial.recipe, trial.places, device, trial.seed)
+    others = shortened if trial.kind == "build" else assembly.unchanged
+    job = assembly.build(trial.recipe, trial.places, device, trial.seed, others=others)
     facts["build_seconds"] = time.perf_counter() - begun
     facts["data"] = job.data
     facts["planned_epochs"] = job.epochs
     facts["epoch_items"] = job.epoch_items
     if trial.kind == "build":
+        rehearse_trial(trial, techniques, job)
         return
     watch = _Watch(device, base.anonymous, base.file)
     result = train(job, StepLimit() if trial.kind == "step" else None, on_trained=watch.read)
     facts |= watch.facts | training_facts(result, trial.metric)
+    check_compiled(techniques, facts["compiled"])
     facts |= advisory_facts(trial, job, result.model)
 
 

@@ -40,7 +40,7 @@ FOREIGN = frozenset(
     {"builtins", "torch", "numpy", "functools", "pathlib", "collections", "pandas", "h5py", "scipy"}
 )
 """Packages whose objects are not looked into."""
-ELSEWHERE = ("model", "device", "data", "taken")
+ELSEWHERE = ("model", "device", "data", "taken", "relies_on")
 """Parts of a job that are kept otherwise, or never change."""
 
 

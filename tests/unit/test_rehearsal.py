@@ -1,0 +1,137 @@
+"""A rehearsal makes real steps, and tells what would have been measured in vain."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench.errors import NotApplicable
+from bench.job import Job, plain_backward
+from bench.trial.rehearsal import BATCHES, check_exact, rehearse, shortened
+from bench.trial.training import train
+from optimizers.compile import Compile
+from optimizers.ema import Ema
+from optimizers.mixed_precision import MixedPrecision
+from optimizers.pruning import Pruning
+from tests.jobs import cross_entropy, linear_job
+
+
+class ByMethod(nn.Module):
+    """A model whose loss may call it in several ways."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Linear(6, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return scores."""
+        found: Tensor = self.net(x)
+        return found
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return scores by another name."""
+        found: Tensor = self.net(x)
+        return found
+
+    def training_step(self, batch: Any) -> Tensor:
+        """Return the loss of a batch, calling itself."""
+        return nn.functional.cross_entropy(self(batch[0]), batch[1])
+
+
+def by_method(**parts: Any) -> Job:
+    return linear_job(model=ByMethod(), **parts)
+
+
+def around() -> Job:
+    model = ByMethod()
+    return linear_job(model=model, loss=lambda _, batch: cross_entropy(model, batch))
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        by_method(loss=lambda m, b: nn.functional.cross_entropy(m.encode(b[0]), b[1])),
+        by_method(loss=lambda m, b: m.training_step(b)),
+        around(),
+    ],
+    ids=["another method", "a method that calls itself", "a model from around it"],
+)
+def test_a_compiled_model_that_no_step_calls_is_not_applicable(job: Job) -> None:
+    with pytest.raises(NotApplicable, match="no step calls what compile changes of the model"):
+        rehearse(Compile().apply(job))
+
+
+def test_a_compiled_model_that_steps_call_is_rehearsed_without_compiling() -> None:
+    torch.compiler.reset()
+    torch._dynamo.utils.counters.clear()
+    found = rehearse(Compile().apply(by_method()))
+    assert len(found.losses) == BATCHES
+    assert not torch._dynamo.utils.counters["stats"]["unique_graphs"]
+
+
+def test_a_part_that_the_baselines_own_step_never_calls_is_changed_in_vain() -> None:
+    def own(job: Job, batch: Any, optimizer: Any, mark: Any) -> Tensor:
+        loss = cross_entropy(job.model, batch)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's
+        optimizer.step()
+        optimizer.zero_grad()
+        return loss.detach()
+
+    for technique, part in ((MixedPrecision(), "loss"), (Ema(), "update")):
+        with pytest.raises(NotApplicable, match=f"no step calls the job's {part}"):
+            rehearse(technique.apply(linear_job(step=own)))
+
+
+def test_the_last_epoch_is_rehearsed_where_a_technique_may_change_it() -> None:
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2))
+    assert len(rehearse(linear_job(model=model)).losses) == BATCHES
+    rehearsed = Pruning().apply(linear_job(model=model))
+    assert len(rehearse(rehearsed).losses) == 2 * BATCHES
+    assert model[0].out_features == 4
+
+
+def test_a_head_that_only_trains_is_met_before_a_training_is_measured() -> None:
+    class Aux(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(6, 16), nn.Linear(16, 2)
+            self.side = nn.Linear(16, 2)
+
+        def forward(self, x: Tensor) -> Any:
+            hidden = torch.relu(self.a(x))
+            return (self.b(hidden), self.side(hidden)) if self.training else self.b(hidden)
+
+    def loss(model: nn.Module, batch: Any) -> Tensor:
+        return sum((nn.functional.cross_entropy(y, batch[1]) for y in model(batch[0])),
+                   start=torch.zeros(()))  # fmt: skip
+
+    with pytest.raises((NotApplicable, RuntimeError), match="shapes cannot be multiplied"):
+        rehearse(Pruning().apply(linear_job(model=Aux(), loss=loss)))
+
+
+def test_what_is_exact_by_its_word_is_compared_with_the_combination_without_it() -> None:
+    def build(whole: bool) -> Job:
+        job = MixedPrecision().apply(linear_job())
+        scaled = replace(job, backward=lambda loss: plain_backward(1.5 * loss))
+        return scaled if whole else job
+
+    with pytest.raises(NotApplicable, match=r"checkpointing changes no step .* is 0\.\d+ instead"):
+        check_exact(rehearse(build(True)), build, "checkpointing")
+    check_exact(rehearse(build(False)), lambda whole: build(False), "checkpointing")
+
+
+def test_nothing_is_told_of_a_training_that_does_not_repeat_itself() -> None:
+    seeds = iter(range(9))
+
+    def build(whole: bool) -> Job:
+        return linear_job(next(seeds))
+
+    check_exact(rehearse(build(True)), build, "checkpointing")
+
+
+def test_a_shortened_job_is_one_epoch_of_few_steps() -> None:
+    assert len(train(shortened(linear_job())).losses) == BATCHES
