@@ -40,6 +40,9 @@ class Adafactor(Technique):
         """Claim `make_optimizer`; learning rates are those of the optimizer that was there."""
         old = job.make_optimizer
         made = old(job.model)
+        if not isinstance(made, Optimizer):
+            kind = type(made).__name__
+            raise NotApplicable(f"the baseline's optimizer is a {kind}, none of torch.optim's kind")
         if isinstance(made, TorchAdafactor):
             raise NotApplicable("the baseline trains with Adafactor already")
         if not any(group.get("momentum", 1) for group in made.param_groups):

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from bench.job import Job
 from bench.model.outputs import checked_scores, mean_of
@@ -72,6 +72,6 @@ class Members(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(members)
 
-    def forward(self, *inputs: Any, **named: Any) -> Tensor:
+    def forward(self, *inputs: Any, **named: Any) -> Any:
         """Return the mean of the answers."""
         return mean_of([member(*inputs, **named) for member in self.members])

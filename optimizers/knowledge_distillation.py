@@ -28,7 +28,8 @@ from torch.optim import Optimizer
 from bench.batches import Batch
 from bench.errors import NotApplicable
 from bench.job import Job, Progress, Schedule
-from bench.model.hooks import Calls, listening
+from bench.model.hooks import UNHEARD, Calls, listening
+from bench.model.nested import scores_in
 from bench.random_state import undisturbed
 from bench.recipes.assembly import build
 from bench.records.claim import read_exported
@@ -134,7 +135,10 @@ class _Lesson:
         return listening(model, _last_linear(model) if self._rule.match == "features" else None)
 
     def _compared(self, heard: Calls) -> list[Tensor]:
-        return heard.inside if self._rule.match == "features" else heard.answers
+        found = heard.inside if self._rule.match == "features" else heard.answers
+        if not found:
+            raise NotApplicable(f"match={self._rule.match}: {UNHEARD}")
+        return [scores_in(one) for one in found]
 
 
 def _last_linear(model: nn.Module) -> nn.Module:

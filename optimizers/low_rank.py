@@ -1,7 +1,8 @@
 """Low rank: put two thin linear layers in the place of a wide one.
 
 What:    the weight of each linear layer is factorised by its singular values, W = U V, and both
-         factors go on training for the epochs that are left: no epoch is added.
+         factors go on training for the epochs that are left: no epoch is added. Layers whose weight
+         the model shares, watches or reads itself are left as they are.
 Helps:   wide linear layers (transformers' feed-forward parts, classifiers of large features).
 Hurts:   quality, where the rank is too small; narrow layers, where a second call costs more than
          the arithmetic saved. FLOPs of a step are told of the model before the factorisation.
@@ -12,17 +13,20 @@ Source:  Denton et al., Exploiting Linear Structure Within Convolutional Network
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from bench.errors import NotApplicable
 from bench.job import Job
 from bench.model.surgery import after_share
+from bench.model.weight_reads import layers_read
+from bench.random_state import undisturbed
 from bench.technique import Effect, Stage, Technique
 
 _empty: Any = skip_init  # which torch leaves untyped; unlike a layer's own start it draws nothing
@@ -52,16 +56,19 @@ class LowRank(Technique):
 
     def apply(self, job: Job) -> Job:
         """Refuse what can't shrink before training; then wait for the epoch."""
-        layers = [layer for _, _, layer in _linear_layers(job.model)]
+        with undisturbed(job.device):
+            read = layers_read(job, [layer for _, _, layer in _linear_layers(job.model)])
+        layers = [layer for _, _, layer in _linear_layers(job.model) if layer not in read]
         if not layers:
-            raise NotApplicable("the model has no linear layer that could be factorised")
+            more = f": it reads the weights of {len(read)} itself" if read else ""
+            raise NotApplicable(f"the model has no linear layer that could be factorised{more}")
         if self.energy is None and not any(_shrinks(layer, self._rank(layer)) for layer in layers):
             raise NotApplicable(self._refusal(layers))
-        return after_share(job, self.after, self._factorise, by=self.name)
+        return after_share(job, self.after, lambda m: self._factorise(m, read), by=self.name)
 
-    def _factorise(self, model: nn.Module) -> None:
+    def _factorise(self, model: nn.Module, read: set[nn.Module]) -> None:
         """Replace every layer that becomes smaller by it; raise `NotApplicable` if none does."""
-        layers = list(_linear_layers(model))
+        layers = [place for place in _linear_layers(model) if place[2] not in read]
         shrunk = [place for place in layers if _shrinks(place[2], self._rank(place[2]))]
         if not shrunk:
             raise NotApplicable(self._refusal([layer for _, _, layer in layers]))
@@ -86,13 +93,14 @@ class LowRank(Technique):
 
 
 def _linear_layers(model: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Linear]]:
-    """Yield each plain linear layer once, with where it stands; shared weights are left alone."""
-    uses = [id(p) for module in model.modules() for p in module.parameters(recurse=False)]
+    """Yield each plain linear layer with where it stands; shared and hooked ones are left alone."""
+    uses = Counter(id(p) for _, p in model.named_parameters(remove_duplicate=False))
     for parent in model.modules():
         if isinstance(parent, READ_BY_OTHERS):
             continue
         for name, child in parent.named_children():
-            if type(child) is nn.Linear and uses.count(id(child.weight)) == 1:
+            hooked = child._forward_hooks or child._forward_pre_hooks or child._backward_hooks
+            if type(child) is nn.Linear and uses[id(child.weight)] == 1 and not hooked:
                 yield parent, name, child
 
 
@@ -101,7 +109,23 @@ def _shrinks(layer: nn.Linear, rank: int) -> bool:
     return rank * (layer.in_features + layer.out_features) < wide
 
 
-def _factors(layer: nn.Linear, rank: int) -> nn.Sequential:
+class Factors(nn.Sequential):
+    """Two thin layers in the place of a wide one, which has no weight of its own any more."""
+
+    @property
+    def weight(self) -> Tensor:
+        """Refuse to be read, in a loss or an update."""
+        raise NotApplicable("something besides the model's layers reads the weight of one, which "
+                            "low-rank takes apart: the loss, or an update")  # fmt: skip
+
+    @property
+    def bias(self) -> Tensor | None:
+        """Return the bias, which is as it was."""
+        found: Tensor | None = self[1].bias  # type: ignore[assignment]  # the second is linear
+        return found
+
+
+def _factors(layer: nn.Linear, rank: int) -> Factors:
     """Return two layers whose product is the nearest of that rank, their scales shared evenly."""
     weight = layer.weight.detach()
     u, s, v = torch.linalg.svd(weight.float(), full_matrices=False)
@@ -115,5 +139,5 @@ def _factors(layer: nn.Linear, rank: int) -> nn.Sequential:
         up.weight.copy_(u[:, :rank] * root)
         if biased:
             up.bias.copy_(layer.bias)
-    made = nn.Sequential(down, up).requires_grad_(layer.weight.requires_grad)
+    made = Factors(down, up).requires_grad_(layer.weight.requires_grad)
     return made.train(layer.training)

@@ -20,15 +20,16 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
-from bench.batches import inputs_of
 from bench.errors import NotApplicable
 from bench.job import Job
+from bench.model.nested import tensors_in
+from bench.model.outputs import FAILURES
+from bench.random_state import undisturbed
 from bench.technique import Effect, Stage, Technique
 
 PRODUCTS = (torch.matmul, torch.bmm, operator.matmul, "matmul", "bmm")
 SCALINGS = (operator.mul, torch.mul, "mul", operator.truediv, torch.div, "div")
 SOFTMAXES = (torch.softmax, F.softmax, "softmax", nn.Softmax)
-UNTRACEABLE = (fx.proxy.TraceError, TypeError, AttributeError, RuntimeError, LookupError)
 MULTIHEAD = inspect.signature(nn.MultiheadAttention.forward)
 
 
@@ -42,6 +43,8 @@ class MemoryEfficientAttention(Technique):
     def apply(self, job: Job) -> Job:
         """Change the class of the modules in place, so that names and weights stay as they are."""
         before, calls = _observed(job)
+        if before is None:
+            raise NotApplicable("the model does not take its own sample: nothing can be compared")
         replaced: set[nn.Module] = set()
         for module in reversed(list(job.model.modules())):  # the innermost first
             if module not in calls or replaced & set(module.modules()):
@@ -51,7 +54,7 @@ class MemoryEfficientAttention(Technique):
                 continue
             module.__class__ = type(kind.__name__, (kind,), {"forward": new})
             after = _observed(job)[0]
-            if after is not None and torch.allclose(after, before, rtol=1e-3, atol=1e-5):
+            if after is not None and all(map(_near, after, before)):
                 replaced.add(module)
             else:
                 module.__class__ = kind
@@ -60,10 +63,14 @@ class MemoryEfficientAttention(Technique):
                 "no attention to replace: no traceable softmax(q k' * scale) v (on the CPU: without"
                 " dropout), and no nn.MultiheadAttention that returns weights nobody uses"
             )
-        return job.wrap("model", lambda model: model, by=self.name)
+        return job.wrap("model", lambda model: model, self.name).relying(replaced, self.name)
 
 
-def _observed(job: Job) -> tuple[Any, dict[nn.Module, Any]]:
+def _near(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and torch.allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+def _observed(job: Job) -> tuple[list[Tensor] | None, dict[nn.Module, Any]]:
     """Run a sample in eval mode; return what came out, and how each module was called."""
     calls: dict[nn.Module, Any] = {}
 
@@ -72,9 +79,9 @@ def _observed(job: Job) -> tuple[Any, dict[nn.Module, Any]]:
 
     hooks = [m.register_forward_pre_hook(note, with_kwargs=True) for m in job.model.modules()]
     try:
-        with torch.no_grad():
-            return inputs_of(job.model.eval()(*job.sample(2))), calls
-    except UNTRACEABLE:  # weights that were used after all, and are gone
+        with torch.no_grad(), undisturbed(job.device):
+            return tensors_in(job.model.eval()(*job.sample(2))), calls
+    except FAILURES:  # weights that were used after all, and are gone
         return None, calls
     finally:
         job.model.train()  # as it is when training begins
@@ -91,7 +98,7 @@ def _replacement(module: nn.Module, call: Any, device: str) -> Any:
         return None
     try:  # in training mode: what depends on the mode fails the comparison, made in eval mode
         graph = fx.Tracer().trace(module)
-    except UNTRACEABLE:
+    except FAILURES:  # what a module says to symbols in the place of its inputs, or torch.fx to it
         return None
     found = [_rewrite(module, graph, node, device) for node in [*graph.nodes]]
     return type(fx.GraphModule(module, graph)).forward if any(found) else None

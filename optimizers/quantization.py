@@ -1,8 +1,9 @@
 """Quantization: deploy the trained model in 8-bit integers, or in bfloat16.
 
 What:    after training the model is converted. static: weights and activations in int8, their
-         ranges taken from batches of the training part (calibration). dynamic: linear layers in
-         int8, activations' ranges found at each call. bf16: weights and arithmetic in bfloat16.
+         ranges taken from batches of the training part (calibration). dynamic: linear and
+         recurrent layers in int8, activations' ranges found at each call. bf16: weights and
+         arithmetic in bfloat16. A model of whose weights hardly any would change is refused.
          Training itself is as it was; what is measured of the converted model is its quality, its
          latency and throughput, and the size of its file.
 Helps:   inference: convolutional nets (static), large linear layers on CPUs (dynamic), devices with
@@ -16,22 +17,25 @@ Source:  Jacob et al., Quantization and Training of Neural Networks for Efficien
 
 from __future__ import annotations
 
-import copy
-import itertools
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
-from torch.utils._pytree import tree_map
+from torch import nn
 
 from bench.errors import NotApplicable
-from bench.job import Job, Progress
-from bench.model.hooks import listening
+from bench.job import Job
+from bench.model.copies import copied, weights_of
+from bench.model.hooks import Call, calls_in_training
+from bench.model.nested import cast
+from bench.random_state import undisturbed
 from bench.technique import Effect, Stage, Technique
 
-Inputs = tuple[Any, ...]
+DYNAMIC = {nn.Linear, nn.LSTM, nn.GRU, nn.LSTMCell, nn.GRUCell, nn.RNNCell}
+"""Layers that torch has in int8 with ranges found at each call."""
+LEAST = 0.1
+"""Share of the weights that has to be converted: with less the model is as it was."""
 
 
 class Quantization(Technique):
@@ -42,7 +46,7 @@ class Quantization(Technique):
     effect: ClassVar[Effect] = Effect.MODEL
 
     mode: Literal["static", "dynamic", "bf16"] = Field(
-        "static", description="int8 with calibration, int8 of linear layers, or bfloat16"
+        "static", description="int8 with calibration, int8 with ranges of each call, or bfloat16"
     )
     calibration_batches: int = Field(
         8, ge=1, description="training batches that ranges are taken from (static)"
@@ -52,7 +56,8 @@ class Quantization(Technique):
         """Convert a copy, so that a refusal comes before training; then wrap `finish`."""
         if self.mode != "bf16" and job.device.type != "cpu":
             raise NotApplicable("int8 runs on CPUs alone: here use mode=bf16")
-        self._converted(job.model, [job.sample(2)], rough=True)
+        with undisturbed(job.device):
+            self._converted(job.model, [(job.sample(2), {})], rough=True)
         return job.wrap("finish", self._finish, by=self.name)
 
     def _finish(
@@ -61,19 +66,21 @@ class Quantization(Technique):
         def finish(job: Job, model: nn.Module) -> nn.Module:
             trained = old(job, model)
             if self.mode != "static":
-                return self._converted(trained, [job.sample(2)])
-            batches = self.calibration_batches
-            return self._converted(trained, _training_inputs(job, trained, batches))
+                return self._converted(trained, [(job.sample(2), {})])
+            with undisturbed(job.device):
+                calls = calls_in_training(job, trained, self.calibration_batches)
+            return self._converted(trained, calls)
 
         return finish
 
-    def _converted(self, model: nn.Module, inputs: list[Inputs], rough: bool = False) -> nn.Module:
-        """Return a converted copy that works on the first inputs; raise `NotApplicable` if none."""
-        plain = copy.deepcopy(model).eval()
+    def _converted(self, model: nn.Module, calls: list[Call], rough: bool = False) -> nn.Module:
+        """Return a converted copy that works on the first call; raise `NotApplicable` if none."""
+        plain = copied(model).eval()
+        args, kwargs = calls[0]
         try:
             with torch.no_grad():
-                made = CONVERSIONS[self.mode](plain, inputs, rough)
-                made(*inputs[0])
+                made = CONVERSIONS[self.mode](plain, calls, rough)
+                made(*args, **kwargs)
         except (NotApplicable, torch.OutOfMemoryError):
             raise
         except Exception as error:  # tracing and conversion raise anything
@@ -84,17 +91,7 @@ class Quantization(Technique):
         return made
 
 
-def _training_inputs(job: Job, model: nn.Module, batches: int) -> list[Inputs]:
-    """Return what the model is called with in the loss of some training batches."""
-    with torch.no_grad(), listening(model.eval()) as heard:
-        for batch in itertools.islice(job.batches(Progress(job.epochs)), batches):
-            job.loss(model, batch)
-    if not heard.calls:
-        raise NotApplicable("the loss never calls the model's forward: nothing to calibrate with")
-    return [args for args, _ in heard.calls]
-
-
-def _static(model: nn.Module, inputs: list[Inputs], rough: bool) -> nn.Module:
+def _static(model: nn.Module, calls: list[Call], rough: bool) -> nn.Module:
     from torch.ao import quantization as ao
     from torch.ao.quantization import quantize_fx
 
@@ -104,47 +101,51 @@ def _static(model: nn.Module, inputs: list[Inputs], rough: bool) -> nn.Module:
     mapping = ao.get_default_qconfig_mapping(engine)
     if rough:  # ranges by their ends instead of a search, which takes a second or more
         mapping = ao.QConfigMapping().set_global(ao.default_qconfig)
-    observed = quantize_fx.prepare_fx(model, mapping, inputs[0])
-    for one in inputs:
-        observed(*one)
-    return _checked(quantize_fx.convert_fx(observed), "convolution or linear layer")
+    before = weights_of(model)
+    observed = quantize_fx.prepare_fx(model, mapping, calls[0][0])
+    for args, kwargs in calls:
+        observed(*args, **kwargs)
+    return _checked(quantize_fx.convert_fx(observed), before, "convolution or linear layer")
 
 
-def _dynamic(model: nn.Module, inputs: list[Inputs], rough: bool) -> nn.Module:
+def _dynamic(model: nn.Module, calls: list[Call], rough: bool) -> nn.Module:
     from torch.ao.quantization import quantize_dynamic
 
-    made = quantize_dynamic(model, {nn.Linear}, dtype=torch.qint8)  # type: ignore[no-untyped-call]  # torch's
-    return _checked(made, "linear layer")
+    before = weights_of(model)
+    made = quantize_dynamic(model, DYNAMIC)  # type: ignore[no-untyped-call]  # torch's
+    return _checked(made, before, "linear or recurrent layer")
 
 
-def _checked(made: nn.Module, what: str) -> nn.Module:
-    """Refuse a model in which nothing was quantised."""
+def _checked(made: nn.Module, before: int, what: str) -> nn.Module:
+    """Refuse a model in which nothing was quantised, or hardly anything: of `before` weights."""
     if not any("quantized" in type(module).__module__ for module in made.modules()):
         raise NotApplicable(f"the model has no {what} that could be quantised")
+    left = weights_of(made)
+    if left > (1 - LEAST) * before:
+        kept = sorted({type(m).__name__ for m in made.modules() if [*m.parameters(recurse=False)]})
+        raise NotApplicable(
+            f"{left:,} of {before:,} weights would stay as they are: those of {', '.join(kept)}"
+        )
     return made
 
 
-def _bf16(model: nn.Module, inputs: list[Inputs], rough: bool) -> nn.Module:
+def _bf16(model: nn.Module, calls: list[Call], rough: bool) -> nn.Module:
     """Cast the model; its inputs are cast on the way in, its outputs to float32 on the way out."""
     if not any(p.dtype is torch.float32 for p in model.parameters()):
         raise NotApplicable("the model has no float32 weights to cast")
-    model.register_forward_pre_hook(_into_bf16)
+    model.register_forward_pre_hook(_into_bf16, with_kwargs=True)
     model.register_forward_hook(_into_float32)
     return model.to(torch.bfloat16)
 
 
-def _into_bf16(model: nn.Module, inputs: Inputs) -> Inputs:
-    return tuple(tree_map(lambda x: _cast(x, torch.float32, torch.bfloat16), inputs))
+def _into_bf16(model: nn.Module, *call: Any) -> Any:
+    return cast(call, torch.float32, torch.bfloat16)
 
 
-def _into_float32(model: nn.Module, inputs: Inputs, output: Any) -> Any:
-    return tree_map(lambda x: _cast(x, torch.bfloat16, torch.float32), output)
+def _into_float32(model: nn.Module, inputs: Any, output: Any) -> Any:
+    return cast(output, torch.bfloat16, torch.float32)
 
 
-def _cast(x: Any, old: torch.dtype, new: torch.dtype) -> Any:
-    return x.to(new) if isinstance(x, Tensor) and x.dtype is old else x
-
-
-CONVERSIONS: dict[str, Callable[[nn.Module, list[Inputs], bool], nn.Module]] = {
+CONVERSIONS: dict[str, Callable[[nn.Module, list[Call], bool], nn.Module]] = {
     "static": _static, "dynamic": _dynamic, "bf16": _bf16,
 }  # fmt: skip

@@ -111,11 +111,15 @@ class Views(nn.Module):
         super().__init__()
         self.model, self.starts, self.flip, self.width = model, starts, flip, width
 
-    def forward(self, inputs: Tensor, *others: Any, **named: Any) -> Tensor:
-        """Return the mean of the answers."""
-        views = [self._view(inputs, start) for start in self.starts]
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        """Return the mean of the answers; the first input may be given by name."""
+        name = "" if inputs else next(iter(named))
+        whole, others = named[name] if name else inputs[0], inputs[1:]
+        views = [self._view(whole, start) for start in self.starts]
         if self.flip:
             views += [view.flip(-1) for view in views]
+        if name:
+            return mean_of([self.model(**named | {name: view}) for view in views])
         return mean_of([self.model(view, *others, **named) for view in views])
 
     def _view(self, inputs: Tensor, start: int) -> Tensor:

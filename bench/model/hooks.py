@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import nn
+
+from bench.errors import NotApplicable
+from bench.job import Job, Progress
+
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+"""Arguments by position, and by name."""
+
+
+UNHEARD = (
+    "the loss never calls the forward of the model that it is given; it may call a method of it, "
+    "or a model from around it"
+)
 
 
 @dataclass
 class Calls:
     """The calls of a model's forward, in order."""
 
-    calls: list[tuple[Any, Any]] = field(default_factory=list)
-    """Arguments by position, and by name."""
+    calls: list[Call] = field(default_factory=list)
     answers: list[Any] = field(default_factory=list)
     inside: list[Any] = field(default_factory=list)
     """The first argument of a part's forward."""
@@ -32,17 +45,30 @@ def listening(model: nn.Module, part: nn.Module | None = None) -> Iterator[Calls
     def answer(_: nn.Module, args: Any, output: Any) -> None:
         heard.answers.append(output)
 
-    def look(_: nn.Module, args: Any) -> None:
-        heard.inside.append(args[0])
+    def look(_: nn.Module, args: Any, kwargs: Any) -> None:
+        heard.inside.append(args[0] if args else next(iter(kwargs.values())))
 
     hooks = [
         model.register_forward_pre_hook(ask, with_kwargs=True),
         model.register_forward_hook(answer),
     ]
     if part is not None:
-        hooks.append(part.register_forward_pre_hook(look))
+        hooks.append(part.register_forward_pre_hook(look, with_kwargs=True))
     try:
         yield heard
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def calls_in_training(job: Job, model: nn.Module, batches: int) -> list[Call]:
+    """Return what a model is called with, in evaluation mode, in the loss of training batches.
+
+    Raises `NotApplicable` where the loss calls something else.
+    """
+    with torch.no_grad(), listening(model.eval()) as heard:
+        for batch in itertools.islice(job.batches(Progress(job.epochs)), batches):
+            job.loss(model, batch)
+    if not heard.calls:
+        raise NotApplicable(UNHEARD)
+    return heard.calls

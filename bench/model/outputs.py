@@ -10,11 +10,16 @@ from torch import Tensor
 
 from bench.errors import NotApplicable
 from bench.job import Job
+from bench.model.nested import mapped, scores_in, tensors_in
 from bench.targets import Targets
 
 TOLERANCE = 1e-3
 """How far, relatively, the loss of one-hot probabilities may lie from that of the classes."""
-FAILURES = (RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError)
+FAILURES = (
+    RuntimeError, TypeError, ValueError, LookupError, AttributeError, AssertionError,
+    ArithmeticError,
+)  # fmt: skip
+"""What models raise at inputs that they don't take."""
 
 
 def objection(job: Job, *inputs: Any) -> str | None:
@@ -23,7 +28,7 @@ def objection(job: Job, *inputs: Any) -> str | None:
     try:
         with torch.no_grad():
             job.model.eval()(*inputs)
-    except (RuntimeError, ValueError, IndexError) as error:
+    except FAILURES as error:
         return str(error).strip().partition("\n")[0] or type(error).__name__
     finally:
         job.model.train(was_training)
@@ -31,8 +36,9 @@ def objection(job: Job, *inputs: Any) -> str | None:
 
 
 def checked_scores(job: Job) -> None:
-    """See that a model's outputs are scores of classes or labels, ``(items, scores)``.
+    """See that a model's outputs, or a part of them, are scores of classes or labels.
 
+    These are ``(items, scores)``; other parts must have a mean too.
     Raises `NotApplicable` otherwise: the mean of two embeddings, say, means nothing.
     """
     if job.targets is None:
@@ -43,14 +49,17 @@ def checked_scores(job: Job) -> None:
     with torch.no_grad():
         found = job.model.eval()(*job.sample(2))
     job.model.train(was_training)
-    if not isinstance(found, Tensor) or found.dim() != 2 or not found.is_floating_point():
-        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
-        raise NotApplicable(f"the model's answer to two items, {shape}, is no row of scores each")
+    scores = scores_in(found)
+    if scores.dim() != 2 or not all(part.is_floating_point() for part in tensors_in(found)):
+        shapes = " and ".join(f"{tuple(part.shape)} of {part.dtype}" for part in tensors_in(found))
+        raise NotApplicable(f"the model's answer to two items, {shapes}, is no row of scores each")
 
 
-def mean_of(answers: Sequence[Tensor]) -> Tensor:
-    """Return the mean of outputs of the same shape."""
-    return torch.stack(list(answers)).mean(0)
+def mean_of(answers: Sequence[Any]) -> Any:
+    """Return the mean of outputs of the same form and shapes, of all tensors in them."""
+    columns = zip(*(tensors_in(answer) for answer in answers), strict=True)
+    means = iter([torch.stack(column).mean(0) for column in columns])
+    return mapped(answers[0], lambda _: next(means))
 
 
 def checked_targets(job: Job) -> Targets:
@@ -70,7 +79,13 @@ def _check_loss(job: Job, targets: Targets, classes: int) -> None:
     if len(inputs) != 1:
         raise NotApplicable(f"the model takes {len(inputs)} inputs, and batches are pairs")
     hard = torch.arange(len(inputs[0]), device=inputs[0].device) % classes
-    by_index = loss_without_training(job, (inputs[0], hard))
+    try:
+        by_index = loss_without_training(job, (inputs[0], hard))
+    except FAILURES as error:
+        said = str(error).strip().partition("\n")[0]
+        raise NotApplicable(
+            f"the baseline's loss takes no pair (inputs, targets): {said}"
+        ) from error
     try:
         by_share = loss_without_training(job, (inputs[0], targets.soft(hard)))
     except FAILURES as error:

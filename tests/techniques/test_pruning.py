@@ -13,9 +13,9 @@ from bench.job import Job
 from bench.model.surgery import point_to
 from bench.trial.flops import forward_flops
 from bench.trial.training import StepLimit, train
-from optimizers.low_rank import LowRank
+from optimizers.low_rank import Factors, LowRank
 from optimizers.pruning import Pruning
-from tests.jobs import ITEMS, job_of, linear_job
+from tests.jobs import ITEMS, cross_entropy, job_of, linear_job
 
 
 def conv_job(**parts: Any) -> Job:
@@ -165,7 +165,7 @@ def test_the_rank_may_follow_the_energy_of_the_singular_values() -> None:
 def test_layers_that_would_not_shrink_are_left_or_refused() -> None:
     job = LowRank(rank=0.6, after=0).apply(wide_job())
     assert [type(m) for m in job.model.children()] == [
-        nn.Sequential, nn.ReLU, nn.Linear, nn.ReLU, nn.Sequential,
+        Factors, nn.ReLU, nn.Linear, nn.ReLU, Factors,
     ]  # fmt: skip
     with pytest.raises(
         NotApplicable, match=r"rank=0\.95 makes no linear layer smaller: 6x64 at rank"
@@ -230,3 +230,45 @@ def test_equal_pruned_trainings_are_equal() -> None:
     limit = StepLimit(steps=16, seconds=0, most_steps=16)
     first, second = (train(job, limit).losses for job in jobs)
     assert first == second
+
+
+class ReadsWeight(nn.Module):
+    """A classifier whose weight is normalised before it is used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide, self.head = nn.Linear(6, 64), nn.Linear(64, 64, bias=False)
+        self.scores = nn.Linear(64, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = nn.functional.linear(torch.relu(self.wide(x)), self.head.weight.softmax(0))
+        found: Tensor = self.scores(hidden)
+        return found
+
+
+def test_a_layer_whose_weight_the_model_reads_is_left_as_it_is() -> None:
+    job = LowRank(rank=0.1, after=0.5).apply(linear_job(model=ReadsWeight()))
+    assert type(job.model.head) is nn.Linear
+    train(job)
+    kinds = [type(layer) for layer in job.model.children()]
+    assert kinds == [Factors, nn.Linear, Factors]
+
+
+def test_a_layer_in_two_places_or_with_a_hook_is_left_as_it_is() -> None:
+    twice = nn.Linear(64, 64)
+    model = nn.Sequential(nn.Linear(6, 64), twice, nn.Sequential(twice), nn.Linear(64, 64))
+    model[3].register_forward_hook(lambda module, args, output: None)
+    job = LowRank(after=0).apply(linear_job(model=model))
+    assert [type(layer) for layer in job.model.children()] == [
+        Factors, nn.Linear, nn.Sequential, nn.Linear,
+    ]  # fmt: skip
+    assert [part for part in model.modules() if part is twice] == [twice]
+
+
+def test_a_loss_that_reads_the_weight_of_a_layer_is_refused_in_words() -> None:
+    def loss(model: Any, batch: Any) -> Tensor:
+        penalty: Tensor = model[0].weight.square().sum()
+        return cross_entropy(model, batch) + penalty
+
+    with pytest.raises(NotApplicable, match="besides the model's layers reads the weight"):
+        train(LowRank(after=0.5).apply(wide_job(loss=loss)))

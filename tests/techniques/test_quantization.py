@@ -90,7 +90,7 @@ def test_a_model_with_branches_can_t_be_traced() -> None:
 
 def test_a_model_without_linear_layers_has_nothing_for_dynamic() -> None:
     model = nn.Sequential(nn.Conv1d(2, 2, 1), nn.AdaptiveAvgPool1d(1), nn.Flatten())
-    with pytest.raises(NotApplicable, match="no linear layer that could be quantised"):
+    with pytest.raises(NotApplicable, match="no linear or recurrent layer that could be quantised"):
         Quantization(mode="dynamic").apply(conv_job(model=model))
 
 
