@@ -23,8 +23,8 @@ class DataCard:
     name: str
     sha256: str
     """Of the content (arrays and labels) as it was read, not of file names."""
-    train_items: Annotated[int, Field(ge=0)]
-    test_items: Annotated[int, Field(ge=0)]
+    train_items: Annotated[int, Field(ge=0, le=2**63 - 1)]
+    test_items: Annotated[int, Field(ge=0, le=2**63 - 1)]
     notes: tuple[str, ...] = ()
     """Plain sentences for the report: dropped records, filled values, a held-out part."""
 

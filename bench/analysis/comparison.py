@@ -167,7 +167,8 @@ def _visible(control: Control | None) -> float | None:
     ratio = control.time_ratio if control else None
     if ratio is None or ratio.low is None or ratio.high is None:
         return None
-    return math.sqrt(ratio.high / ratio.low) - 1
+    effect = math.sqrt(ratio.high / ratio.low) - 1 if ratio.low else math.inf
+    return effect if math.isfinite(effect) else None
 
 
 def _metric(trials: Sequence[Measurement], target: Target) -> Interval | None:

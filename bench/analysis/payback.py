@@ -31,7 +31,9 @@ def payback_steps(pairs: Sequence[Pair], setups: Sequence[float]) -> int | None:
 def planned_steps(measured: Measurement) -> int | None:
     """Return how many steps a whole training makes; None where that can't be told."""
     epoch = measured.items_an_epoch
-    if epoch is None or not measured.items or measured.planned_epochs is None:
+    if epoch is None or not measured.step_seconds or not measured.items:
+        return None
+    if measured.planned_epochs is None:
         return None
     per_step = measured.items / len(measured.step_seconds)
     return round(measured.planned_epochs * max(1, epoch // per_step))

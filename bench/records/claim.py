@@ -3,68 +3,61 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import ValidationError
+from pydantic import Field
 
 from bench.errors import BenchError
 from bench.records.recipe import Recipe
-from bench.records.schema import Record, check_format, first_problem, read_json
+from bench.records.schema import Amount, Count, Json, Number, Record, Text, Whole, read_record
 
-Bounds = tuple[float, float, float]
+Bounds = tuple[Number, Number, Number]
 """Low, middle, high."""
+Ratio = Annotated[float, Field(gt=0, le=1e12)]
+Ratios = tuple[Ratio, Ratio, Ratio]
 
 
 class Claim(Record):
     """What was measured of a recipe, each as [low, middle, high]; ratios are baseline / recipe."""
 
-    verdict: str
-    work: str
-    pairs: int
-    time_ratio: Bounds
+    verdict: Text
+    work: Text
+    pairs: Count
+    time_ratio: Ratios
     time_basis: Literal["step", "training"]
     """Whether the ratio is of seconds per item, or of the whole training."""
-    memory_ratio: Bounds | None
-    metric_name: str
+    memory_ratio: Ratios | None
+    metric_name: Text
     metric: Bounds | None
-    margin: float
-    data_sha256: str | None
-    environment: dict[str, Any]
-    seed: int
+    margin: Amount
+    data_sha256: Text | None
+    environment: Json
+    seed: Whole
     """The first training seed of the run; another run takes others."""
-    repeats: int
+    repeats: Count
 
 
 class Exported(Record):
     """The content of ``optimized.json``: a recipe, what it was measured against, and its claim."""
 
     format: Literal[1] = 1
-    recipe_id: str
+    recipe_id: Text
     recipe: Recipe
-    baseline_id: str
+    baseline_id: Text
     baseline: Recipe
     claim: Claim
 
 
 def read_exported(path: Path) -> Exported:
     """Read an exported recipe; raise `BenchError` for anything but a whole one of our format."""
-    content = read_json(path)
-    check_format(content, path)
-    try:
-        exported = Exported.model_validate(content)
-    except (ValidationError, RecursionError) as error:
-        found = first_problem(error) if isinstance(error, ValidationError) else "nested too deep"
-        raise BenchError(f"{path} is not an exported recipe: {found}") from None
+    exported = read_record(Exported, path, " is not an exported recipe")
     _check_id(path, "recipe", exported.recipe, exported.recipe_id)
     _check_id(path, "baseline", exported.baseline, exported.baseline_id)
     return exported
 
 
 def _check_id(path: Path, what: str, recipe: Recipe, said: str) -> None:
-    try:
-        found = recipe.id
-    except (ValueError, RecursionError) as error:
-        raise BenchError(f"{path} is not an exported recipe: {str(error)[:80]}") from None
+    found = recipe.id
     if found != said:
         raise BenchError(
             f"{path}: the {what}'s content has the id {found}, but the file says {said}: "

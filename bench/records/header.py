@@ -2,46 +2,65 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
 
 from bench.records.claim import Claim
-from bench.records.schema import Record
+from bench.records.schema import Amount, Count, Instant, Json, Number, Record, Text, Whole
+
+Mode = Literal["baseline-only", "test", "combine", "full-optimization", "recipe", "verify"]
+"""What a run can be asked to do."""
+Positive = Annotated[Count, Field(ge=1)]
+
+
+def _in_order(bounds: tuple[float, float]) -> tuple[float, float]:
+    if not bounds[0] < bounds[1]:
+        raise ValueError("the least value must come first, then a larger one")
+    return bounds
+
+
+Bounds = Annotated[tuple[Number, Number], AfterValidator(_in_order)]
 
 
 class Arm(Record):
     """What one arm asks for, as typed: technique names with their settings, or a recipe's file."""
 
-    techniques: tuple[str, ...] = ()
-    recipe_file: str | None = None
+    techniques: tuple[Text, ...] = ()
+    recipe_file: Text | None = None
 
 
 class Header(Record):
     """The content of ``run.json``: all that is needed to do the run again or to go on with it."""
 
     format: Literal[1] = 1
-    run: str
-    started: str
-    mode: str
-    name: str
+    run: Text
+    started: Instant
+    mode: Mode
+    name: Text
     """The baseline's own."""
-    baseline: str
-    """As asked for: a name, or ``path/to/file.py:Class``."""
-    settings: dict[str, Any]
+    baseline: Text
+    """As asked for: a name, or ``file.py:Class``."""
+    files: dict[Text, Text] = {}
+    """sha256 of each Python file of the user's that is run, by name; see `Recipe.files`."""
+    places: dict[Text, Text] = {}
+    """Where these lay when the run began."""
+    settings: Json
     """The baseline's, whole and resolved."""
     arms: tuple[Arm, ...]
-    device: str
-    threads: int
-    seed: int
-    repeats: int
-    budget_seconds: float | None
-    trial_timeout_seconds: float
-    margin: float
-    unit: str
-    metric: str
-    target: float | None
-    metric_bounds: tuple[float, float] | None = None
+    device: Text
+    threads: Positive
+    seed: Whole
+    repeats: Positive
+    budget_seconds: Amount | None
+    trial_timeout_seconds: Amount
+    margin: Amount
+    unit: Text
+    metric: Text
+    target: Number | None
+    metric_bounds: Bounds | None = None
     claim: Claim | None = None
     """What is verified."""
-    command: tuple[str, ...]
-    notices: tuple[str, ...] = ()
-    environment: dict[str, Any]
+    command: tuple[Text, ...]
+    notices: tuple[Text, ...] = ()
+    environment: Json

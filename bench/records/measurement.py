@@ -7,14 +7,27 @@ from __future__ import annotations
 
 from enum import StrEnum
 from statistics import median
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
 
 from bench.data_card import DataCard
-from bench.records.schema import Record
+from bench.records.recipe import Recipe
+from bench.records.schema import Amount, Count, Instant, Json, Number, Record, Share, Text, Whole
 
 BASELINE = "baseline"
 CONTROL = "baseline#2"
 """The arm of the A/A control: the baseline once more, under another name."""
+
+
+def _of_recipe(content: dict[str, Any]) -> dict[str, Any]:
+    """Return a recipe's content; raise `ValueError` where it is none."""
+    Recipe.model_validate(content)
+    return content
+
+
+Name = Annotated[Text, Field(min_length=1)]
+RecipeContent = Annotated[Json, AfterValidator(_of_recipe)]
 
 
 class Status(StrEnum):
@@ -31,28 +44,28 @@ class Status(StrEnum):
 class Parameters(Record):
     """Counts of numbers in the trained model; a parameter used twice counts once."""
 
-    trainable: int
-    frozen: int
-    buffers: int
+    trainable: Count
+    frozen: Count
+    buffers: Count
 
 
 class Evaluation(Record):
     """Metrics at one point of training; `train_seconds` excludes evaluation itself."""
 
-    epoch: int
-    step: int
-    train_seconds: float
-    values: dict[str, float]
+    epoch: Count
+    step: Count
+    train_seconds: Amount
+    values: dict[Text, Number]
 
 
 class Inference(Record):
     """Forward passes of the deployed model in eval mode, seconds each."""
 
-    items: int
+    items: Count
     """How many the inputs held."""
-    asked: int | None = None
+    asked: Count | None = None
     """How many were asked for, where that was recorded: there may be fewer."""
-    seconds: tuple[float, ...]
+    seconds: tuple[Amount, ...]
     fresh: bool = True
     """By a copy that had seen no other size; False where something in the model can't be copied."""
 
@@ -67,10 +80,10 @@ Work = Literal["same work", "other mathematics", "less work"]
 class FlopsCheck(Record):
     """Forward FLOPs of one item by three counters; None where a counter can't tell."""
 
-    ours: int
-    fvcore: int | None
-    thop: int | None
-    unknown: dict[str, str] = {}
+    ours: Count
+    fvcore: Count | None
+    thop: Count | None
+    unknown: dict[Text, Text] = {}
     """Why a counter can't tell, by its name."""
 
 
@@ -78,83 +91,84 @@ class Measurement(Record):
     """One recipe, one seed, one fresh process."""
 
     format: Literal[1] = 1
-    arm: str
-    pair: int
-    seed: int
+    arm: Name
+    pair: Annotated[int, Field(ge=-1, le=2**31)]
+    """-1: no pair; the record says why an arm was not tried."""
+    seed: Whole
     kind: Literal["step", "full", "build"]
     stage: Purpose = "test"
-    device: str
-    threads: int
+    device: Text
+    threads: Count
     status: Status
-    reason: str | None = None
-    recipe: dict[str, Any]
-    effect: str | None = None
+    reason: Text | None = None
+    recipe: RecipeContent
+    effect: Text | None = None
     """The strongest effect among the recipe's techniques; "exact" for the baseline."""
     work: Work | None = None
-    started: str
+    started: Instant
     """UTC, ISO 8601."""
-    wall_seconds: float | None = None
+    wall_seconds: Amount | None = None
     """Of the trial's process, from its request to its end."""
-    startup_seconds: float | None = None
+    startup_seconds: Amount | None = None
     """From the request for the trial to its first line of code in the new process."""
-    build_seconds: float | None = None
+    build_seconds: Amount | None = None
     """Reading data, building the job, applying the techniques."""
 
-    metric: float | None = None
+    metric: Number | None = None
     metrics: tuple[Evaluation, ...] = ()
-    losses: tuple[float, ...] = ()
+    losses: tuple[Number, ...] = ()
     """Training loss of every step."""
-    epochs: int = 0
+    epochs: Count = 0
     """Epochs finished."""
-    planned_epochs: int | None = None
-    epoch_items: int | None = None
+    planned_epochs: Count | None = None
+    epoch_items: Count | None = None
     """Items that an epoch trains on, where it ends before all of the training part was drawn."""
 
-    warmup_step_seconds: tuple[float, ...] = ()
-    step_seconds: tuple[float, ...] = ()
+    warmup_step_seconds: tuple[Amount, ...] = ()
+    step_seconds: tuple[Amount, ...] = ()
     """Of every optimiser update after warm-up, data wait included."""
-    window_seconds: float | None = None
+    window_seconds: Amount | None = None
     """Wall time after warm-up, without evaluation: the steps and what lies between them."""
-    train_seconds: float | None = None
+    train_seconds: Amount | None = None
     """Wall time of the whole training, warm-up and what follows the last step (fine-tuning,
     conversion) included, evaluation not."""
-    cpu_seconds: float | None = None
+    cpu_seconds: Amount | None = None
     """CPU time of the process, all threads, within the window."""
-    items: int = 0
+    items: Count = 0
     """Items trained on within the window."""
-    items_seen: int | None = None
+    items_seen: Count | None = None
     """Items trained on in all, warm-up included; an item counts each time."""
-    phase_seconds: dict[str, float] = {}
+    phase_seconds: dict[Text, Amount] = {}
 
-    base_rss_bytes: int | None = None
-    peak_rss_bytes: int | None = None
-    end_anonymous_bytes: int | None = None
+    base_rss_bytes: Count | None = None
+    peak_rss_bytes: Count | None = None
+    end_anonymous_bytes: Whole | None = None
     """RssAnon at the end of training, less what it was at the start."""
-    end_file_bytes: int | None = None
+    end_file_bytes: Whole | None = None
     """RssFile + RssShmem at the end of training, less what they were at the start."""
-    peak_allocated_bytes: int | None = None
-    peak_reserved_bytes: int | None = None
+    peak_allocated_bytes: Count | None = None
+    peak_reserved_bytes: Count | None = None
 
-    model_flops_per_step: int | None = None
-    forward_flops_per_item: int | None = None
+    model_flops_per_step: Count | None = None
+    forward_flops_per_item: Count | None = None
     """Of the deployed model, where a technique makes it from the trained one."""
-    flops_coverage: float | None = None
-    flops_uncounted: tuple[str, ...] = ()
+    flops_coverage: Share | None = None
+    flops_uncounted: tuple[Text, ...] = ()
     flops_check: FlopsCheck | None = None
     parameters: Parameters | None = None
-    model_bytes: int | None = None
+    model_bytes: Count | None = None
     """Size of the file that `bench train` writes of the deployed model; None where its state is
     not of tensors alone."""
     inference: tuple[Inference, ...] = ()
-    unknown: dict[str, str] = {}
+    unknown: dict[Text, Text] = {}
     """What could not be told of facts that only advise, by their names, and why."""
     compiled: bool = False
 
-    load_average: float | None = None
+    load_average: Amount | None = None
     """One-minute load when the trial ended."""
-    cpu_pressure: float | None = None
+    cpu_pressure: Share | None = None
     """Share of the trial's wall time in which some task waited for a CPU (Linux PSI)."""
-    energy_joules: float | None = None
+    energy_joules: Amount | None = None
     data: DataCard | None = None
 
     @property

@@ -8,21 +8,20 @@ instead of a second run, so a run is resumed by doing the same things again.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
+import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
-
-from pydantic import ValidationError
 
 from bench.errors import BenchError
 from bench.records.files import write_text
 from bench.records.header import Header
 from bench.records.measurement import Measurement
-from bench.records.schema import FORMAT, check_format, first_problem, read_json
+from bench.records.schema import read_line, read_record
 
 FREE_BYTES = 32 * 1024**2
 
@@ -43,6 +42,11 @@ class Folder:
         path = self.path / "scratch"
         path.mkdir(exist_ok=True)
         return path
+
+    def discard(self) -> None:
+        """Remove the folder, where no trial has been written."""
+        if not self.trials.records and not self.probes.records:
+            shutil.rmtree(self.path, ignore_errors=True)
 
     def close(self) -> None:
         """Release the lock and remove what was scratch."""
@@ -90,14 +94,25 @@ def create(output: Path, header: Callable[[str, str], Header], label: str) -> Fo
                 f"only {free / 1024**2:.0f} MiB are free in {output}; a run needs "
                 f"{FREE_BYTES // 1024**2} MiB: free some, or give another folder with --output"
             )
-        path = _new_folder(output, f"{now:%Y-%m-%dT%H-%M-%SZ}_{label}")
-        content = header(path.name, now.isoformat(timespec="seconds"))
-        write_text(path / "run.json", content.model_dump_json(indent=1) + "\n")
+        name = re.sub(r"[^\w.-]+", "-", label)
+        path = _new_folder(output, f"{now:%Y-%m-%dT%H-%M-%SZ}_{name}")
+        with _all_or_nothing(path):
+            content = header(path.name, now.isoformat(timespec="seconds"))
+            write_text(path / "run.json", content.model_dump_json(indent=1) + "\n")
     except OSError as error:
         raise BenchError(
             f"can't write results to {output}: {error.strerror}; give another folder with --output"
         ) from None
     return Folder(path, content)
+
+
+@contextmanager
+def _all_or_nothing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
 
 
 def reopen(path: Path) -> Folder:
@@ -109,12 +124,7 @@ def read_header(path: Path) -> Header:
     """Read a run's ``run.json``."""
     if not (path / "run.json").is_file():
         raise BenchError(f"{path} is not a run: it has no run.json; see the folders in results/")
-    content = read_json(path / "run.json")
-    check_format(content, path / "run.json")
-    try:
-        return Header.model_validate(content)
-    except ValidationError as error:
-        raise BenchError(f"{path / 'run.json'}: {first_problem(error)}") from None
+    return read_record(Header, path / "run.json", "")
 
 
 def read_run(path: Path) -> tuple[Header, list[Measurement], list[Measurement]]:
@@ -128,29 +138,45 @@ def read_run(path: Path) -> tuple[Header, list[Measurement], list[Measurement]]:
 
 def read_measurements(path: Path) -> list[Measurement]:
     """Read every whole line of a journal; raise `BenchError` with the line's number otherwise."""
-    if not path.exists():
-        return []
-    lines = path.read_bytes().split(b"\n")[:-1]
-    return [_measurement(line, path, number) for number, line in enumerate(lines, 1)]
+    lines = _content(path).split(b"\n")[:-1]
+    records = [
+        read_line(Measurement, line, f"{path}, line {number}")
+        for number, line in enumerate(lines, 1)
+    ]
+    _check_together(records, path)
+    return records
 
 
-def _measurement(line: bytes, path: Path, number: int) -> Measurement:
+def _check_together(records: Sequence[Measurement], path: Path) -> None:
+    """Refuse a trial that is there twice, and a pair of two seeds."""
+    lines: dict[tuple[int, str], int] = {}
+    seeds: dict[int, int] = {}
+    for number, record in enumerate(records, 1):
+        first = lines.setdefault(record.key, number)
+        if first != number:
+            raise BenchError(
+                f"{path}, line {number}: {record.arm} of pair {record.pair} stands in line {first}"
+                " already; a trial is written once: take out what was added to the file"
+            )
+        seed = seeds.setdefault(record.pair, record.seed)
+        if seed != record.seed and record.pair >= 0:
+            raise BenchError(
+                f"{path}, line {number}: {record.arm} of pair {record.pair} has the seed "
+                f"{record.seed}, the pair's first trial {seed}; a pair has one seed"
+            )
+
+
+def _content(path: Path) -> bytes:
     try:
-        content = json.loads(line)
-        found = content.get("format") if isinstance(content, dict) else None
-        if found != FORMAT:
-            raise BenchError(f"{path}, line {number}: format {found!r}; this bench reads {FORMAT}")
-        return Measurement.model_validate(content)
-    except ValidationError as error:
-        raise BenchError(f"{path}, line {number}: {first_problem(error)}") from None
-    except (ValueError, RecursionError) as error:
-        raise BenchError(f"{path}, line {number} is not JSON: {str(error)[:80]}") from None
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise BenchError(f"can't read {path}: {error.strerror}") from None
 
 
 def _drop_torn_line(path: Path) -> str | None:
-    if not path.exists():
-        return None
-    content = path.read_bytes()
+    content = _content(path)
     whole = content[: content.rfind(b"\n") + 1]
     if len(whole) == len(content):
         return None

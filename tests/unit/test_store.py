@@ -7,13 +7,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from bench.errors import BenchError
 from bench.records import files, run_folder
+from bench.records.header import Header, Mode
 from bench.records.measurement import Measurement
-from tests.records import header, measurement
+from bench.run.modes import MODES
+from tests.records import header, measurement, recipe
 
 
 def new_run(output: Path) -> run_folder.Folder:
@@ -150,7 +153,7 @@ def test_a_write_that_fails_leaves_the_old_file(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(BenchError, match="No space left"):
+    with pytest.raises(OSError, match="No space left"):
         files.write_text(path, "new")
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["report.md"]
@@ -211,3 +214,99 @@ def test_a_run_is_read_with_its_trials_and_probes(tmp_path: Path) -> None:
     assert found == folder.header
     assert [t.arm for t in trials] == ["baseline"]
     assert [p.arm for p in probes] == ["adaptive-batch"]
+
+
+def damaged(tmp_path: Path, **changes: object) -> Path:
+    """Return a journal of two records, values of the second changed."""
+    whole = measurement("fast").model_dump(mode="json")
+    lines = [measurement().model_dump_json(), json.dumps({**whole, **changes})]
+    (tmp_path / "trials.jsonl").write_text("\n".join([*lines, ""]))
+    return tmp_path / "trials.jsonl"
+
+
+def test_a_journal_that_holds_itself_twice_is_refused(tmp_path: Path) -> None:
+    file = journal_of(tmp_path, measurement(), measurement("fast"))
+    file.write_bytes(file.read_bytes() * 2)
+    with pytest.raises(BenchError) as caught:
+        run_folder.read_measurements(file)
+    assert str(caught.value) == (
+        f"{file}, line 3: baseline of pair 0 stands in line 1 already; a trial is written once: "
+        "take out what was added to the file"
+    )
+
+
+def test_a_pair_of_two_seeds_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match=r"line 2: fast of pair 0 has the seed 7, "):
+        run_folder.read_measurements(damaged(tmp_path, seed=7))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("items", -80), ("items", 80.5), ("items", "80"), ("items", True), ("items", 2**64),
+        ("pair", -2), ("peak_rss_bytes", -1), ("train_seconds", -1.0), ("step_seconds", [0.1, -1]),
+        ("losses", [float("nan")]), ("metric", float("inf")), ("metric", "0.9"),
+        ("flops_coverage", 1.5), ("kind", "half"), ("status", "fine"), ("work", "more work"),
+        ("arm", ""), ("arm", None), ("recipe", {}), ("recipe", {"baseline": 5}),
+        ("recipe", {"baseline": "../x.py:M"}), ("recipe", {"baseline": "x.py:M"}),
+        ("started", "yesterday"), ("compiled", "yes"), ("phase_seconds", {"data": -1.0}),
+    ],
+)  # fmt: skip
+def test_a_value_that_no_trial_gives_is_refused_with_its_line(
+    tmp_path: Path, field: str, value: object
+) -> None:
+    with pytest.raises(BenchError, match=rf"line 2(: {field}| is not JSON)") as caught:
+        run_folder.read_measurements(damaged(tmp_path, **{field: value}))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["1e999", "[" * 300 + "]" * 300, '"\\ud800"', "[NaN]"])
+def test_what_can_not_be_written_again_is_refused(tmp_path: Path, value: str) -> None:
+    file = damaged(tmp_path, recipe={**recipe().model_dump(mode="json"), "settings": {"lr": "X"}})
+    file.write_text(file.read_text().replace('"X"', value))
+    with pytest.raises(BenchError, match="line 2"):
+        run_folder.read_measurements(file)
+
+
+def test_a_key_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    file = damaged(tmp_path)
+    file.write_text(file.read_text()[:-2] + ', "metric": 0.99}\n')
+    with pytest.raises(BenchError, match='line 2 is not JSON: the key "metric" is there twice'):
+        run_folder.read_measurements(file)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("mode", "guess"), ("threads", 0), ("repeats", -1), ("margin", -0.1), ("seed", 1.5),
+        ("metric_bounds", [1, 0]), ("budget_seconds", -5), ("environment", []), ("arms", "fast"),
+    ],
+)  # fmt: skip
+def test_a_header_of_no_run_is_refused_by_its_field(
+    tmp_path: Path, field: str, value: object
+) -> None:
+    content = json.loads(header().model_dump_json()) | {field: value}
+    (tmp_path / "run.json").write_text(json.dumps(content))
+    with pytest.raises(BenchError, match=rf"run\.json: {field}"):
+        run_folder.read_run(tmp_path)
+
+
+def test_every_mode_of_a_run_can_be_read_back() -> None:
+    assert set(get_args(Mode)) == set(MODES)
+
+
+def test_a_folder_has_a_plain_name_whatever_the_baselines(tmp_path: Path) -> None:
+    folder = run_folder.create(
+        tmp_path, lambda r, s: header(run=r, started=s), "../a b\x1b[31m_test"
+    )
+    assert folder.path.parent == tmp_path
+    assert folder.path.name.endswith("Z_..-a-b-31m_test")
+
+
+def test_a_header_that_can_not_be_made_leaves_no_folder(tmp_path: Path) -> None:
+    def broken(run: str, started: str) -> Header:
+        raise BenchError("no")
+
+    with pytest.raises(BenchError):
+        run_folder.create(tmp_path, broken, "x")
+    assert list(tmp_path.iterdir()) == []
