@@ -139,11 +139,7 @@ def _missing(labels: Floats) -> tuple[str, ...]:
 
 def _read(folder: Path, leads: list[str], skip_bad: bool) -> Records:
     table = ptbxl.table(folder, CLASSES)
-    if skip_bad:
-        signals, kept, bad = ptbxl.readable(folder, table.files, leads)
-    else:
-        signals = ptbxl.signals(folder, table.files, leads)
-        kept, bad = np.arange(len(signals)), ()
+    signals, kept, bad = ptbxl.signals(folder, table.files, leads, skip_bad)
     notes = (f"{table.dropped} records without a superclass were dropped",) * (table.dropped > 0)
     if bad:
         notes += (f"{len(bad)} bad records were skipped; the first: {bad[0]}",)

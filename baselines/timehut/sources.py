@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from baselines.timehut import ts
+from bench.data import cache
 from bench.data.files import as_spelled, files_in, folders_in
 from bench.errors import BenchError
 
@@ -88,7 +89,7 @@ def bundled_folder() -> Path:
 
 def cache_folder() -> Path:
     """Return where downloads go when no data folder was given."""
-    return Path.home() / ".cache" / "trainbench" / "ucr"
+    return cache.cache_folder() / "ucr"
 
 
 def _places(data_dir: Path | None) -> list[Path]:

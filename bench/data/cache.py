@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,15 +13,44 @@ from bench.errors import BenchError
 
 
 def cache_folder() -> Path:
-    """Return the folder, made where it is missing: `trainbench` in XDG_CACHE_HOME or ~/.cache."""
-    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    folder = Path(root) / "trainbench"
+    """Return the folder, made where it is missing: `trainbench` in XDG_CACHE_HOME or ~/.cache.
+
+    A user without a home that can be written to has one in the folder for temporary files.
+    """
+    asked = os.environ.get("XDG_CACHE_HOME")
+    home = home_folder()
+    if asked is None and (home is None or not os.access(home, os.W_OK)):
+        return _temporary()
+    folder = Path(asked or f"{home}/.cache") / "trainbench"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BenchError(
             f"can't make the cache folder {folder} ({error.strerror}); set XDG_CACHE_HOME"
         ) from error
+    return folder
+
+
+def home_folder() -> Path | None:
+    """Return the user's home; None where the system knows of none."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
+
+
+def _temporary() -> Path:
+    """Return a folder that is the user's own, whoever else writes beside it."""
+    folder = Path(tempfile.gettempdir()) / f"trainbench-{os.getuid()}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        facts = folder.lstat()
+    except OSError as error:
+        raise BenchError(f"can't make {folder} ({error.strerror}); set XDG_CACHE_HOME") from error
+    if facts.st_uid != os.getuid() or not stat.S_ISDIR(facts.st_mode) or facts.st_mode & 0o022:
+        raise BenchError(
+            f"{folder} belongs to another user, or others can write to it; set XDG_CACHE_HOME"
+        )
     return folder
 
 

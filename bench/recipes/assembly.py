@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pydantic_core import PydanticSerializationError
 
 from bench.baseline import Baseline
 from bench.errors import BenchError
 from bench.recipes.combination import check_conflicts
-from bench.recipes.references import FilePaths, find
+from bench.recipes.references import FilePaths
 from bench.recipes.registry import load_baseline, make_settings, make_technique
+from bench.recipes.source import given_by
 from bench.records.recipe import Recipe
+from bench.records.schema import plain
 from bench.technique import Effect, Technique
 
 if TYPE_CHECKING:
@@ -32,12 +34,13 @@ def unchanged(job: Job) -> Job:
 def baseline_of(recipe: Recipe, places: FilePaths) -> Baseline:
     """Load a recipe's baseline, refusing a file whose content has changed since."""
     check_files(recipe, places)
-    return load_baseline(find(recipe.baseline, places))
+    return load_baseline(recipe.baseline, given_by(recipe.files, places))
 
 
 def techniques_of(recipe: Recipe, places: FilePaths) -> list[Technique]:
     """Load a recipe's techniques in the order in which they are applied."""
-    made = [make_technique(find(use.name, places), use.settings) for use in recipe.techniques]
+    sources = given_by(recipe.files, places)
+    made = [make_technique(use.name, use.settings, sources) for use in recipe.techniques]
     check_conflicts(made)
     return sorted(made, key=lambda technique: technique.stage)
 
@@ -89,15 +92,17 @@ def _built(
 
 
 def settings_dump(settings: Any) -> dict[str, Any]:
-    """Return settings as JSON values, every default included."""
-    return dict(settings.model_dump(mode="json"))
+    """Return settings as JSON values, every default included; refuse what JSON can't hold."""
+    try:
+        return dict(plain(settings.model_dump(mode="json")))
+    except (PydanticSerializationError, ValueError) as error:
+        raise BenchError(
+            f"{type(settings).__name__}: its values can't be written as JSON: {error}; settings "
+            "are numbers, texts, lists and None"
+        ) from None
 
 
 def check_files(recipe: Recipe, places: FilePaths) -> None:
     """Raise `BenchError` for a file of a recipe that is not there, or is not what was measured."""
-    for name, digest in recipe.files.items():
-        path = Path(places.get(name, name))
-        if not path.is_file():
-            raise BenchError(f"the recipe needs {path}, which is not there")
-        if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-            raise BenchError(f"{path} is not the file that was measured: its content has changed")
+    for source in given_by(recipe.files, places).values():
+        source.read()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -9,17 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
+from bench.recipes.program import program_of
 
 FilePaths = Mapping[str, str]
 """Where the Python files that recipes name lie on this machine: whole path by file name."""
-
-
-def find(reference: str, places: FilePaths) -> str:
-    """Return a reference whose file, if it has one, is given by its whole path."""
-    if not is_file(reference):
-        return reference
-    file, _, name = reference.rpartition(":")
-    return f"{places.get(file, file)}:{name}"
 
 
 def whole_path(text: str) -> str:
@@ -53,22 +47,31 @@ def parse_technique(text: str) -> tuple[str, dict[str, Any]]:
 
 
 def places_of(references: Sequence[str]) -> dict[str, str]:
-    """Return where the files lie that references name; two files of one name are refused."""
+    """Return where the files lie that references name, and what these import from beside them.
+
+    Two files of one name are refused, but for equal neighbours.
+    """
+    named = [path for reference in references if (path := file_of(reference))]
     places: dict[str, str] = {}
-    for reference in references:
-        path = file_of(reference)
-        if path is None:
-            continue
-        whole = str(path.resolve())
-        if places.setdefault(path.name, whole) != whole:
-            raise BenchError(f"{places[path.name]} and {whole} have the same name; rename one")
+    for path in named:
+        _place(places, path.name, path.resolve())
+    for path in named:
+        for name, source in program_of(path).sources.items() if path.is_file() else ():
+            _place(places, name, source.path, source.sha256)
     return places
 
 
+def _place(places: dict[str, str], name: str, path: Path, sha256: str = "") -> None:
+    other = places.setdefault(name, str(path))
+    equal = sha256 and sha256 == hashlib.sha256(Path(other).read_bytes()).hexdigest()
+    if other != str(path) and not equal:
+        raise BenchError(f"{other} and {path} have the same name; rename one")
+
+
 def relative(reference: str) -> str:
-    """Return a reference with its file's name alone, as recipes keep it."""
-    path = file_of(reference)
-    return reference if path is None else f"{path.name}:{reference.rpartition(':')[2]}"
+    """Return a reference, or a technique's text, with its file's name alone, as records keep it."""
+    file, colon, rest = reference.partition(".py:")
+    return f"{Path(file).name}.py:{rest}" if colon else reference
 
 
 def _value(text: str) -> Any:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
-import importlib.util
-import sys
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from bench.baseline import Baseline
+from bench.baseline import Baseline, Target
 from bench.errors import BenchError
+from bench.recipes import own_packages
+from bench.recipes.loading import load
+from bench.recipes.program import program_of
 from bench.recipes.references import is_file
+from bench.recipes.source import Sources
+from bench.records.measurement import BASELINE, CONTROL
 from bench.records.schema import first_problem
 from bench.technique import Effect, Technique
 
 BASELINES = "bench.baselines"
 TECHNIQUES = "bench.optimizers"
+LONGEST = 80
 _REQUIRED = ("name", "unit", "target", "settings", "job")
 
 
@@ -28,9 +31,12 @@ def names(group: str) -> list[str]:
     return sorted(entry_points(group=group).names)
 
 
-def load_baseline(reference: str) -> Baseline:
-    """Return the baseline of a name or ``file.py:Class``, checked to have what one needs."""
-    found = _load(BASELINES, "baseline", reference)
+def load_baseline(reference: str, sources: Sources | None = None) -> Baseline:
+    """Return the baseline of a name or ``file.py:Class``, checked to have what one needs.
+
+    With `sources` the file is one of these; without, it is read from its path.
+    """
+    found = _load(BASELINES, "baseline", reference, sources)
     try:
         made = found() if isinstance(found, type) else found
     except TypeError as error:
@@ -41,12 +47,30 @@ def load_baseline(reference: str) -> Baseline:
             f"{reference} is not a baseline: it has no {', '.join(missing)}; "
             "see the template that `bench init FILE` writes"
         )
+    _check_texts(reference, name=made.name, unit=made.unit)
+    if not isinstance(made.target, Target):
+        raise BenchError(f"{reference}: target is {made.target!r}, not a bench.baseline.Target")
+    _check_texts(reference, **{"target.metric": made.target.metric})
+    if not (isinstance(made.settings, type) and issubclass(made.settings, BaseModel)):
+        raise BenchError(
+            f"{reference}: settings is {made.settings!r}, not a class of bench.baseline.Settings"
+        )
     return made  # type: ignore[no-any-return]  # checked against the protocol just above
 
 
-def load_technique(reference: str) -> type[Technique]:
+def _check_texts(reference: str, **texts: Any) -> None:
+    """Refuse what can't stand in a record, a file's name or a line."""
+    for what, text in texts.items():
+        if not (isinstance(text, str) and text.isprintable() and 0 < len(text) <= LONGEST):
+            raise BenchError(
+                f"{reference}: {what} is {text!r:.80}; give a text of 1 to {LONGEST} "
+                "characters that can be printed"
+            )
+
+
+def load_technique(reference: str, sources: Sources | None = None) -> type[Technique]:
     """Return the technique class of a name or ``file.py:Class``."""
-    found = _load(TECHNIQUES, "technique", reference)
+    found = _load(TECHNIQUES, "technique", reference, sources)
     if not (isinstance(found, type) and issubclass(found, Technique)):
         raise BenchError(
             f"{reference} is not a technique: it must subclass bench.technique.Technique"
@@ -57,12 +81,20 @@ def load_technique(reference: str) -> type[Technique]:
     if found.effect not in list(Effect):
         known = ", ".join(Effect)
         raise BenchError(f"{reference} declares the effect {found.effect!r}; there are: {known}")
+    _check_texts(reference, name=found.name)
+    if found.name in (BASELINE, CONTROL) or "+" in found.name:
+        raise BenchError(
+            f'{reference} has the name "{found.name}": arms are named "{BASELINE}", "{CONTROL}" '
+            'and, of several techniques, "a+b"; give it another'
+        )
     return found
 
 
-def make_technique(reference: str, settings: dict[str, Any]) -> Technique:
+def make_technique(
+    reference: str, settings: dict[str, Any], sources: Sources | None = None
+) -> Technique:
     """Return a technique with its settings validated."""
-    kind = load_technique(reference)
+    kind = load_technique(reference, sources)
     try:
         return kind.model_validate(settings)
     except ValidationError as error:
@@ -98,45 +130,29 @@ def suggestion(given: str, known: list[str], nothing: str = "there are none") ->
     return f"there are: {', '.join(known)}" if known else nothing
 
 
-def _load(group: str, what: str, reference: str) -> Any:
+def _load(group: str, what: str, reference: str, sources: Sources | None) -> Any:
     if is_file(reference):
-        return _from_file(what, reference)
+        return _from_file(what, reference, sources)
     points: dict[str, EntryPoint] = {point.name: point for point in entry_points(group=group)}
     if reference not in points:
         raise BenchError(f'no {what} named "{reference}"; {suggestion(reference, sorted(points))}')
+    own_packages.put_first()
     return points[reference].load()
 
 
-def _from_file(what: str, reference: str) -> Any:
+def _from_file(what: str, reference: str, sources: Sources | None) -> Any:
     file, _, name = reference.rpartition(":")
     path = Path(file)
     if not file or not name:
         raise BenchError(f"{reference}: say which class, as in {reference.rstrip(':')}:MyModel")
-    if not path.is_file():
-        raise BenchError(f"no file {path}; give a {what} as path/to/file.py:Class")
-    module = _module(path)
+    if sources is None:
+        if not path.is_file():
+            raise BenchError(f"no file {path}; give a {what} as path/to/file.py:Class")
+        sources = program_of(path).sources
+    elif file not in sources:
+        raise BenchError(f"the recipe names {file}, but says no hash of it: it can't be run")
+    module = load(path.name if file not in sources else file, sources)
     if not hasattr(module, name):
         classes = [k for k, v in vars(module).items() if isinstance(v, type)]
         raise BenchError(f'{path} has no "{name}"; {suggestion(name, classes)}')
     return getattr(module, name)
-
-
-def _module(path: Path) -> Any:
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-    name = f"bench_file_{path.stem}_{digest}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise BenchError(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    folder = str(path.resolve().parent)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)  # so that the file can import its neighbours
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        raise BenchError(f"{path} can't be imported: {type(error).__name__}: {error}") from error
-    return module

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,25 @@ from bench.machine import environment
 from bench.recipes import registry
 from bench.recipes.assembly import settings_dump
 from bench.recipes.combination import check_conflicts
+from bench.recipes.program import hashes
 from bench.recipes.references import file_of, parse_technique, relative
-from bench.records.recipe import Recipe, Use, hash_files
+from bench.recipes.source import Sources
+from bench.records.recipe import Recipe, Use
 from bench.records.schema import first_problem
 from bench.technique import Probe, Technique
 
 
-def make_techniques(texts: Sequence[str]) -> list[tuple[str, Technique]]:
-    """Return (reference, technique) of each text, refusing repeats and conflicts."""
+def make_techniques(
+    texts: Sequence[str], sources: Sources | None = None
+) -> list[tuple[str, Technique]]:
+    """Return (reference, technique) of each text, refusing repeats and conflicts.
+
+    With `sources` files are named without their folder, and are among these.
+    """
     made = []
     for text in texts:
         reference, values = parse_technique(text)
-        made.append((reference, registry.make_technique(reference, values)))
+        made.append((reference, registry.make_technique(reference, values, sources)))
     check_conflicts(technique for _, technique in made)
     return made
 
@@ -33,7 +40,7 @@ def make_techniques(texts: Sequence[str]) -> list[tuple[str, Technique]]:
 def baseline_recipe(reference: str, settings: Any, places: dict[str, str]) -> Recipe:
     """Return the recipe with no technique."""
     path = file_of(reference)
-    files = hash_files([Path(places[path.name])]) if path else {}
+    files = hashes_of([path] if path else [], places)
     return Recipe(baseline=relative(reference), settings=settings_dump(settings), files=files)
 
 
@@ -53,12 +60,20 @@ def with_techniques(
         update={
             "settings": settings_dump(settings),
             "techniques": tuple(
-                Use(name=relative(reference), settings=technique.model_dump(mode="json"))
+                Use(name=relative(reference), settings=settings_dump(technique))
                 for reference, technique in used
             ),
-            "files": base.files | hash_files([Path(places[p.name]) for p in paths]),
+            "files": base.files | hashes_of(paths, places),
         }
     )
+
+
+def hashes_of(paths: Sequence[Path], places: Mapping[str, str]) -> dict[str, str]:
+    """Return the hashes of files and of what they import from beside them, by name."""
+    found: dict[str, str] = {}
+    for path in paths:
+        found |= hashes(Path(places[path.name]))
+    return found
 
 
 def _configured(technique: Technique, settings: Any, probe: Probe) -> Any:

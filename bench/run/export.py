@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from bench.analysis.comparison import best
 from bench.analysis.intervals import Interval
 from bench.analysis.pairs import pairs_of
 from bench.analysis.results import ArmResult, Comparison
+from bench.recipes.source import given_by
 from bench.records.claim import Bounds, Claim, Exported
 from bench.records.files import write_text
 from bench.records.header import Header
@@ -24,8 +24,10 @@ def export(session: Session, comparison: Comparison) -> Path | None:
     exported = exported_of(session.header, session.records, comparison, result, session.recipe)
     if exported is None:
         return None
-    for name in exported.recipe.files:
-        shutil.copyfile(session.places[name], session.folder.path / name)
+    for name, source in given_by(exported.recipe.files, session.places).items():
+        copy = session.folder.path / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(source.read())
     path = session.folder.path / "optimized.json"
     write_text(path, exported.model_dump_json(indent=1) + "\n")
     return path

@@ -30,7 +30,7 @@ def baseline_only(session: Session) -> None:
 def each_alone(session: Session) -> None:
     """Measure each arm of the header against the baseline."""
     _check_baseline(session)
-    arms = [make_techniques(arm.techniques) for arm in session.header.arms]
+    arms = [make_techniques(arm.techniques, session.code) for arm in session.header.arms]
     session.measure(_candidates(session, arms))
 
 
@@ -61,7 +61,7 @@ def full_optimization(session: Session) -> None:
     not all that win apply together, those are combined that do, the fastest first.
     """
     _check_baseline(session)
-    arms = [make_techniques(arm.techniques) for arm in session.header.arms]
+    arms = [make_techniques(arm.techniques, session.code) for arm in session.header.arms]
     screened = _candidates(session, arms)
     session.measure(screened)
     comparison = compare_run(session.header, session.records, session.probed)

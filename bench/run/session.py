@@ -14,11 +14,13 @@ from typing import Any, Protocol
 from bench.baseline import Baseline
 from bench.errors import BenchError
 from bench.launch.local import Runner
+from bench.recipes.source import Sources
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, Measurement, Purpose, Status
 from bench.records.recipe import Recipe
 from bench.records.run_folder import Folder
 from bench.run import plan
+from bench.run.identity import check_data, check_same
 from bench.run.plan import Contrast, Planned
 from bench.technique import Probe
 from bench.trial.spec import TrialSpec
@@ -54,7 +56,8 @@ class Session:
     baseline: Baseline
     recipe: Recipe
     """The baseline's, with no technique."""
-    places: dict[str, str]
+    code: Sources
+    """The user's files that are run."""
     show: Observer
     begun: float = field(default_factory=time.monotonic)
     _probes: dict[str, int] = field(default_factory=dict)
@@ -63,6 +66,11 @@ class Session:
     def header(self) -> Header:
         """Return what the run was asked to do."""
         return self.folder.header
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Return where the user's files lie, by name."""
+        return {name: str(source.path) for name, source in self.code.items()}
 
     @property
     def records(self) -> list[Measurement]:
@@ -85,6 +93,9 @@ class Session:
         outcome = self.runner.run(self._trial(planned, kind="build"))
         if outcome.refused:
             raise BenchError(outcome.measurement.reason or "the trial was refused")
+        for known in self.records:
+            if known.arm == arm:
+                check_data(known, outcome.measurement)
         return outcome.measurement
 
     def measure(
@@ -111,6 +122,7 @@ class Session:
         """Return the record of a trial, running it if the journal doesn't hold it."""
         known = self.folder.trials.get((planned.pair, planned.arm))
         if known is not None:
+            check_same(known, planned.recipe)
             self.show.done(known)
             return known
         self.show.begin(planned.arm)

@@ -12,16 +12,20 @@ from bench.errors import BenchError
 from bench.launch.local import Runner
 from bench.machine import environment
 from bench.machine.device import choose_device
-from bench.recipes import registry, resolve
-from bench.recipes.assembly import check_files
-from bench.recipes.references import file_of, find, parse_technique, places_of
+from bench.recipes import registry, resolve, trust
+from bench.recipes.assembly import check_files, settings_dump
+from bench.recipes.loading import frame_of
+from bench.recipes.program import notices_on
+from bench.recipes.references import parse_technique, places_of, relative
 from bench.recipes.resolve import prepared, target_of, threads_of
+from bench.recipes.source import Sources, given_by, hashed
 from bench.records.claim import Exported, read_exported
 from bench.records.header import Arm, Header
 from bench.records.measurement import BASELINE
 from bench.records.recipe import Recipe
 from bench.records.run_folder import Folder, create, reopen
-from bench.run import arm_names
+from bench.records.schema import made
+from bench.run import arm_names, identity
 from bench.run.modes import MODES
 from bench.run.request import Request
 from bench.run.session import Observer, Session
@@ -35,49 +39,64 @@ def start(asked: Request, show: Observer) -> Iterator[Session]:
     """Check a request, make its folder, and give the session; nothing is written when it is bad."""
     exported = [read_exported(Path(arm.recipe_file)) for arm in asked.arms if arm.recipe_file]
     reference, values, places = _basis(asked, exported)
-    baseline = registry.load_baseline(reference)
+    given = _code_of(exported, places)
+    if given:
+        show.note(f"running what the recipe names: {trust.described(given.values())}")
+    baseline = registry.load_baseline(reference, given if exported else None)
     with _runner(baseline, asked.trial_timeout_seconds) as runner:
-        arm_names.labels(
-            [resolve.make_techniques(a.techniques) for a in asked.arms if a.techniques]
-        )
+        techniques = [resolve.make_techniques(a.techniques) for a in asked.arms if a.techniques]
+        arm_names.labels(techniques)
         device = choose_device(asked.device)
         settings, notices = prepared(baseline, values)
-        for notice in notices:
+        for notice in (*notices_on(places), *notices):
             show.note(notice)
+        code = given or hashed(places)
         recipe = resolve.baseline_recipe(reference, settings, places)
-        header = _header(asked, baseline, reference, settings, notices, device)
+        header = _header(asked, baseline, reference, settings, notices, device, code)
         folder = create(asked.output, header, f"{baseline.name}_{asked.mode}")
+        trust.remember(code)
         with _closing(folder):
-            yield Session(folder, runner, baseline, recipe, places, show)
+            try:
+                yield Session(folder, runner, baseline, recipe, code, show)
+            except Exception as error:
+                if isinstance(error, BenchError) or frame_of(error):
+                    folder.discard()
+                raise
 
 
 @contextmanager
-def resume(path: Path, show: Observer) -> Iterator[Session]:
-    """Open an unfinished run again, with everything as it was asked for."""
+def resume(path: Path, show: Observer, trusted: bool = False) -> Iterator[Session]:
+    """Open an unfinished run again, with everything as it was asked for.
+
+    Raises `BenchError` where its code, libraries or settings are no longer what was measured, and
+    for code that was never named on a command line here, unless it is `trusted`.
+    """
     folder = reopen(path)
     with _closing(folder):
         header = folder.header
         for warning in (folder.trials.warning, folder.probes.warning):
             if warning:
                 show.note(warning)
-        exported = [read_exported(Path(a.recipe_file)) for a in header.arms if a.recipe_file]
-        places = _places(header.baseline, header.arms, exported)
-        baseline = registry.load_baseline(header.baseline)
+        code = identity.code_of(header, path)
+        identity.check_code(header, code, path)
+        identity.check_trust(code, path, trusted, show.note)
+        baseline = registry.load_baseline(header.baseline, code)
+        identity.check_libraries(header)
         settings = registry.make_settings(baseline, header.settings)
-        recipe = resolve.baseline_recipe(header.baseline, settings, places)
-        _check_unchanged(folder, recipe)
+        recipe = resolve.baseline_recipe(header.baseline, settings, header.places)
+        for record in folder.trials.records:
+            if record.arm == BASELINE:
+                identity.check_same(record, recipe)
         with _runner(baseline, header.trial_timeout_seconds) as runner:
-            yield Session(folder, runner, baseline, recipe, places, show)
+            yield Session(folder, runner, baseline, recipe, code, show)
 
 
-def _check_unchanged(folder: Folder, recipe: Recipe) -> None:
-    """Refuse to go on with a run whose baseline is no longer what was measured."""
-    for record in folder.trials.records:
-        if record.arm == BASELINE and Recipe.model_validate(record.recipe).id != recipe.id:
-            raise BenchError(
-                f"{folder.path} measured {recipe.baseline} as it was; it has changed since: "
-                "start a new run"
-            )
+def _code_of(exported: list[Exported], places: dict[str, str]) -> Sources:
+    """Return the files that exported recipes name."""
+    files: dict[str, str] = {}
+    for one in exported:
+        files |= one.recipe.files | one.baseline.files
+    return given_by(files, places)
 
 
 def execute(session: Session) -> None:
@@ -98,7 +117,7 @@ def _basis(asked: Request, exported: list[Exported]) -> tuple[str, dict[str, Any
     places = _places(asked.baseline, asked.arms, exported)
     for one in exported:
         check_files(one.recipe, places)
-    return find(first.baseline, places), {**first.settings, **asked.settings}, places
+    return first.baseline, {**first.settings, **asked.settings}, places
 
 
 def _places(reference: str, arms: tuple[Arm, ...], exported: list[Exported]) -> dict[str, str]:
@@ -117,24 +136,30 @@ def _files(exported: Exported) -> set[str]:
 
 def _header(
     asked: Request, baseline: Baseline, reference: str, settings: Any, notices: tuple[str, ...],
-    device: str,
+    device: str, code: Sources,
 ) -> Any:  # fmt: skip
     """Return a function that completes the header with the run's name and start."""
     target = target_of(baseline, settings)
-    path = file_of(reference)
-    whole = f"{path.resolve()}:{reference.rpartition(':')[2]}" if path else reference
+    threads = threads_of(baseline, settings, asked.threads)
+    bare = [
+        arm.model_copy(update={"techniques": tuple(relative(text) for text in arm.techniques)})
+        for arm in asked.arms
+    ]
 
     def complete(run: str, started: str) -> Header:
-        return Header(
+        return made(
+            Header,
             run=run,
             started=started,
             mode=asked.mode,
             name=baseline.name,
-            baseline=whole,
-            settings=dict(settings.model_dump(mode="json")),
-            arms=asked.arms,
+            baseline=relative(reference),
+            files={name: source.sha256 for name, source in code.items()},
+            places={name: str(source.path) for name, source in code.items()},
+            settings=settings_dump(settings),
+            arms=tuple(bare),
             device=device,
-            threads=threads_of(baseline, settings, asked.threads),
+            threads=threads,
             seed=asked.seed,
             repeats=asked.repeats or REPEATS.get(asked.mode, AUTO_REPEATS),
             budget_seconds=asked.budget_seconds,

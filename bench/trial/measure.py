@@ -14,6 +14,7 @@ from typing import Any
 import torch
 import torch._dynamo  # the first optimizer imports it otherwise, at a second for every trial
 
+import bench
 from bench.errors import BenchError, Diverged, NotApplicable, reason_of, shown
 from bench.machine.energy import joules_between, read_counters
 from bench.machine.environment import cpu_stall_seconds, load_average
@@ -26,6 +27,7 @@ from bench.machine.memory import (
 )
 from bench.recipes import assembly
 from bench.recipes.combination import effect_of, work_of
+from bench.recipes.loading import frame_of
 from bench.records.measurement import Measurement, Status
 from bench.trial.facts import advisory_facts, training_facts
 from bench.trial.rehearsal import check_compiled, rehearse_trial, shortened
@@ -57,7 +59,9 @@ def observe(trial: TrialSpec, requested: float) -> Outcome:
     facts["load_average"] = load_average()
     if stalled is not None:
         facts["cpu_pressure"] = _share((cpu_stall_seconds() or 0) - stalled, facts["wall_seconds"])
-    return Outcome(measurement=Measurement(**facts), refused=refused)
+    return Outcome(
+        measurement=Measurement(**facts), refused=refused, home=str(Path(bench.__file__).parent)
+    )
 
 
 def _identity(trial: TrialSpec) -> dict[str, Any]:
@@ -80,7 +84,8 @@ def _failure(error: BaseException) -> dict[str, Any]:
     with contextlib.suppress(Exception):  # its text, or the log that it goes to, may be broken too
         traceback.print_exc()
     places = traceback.extract_tb(error.__traceback__)
-    where = f" ({Path(places[-1].filename).name}, line {places[-1].lineno})" if places else ""
+    place = frame_of(error) or (places[-1] if places else None)
+    where = f" ({Path(place.filename).name}, line {place.lineno})" if place else ""
     return {"status": Status.FAILED, "reason": shown(reason + where)}
 
 

@@ -37,5 +37,7 @@ class Outcome(Record):
     """What came back from a trial's process."""
 
     measurement: Measurement
+    home: str = ""
+    """Where the trial's process found bench: where the run's lies, or it measured with another."""
     refused: bool = False
     """The reason is for the user to fix (a `BenchError`), and would be the same in every trial."""

@@ -230,3 +230,40 @@ def test_an_export_with_a_slower_baseline_put_in_is_refused(tmp_path: Path) -> N
     path.write_text(made.model_copy(update={"baseline": slower}).model_dump_json())
     with pytest.raises(BenchError, match=r"the baseline's content has the id .* it was edited"):
         read_exported(path)
+
+
+@pytest.mark.parametrize("name", ["../m.py", "/m.py", "a/../../m.py", "a\\m.py", "./m.py", "m.txt"])
+def test_code_is_named_by_a_bare_name(tmp_path: Path, name: str) -> None:
+    content = exported_json()
+    content["recipe"] |= {"files": {name: "0" * 64}}
+    assert f"{name!r} leads elsewhere" in refusal(tmp_path, content)
+
+
+@pytest.mark.parametrize("reference", ["/e/t.py:T", "../t.py:T"])
+@pytest.mark.parametrize("place", ["baseline", "technique"])
+def test_code_outside_of_the_recipes_folder_is_refused(
+    tmp_path: Path, reference: str, place: str
+) -> None:
+    content = exported_json()
+    if place == "baseline":
+        content["recipe"]["baseline"] = reference
+    else:
+        content["recipe"]["techniques"][0]["name"] = reference
+    assert "leads elsewhere" in refusal(tmp_path, content)
+
+
+def test_code_without_a_hash_is_refused(tmp_path: Path) -> None:
+    content = exported_json()
+    content["recipe"]["baseline"] = "m.py:M"
+    assert "there is no hash of m.py: it can't be run" in refusal(tmp_path, content)
+
+
+@pytest.mark.parametrize(("field", "value"), [("pairs", -1), ("margin", -1), ("repeats", 1.5)])
+def test_a_claim_of_impossible_numbers_is_refused(
+    tmp_path: Path, field: str, value: object
+) -> None:
+    content = exported_json()
+    content["claim"][field] = value
+    assert f"claim.{field}" in refusal(tmp_path, content)
+    content["claim"] = exported_json()["claim"] | {"time_ratio": [0, 1, 2]}
+    assert "claim.time_ratio.0" in refusal(tmp_path, content)

@@ -182,3 +182,30 @@ def test_a_bad_setting_of_a_baseline_is_named_with_its_value(name: str, value: s
         registry.make_settings(baseline, {name: value})
     assert str(caught.value).startswith(f"baseline timehut: {name}: ")
     assert repr(value) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["5", "'a\\x00b'", "'a\\udcffb'", "''", "'x' * 99", "'a\\nb'"])
+def test_a_name_that_can_not_be_shown_is_refused(tmp_path: Path, name: str) -> None:
+    text = BASELINE.replace('= "mine", "items"', f'= {name}, "items"')
+    message = refusal_of_baseline(f"{file_with(tmp_path, text)}:Mine")
+    assert "name is " in message
+    assert "give a text of 1 to 80 characters that can be printed" in message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('Target("accuracy")', '"accuracy"', "target is 'accuracy', not a bench.baseline.Target"),
+        ("MySettings\n    def", "3\n    def", "settings is 3, not a class of bench.baseline"),
+        ('"items"', "None", "unit is None; give a text"),
+    ],
+)
+def test_a_part_of_the_wrong_kind_is_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
+    text = BASELINE.replace(old, new)
+    assert said in refusal_of_baseline(f"{file_with(tmp_path, text)}:Mine")
+
+
+@pytest.mark.parametrize("name", ["baseline", "baseline#2", "a+b"])
+def test_a_technique_is_not_named_like_an_arm(tmp_path: Path, name: str) -> None:
+    file = file_with(tmp_path, TECHNIQUE.replace('"mine"', f'"{name}"'))
+    assert f'has the name "{name}": arms are named' in refusal_of_technique(f"{file}:Mine")
