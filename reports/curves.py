@@ -20,12 +20,15 @@ POINTS = 200
 def write_curves(run: Run, folder: Path) -> None:
     """Write ``curves.svg``: training loss by step and, of several evaluations, the metric by epoch.
 
-    Nothing where no full trial has a course to show, or matplotlib is missing.
+    Nothing where no full trial has a course to show, matplotlib is missing, or the folder is a
+    link.
     """
     full = {arm: [t for t in run.of(arm) if t.kind == "full"] for arm in run.measured}
     shown = {arm: trials for arm, trials in full.items() if any(len(t.losses) > 1 for t in trials)}
     if not shown or find_spec("matplotlib") is None:
         return
+    if folder.is_symlink():
+        return  # it would be written elsewhere
     folder.mkdir(exist_ok=True)
     _draw(run, shown, folder / CURVES)
 

@@ -16,6 +16,7 @@ from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, Measurement
 from bench.records.run_folder import read_run
 
+PLOTS = "plots"
 CURVES = "curves.svg"
 ORDER = tuple(Verdict)
 """Wins are shown first, failures last."""
@@ -103,8 +104,14 @@ def read(path: Path) -> Run:
         probes=tuple(probes),
         comparison=compare_run(header, trials, probes),
         exported=(path / "optimized.json").is_file(),
-        drawn=(path / "plots" / CURVES).is_file(),
+        drawn=_is_own(path, f"{PLOTS}/{CURVES}"),
     )
+
+
+def _is_own(folder: Path, name: str) -> bool:
+    """Tell whether a file lies in the folder itself, and is no link to another."""
+    file = folder / name
+    return file.is_file() and file.resolve() == folder.resolve() / name
 
 
 def middle(trials: list[Measurement], value: Callable[[Measurement], float | None]) -> float | None:

@@ -26,7 +26,7 @@ def write_events(run: Run, folder: Path) -> None:
     """Write one folder for each full trial, ``ARM/pair-N-seed-S``; one that is there stays."""
     for trial in run.trials:
         if trial.ok and trial.kind == "full":
-            arm = re.sub(r"[^\w.+#=,-]+", "_", trial.arm)
+            arm = re.sub(r"[^\w.+#=,-]+|^\.+", "_", trial.arm)
             own = folder / arm / f"pair-{trial.pair}-seed-{trial.seed}"
             if not (own / FILE).exists():
                 own.mkdir(parents=True, exist_ok=True)

@@ -80,3 +80,14 @@ def spread(args: list[str], commands: frozenset[str]) -> Iterable[str]:
             if value in commands:
                 raise BenchError(f'"{value}" is a command, not a value of {option}')
             yield from (option, value)
+
+
+def check_text(words: Iterable[str]) -> None:
+    """Refuse a name with bytes that are no UTF-8: no record can hold it."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise BenchError(
+                f"{word!a} has bytes that are no UTF-8, which records can't hold; rename it"
+            ) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,14 +13,18 @@ import typer
 from typer import Argument, Option
 
 from bench import __version__
-from bench.cli.argv import DefaultGroup, SpacedCommand
+from bench.cli import output as streams
+from bench.cli.argv import DefaultGroup, SpacedCommand, check_text
 from bench.errors import BenchError
+from bench.recipes import own_packages
 
 app = typer.Typer(
     name="bench", cls=DefaultGroup, rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )  # fmt: skip
 Strings = list[str] | None
+INTERRUPTED = 130
+"""What typer makes of Ctrl-C."""
 
 
 Output = Annotated[Path, Option(help="folder that run folders are made in")]
@@ -53,7 +58,7 @@ def bench(version: Annotated[bool, Option("--version", help="print the version")
     Without a command, options are those of `run`: bench --test mixed-precision early-stopping
     """
     if version:
-        print(f"trainbench {__version__}")
+        streams.tell(f"trainbench {__version__}")
 
 
 @app.command(cls=SpacedCommand)
@@ -95,6 +100,9 @@ def run(
     trial_timeout: Annotated[str, Option(help="a trial that takes longer is ended")] = "30m",
     output: Output = Path("results"),
     resume: Annotated[Path | None, Option(help="go on with an interrupted run")] = None,
+    trust: Annotated[
+        bool, Option("--trust", help="with --resume: run the code that another's run names")
+    ] = False,
     quiet: Quiet = False,
     json_: Json = False,
     tensorboard: Annotated[bool, Option(help="write event files of every full trial")] = False,
@@ -113,7 +121,7 @@ def run(
         "full-optimization": full_optimization, "recipe": recipe,
     }  # fmt: skip
     if resume is not None:
-        execute(start.resume, resume, quiet, json_, tensorboard)
+        execute(partial(start.resume, trusted=trust), resume, quiet, json_, tensorboard)
         return
     values = {"dataset": dataset, "data_dir": data_dir, "epochs": epochs, "batch_size": batch_size}
     given = {**values, "skip_bad": skip_bad}
@@ -150,7 +158,7 @@ def list_(
     from bench.cli.list import as_text, listing
 
     rows = listing(what, name, baseline, data_dir, device)
-    print(json.dumps(rows, indent=1) if json_ else as_text(what, rows))
+    streams.tell(json.dumps(rows, indent=1) if json_ else as_text(what, rows))
 
 
 @app.command()
@@ -159,7 +167,7 @@ def show(run: Run, json_: Json = False) -> None:
     import reports
 
     record = reports.read(run)
-    print(reports.render("json", record) if json_ else reports.summary(record), end="")
+    streams.tell(reports.render("json", record) if json_ else reports.summary(record), end="")
 
 
 @app.command()
@@ -172,7 +180,7 @@ def report(
     """Print a run's report, made anew from its records."""
     import reports
 
-    print(reports.render(format_, reports.read(run)), end="")
+    streams.tell(reports.render(format_, reports.read(run)), end="")
 
 
 @app.command(cls=SpacedCommand)
@@ -185,7 +193,7 @@ def compare(
     from bench.analysis import gate
 
     found = gate.check(before, after, gate.parse_rules(fail_on))
-    print(found.text)
+    streams.tell(found.text)
     raise typer.Exit(1 if found.failed else 0)
 
 
@@ -195,6 +203,7 @@ def verify(
     data_dir: DataDir = None,
     repeats: Annotated[str, Option(help="pairs of trials, or auto: as the claim had")] = "auto",
     device: Device = "auto",
+    threads: Annotated[int | None, Option(help="CPU threads of a trial (as the claim had)")] = None,
     output: Output = Path("results"),
     quiet: Quiet = False,
 ) -> None:
@@ -203,7 +212,7 @@ def verify(
     from bench.cli.run import execute
     from bench.run import start
 
-    asked = verify.request(recipe, data_dir, repeats, device, output)
+    asked = verify.request(recipe, data_dir, repeats, device, threads, output)
     execute(start.start, asked, quiet)
 
 
@@ -224,7 +233,7 @@ def train(
     from bench.cli import train
 
     for line in train.train_recipe(recipe, data_dir, device, threads, seed, output, quiet, resume):
-        print(line)
+        streams.tell(line)
 
 
 @app.command()
@@ -233,7 +242,7 @@ def doctor(device: Device = "auto", json_: Json = False) -> None:
     from bench.cli import doctor
 
     found = doctor.examine(device)
-    print(json.dumps(found, indent=1) if json_ else doctor.as_text(found))
+    streams.tell(json.dumps(found, indent=1) if json_ else doctor.as_text(found))
 
 
 @app.command()
@@ -246,24 +255,50 @@ def init(
     """Write a runnable template of one's own baseline."""
     from bench.cli import template
 
-    print(template.write(file, loaders))
+    streams.tell(template.write(file, loaders))
 
 
 def main() -> None:
     """Run the command line; a user's mistake is one line on stderr and exit code 2."""
+    streams.prepare()
+    own_packages.put_first()
     if len(sys.argv) == 1:
         sys.argv.append("--help")
     try:
-        code = app(standalone_mode=False)
-    except BenchError as error:
-        code = _refuse(str(error))
-    except typer.TyperException as error:
-        code = _refuse(error.format_message())
-    except (KeyboardInterrupt, typer.Abort):
+        code = _code()
+    except KeyboardInterrupt:
         code = 3
-    sys.exit(code if isinstance(code, int) else 0)
+    sys.exit(code)
+
+
+def _code() -> int:
+    """Return the exit code of what was asked for."""
+    try:
+        check_text(sys.argv)
+        code = app(standalone_mode=False)
+        streams.finish()
+    except BenchError as error:
+        return _refuse(str(error))
+    except typer.TyperException as error:
+        return _refuse(error.format_message())
+    except typer.Abort:
+        return 3
+    except Exception as error:  # noqa: BLE001 - raised again where it is our own
+        return _refuse(_mistake(error))
+    return 3 if code == INTERRUPTED else code if isinstance(code, int) else 0
+
+
+def _mistake(error: Exception) -> str:
+    """Return what the user has to mend: their own code, or their disk; raise what is our bug."""
+    from bench.recipes.loading import described, frame_of
+
+    if frame_of(error):
+        return described(error)
+    if isinstance(error, OSError):
+        return f"{error.filename or 'output'}: {error.strerror or error}"
+    raise error
 
 
 def _refuse(message: str) -> int:
-    print("bench:", " ".join(message.split()), file=sys.stderr)
+    streams.say(f"bench: {' '.join(message.split())}")
     return 2

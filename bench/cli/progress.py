@@ -6,7 +6,9 @@ import sys
 import time
 from types import TracebackType
 
+from bench.cli.output import say
 from bench.records.measurement import Measurement, Status
+from bench.records.text import printable
 
 
 class NoProgress:
@@ -35,7 +37,7 @@ class NoProgress:
 
     def note(self, text: str) -> None:
         """Print one line, whatever else is hidden."""
-        print(text, file=sys.stderr, flush=True)
+        say(text)
 
 
 class Plain(NoProgress):
@@ -114,12 +116,12 @@ class Live(NoProgress):
             self._bar.advance(self._task)
         if record.status is not Status.OK:
             self._bar.console.print(
-                f"{record.arm}: {outcome(record)}", markup=False, highlight=False
+                printable(f"{record.arm}: {outcome(record)}"), markup=False, highlight=False
             )
 
     def note(self, text: str) -> None:
         """Print a line above the bar."""
-        self._bar.console.print(text, markup=False, highlight=False)
+        self._bar.console.print(printable(text), markup=False, highlight=False)
 
 
 def choose(quiet: bool) -> NoProgress:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from bench.cli.output import tell
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -50,8 +51,11 @@ def execute(
         try:
             start.execute(session)
         except KeyboardInterrupt:
-            _conclude(session, tensorboard)
             path = session.folder.path
+            try:
+                _conclude(session, tensorboard)
+            except BenchError as error:
+                show_.note(str(error))
             show_.note(f"interrupted; what finished is kept: bench --resume {path}")
             raise typer.Exit(3) from None
         comparison = _conclude(session, tensorboard)
@@ -75,7 +79,12 @@ class _Live:
         self._show.done(record)
         if record.kind == "full" and record.ok and time.monotonic() > self._written + PAUSE:
             with _uninterrupted():
-                _write_report(self._path, self._tensorboard)
+                try:
+                    _write_report(self._path, self._tensorboard)
+                except OSError as error:  # the records are what counts; said once more at the end
+                    self.note(_unwritten(self._path, error))
+                    self._written = math.inf
+                    return
             self._written = time.monotonic()
 
 
@@ -100,8 +109,18 @@ def _conclude(session: Session, tensorboard: bool) -> Comparison:
     comparison = compare_run(session.header, session.records, session.probed)
     if session.header.mode in ("combine", "full-optimization"):
         export.export(session, comparison)
-    _write_report(session.folder.path, tensorboard)
+    try:
+        _write_report(session.folder.path, tensorboard)
+    except OSError as error:
+        raise BenchError(_unwritten(session.folder.path, error)) from None
     return comparison
+
+
+def _unwritten(path: Path, error: OSError) -> str:
+    return (
+        f"can't write the report of {path}: {error.strerror}; its records are whole: "
+        f"bench report {path}"
+    )
 
 
 def _write_report(path: Path, tensorboard: bool) -> None:
@@ -121,4 +140,4 @@ def _print(path: Path, as_json: bool) -> None:
     import reports
 
     record = reports.read(path)
-    print(reports.render("json", record) if as_json else reports.summary(record), end="")
+    tell(reports.render("json", record) if as_json else reports.summary(record), end="")

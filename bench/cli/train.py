@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
+from bench.cli.output import say
 from bench.errors import BenchError, Diverged
+from bench.recipes.source import given_by
+from bench.recipes.trust import described
 from bench.records.claim import read_exported
 from bench.records.recipe import Recipe
 
@@ -36,15 +40,28 @@ def train_recipe(
     recipe = exported.recipe.model_copy(update={"settings": exported.recipe.settings | values})
     folder = path.resolve().parent
     places = {name: str(folder / name) for name in recipe.files}
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        (output / "training.json").touch()
-    except OSError as error:
-        raise BenchError(f"can't write to {output}: {error.strerror}") from None
+    if recipe.files:
+        say(f"running {described(given_by(recipe.files, places).values())}")
+    with _made(output):
+        metrics = _train(recipe, places, device, threads, seed, output, quiet, resume)
     yield f"training {recipe.arm} of {recipe.baseline} (recipe {recipe.id}, seed {seed})"
-    metrics = _train(recipe, places, device, threads, seed, output, quiet, resume)
     yield ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
     yield f"wrote {output / 'model.safetensors'} and {output / 'training.json'}"
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Make a folder that can be written to; take it away where training leaves nothing in it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise BenchError(f"can't write to {folder}: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        if not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def _train(
@@ -69,10 +86,10 @@ def _train(
 
     def tell(progress: Progress) -> None:
         loss = progress.epoch_losses[-1]
-        print(f"epoch {progress.epoch}/{progress.total_epochs}  loss {loss:.4f}", file=sys.stderr)
+        say(f"epoch {progress.epoch}/{progress.total_epochs}  loss {loss:.4f}")
 
     unfinished = output / UNFINISHED
-    keeper = Checkpointer(unfinished, recipe, seed, resume, note=_say)
+    keeper = Checkpointer(unfinished, recipe, seed, resume, note=say)
     try:
         result = train(job, on_epoch=None if quiet else tell, keeper=keeper)
     except Diverged as error:
@@ -91,7 +108,3 @@ def _train(
     write_text(output / "training.json", json.dumps(record, indent=1) + "\n")
     unfinished.unlink(missing_ok=True)
     return result.evaluations[-1].values
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.cli.parse import parse_repeats
+from bench.cli.parse import at_least_one, parse_repeats
 from bench.records.claim import read_exported
 from bench.records.header import Arm
 from bench.run.request import Request
 
 
 def request(
-    recipe: Path, data_dir: Path | None, repeats: str, device: str, output: Path
-) -> Request:
+    recipe: Path, data_dir: Path | None, repeats: str, device: str,
+    threads: int | None, output: Path,
+) -> Request:  # fmt: skip
     """Return the run that verifies a recipe: its baseline, its margin, seeds that it didn't see."""
     exported = read_exported(recipe)
     claim = exported.claim
@@ -22,7 +23,7 @@ def request(
         settings={"data_dir": str(data_dir)} if data_dir else {},
         arms=(Arm(recipe_file=str(recipe.resolve())),),
         device=device,
-        threads=claim.environment.get("threads"),
+        threads=at_least_one("--threads", threads) or claim.environment.get("threads"),
         seed=claim.seed + claim.repeats,
         repeats=parse_repeats(repeats) or claim.pairs,
         margin=claim.margin,

@@ -9,23 +9,31 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from types import FrameType, TracebackType
 
 import psutil
 
+import bench
+from bench.errors import BenchError
 from bench.machine.environment import QUIET_THREADS
 from bench.machine.memory import kernel_kills
+from bench.recipes.own_packages import HOME
 from bench.records.measurement import Measurement, Status
 from bench.trial import entry
 from bench.trial.spec import Outcome, TrialSpec
 
 EXIT_SECONDS = 10.0
+SHORT_FOLDER = "/tmp"
+LONGEST_FOLDER = 70
+"""Bytes of a temporary folder's path that leave room for the name of a socket in it."""
 
 
 class Runner:
@@ -39,17 +47,18 @@ class Runner:
 
     def __enter__(self) -> Runner:
         """Start the fork server, which imports torch meanwhile."""
-        from multiprocessing import forkserver
+        from multiprocessing import forkserver, resource_tracker
 
+        _choose_temporary_folder()
         self._handler = signal.signal(signal.SIGINT, self._interrupt)
-        before = {name: os.environ.get(name) for name in QUIET_THREADS}
-        os.environ.update({k: v for k, v in QUIET_THREADS.items() if before[k] is None})
+        self._interrupted = getattr(self._handler, "came", False)  # and lost by a library
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which the server takes over
         try:
-            forkserver.ensure_running()
+            with _environment(_variables()):
+                forkserver.ensure_running()
         finally:
-            for name, value in before.items():
-                if value is None:
-                    del os.environ[name]
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         return self
 
     def __exit__(
@@ -89,7 +98,7 @@ class Runner:
             text = self._receive(reader, process.sentinel)
             if text is not None:
                 process.join(EXIT_SECONDS)
-                return Outcome.model_validate_json(text)
+                return _ours(Outcome.model_validate_json(text))
             timed_out = process.is_alive()
         finally:
             _end(process)
@@ -143,6 +152,59 @@ class Runner:
                 wall_seconds=time.time() - requested,
             )
         )
+
+
+@contextlib.contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables for as long as the block lasts."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _variables() -> dict[str, str]:
+    """Return what the fork server finds set: what is quiet, and where libraries are taken from.
+
+    Nothing comes from the current folder, and trainbench's packages come before others of the same
+    names in PYTHONPATH.
+    """
+    quiet = {name: value for name, value in QUIET_THREADS.items() if name not in os.environ}
+    path = os.environ.get("PYTHONPATH")
+    ours = {"PYTHONPATH": os.pathsep.join([str(HOME), path])} if path else {}
+    return {**quiet, **ours, "PYTHONSAFEPATH": "1"}
+
+
+def _choose_temporary_folder() -> None:
+    """Let sockets lie in a folder whose path leaves room for their names."""
+    before = tempfile.tempdir
+    if len(os.fsencode(tempfile.gettempdir())) > LONGEST_FOLDER:
+        tempfile.tempdir = SHORT_FOLDER
+    try:
+        get_temp_dir()  # multiprocessing makes it once, and keeps to it
+    except OSError as error:
+        raise BenchError(
+            f"can't make a folder in {tempfile.gettempdir()}: {error.strerror}; set TMPDIR"
+        ) from None
+    finally:
+        tempfile.tempdir = before
+
+
+def _ours(outcome: Outcome) -> Outcome:
+    """Refuse what another bench than this run's has measured."""
+    home = str(Path(bench.__file__).parent)
+    if outcome.home != home:
+        raise BenchError(
+            f"a trial ran bench from {outcome.home or 'elsewhere'}, the run from {home}: take the "
+            "other out of PYTHONPATH, or uninstall it"
+        )
+    return outcome
 
 
 def _end_servers() -> None:

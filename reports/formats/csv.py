@@ -10,6 +10,7 @@ from typing import Any
 
 from bench.records.measurement import Measurement
 from bench.records.recipe import Recipe
+from bench.records.text import printable
 from reports.run import Run
 
 PLAIN = (
@@ -22,19 +23,32 @@ PLAIN = (
     "cpu_pressure", "energy_joules",
 )  # fmt: skip
 """Fields of a measurement that are one value each, under their own names."""
+FORMULA = tuple("=+-@|%＝＋－＠")
+"""What a text that a spreadsheet computes begins with."""
 
 
 def render(run: Run) -> str:
     """Return the trials as CSV with a line of titles."""
     phases = sorted({name for trial in run.trials for name in trial.phase_seconds})
     batches = sorted({i.items for trial in run.trials for i in trial.inference})
-    rows = [_row(run, trial, phases, batches) for trial in run.trials]
+    rows = [
+        {_cell(title): _cell(value) for title, value in _row(run, trial, phases, batches).items()}
+        for trial in run.trials
+    ]
     text = io.StringIO()
     titles = list(rows[0]) if rows else ["run", *PLAIN]
     writer = csv.DictWriter(text, titles, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """Return a value that a spreadsheet shows and doesn't take for a formula."""
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if text.lstrip()[:1] in FORMULA and text.strip() else text
 
 
 def _row(run: Run, trial: Measurement, phases: list[str], batches: list[int]) -> dict[str, Any]:

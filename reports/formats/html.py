@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reports.formats.markdown import printable
+from bench.records.text import printable
 from reports.formats.markdown import render as as_markdown
-from reports.run import Run
+from reports.run import CURVES, PLOTS, Run
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
@@ -23,7 +22,7 @@ def render(run: Run) -> str:
 
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(as_markdown(run))
-    _embed(tokens, run.path)
+    _embed(tokens, run)
     body = parser.renderer.render(tokens, parser.options, {})
     body = body.replace("<table>", '<div class="table"><table>')
     body = body.replace("</table>", "</table></div>")
@@ -37,11 +36,14 @@ def render(run: Run) -> str:
     return pages.get_template(TEMPLATE).render(title=title, body=body)
 
 
-def _embed(tokens: list[Token], folder: Path) -> None:
-    """Put the run's pictures in the place of their addresses."""
-    for token in tokens:
-        for child in token.children or []:
-            if child.type == "image":
-                picture = (folder / str(child.attrs["src"])).read_bytes()
-                code = b64encode(picture).decode("ascii")
-                child.attrs["src"] = f"data:image/svg+xml;base64,{code}"
+def _embed(tokens: list[Token], run: Run) -> None:
+    """Put the run's own picture in the place of its address; show any other as its text."""
+    for child in (child for token in tokens for child in token.children or []):
+        if child.type != "image":
+            continue
+        if run.drawn and child.attrs["src"] == f"{PLOTS}/{CURVES}":
+            picture = (run.path / PLOTS / CURVES).read_bytes()
+            code = b64encode(picture).decode("ascii")
+            child.attrs["src"] = f"data:image/svg+xml;base64,{code}"
+        else:
+            child.type, child.tag, child.children = "text", "", None

@@ -18,7 +18,13 @@ Bounds = list[float | None] | None
 
 def render(run: Run) -> str:
     """Return the comparison as JSON; ratios are baseline / candidate, null is unknown."""
-    return json.dumps(content(run), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return as_text(content(run))
+
+
+def as_text(values: dict[str, Any]) -> str:
+    """Return values as JSON, with control characters written as escapes."""
+    text = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def content(run: Run) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from xml.etree import ElementTree as Tree
 from bench.analysis.results import ArmResult
 from bench.analysis.verdict import Verdict
 from bench.records.measurement import BASELINE, CONTROL, Measurement
+from bench.records.text import printable
 from reports import sentences
-from reports.formats.markdown import printable
 from reports.run import Run
 
 MARKS = {
@@ -43,7 +43,7 @@ def render(run: Run) -> str:
     suite = Tree.Element(
         "testsuite",
         name=printable(f"bench {header.mode}: {run.title}"),
-        timestamp=header.started,
+        timestamp=printable(header.started),
         tests=str(len(cases)),
         failures=str(marks["failure"]),
         errors=str(marks["error"]),
@@ -53,7 +53,7 @@ def render(run: Run) -> str:
     properties = Tree.SubElement(suite, "properties")
     facts = {"run": header.run, "device": header.device, "threads": header.threads}
     for name, value in facts.items():
-        Tree.SubElement(properties, "property", name=name, value=str(value))
+        Tree.SubElement(properties, "property", name=name, value=printable(str(value)))
     for case in cases:
         _add(suite, run.title, case)
     Tree.indent(suite, " ")

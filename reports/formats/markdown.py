@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.analysis.intervals import METRIC_LEVEL, RATIO_LEVEL
 from bench.records.measurement import BASELINE
+from bench.records.text import printable
 from reports import arm_tables, context_tables, formatting, learning, sentences, warnings
 from reports.run import CURVES, Run
 
@@ -51,11 +52,6 @@ def fence(text: str) -> str:
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     marks = "`" * max(3, longest + 1)
     return f"{marks}sh\n{printable(text)}\n{marks}"
-
-
-def printable(text: str) -> str:
-    """Return a text with control characters, but for line breaks, replaced."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
 
 
 def _content(run: Run) -> dict[str, Any]:

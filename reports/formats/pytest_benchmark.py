@@ -6,14 +6,13 @@ whole trainings. An arm's verdict and ratios, which pairs are for, are in its ``
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from bench.errors import BenchError
 from bench.records.measurement import Measurement
-from reports.formats.json import content
+from reports.formats.json import as_text, content
 from reports.run import Run
 
 Seconds = Callable[[Measurement], float | None]
@@ -54,7 +53,7 @@ def render(run: Run) -> str:
         "datetime": run.header.started,
         "version": version,
     }
-    return json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return as_text(found)
 
 
 def _benchmark(

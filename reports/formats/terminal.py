@@ -6,8 +6,8 @@ import textwrap
 
 from bench.analysis.results import ArmResult
 from bench.records.measurement import BASELINE
+from bench.records.text import printable
 from reports import formatting, sentences, warnings
-from reports.formats.markdown import printable
 from reports.run import Run, middle, step_seconds
 from reports.tables import Table, table
 
@@ -77,7 +77,8 @@ def _baseline(run: Run) -> str:
 def _files(run: Run) -> str:
     lines = [f"report: {run.path / 'report.md'}"]
     if run.exported:
-        lines.append(f"recipe: {run.path / 'optimized.json'}")
+        kept = "" if run.winner else "  (the baseline's: nothing that was measured is better)"
+        lines.append(f"recipe: {run.path / 'optimized.json'}{kept}")
     return "\n".join(lines)
 
 

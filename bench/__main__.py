@@ -1,0 +1,47 @@
+"""Start the command line: ``bench`` and ``python -m bench``.
+
+Light, so that Ctrl-C while the rest is imported ends as it does at any time: with 3, and no trace.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+
+
+class Interrupts:
+    """Raises `KeyboardInterrupt`, and remembers it: a library that is half imported may lose it."""
+
+    def __init__(self) -> None:
+        self.came = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Take a signal."""
+        self.came = True
+        raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the command line; after an interrupt, whatever it led to, the exit code is 3."""
+    interrupts = Interrupts()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupts)
+    try:
+        from bench.cli.main import main as run
+
+        run()
+    except SystemExit as end:
+        sys.exit(3 if interrupts.came and end.code == 2 else end.code)
+    except BaseException:
+        if not interrupts.came:
+            raise
+        sys.exit(3)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+if __name__ == "__main__":
+    if not sys.flags.safe_path:
+        del sys.path[0]  # the current folder, whose files are no libraries
+    main()

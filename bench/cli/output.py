@@ -1,0 +1,57 @@
+"""Write to the two streams of the command line, whatever they are connected to.
+
+A reader that has gone wants nothing more: that ends neither a run nor changes an exit code. A full
+disk is the user's to know of.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from typing import TextIO
+
+from bench.errors import BenchError
+from bench.records.text import printable
+
+
+def prepare() -> None:
+    """Let what an encoding can't show be replaced, not be an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def tell(text: str, end: str = "\n") -> None:
+    """Print what was asked for; raise `BenchError` where it can't be written."""
+    try:
+        print(text, end=end, flush=True)
+    except BrokenPipeError:
+        _discard(sys.stdout)
+    except OSError as error:
+        _discard(sys.stdout)
+        raise BenchError(f"can't write to standard output: {error.strerror}") from None
+
+
+def say(text: str) -> None:
+    """Print a line to stderr; where that can't be done nobody is left to be told."""
+    if sys.stderr is None:
+        return
+    try:
+        print(printable(text).replace("\n", " "), file=sys.stderr, flush=True)
+    except OSError:
+        _discard(sys.stderr)
+
+
+def finish() -> None:
+    """Flush what a library printed; raise `BenchError` where it can't be written."""
+    tell("", end="")
+
+
+def _discard(stream: TextIO) -> None:
+    """Let a stream lead nowhere from now on, also when Python flushes it at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
