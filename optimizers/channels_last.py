@@ -1,7 +1,9 @@
 """Channels last: keep images in memory pixel by pixel, as fast convolution kernels want them.
 
 What:    the weights of 2D convolutions are laid out as (N, H, W, C); convolutions pass that layout
-         on to their outputs. Shapes, values and the model's code stay as they are.
+         on to their outputs. Shapes, values and the model's code stay as they are. On the CPU a 1x1
+         convolution of 2 to 7 channels with a stride is given only the places that it reads: as it
+         is, oneDNN's backward pass damages memory on machines with AVX2.
 Helps:   2D convolutional nets, most with 16-bit arithmetic (tensor cores, oneDNN).
 Hurts:   models that view or transpose activations between layers, where each such place copies.
 Effect:  rounding.
@@ -18,6 +20,7 @@ from torch import nn
 
 from bench.errors import NotApplicable
 from bench.job import Job
+from bench.model.strided_convolutions import sample_before_striding
 from bench.technique import Effect, Stage, Technique
 
 
@@ -35,6 +38,8 @@ class ChannelsLast(Technique):
             raise NotApplicable("the model has no Conv2d: the layout is one of 2D images")
         if all(is_channels_last(layer.weight) for layer in layers):
             raise NotApplicable(f"all {len(layers)} 2D convolutions are channels last already")
+        if job.device.type == "cpu":
+            sample_before_striding(job.model)
         job.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's
         return job.wrap("model", lambda model: model, by=self.name)
 

@@ -21,6 +21,7 @@ from torch import nn
 
 from bench.errors import NotApplicable
 from bench.job import Job
+from bench.model.strided_convolutions import sample_before_striding
 from bench.technique import Effect, Probe, SettingsT, Stage, Technique
 
 
@@ -52,6 +53,8 @@ class Compile(Technique):
         plain = job.model
         if isinstance(plain, torch._dynamo.OptimizedModule):
             raise NotApplicable("the baseline compiles its model itself")
+        if job.device.type == "cpu":
+            sample_before_striding(plain)  # inductor lays out convolutions channels last by itself
         compiled = cast(nn.Module, torch.compile(plain, mode=self.mode, dynamic=self.dynamic))
         job = job.wrap("model", lambda model: compiled, by=self.name)
         job = job.wrap("snapshot", lambda old: _unwrapped(old, compiled, plain), by=self.name)
