@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from bench.batches import Batch, each_tensor, inputs_of, with_inputs
 from bench.errors import NotApplicable
 from bench.job import FixedItems, Job, Progress
+from bench.random_state import undisturbed
 from bench.technique import Effect, Stage, Technique
 
 
@@ -73,8 +74,7 @@ def _check_repeatable(job: Job, encoder: nn.Module, items: FixedItems) -> None:
     x = inputs_of(items.batch(torch.arange(min(2, items.count), device=job.device)))
     before = [buffer.clone() for buffer in encoder.buffers()]
     job.model.train()
-    devices = [job.device] if job.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), torch.no_grad():
+    with undisturbed(job.device), torch.no_grad():
         first, second, alone = encoder(x), encoder(x), encoder(x[:1])
     same = all(torch.equal(a, b) for a, b in zip(before, encoder.buffers(), strict=True))
     if not (same and torch.equal(first, second) and torch.allclose(first[:1], alone, 1e-3, 1e-4)):

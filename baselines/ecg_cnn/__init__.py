@@ -5,9 +5,10 @@ stages of two convolutions (64 to 512 channels) with shortcuts, squeeze-and-exci
 self-attention, focal loss and two dense layers. `network=simple`, its "after": four convolutions,
 one dense layer, binary cross-entropy; 378,707 parameters with 19 labels. Each removal is a switch
 of its own: attention, attention_scale, squeeze, residual, deep, extra_dense, loss.
-*Data*: records of the PhysioNet/CinC challenges 2020 and 2021 (`X.hea` and `X.mat`, 500 Hz), an
-HDF5 file of groups with `X`, `labels` and `lengths`, or synthetic ones. They are packed once into
-one file, 16 bits a sample; `loading=eager` keeps all in memory, `lazy` reads what a batch needs.
+*Data*: records of the PhysioNet/CinC challenges 2020 and 2021 (`X.hea` and `X.mat` or `X.dat`, 500
+Hz, V, mV or uV as the header says), an HDF5 file of groups with `X`, `labels` and `lengths` (in mV,
+or what an attribute `units` says), or synthetic ones. They are packed once into one file, 16 bits a
+sample; `loading=eager` keeps all in memory, `lazy` reads what a batch needs.
 Records are padded with zeros, or cut, to `length` samples. 14 of 20 are trained on, 3 choose the
 weights, 3 are the test part, dealt out by the rarest label of each.
 *Metric*: macro AUROC over the labels that the test part tells apart; macro F1 and the recall of the

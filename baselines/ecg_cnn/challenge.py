@@ -72,6 +72,9 @@ def record(header: Path) -> Raw:
     content = _content(header)
     head = _read(header, lambda name: wfdb.rdheader(name))
     names = _leads(header, head)
+    if {*head.file_name} != {content.name}:
+        raise BenchError(f"{header} names other files than {content.name}; put them in one, or"
+                         f" {AGAIN}")  # fmt: skip
     read = _read(header, lambda name: wfdb.rdrecord(name, physical=False), content)
     sums = _read(header, lambda _: np.subtract(read.calc_checksum(), read.checksum), content)
     signal, zeros = np.ascontiguousarray(read.d_signal.T), np.array(read.baseline)

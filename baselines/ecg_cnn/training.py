@@ -19,6 +19,7 @@ from bench.data.sampling import placing, shuffled
 from bench.job import FixedItems, Job, Progress
 from bench.metrics import macro_auroc, macro_f1, recalls
 from bench.model.best_weights import BestWeights
+from bench.model.train_mode import evaluating
 from bench.targets import Targets
 
 ALPHA, GAMMA = 0.25, 2.0
@@ -129,12 +130,9 @@ class _Plateau:
 @torch.no_grad()
 def _logits(model: nn.Module, part: Part, size: int, device: torch.device) -> Tensor:
     """Return the logits ``(N, classes)`` on the CPU, in evaluation mode."""
-    was_training = model.training
-    model.eval()
     rows = torch.split(torch.arange(len(part)), size)
-    found = torch.cat([model(part.read(chosen).to(device)).float().cpu() for chosen in rows])
-    model.train(was_training)
-    return found
+    with evaluating(model):
+        return torch.cat([model(part.read(chosen).to(device)).float().cpu() for chosen in rows])
 
 
 def _evaluate(

@@ -21,6 +21,7 @@ from baselines.murmur.settings import MurmurSettings
 from bench.data.sampling import placing, shuffled
 from bench.job import FixedItems, Job, Progress, Schedule, no_schedule
 from bench.model.best_weights import BestWeights
+from bench.model.train_mode import evaluating
 from bench.targets import Targets
 
 
@@ -118,12 +119,9 @@ class Measure:
     @torch.no_grad()
     def logits(self, model: nn.Module) -> Tensor:
         """Return the logits of all stretches ``(N, 5)`` on the CPU, in evaluation mode."""
-        was_training = model.training
-        model.eval()
         batches = torch.split(self.part.images, self._size)
-        found = torch.cat([model(one.float().to(self._device)).float().cpu() for one in batches])
-        model.train(was_training)
-        return found
+        with evaluating(model):
+            return torch.cat([model(one.float().to(self._device)).float().cpu() for one in batches])
 
     def patients(self, logits: Tensor) -> tuple[Floats, Floats]:
         """Return each patient's mean probabilities of both heads, ``(P, 3)`` and ``(P, 2)``."""

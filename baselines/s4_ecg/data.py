@@ -139,7 +139,11 @@ def _missing(labels: Floats) -> tuple[str, ...]:
 
 def _read(folder: Path, leads: list[str], skip_bad: bool) -> Records:
     table = ptbxl.table(folder, CLASSES)
-    signals, kept, bad = ptbxl.signals(folder, table.files, leads, skip_bad)
+    if skip_bad:
+        signals, kept, bad = ptbxl.readable(folder, table.files, leads)
+    else:
+        signals = ptbxl.signals(folder, table.files, leads)
+        kept, bad = np.arange(len(signals)), ()
     notes = (f"{table.dropped} records without a superclass were dropped",) * (table.dropped > 0)
     if bad:
         notes += (f"{len(bad)} bad records were skipped; the first: {bad[0]}",)

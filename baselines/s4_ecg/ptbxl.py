@@ -56,26 +56,28 @@ def table(folder: Path, classes: Sequence[str]) -> Table:
     return Table(files, labels[kept], folds[kept].astype(np.int64), int((~kept).sum()))
 
 
-def signals(
-    folder: Path, files: Sequence[str], leads: Sequence[str], skip_bad: bool = False
-) -> tuple[Floats, NDArray[np.int64], tuple[str, ...]]:
-    """Read records in millivolts, ``(N, leads, 1000)``, the leads in the order asked for.
-
-    Also returns which of the files they are ``(N,)``, and what is wrong with the others: with
-    `skip_bad` those are left out, else the first raises `BenchError`.
-    """
+def signals(folder: Path, files: Sequence[str], leads: Sequence[str]) -> Floats:
+    """Read records in millivolts, ``(N, leads, 1000)``, the leads in the order asked for."""
     made = np.empty((len(files), len(leads), SAMPLES), dtype=np.float32)
-    kept, bad = list[int](), list[str]()
+    for row, name in zip(made, files, strict=True):
+        row[:] = _record(folder, name, leads)
+    return made
+
+
+def readable(
+    folder: Path, files: Sequence[str], leads: Sequence[str]
+) -> tuple[Floats, NDArray[np.int64], tuple[str, ...]]:
+    """Read the records that can be; also return which they are, and what is wrong with others."""
+    made, kept, bad = list[Floats](), list[int](), list[str]()
     for number, name in enumerate(files):
         try:
-            made[len(kept)] = _record(_place(folder, name), leads)
+            made.append(_record(folder, name, leads))
         except BenchError as error:
-            if not skip_bad:
-                raise BenchError(f"{error}, or leave it out with --skip-bad") from error
             bad.append(str(error))
         else:
             kept.append(number)
-    return made[: len(kept)], np.array(kept, np.int64), tuple(bad)
+    whole = np.stack(made) if made else np.empty((0, len(leads), SAMPLES), np.float32)
+    return whole, np.array(kept, np.int64), tuple(bad)
 
 
 def _place(folder: Path, name: str) -> Path:
@@ -86,8 +88,17 @@ def _place(folder: Path, name: str) -> Path:
     return folder / (inside.with_suffix("") if inside.suffix in (".hea", ".dat") else inside)
 
 
-def _record(path: Path, leads: Sequence[str]) -> Floats:
-    """Read one record, ``(leads, 1000)``."""
+def _record(folder: Path, name: str, leads: Sequence[str]) -> Floats:
+    """Read a record that the table names, ``(leads, 1000)``."""
+    path = _place(folder, name)
+    try:
+        return _millivolts(path, leads)
+    except BenchError as error:
+        raise BenchError(f"{error}, or leave it out with --skip-bad") from error
+
+
+def _millivolts(path: Path, leads: Sequence[str]) -> Floats:
+    """Read a record whose files begin with `path`, ``(leads, 1000)``."""
     header, content = (path.with_name(path.name + end) for end in (".hea", ".dat"))
     for file in (header, content):
         if not file.is_file():

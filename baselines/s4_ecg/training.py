@@ -23,6 +23,7 @@ from bench.metrics import macro_auroc
 from bench.model import pretrained
 from bench.model.best_weights import BestWeights
 from bench.model.freezing import freeze
+from bench.model.train_mode import evaluating
 from bench.targets import Targets
 
 
@@ -122,12 +123,8 @@ def _optimizer(lr: float) -> Callable[[nn.Module], Optimizer]:
 
 def _logits(model: nn.Module, part: Part, size: int) -> Tensor:
     """Return the logits ``(N, classes)`` in evaluation mode."""
-    was_training = model.training
-    model.eval()
-    with torch.no_grad():
-        found = torch.cat([model(signals) for signals in torch.split(part.signals, size)])
-    model.train(was_training)
-    return found.float()
+    with torch.no_grad(), evaluating(model):
+        return torch.cat([model(x) for x in torch.split(part.signals, size)]).float()
 
 
 def _evaluate(test: Part, size: int) -> Callable[[nn.Module], Mapping[str, float]]:

@@ -3,7 +3,8 @@
 *What*: DenseNet121, MobileNetV2 of any width, or a small network of our own; a head 64 units wide;
 one logit for two classes, else one a class. `preset=before` and `preset=after` are a report's two
 configurations; `preset=small` is a small network trained whole, for machines without much time.
-*Data*: folders ``TASK/train|val|test/CLASS/image`` (`--data-dir`), decoded once into a cache; with
+*Data*: folders ``TASK/train|val|test/CLASS/image`` (`--data-dir`), decoded once into a cache and
+turned as EXIF says (16 bits are scaled by those the training part uses, 32 bits are refused); with
 several tasks (`--dataset a,b`) each gets its own network, one after the other. Without data:
 synthetic images.
 *Metric*: AUROC on the test part (mean over classes and tasks); accuracy and that of each class

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from baselines.xray.data import Part, TaskData
 from bench.metrics import auroc, macro_auroc
+from bench.model.train_mode import evaluating
 
 
 def item_losses(logits: Tensor, targets: Tensor) -> Tensor:
@@ -32,12 +33,8 @@ def targets_of(classes: Tensor, outputs: int) -> Tensor:
 
 def logits_of(model: nn.Module, part: Part, device: torch.device) -> Tensor:
     """Return a model's logits of a part in evaluation mode, ``(N, outputs)``."""
-    was_training = model.training
-    model.eval()
-    with torch.no_grad():
-        found = torch.cat([model(images.to(device)) for images in part.inputs()])
-    model.train(was_training)
-    return found.float()
+    with torch.no_grad(), evaluating(model):
+        return torch.cat([model(images.to(device)) for images in part.inputs()]).float()
 
 
 def metrics(

@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves
 
 from bench.job import Job
 from bench.model.copies import copied
+from bench.random_state import undisturbed
 
 ITEMS = 2
 """Items of the pass that is looked at: shares of memory don't depend on the number."""
@@ -67,8 +68,7 @@ def activations(job: Job) -> Activations:
         )
         module.register_forward_hook(lambda _, args, outputs: account.leave(outputs))
     account.seen |= dict.fromkeys(weights, 0)
-    devices = [job.device] if job.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), torch.enable_grad():
+    with undisturbed(job.device), torch.enable_grad():
         with saved_tensors_hooks(account.keep, lambda tensor: tensor):
             outputs = model(*job.sample(ITEMS))
         del outputs

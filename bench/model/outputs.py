@@ -11,6 +11,8 @@ from torch import Tensor
 from bench.errors import NotApplicable
 from bench.job import Job
 from bench.model.nested import mapped, scores_in, tensors_in
+from bench.model.train_mode import evaluating
+from bench.random_state import undisturbed
 from bench.targets import Targets
 
 TOLERANCE = 1e-3
@@ -24,14 +26,11 @@ FAILURES = (
 
 def objection(job: Job, *inputs: Any) -> str | None:
     """Run the model on inputs in evaluation mode; return what it says against them, if anything."""
-    was_training = job.model.training
     try:
-        with torch.no_grad():
-            job.model.eval()(*inputs)
+        with torch.no_grad(), evaluating(job.model):
+            job.model(*inputs)
     except FAILURES as error:
         return str(error).strip().partition("\n")[0] or type(error).__name__
-    finally:
-        job.model.train(was_training)
     return None
 
 
@@ -45,10 +44,8 @@ def checked_scores(job: Job) -> None:
         raise NotApplicable(
             "the baseline doesn't say that its outputs are scores: its job has no targets"
         )
-    was_training = job.model.training
-    with torch.no_grad():
-        found = job.model.eval()(*job.sample(2))
-    job.model.train(was_training)
+    with torch.no_grad(), evaluating(job.model):
+        found = job.model(*job.sample(2))
     scores = scores_in(found)
     if scores.dim() != 2 or not all(part.is_floating_point() for part in tensors_in(found)):
         shapes = " and ".join(f"{tuple(part.shape)} of {part.dtype}" for part in tensors_in(found))
@@ -100,11 +97,5 @@ def _check_loss(job: Job, targets: Targets, classes: int) -> None:
 
 def loss_without_training(job: Job, batch: tuple[Tensor, Tensor]) -> float:
     """Return the loss of a batch in eval mode, leaving model and random state as they were."""
-    was_training = job.model.training
-    devices = [job.device] if job.device.type == "cuda" else []
-    job.model.eval()
-    try:
-        with torch.no_grad(), torch.random.fork_rng(devices=devices):
-            return float(job.loss(job.model, batch))
-    finally:
-        job.model.train(was_training)
+    with torch.no_grad(), undisturbed(job.device), evaluating(job.model):
+        return float(job.loss(job.model, batch))

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
+from bench.records.files import appearing
+
 PLAIN = (bool, int, float, str, bytes, type(None))
 
 
@@ -71,26 +73,29 @@ def is_plain(value: Any) -> bool:
 
 
 def write(model: nn.Module, path: Path) -> tuple[str, ...]:
-    """Write a model's state to `path` as safetensors, under a temporary name first.
+    """Write a model's state to `path` as safetensors, whole or not at all.
 
     Returns what of it can't be held in such a file, as plain statements.
     """
-    from safetensors.torch import save_file
-
-    temporary = path.with_name(f".{path.name}")
     state = state_of(model)
-    save_file(state.tensors, str(temporary), metadata=state.same or None)
-    temporary.replace(path)
+    with appearing(path) as temporary:
+        _save(state, temporary)
     return tuple(state.left_out.values())
 
 
 def file_bytes(model: nn.Module, folder: Path) -> int | None:
     """Return how large the file of a model is; None where it would not hold the whole state."""
-    path = folder / "model.safetensors"
-    left_out = write(model, path)
+    path, state = folder / "model.safetensors", state_of(model)
+    _save(state, path)
     size = path.stat().st_size
     path.unlink()
-    return None if left_out else size
+    return None if state.left_out else size
+
+
+def _save(state: State, path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file(state.tensors, str(path), metadata=state.same or None)
 
 
 def tensors_of(model: nn.Module) -> dict[str, Tensor]:

@@ -11,21 +11,6 @@ from pathlib import Path
 from bench.errors import BenchError
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a whole file or nothing: to a temporary name, synced, then renamed."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
 @contextmanager
 def appearing(path: Path) -> Iterator[Path]:
     """Yield a temporary file that becomes `path` at the end, synced; nothing is left on failure.
@@ -33,7 +18,7 @@ def appearing(path: Path) -> Iterator[Path]:
     Raises `BenchError` where it can't be written.
     """
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         os.close(handle)
     except OSError as error:
         raise BenchError(f"can't write {path} ({error.strerror})") from error
@@ -42,8 +27,15 @@ def appearing(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
+        temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as error:
         raise BenchError(f"can't write {path} ({error})") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole text file or nothing; raise `BenchError` where it can't be written."""
+    with appearing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -36,6 +36,7 @@ from torch.utils._pytree import tree_leaves
 
 from bench.errors import Clash, NotApplicable
 from bench.job import Job, Progress
+from bench.random_state import undisturbed
 from bench.recipes import assembly, registry
 from bench.recipes.references import parse_technique
 from bench.records.recipe import Recipe
@@ -259,7 +260,7 @@ def _hold_difference(case: Case, effect: Effect, losses: list[float], answers: A
 def _plain_loss(job: Job, model: nn.Module) -> float:
     """Return the mean loss of a few training batches, in a job without techniques."""
     copied = copy.deepcopy(model).train()
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+    with torch.no_grad(), undisturbed(job.device):
         torch.manual_seed(0)
         batches = itertools.islice(job.batches(Progress(job.epochs)), 8)
         return fmean(float(job.loss(copied, batch)) for batch in batches)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from bench.errors import reason_of
+from bench.model.train_mode import evaluating
 from bench.records.measurement import FlopsCheck
 from bench.trial.flops import forward_flops
 
@@ -23,16 +24,12 @@ def cross_check(model: nn.Module, inputs: Inputs) -> FlopsCheck:
     The other two only advise: they trace, copy and hook a model in ways that many don't survive.
     Whatever they raise makes their count unknown, with the reason.
     """
-    was_training = model.training
-    model.eval()
     found: dict[str, int | None] = {}
     unknown: dict[str, str] = {}
-    try:
+    with evaluating(model):
         ours = forward_flops(model, inputs)
         for name, count in (("fvcore", _by_fvcore), ("thop", _by_thop)):
             found[name] = _tried(name, count, model, inputs, unknown)
-    finally:
-        model.train(was_training)
     return FlopsCheck(ours=ours, **found, unknown=unknown)
 
 

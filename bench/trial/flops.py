@@ -25,6 +25,8 @@ from torch.utils.flop_counter import flop_registry
 
 from bench.errors import reason_of
 from bench.job import Job, Progress
+from bench.model.train_mode import evaluating
+from bench.random_state import undisturbed
 from bench.trial.counted_operators import formulas
 from bench.trial.flop_formulas import Formula
 from bench.trial.free_operators import free_names, is_free
@@ -109,8 +111,7 @@ def count_flops(job: Job, seed: int = 0) -> FlopCount:
     Where batches differ in shape give a fresh job: then recipes are counted on the same batches.
     Runs forward and backward passes for real; leaves gradients cleared and random state kept.
     """
-    devices = [job.device] if job.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), _plain_attention():
+    with undisturbed(job.device), _plain_attention():
         torch.manual_seed(seed)
         counter = FlopCounter()
         job.model.train()
@@ -168,13 +169,9 @@ def forward_flops(
     model: nn.Module, inputs: tuple[Any, ...], counter: FlopCounter | None = None
 ) -> int:
     """Count one forward pass in eval mode, without gradients."""
-    counter, was_training = counter or FlopCounter(), model.training
-    model.eval()
-    try:
-        with torch.no_grad(), _plain_attention(), counter:
-            model(*inputs)
-    finally:
-        model.train(was_training)
+    counter = counter or FlopCounter()
+    with evaluating(model), torch.no_grad(), _plain_attention(), counter:
+        model(*inputs)
     return counter.total
 
 

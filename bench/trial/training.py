@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from bench.errors import BenchError, Diverged, NotApplicable
 from bench.job import Job, Progress
+from bench.model.train_mode import modes_kept
 from bench.random_state import undisturbed
 from bench.records.measurement import Evaluation
 from bench.trial.scheduling import Rates, optimizer_of
@@ -166,10 +167,9 @@ def _finish(job: Job, result: Trained) -> None:
 
 def _evaluate(job: Job, model: nn.Module, result: Trained) -> None:
     begun = time.perf_counter()
-    progress, was_training = result.progress, job.model.training
-    with undisturbed(job.device):
+    progress = result.progress
+    with undisturbed(job.device), modes_kept(job.model):
         values = {k: float(v) for k, v in job.evaluate(model).items() if math.isfinite(v)}
-    job.model.train(was_training)
     result.evaluations = [e for e in result.evaluations if e.step != progress.step]
     result.evaluations.append(
         Evaluation(

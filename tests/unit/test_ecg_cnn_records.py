@@ -258,6 +258,7 @@ BAD: dict[str, Callable[[Path], object]] = {
     "R2.hea has the baseline -40000, outside of 16 bits": gain("1000(-40000)/mV"),
     "R2.hea is of format 212, 1 a frame": lambda f: rewrite(f, "16x1+24", "212+24"),
     "R2.hea is of format 16, 4 a frame": lambda f: rewrite(f, "16x1", "16x4"),
+    "R2.hea names other files than R2.mat": lambda f: rewrite(f, "R2.mat", "R1.mat"),
     "R2.hea is of a record in several segments": lambda f: rewrite(f, "R2 12", "R2/2 12"),
     "R2.hea announces 13 signals and describes 12": lambda f: rewrite(f, "R2 12", "R2 13"),
     "R2.mat is missing although R2.hea is there (rename R2.MAT)": lambda f: (f / "R2.mat").rename(
