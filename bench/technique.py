@@ -69,6 +69,8 @@ class Technique(BaseModel):
     effect: ClassVar[Effect]
     less_work: ClassVar[bool] = False
     """True where a gain comes from training less (fewer steps, smaller inputs)."""
+    rounding: ClassVar[float] = 1e-4
+    """Of a ROUNDING effect: how far, relatively, it may move the losses of the first steps."""
     conflicts: ClassVar[frozenset[str]] = frozenset()
     """Names of techniques that can't be in one recipe with this one."""
 

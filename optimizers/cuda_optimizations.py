@@ -36,6 +36,7 @@ class CudaOptimizations(Technique):
     name: ClassVar[str] = "cuda-optimizations"
     stage: ClassVar[Stage] = Stage.PRECISION
     effect: ClassVar[Effect] = Effect.ROUNDING
+    rounding: ClassVar[float] = 1e-2
 
     cudnn_benchmark: bool = Field(True, description="time convolution algorithms, keep the fastest")
     tf32: bool = Field(True, description="TF32 tensor cores for float32 products and convolutions")

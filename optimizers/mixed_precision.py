@@ -32,6 +32,7 @@ class MixedPrecision(Technique):
     name: ClassVar[str] = "mixed-precision"
     stage: ClassVar[Stage] = Stage.PRECISION
     effect: ClassVar[Effect] = Effect.ROUNDING
+    rounding: ClassVar[float] = 1e-2
 
     precision: Literal["bf16", "fp16"] = Field("bf16", description="16-bit format; fp16: CUDA only")
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from bench.analysis.claims import evidence
+from bench.analysis.pairs import pairs_of
 from bench.records.claim import Claim
 from reports import formatting
+from reports.formatting import number
 from reports.run import Run
 
 
 def judgement(run: Run, claim: Claim) -> str:
     """Return whether the claim holds: what was measured, and what was claimed beside it."""
-    if run.problems:
-        return f"The claim does not hold: {'; '.join(run.problems)}."
+    found = run.judged
+    if found and found.problems:
+        return f"The claim does not hold: {'; '.join(found.problems)}."
+    if found and found.undecided:
+        pairs = number(len(pairs_of(run.trials, evidence(run.comparison).arm)), "pair")
+        return f"The claim is not decided in {pairs}: {'; '.join(found.undecided)}."
     measured = evidence(run.comparison)
     shown = {
         f"{measured.time_basis} time": formatting.ratio_with_interval(measured.time_ratio),
@@ -19,8 +25,8 @@ def judgement(run: Run, claim: Claim) -> str:
         claim.metric_name: formatting.metric_with_interval(measured.metric),
     }
     claimed = (
-        formatting.ratio(claim.time_ratio[1]),
-        formatting.ratio(claim.memory_ratio[1]) if claim.memory_ratio else None,
+        f"at least {formatting.ratio(claim.time_ratio[0])}",
+        f"at least {formatting.ratio(claim.memory_ratio[0])}" if claim.memory_ratio else None,
         formatting.metric(claim.metric[1]) if claim.metric else None,
     )
     said = [

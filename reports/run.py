@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from bench.analysis.claims import broken
+from bench.analysis.claims import Judged, judged
 from bench.analysis.comparison import best, compare_run
 from bench.analysis.results import ArmResult, Comparison
 from bench.analysis.verdict import Verdict
@@ -43,10 +43,15 @@ class Run:
         return best(self.comparison)
 
     @property
+    def judged(self) -> Judged | None:
+        """Return what is said of the claim that is verified; None where there is none."""
+        claim = self.header.claim
+        return judged(claim, self.comparison, self.trials) if claim else None
+
+    @property
     def problems(self) -> list[str]:
         """Return what of the claim that is verified does not hold."""
-        claim = self.header.claim
-        return broken(claim, self.comparison, self.trials) if claim else []
+        return self.judged.problems if self.judged else []
 
     @property
     def candidates(self) -> list[ArmResult]:

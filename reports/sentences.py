@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import Counter
 
 from bench.analysis.intervals import Interval
+from bench.analysis.proof import Proof
+from bench.analysis.quality import LEAST_STEPS
 from bench.analysis.results import ArmResult, Control
-from bench.analysis.verdict import LEAST_GAIN, Verdict
-from bench.records.measurement import BASELINE, Status
+from bench.analysis.sequential import LEAST_GAIN
+from bench.analysis.verdict import Verdict
+from bench.records.measurement import BASELINE, CONTROL, Status
 from reports import claims, formatting
 from reports.formatting import listing, number
 from reports.run import Run, middle, step_seconds
 
-FULL = "full-optimization"
 SETUP_WORTH_SAYING = 1.0
 """Seconds; what building a job takes differs by less than that from trial to trial."""
 HOPELESS = 9.0
@@ -34,7 +36,7 @@ def reason(run: Run, result: ArmResult) -> str:
     """Return why a candidate has its verdict, and what would decide an open one."""
     parts = [_why(run, result)]
     if result.verdict is Verdict.UNDECIDED:
-        parts.append(_what_decides(run, result))
+        parts.append(_what_decides(result))
     costly = (result.setup_seconds or 0.0) >= SETUP_WORTH_SAYING
     if result.verdict is Verdict.WIN and costly and result.payback_steps is not None:
         planned = result.planned_steps
@@ -44,8 +46,8 @@ def reason(run: Run, result: ArmResult) -> str:
         parts += _lost_trials(result)
     if result.confirmed:
         parts.append("judged by fresh pairs, made after the screening")
-    elif run.header.mode == FULL and result.verdict is Verdict.WIN:
-        parts.append("from the screening, not confirmed in fresh pairs")
+    elif result.verdict is Verdict.SCREENED:
+        parts.append("chosen by the screening, not confirmed in fresh pairs")
     return "; ".join(parts) + "."
 
 
@@ -61,8 +63,9 @@ def noise(run: Run) -> list[str]:
         "Identical runs should give 1."
     ]
     visible = run.comparison.smallest_visible_effect
+    pairs = number(run.comparison.visible_pairs, "pair")
     if visible is None:
-        sentences.append("One pair gives no interval: how small an effect shows is unknown.")
+        sentences.append(f"How small an effect {pairs} would show is unknown.")
     elif visible >= HOPELESS:
         sentences.append(
             "Not even a tenfold effect on time would have shown: this noise drowns all; train"
@@ -70,23 +73,32 @@ def noise(run: Run) -> list[str]:
         )
     else:
         sentences.append(
-            f"The smallest effect on time that this could have shown is about "
-            f"{formatting.percent(visible)}; smaller ones drown in the noise."
+            f"An effect of {formatting.percent(visible)} on time is found 4 times in 5 in "
+            f"{pairs}; smaller ones mostly drown in the noise."
         )
     return [*sentences, *_repeatable(control)]
 
 
 def unfinished(run: Run) -> str | None:
     """Return how much of the plan is missing; None when all of it was run."""
-    done, planned = _pairs_done(run)
-    if done >= planned:
+    missing = _missing(run)
+    if missing is None:
         return None
     budget = run.header.budget_seconds
     why = f"; its budget was {formatting.seconds(budget)}" if budget is not None else ""
-    return (
-        f"This run is not finished: {done} of {number(planned, 'pair')} of trials were run{why}. "
-        f"bench --resume {run.folder} goes on with it."
-    )
+    return f"This run is not finished: {missing}{why}. bench --resume {run.folder} goes on with it."
+
+
+def race(run: Run) -> str | None:
+    """Return among how many arms the error is shared, and what of them is open."""
+    rule = run.comparison.rule
+    if run.header.claim or not run.comparison.arms:
+        return None
+    raced = number(rule.arms, "arm")
+    chance = f"{rule.alpha:.0%}".replace("%", " %")
+    words = f"{raced} raced: any false win in at most {chance} of such runs"
+    open_ones = [_open_arm(result) for result in run.candidates if result.goes_on]
+    return f"{words}; still open: {listing(open_ones)}." if open_ones else f"{words}."
 
 
 def incomplete(run: Run) -> str | None:
@@ -118,11 +130,9 @@ def _of_winner(run: Run, winner: ArmResult) -> str:
     gains += _deployed_gains(winner)
     costs = [text for text in (_time_cost(winner), _memory_cost(winner)) if text]
     but = f" at the cost of {listing(costs)}" if costs else ""
-    screened = run.header.mode == FULL and not winner.confirmed
-    note = "; this comes from the screening and was not confirmed" if screened else ""
     work = "the same work" if winner.work == "same work" else winner.work
     what = f"{winner.arm} {listing(gains)}{but}, {_quality(run, winner)}"
-    return f"{what}; it does {work}{note}."
+    return f"{what}; it does {work}."
 
 
 def _of_losers(run: Run) -> str:
@@ -187,9 +197,16 @@ def _surely_worse(interval: Interval | None) -> float | None:
 
 def _quality(run: Run, result: ArmResult) -> str:
     if result.metric_difference is None:
-        same = result.same_losses is True
-        return "with the same losses bit for bit" if same else f"{run.header.metric} not measured"
+        steps = number(result.loss_steps, "step")
+        if result.same_losses:
+            return f"with the same losses bit for bit over {steps}"
+        if result.losses_agree:
+            return f"with losses as near to the baseline's as its own over {LEAST_STEPS} steps"
+        return f"{run.header.metric} not measured"
     change = formatting.difference_with_interval(result.metric_difference)
+    if result.losses_agree:
+        steps = f"the first {LEAST_STEPS} steps"
+        return f"the same mathematics by its losses over {steps} ({run.header.metric} {change})"
     margin = formatting.value(run.comparison.margin)
     return f"with {run.header.metric} kept within the margin of {margin} ({change})"
 
@@ -210,14 +227,20 @@ def _search_cost(result: ArmResult) -> str:
     return f"{found}, which pays back after {number(epochs, 'epoch')}" if epochs else found
 
 
-def _what_decides(run: Run, result: ArmResult) -> str:
-    if result.pairs < run.header.repeats and unfinished(run):
-        return "the run is not finished"
+def _what_decides(result: ArmResult) -> str:
+    needed = result.needed_margin
+    margin = f"a margin of {formatting.value(round(needed, 4))}" if needed is not None else None
     if result.more_pairs is None:
-        return "how many more pairs would decide can't be told from these"
-    repeats = result.pairs + result.more_pairs
-    pairs = number(result.more_pairs, "more pair")
-    return f"about {pairs} would decide: --repeats {repeats}"
+        unknown = "how many more pairs would decide can't be told from these"
+        return f"{unknown}; {margin} would" if margin else unknown
+    pairs = f"about {number(result.pairs + result.more_pairs, 'pair')}"
+    return f"that would need {pairs}, or {margin}" if margin else f"that would need {pairs}"
+
+
+def _open_arm(result: ArmResult) -> str:
+    if result.more_pairs is None:
+        return result.arm
+    return f"{result.arm} (about {number(result.more_pairs, 'more pair')})"
 
 
 def _lost_trials(result: ArmResult) -> list[str]:
@@ -232,6 +255,25 @@ def _repeatable(control: Control) -> list[str]:
     if control.same_losses:
         return ["The same seed gave the same losses, bit for bit."]
     return ["The same seed did not give the same losses: this training does not repeat exactly."]
+
+
+def _missing(run: Run) -> str | None:
+    """Return what of the plan was not run; None where nothing is missing."""
+    found, rule = run.judged, run.comparison.rule
+    done, planned = _pairs_done(run)
+    if rule.first == rule.most:
+        return (
+            None if done >= planned else f"{done} of {number(planned, 'pair')} of trials were run"
+        )
+    if found is not None:
+        going = found.answer is Proof.OPEN and done < rule.most
+        return f"the claim is not decided in {number(done, 'pair')}" if going else None
+    seen = {trial.arm for trial in run.trials if trial.arm not in (BASELINE, CONTROL)}
+    unseen = sum(1 for arm in run.header.arms if arm.techniques) - len(seen)
+    open_ones = [result.arm for result in run.candidates if result.goes_on]
+    if unseen > 0:
+        return f"{number(unseen, 'arm')} of {len(run.header.arms)} were not measured"
+    return f"{listing(open_ones)} is open" if open_ones else None
 
 
 def _pairs_done(run: Run) -> tuple[int, int]:

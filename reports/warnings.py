@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.analysis.results import Control
+from bench.analysis.sequential import LEAST_GAIN
 from bench.records.measurement import BASELINE
 from reports import formatting
 from reports.formatting import listing, number, seconds
@@ -21,6 +22,45 @@ def warnings(run: Run) -> list[str]:
         *_not_fresh(run),
         *_unknown(run),
         *_other_items(run),
+        *_skewed(run),
+        *_without_spread(run),
+    ]
+
+
+def _skewed(run: Run) -> list[str]:
+    """Say where a few odd trials and the many others don't agree about a gain."""
+    found = []
+    for result in run.candidates:
+        for what, ratio, median in (
+            ("time", result.time_ratio, result.time_median),
+            ("memory", result.memory_ratio, result.memory_median),
+        ):
+            if ratio is None or median is None or result.pairs < 2:
+                continue
+            if (ratio.middle > LEAST_GAIN) != (median > LEAST_GAIN):
+                found.append(
+                    f"The {what} ratios of {result.arm} are skewed: their mean is "
+                    f"{ratio.middle:.3f}×, but their median {median:.3f}×, on the other side of "
+                    f"{LEAST_GAIN}×."
+                )
+    return found
+
+
+def _without_spread(run: Run) -> list[str]:
+    """Say whose metric never differed, where no step of the metric is known to allow for."""
+    arms = [
+        result.arm
+        for result in run.candidates
+        if result.pairs > 1
+        and result.metric_difference is not None
+        and result.metric_difference.low is not None
+        and result.metric_difference.low == result.metric_difference.high
+    ]
+    if not arms:
+        return []
+    return [
+        f"Every pair of {listing(arms)} differs by the same in {run.header.metric}: with no spread "
+        "its interval has no width, and says little."
     ]
 
 

@@ -13,6 +13,7 @@ from bench.records.recipe import Recipe, Use
 
 STARTED = "2026-11-20T12:00:00.000+00:00"
 STEPS = 10
+LOSSES = tuple(1 / (1 + step) for step in range(20))
 ITEMS = 80
 """Items in a record's window; a step trains on ITEMS / STEPS of them."""
 SETTINGS = {"epochs": 5, "batch_size": 8, "lr": 0.001}
@@ -44,7 +45,7 @@ def measurement(
         "effect": "learning" if names else "exact",
         "work": "other mathematics" if names else "same work",
         "started": STARTED, "wall_seconds": seconds + 1, "metric": metric,
-        "losses": (1.0, 0.5), "epochs": 5, "planned_epochs": 5,
+        "losses": LOSSES, "epochs": 5, "planned_epochs": 5,
         "warmup_step_seconds": (seconds / STEPS,) * 2, "step_seconds": (seconds / STEPS,) * STEPS,
         "window_seconds": seconds, "train_seconds": seconds, "items": ITEMS,
         "base_rss_bytes": BASE_BYTES, "peak_rss_bytes": round(BASE_BYTES + memory), "data": DATA,

@@ -1,18 +1,23 @@
-"""Check the claim of an exported recipe against a new run's measurements."""
+"""Hold the claim of an exported recipe against a new run's measurements: three answers."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from bench.analysis.intervals import Interval
-from bench.analysis.pairs import pairs_of
-from bench.analysis.results import Comparison
-from bench.records.claim import Bounds, Claim
-from bench.records.measurement import CONTROL, Measurement
+import numpy as np
 
-SLACK = 1.05
-"""A ratio may come out this much lower on another day before a claim counts as broken."""
+from bench.analysis.evidence import evidence_of
+from bench.analysis.intervals import Interval
+from bench.analysis.levels import Rule
+from bench.analysis.objectives import Value, memory_of, time_of
+from bench.analysis.pairs import Pair, matched, pairs_of, ratios, unlike
+from bench.analysis.proof import Proof, prove
+from bench.analysis.results import Comparison
+from bench.analysis.sequential import LEAST_GAIN, look
+from bench.records.claim import Bounds, Claim
+from bench.records.measurement import BASELINE, CONTROL, Measurement
 
 
 class Evidence(NamedTuple):
@@ -23,6 +28,14 @@ class Evidence(NamedTuple):
     time_basis: Literal["step", "training"]
     memory_ratio: Interval | None
     metric: Interval | None
+
+
+class Judged(NamedTuple):
+    """What the measurements say of a claim, with a sentence for each part that doesn't hold."""
+
+    answer: Proof
+    problems: list[str]
+    undecided: list[str]
 
 
 def evidence(comparison: Comparison) -> Evidence:
@@ -38,37 +51,82 @@ def evidence(comparison: Comparison) -> Evidence:
     return Evidence(CONTROL, control.time_ratio, "step", control.memory_ratio, metric)
 
 
-def broken(claim: Claim, comparison: Comparison, trials: Sequence[Measurement]) -> list[str]:
-    """Return what of a claim the new measurements contradict, a sentence each; none is good."""
+def judged(claim: Claim, comparison: Comparison, trials: Sequence[Measurement]) -> Judged:
+    """Tell whether a claim holds, is broken, or can't be told yet from the pairs so far.
+
+    A claim is its low bound, and what is no gain is only held against being broken: it needs no
+    proof. A baseline is measured against itself, so its metric is compared with what was claimed.
+    """
     measured = evidence(comparison)
     pairs = pairs_of(trials, measured.arm)
     if not pairs:
         reason = comparison.arms[0].reason if comparison.arms else "no pair could be measured"
-        return [f"the recipe could not be measured: {reason}"]
-    problems = []
-    data = pairs[0][1].data
+        return Judged(Proof.BROKEN, [f"the recipe could not be measured: {reason}"], [])
+    problems = _other_problems(claim, measured, pairs[0][1])
+    undecided: list[str] = []
+    rule = comparison.rule
+    for what, claimed, value in (
+        ("time", claim.time_ratio, time_of(claim.time_basis)),
+        ("memory", claim.memory_ratio, memory_of),
+    ):
+        proof, said = _ratio(what, claimed, pairs, value, rule)
+        (problems if proof is Proof.BROKEN else undecided).extend(said)
+    if claim.verdict != BASELINE:
+        proof, said = _quality(claim, trials, measured, rule)
+        (problems if proof is Proof.BROKEN else undecided).extend(said)
+    problems += _metric_problem(claim, measured.metric)
+    answer = Proof.BROKEN if problems else Proof.OPEN if undecided else Proof.HOLDS
+    return Judged(answer, problems, undecided)
+
+
+def _other_problems(claim: Claim, measured: Evidence, trial: Measurement) -> list[str]:
+    problems, data = [], trial.data
     if claim.data_sha256 and data and data.sha256 != claim.data_sha256:
         problems.append("the data differs from what was measured; give the same with --data-dir")
     if claim.time_basis != measured.time_basis:
         problems.append(
             f"claimed the time of a {claim.time_basis}, measured that of a {measured.time_basis}"
         )
-    problems += _ratio_problem("time", claim.time_ratio, measured.time_ratio)
-    problems += _ratio_problem("memory", claim.memory_ratio, measured.memory_ratio)
-    return problems + _metric_problem(claim, measured.metric)
+    return problems
 
 
-def _ratio_problem(what: str, claimed: Bounds | None, found: Interval | None) -> list[str]:
-    """A claim holds where the new interval reaches up to what it says, but for the slack."""
+def _ratio(
+    what: str, claimed: Bounds | None, pairs: Sequence[Pair], value: Value, rule: Rule
+) -> tuple[Proof, list[str]]:
     if claimed is None:
-        return []
-    if found is None:
-        return [f"claimed a {what} ratio of {claimed[1]:.3f}, but none was measured"]
-    reach = (found.high if found.high is not None else found.middle) * SLACK
-    if claimed[1] <= reach and claimed[0] <= reach:
-        return []
-    said = f"claimed a {what} ratio of {claimed[1]:.3f}"
-    return [f"{said}, measured {found.middle:.3f} (at most {reach:.3f})"]
+        return Proof.HOLDS, []
+    low, middle, _ = claimed
+    own = ratios(pairs, value)
+    if not own:
+        said = f"claimed a {what} ratio of at least {low:.3f}, but none was measured"
+        return Proof.BROKEN, [said]
+    logs = np.log(own)
+    found = math.exp(float(logs.mean()))
+    for claim, words in ((middle, ""), (low, "at least ")):
+        proof, _ = prove(logs, math.log(claim), rule)
+        if proof is Proof.BROKEN:
+            return proof, [f"claimed a {what} ratio of {words}{claim:.3f}, measured {found:.3f}"]
+    if proof is Proof.HOLDS or low <= LEAST_GAIN:
+        return Proof.HOLDS, []
+    return proof, [f"{what} ratio of at least {low:.3f} claimed, {found:.3f} measured so far"]
+
+
+def _quality(
+    claim: Claim, trials: Sequence[Measurement], measured: Evidence, rule: Rule
+) -> tuple[Proof, list[str]]:
+    """Tell whether the metric is kept beside the baseline's, seed by seed."""
+    if claim.metric is None:
+        return Proof.HOLDS, []
+    pairs = matched(trials, measured.arm)
+    found = evidence_of(pairs, measured.time_basis, claim.margin, unlike(matched(trials, CONTROL)))
+    kept = lost = False
+    for seen in look(found.objectives, found.quality, rule, found.failed):
+        kept, lost = bool(seen.kept), bool(seen.lost)
+    if kept:
+        return Proof.HOLDS, []
+    how = "fell by more than" if lost else "is not shown to be within"
+    said = [f"{claim.metric_name} {how} the margin of {claim.margin:g} beside the baseline's"]
+    return (Proof.BROKEN if lost else Proof.OPEN), said
 
 
 def _metric_problem(claim: Claim, found: Interval | None) -> list[str]:

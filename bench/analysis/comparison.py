@@ -4,19 +4,46 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import median
-from typing import Any
+from typing import Any, Literal, get_args
 
-from bench.analysis.intervals import METRIC_LEVEL, Interval, mean_interval, ratio_interval
-from bench.analysis.objectives import cpu_of, file_of, inference_of, memory_of, time_of
-from bench.analysis.pairs import Pair, by_metric, differences, pairs_of, ratios, same_losses
-from bench.analysis.payback import payback_steps, planned_steps, seconds_saved_an_epoch
+import numpy as np
+
+from bench.analysis.estimate import RATIO_FLOOR, estimate
+from bench.analysis.evidence import evidence_of, merits
+from bench.analysis.intervals import (
+    METRIC_LEVEL,
+    Interval,
+    mean_interval,
+    repeated_interval,
+    repeated_ratio,
+)
+from bench.analysis.levels import Rule, rule_of
+from bench.analysis.objectives import Value, cpu_of, file_of, inference_of, memory_of, time_of
+from bench.analysis.pairs import (
+    Pair,
+    by_metric,
+    compared_steps,
+    differences,
+    matched,
+    pairs_of,
+    ratios,
+    same_losses,
+    unlike,
+    whole,
+)
+from bench.analysis.payback import payback_steps, planned_steps, seconds_saved_an_epoch, setup_of
+from bench.analysis.power import smallest_effect
 from bench.analysis.results import ArmResult, Comparison, Control
-from bench.analysis.verdict import Verdict, judge
+from bench.analysis.verdict import Judgement, Verdict, judge
 from bench.baseline import Target
 from bench.records.header import Header
-from bench.records.measurement import BASELINE, CONTROL, Measurement, Status
+from bench.records.measurement import BASELINE, CONTROL, Measurement, Purpose, Status
+
+LEAST_FAILED = 2
+"""So many failed trials, and none that ended well, end an arm."""
 
 
 def compare(
@@ -24,29 +51,39 @@ def compare(
     margin: float,
     target: Target,
     probes: Sequence[Measurement] = (),
+    rules: Mapping[Purpose, Rule] | None = None,
+    screening: bool = False,
 ) -> Comparison:
-    """Compare every arm of a run with the baseline that it was paired with."""
+    """Compare every arm of a run with the baseline that it was paired with.
+
+    Where a run is `screening`, what wins is only chosen: to be a win it must be confirmed.
+    """
+    rules = rules or {}
     names = list(dict.fromkeys(trial.arm for trial in trials))
-    control = _control(pairs_of(trials, CONTROL)) if CONTROL in names else None
-    repeatable = control is None or control.same_losses is not False
+    rule = rules.get("test", Rule())
+    again = matched(trials, CONTROL)
+    control = _control(whole(again), rule) if CONTROL in names else None
     judged = [
-        _judge(name, trials, margin, target, repeatable)
+        _judge(name, trials, margin, target, rules, unlike(again))
         for name in names
         if name not in (BASELINE, CONTROL)
     ]
-    arms = tuple(_with_search(result, trials, probes) for result in judged)
+    arms = tuple(_screened(_with_search(result, trials, probes), screening) for result in judged)
     baseline = [t for t in trials if t.arm in (BASELINE, CONTROL) and t.ok]
     dead = {t.arm for t in trials if t.status is not Status.NOT_APPLICABLE} - {
         t.arm for t in trials if t.ok
     }
+    visible_pairs = _visible_pairs(arms, control, rule)
     return Comparison(
         margin=margin,
         baseline_metric=_metric(baseline, target),
         baseline_seconds_to_target=_to_target(baseline, target),
         control=control,
-        smallest_visible_effect=_visible(control),
+        smallest_visible_effect=_visible(whole(again), arms, rule, visible_pairs),
+        visible_pairs=visible_pairs,
         arms=arms,
         complete=not dead,
+        rule=rule,
     )
 
 
@@ -55,33 +92,62 @@ def compare_run(
 ) -> Comparison:
     """Compare a run's trials as its header asks for."""
     target = Target(header.metric, header.target, header.metric_bounds)
-    return compare(trials, header.margin, target, probes)
+    rules: dict[Purpose, Rule] = {stage: rule_of(header, stage) for stage in get_args(Purpose)}
+    screening = header.mode == "full-optimization"
+    return compare(trials, header.margin, target, probes, rules, screening)
+
+
+def standing(header: Header, trials: Sequence[Measurement], arm: str, stage: Purpose) -> Judgement:
+    """Judge one arm as it stands after a round."""
+    pairs = matched(trials, arm)
+    if not whole(pairs):
+        dead = len(pairs) >= LEAST_FAILED
+        return Judgement(Verdict.UNDECIDED, "no whole pair was measured", goes_on=not dead)
+    own = unlike(matched(trials, CONTROL))
+    return judge(pairs, _basis(whole(pairs)), header.margin, rule_of(header, stage), own)
 
 
 def best(comparison: Comparison) -> ArmResult | None:
     """Return the winner that surely saves the most time, or memory where none saves time."""
-    winners = [r for r in comparison.arms if r.verdict is Verdict.WIN]
-    return max(winners, key=_merit, default=None)
+    return _best_of(comparison, Verdict.WIN)
+
+
+def best_screened(comparison: Comparison) -> ArmResult | None:
+    """Return the best of what a screening chose."""
+    return _best_of(comparison, Verdict.SCREENED)
+
+
+def _best_of(comparison: Comparison, verdict: Verdict) -> ArmResult | None:
+    return max((r for r in comparison.arms if r.verdict is verdict), key=_merit, default=None)
 
 
 def _judge(
-    name: str, trials: Sequence[Measurement], margin: float, target: Target, repeatable: bool
-) -> ArmResult:
-    own = [trial for trial in trials if trial.arm == name]
-    statuses = dict(Counter(str(trial.status) for trial in own))
-    pairs = pairs_of(trials, name)
-    if not pairs:
-        return _nothing_measured(name, own, statuses)
-    candidates = [candidate for _, candidate in pairs]
-    facts = _facts(pairs) | {
+    name: str, trials: Sequence[Measurement], margin: float, target: Target,
+    rules: Mapping[Purpose, Rule], own: float | None,
+) -> ArmResult:  # fmt: skip
+    trials_of_arm = [trial for trial in trials if trial.arm == name]
+    statuses = dict(Counter(str(trial.status) for trial in trials_of_arm))
+    pairs = matched(trials, name)
+    good = whole(pairs)
+    if not good:
+        return _nothing_measured(name, trials_of_arm, statuses)
+    candidates = [candidate for _, candidate in good]
+    rule = rules.get(candidates[0].stage, Rule())
+    facts = _facts(good, rule) | {
         "metric": _metric(candidates, target),
-        "other_differences": _other_differences(pairs, target.metric),
+        "other_differences": _other_differences(good, target.metric),
         "seconds_to_target": _to_target(candidates, target),
         "statuses": statuses,
     }
-    judgement = judge(pairs, facts["time_basis"], margin, repeatable)
+    judgement = judge(pairs, facts["time_basis"], margin, rule, own)
     result = ArmResult(arm=name, **judgement._asdict(), **facts)
     return _downgrade_if_never_repaid(result)
+
+
+def _screened(result: ArmResult, screening: bool) -> ArmResult:
+    if screening and result.verdict is Verdict.WIN and not result.confirmed:
+        return result.model_copy(update={"verdict": Verdict.SCREENED})
+    return result
 
 
 def _nothing_measured(name: str, own: Sequence[Measurement], statuses: dict[str, int]) -> ArmResult:
@@ -95,30 +161,39 @@ def _nothing_measured(name: str, own: Sequence[Measurement], statuses: dict[str,
     return ArmResult(arm=name, verdict=verdict, reason=reason, work=work, statuses=statuses)
 
 
-def _facts(pairs: Sequence[Pair]) -> dict[str, Any]:
-    work = pairs[0][1].work
-    basis = "step" if work == "same work" else "training"
-    setups = [_less(c.setup_seconds, b.setup_seconds) for b, c in pairs]
-    known = [seconds for seconds in setups if seconds is not None]
+def _basis(pairs: Sequence[Pair]) -> Literal["step", "training"]:
+    return "step" if pairs[0][1].work == "same work" else "training"
+
+
+def _facts(pairs: Sequence[Pair], rule: Rule) -> dict[str, Any]:
+    basis, setup = _basis(pairs), setup_of(pairs)
+    found = evidence_of(pairs, basis, 0.0, None)
+    total = rule.of_gain(found.random)
+    times, memories = ratios(pairs, time_of(basis)), ratios(pairs, memory_of)
+    changes = differences(pairs)
     return {
-        "work": work,
+        "work": pairs[0][1].work,
         "pairs": len(pairs),
         "confirmed": pairs[0][1].stage == "confirm",
         "time_basis": basis,
-        "time_ratio": ratio_interval(ratios(pairs, time_of(basis))),
-        "cpu_ratio": ratio_interval(ratios(pairs, cpu_of)),
-        "memory_ratio": ratio_interval(ratios(pairs, memory_of)),
-        "metric_difference": mean_interval(differences(pairs), METRIC_LEVEL),
+        "time_ratio": repeated_ratio(times, rule, total),
+        "cpu_ratio": repeated_ratio(ratios(pairs, cpu_of), rule, total),
+        "memory_ratio": repeated_ratio(memories, rule, total),
+        "time_median": _middle(times),
+        "memory_median": _middle(memories),
+        "metric_difference": repeated_interval(changes, rule, rule.alpha, found.quality.floor),
         "same_losses": same_losses(pairs),
+        "loss_steps": compared_steps(pairs),
         "flops_ratio": _middle(ratios(pairs, lambda m: m.model_flops_per_step)),
         "size_ratio": _middle(ratios(pairs, file_of)),
         "latency_ratio": _middle(ratios(pairs, inference_of(1))),
         "throughput_ratio": _middle(ratios(pairs, inference_of(32))),
         "inference_flops_ratio": _middle(ratios(pairs, lambda m: m.forward_flops_per_item)),
-        "setup_seconds": max(0.0, known[0]) if known else None,
-        "warm_setup_seconds": max(0.0, median(known[1:])) if known[1:] else None,
+        "setup_seconds": setup.first if setup else None,
+        "warm_setup_seconds": setup.warm if setup else None,
+        "setup_is_sure": setup is not None and setup.sure,
         # a whole training's seconds hold the set-up already
-        "payback_steps": payback_steps(pairs, known) if basis == "step" else None,
+        "payback_steps": payback_steps(pairs, setup) if basis == "step" else None,
         "planned_steps": planned_steps(pairs[0][1]),
     }
 
@@ -128,6 +203,7 @@ def _downgrade_if_never_repaid(result: ArmResult) -> ArmResult:
     late = (
         result.verdict is Verdict.WIN
         and result.gains == ("faster",)
+        and result.setup_is_sure
         and result.payback_steps is not None
         and result.planned_steps is not None
         and result.payback_steps > result.planned_steps
@@ -153,22 +229,40 @@ def _with_search(
     return result.model_copy(update={"search_seconds": spent, "search_payback_epochs": epochs})
 
 
-def _control(pairs: Sequence[Pair]) -> Control:
+def _control(pairs: Sequence[Pair], rule: Rule) -> Control:
+    alone = replace(rule, arms=1)
+
+    def ratio(value: Value) -> Interval | None:
+        return repeated_ratio(ratios(pairs, value), alone, rule.alpha / 2)
+
     return Control(
         pairs=len(pairs),
-        time_ratio=ratio_interval(ratios(pairs, lambda m: m.seconds_per_item)),
-        cpu_ratio=ratio_interval(ratios(pairs, cpu_of)),
-        memory_ratio=ratio_interval(ratios(pairs, memory_of)),
+        time_ratio=ratio(lambda m: m.seconds_per_item),
+        cpu_ratio=ratio(cpu_of),
+        memory_ratio=ratio(memory_of),
         same_losses=same_losses(pairs),
     )
 
 
-def _visible(control: Control | None) -> float | None:
-    ratio = control.time_ratio if control else None
-    if ratio is None or ratio.low is None or ratio.high is None:
+def _visible_pairs(arms: Sequence[ArmResult], control: Control | None, rule: Rule) -> int:
+    """Return in how many pairs an arm of this run would have been found: all, unless cut short."""
+    going = [result.pairs for result in arms if result.goes_on]
+    if arms:
+        return max(going, default=rule.most)
+    return control.pairs if control else 0
+
+
+def _visible(
+    again: Sequence[Pair], arms: Sequence[ArmResult], rule: Rule, pairs: int
+) -> float | None:
+    """Return the smallest gain that shows, by the noise of the baseline against itself."""
+    basis = "training" if any(result.time_basis == "training" for result in arms) else "step"
+    logs = [math.log(ratio) for ratio in ratios(again, time_of(basis))]
+    if len(logs) < 2:
         return None
-    effect = math.sqrt(ratio.high / ratio.low) - 1 if ratio.low else math.inf
-    return effect if math.isfinite(effect) else None
+    error = float(estimate(np.array(logs), RATIO_FLOOR, clip=True).error)
+    total = rule.of_gain(len(merits(None, basis)))
+    return smallest_effect(error * math.sqrt(len(logs)), pairs, total, rule)
 
 
 def _metric(trials: Sequence[Measurement], target: Target) -> Interval | None:
@@ -194,10 +288,6 @@ def _to_target(trials: Sequence[Measurement], target: Target) -> float | None:
 
 def _middle(values: Sequence[float]) -> float | None:
     return median(values) if values else None
-
-
-def _less(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else one - other
 
 
 def _merit(result: ArmResult) -> tuple[bool, float]:

@@ -59,8 +59,7 @@ def estimate(values: Values, floor: float = 0.0, clip: bool = False) -> Estimate
 
 def bounds(found: Estimate, total: float, rule: Rule) -> tuple[Values, Values]:
     """Return the one-sided bounds of a mean, each of error `total` over all looks of the rule."""
-    counts = np.minimum(found.known, rule.most)
-    wide = boundaries(total, rule, found.clipped)[counts]
+    wide = boundaries(np.asarray(found.known), total, rule, found.clipped)
     with np.errstate(invalid="ignore"):
         half = np.where(np.isfinite(wide), wide * found.error, np.inf)
     return found.mean - half, found.mean + half

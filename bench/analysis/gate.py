@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from typing import Any, NamedTuple
 
-from bench.analysis.intervals import standard_error, t_quantile
+from bench.analysis.estimate import RATIO_FLOOR
+from bench.analysis.evidence import items_of_shares
+from bench.analysis.intervals import Interval, mean_interval
+from bench.analysis.objectives import Value, memory_of, time_of
+from bench.analysis.pairs import failed, matched, pairs_of, ratios
+from bench.analysis.quality import grid_floor
+from bench.analysis.ratio_of_ratios import by_seed, change
+from bench.analysis.sequential import FAILED_COUNT, FAILED_SHARE
 from bench.errors import BenchError
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, Measurement
 from bench.records.run_folder import read_run
 
 LEVEL = 0.95
-
-
-VALUES: dict[str, Callable[[Measurement], float | None]] = {
-    "time": lambda m: m.seconds_per_item if m.work == "same work" else m.train_seconds,
-    "memory": lambda m: m.peak_memory_bytes,
-    "accuracy": lambda m: m.metric,
-}
+"""One-sided: of code that didn't change, at most one row in twenty fails by chance."""
+WHATS = ("time", "memory", "accuracy")
+DRIFTS = "is not compared between runs, as the machine's speed drifts; the ratios of arms are"
+OF_MACHINE = ("cpu", "cores", "gpus")
+"""Facts of the environment that make another machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +38,20 @@ class Rule:
     limit: float
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """What the gate says, a line for each arm and rule."""
 
     text: str
     failed: bool
+    unknown: bool = False
+    """Whether something that was asked could not be told."""
+
+
+class Row(NamedTuple):
+    """One line: ok, FAIL, or what could not be told ("?") or is no question here ("-")."""
+
+    mark: str
+    text: str
 
 
 def parse_rules(texts: Sequence[str]) -> list[Rule]:
@@ -49,26 +62,45 @@ def parse_rules(texts: Sequence[str]) -> list[Rule]:
     return rules
 
 
-def check(before: Path, after: Path, rules: Sequence[Rule]) -> Finding:
-    """Compare every arm that both runs measured; a regression must be beyond chance to fail."""
+def check(
+    before: Path, after: Path, rules: Sequence[Rule], across_machines: bool = False
+) -> Finding:
+    """Compare every arm that both runs measured; a regression must be beyond chance to fail.
+
+    Time is compared by each run's ratios to its own baseline: the machine's speed drifts by more
+    between two runs than a gate may allow. Limits that a rule leaves open are those of `before`.
+    """
     old_header, old, _ = read_run(before)
     new_header, new, _ = read_run(after)
-    _comparable(old_header, new_header)
+    _comparable(old_header, new_header, across_machines)
     arms = [a for a in _arms(old) if a in _arms(new)]
     if not arms:
         raise BenchError(f"{before} and {after} have no measured arm in common")
-    rows = [
-        _judge(arm, rule, _own(old, arm), _own(new, arm), new_header)
-        for arm in arms
-        for rule in rules
-    ]
+    sides = Sides(old_header, old, new, across_machines)
+    rows = [_judge(arm, rule, sides) for arm in arms for rule in rules]
+    if arms == [BASELINE]:  # nothing else answers what was asked of time
+        rows = [Row("?", row.text) if row.mark == "-" else row for row in rows]
+    rows += [row for arm in arms if (row := _failing(arm, sides))]
     rows += [_lost_row(trial) for trial in _lost(_arms(old), new)]
-    return Finding("\n".join(text for text, _ in rows), any(failed for _, failed in rows))
+    return Finding(
+        "\n".join(f"{row.mark}  {row.text}" for row in rows),
+        any(row.mark == "FAIL" for row in rows), any(row.mark == "?" for row in rows),
+    )  # fmt: skip
+
+
+class Sides(NamedTuple):
+    """The two runs that are compared."""
+
+    header: Header
+    """Of the old one: a change must not loosen its own gate."""
+    old: Sequence[Measurement]
+    new: Sequence[Measurement]
+    across_machines: bool
 
 
 def _rule(text: str) -> Rule:
     found = re.fullmatch(r"(\w+)(?:=(\d+(?:\.\d+)?)(%?))?", text)
-    if not found or found[1] not in VALUES:
+    if not found or found[1] not in WHATS:
         raise BenchError(
             f'"{text}" is no rule; write time=5%, memory=10%, accuracy or accuracy=0.02'
         )
@@ -82,7 +114,7 @@ def _rule(text: str) -> Rule:
     return Rule(what, float(number) / 100 if percent else float(number))
 
 
-def _comparable(old: Header, new: Header) -> None:
+def _comparable(old: Header, new: Header, across_machines: bool) -> None:
     keys = [k for k in {**old.settings, **new.settings} if k != "data_dir"]
     changed = [k for k in keys if old.settings.get(k) != new.settings.get(k)]
     for what, one, other in (
@@ -93,15 +125,26 @@ def _comparable(old: Header, new: Header) -> None:
     ):
         if one != other:
             raise BenchError(f"{old.run} and {new.run} differ in their {what}: nothing to compare")
+    if not across_machines and (unlike := _unlike(old.environment, new.environment)):
+        raise BenchError(
+            f"{old.run} and {new.run} ran on unlike machines: {'; '.join(unlike)}; repeat one, or "
+            "give --across-machines to compare ratios alone"
+        )
+
+
+def _unlike(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Return in what two machines differ, as far as both are known."""
+    facts = [(key, old.get(key), new.get(key)) for key in OF_MACHINE]
+    torch = ("torch", *((side.get("packages") or {}).get("torch") for side in (old, new)))
+    return [
+        f"{key} {one} and {other}"
+        for key, one, other in [*facts, torch]
+        if one != other and one is not None and other is not None
+    ]
 
 
 def _arms(trials: Sequence[Measurement]) -> list[str]:
     return list(dict.fromkeys(t.arm for t in trials if t.ok and t.arm != CONTROL))
-
-
-def _own(trials: Sequence[Measurement], arm: str) -> list[Measurement]:
-    names = (BASELINE, CONTROL) if arm == BASELINE else (arm,)
-    return [t for t in trials if t.ok and t.arm in names]
 
 
 def _lost(arms: Sequence[str], new: Sequence[Measurement]) -> list[Measurement]:
@@ -110,53 +153,100 @@ def _lost(arms: Sequence[str], new: Sequence[Measurement]) -> list[Measurement]:
     return [tried[arm] for arm in arms if arm in tried and arm not in _arms(new)]
 
 
-def _lost_row(trial: Measurement) -> tuple[str, bool]:
+def _lost_row(trial: Measurement) -> Row:
     how = str(trial.status).replace("_", " ")
-    return f"FAIL  {trial.arm}: no longer measured: {how}: {trial.reason}", True
+    return Row("FAIL", f"{trial.arm}: no longer measured: {how}: {trial.reason}")
 
 
-def _judge(
-    arm: str, rule: Rule, old: Sequence[Measurement], new: Sequence[Measurement], header: Header
-) -> tuple[str, bool]:
-    value = VALUES[rule.what]
-    before = [v for t in old if (v := value(t)) is not None]
-    after = [v for t in new if (v := value(t)) is not None]
-    if before and after and rule.what == "accuracy":
-        return _metric_row(arm, rule, before, after, header)
-    if not before or not after or min(*before, *after) <= 0:  # no memory added: no ratio
-        return f"{arm}: {rule.what} unknown", False
-    change = [math.log(v) for v in after]
-    base = [math.log(v) for v in before]
-    least = math.exp(_lower(base, change)) - 1
-    middle = median(after) / median(before) - 1
-    failed = least > rule.limit
-    sign = "FAIL" if failed else "ok"
-    return (
-        f"{sign}  {arm}: {rule.what} {middle:+.1%} (at least {least:+.1%}; limit +{rule.limit:.0%})"
-    ), failed
+def _failing(arm: str, sides: Sides) -> Row | None:
+    """Return a row where trainings of an arm fail that did not fail before."""
+    before, after = (sum(map(failed, matched(own, arm))) for own in (sides.old, sides.new))
+    pairs = len(matched(sides.new, arm))
+    if before or after < FAILED_COUNT or after < FAILED_SHARE * pairs:
+        return None
+    return Row("FAIL", f"{arm}: {after} of {pairs} trainings failed, none before")
 
 
-def _metric_row(
-    arm: str, rule: Rule, before: Sequence[float], after: Sequence[float], header: Header
-) -> tuple[str, bool]:
-    limit = header.margin if rule.limit < 0 else rule.limit
-    fall = _lower([-v for v in before], [-v for v in after])
-    middle = sum(after) / len(after) - sum(before) / len(before)
-    failed = fall > limit
-    sign = "FAIL" if failed else "ok"
-    return f"{sign}  {arm}: {header.metric} {middle:+.4f} (limit -{limit:g})", failed
+def _judge(arm: str, rule: Rule, sides: Sides) -> Row:
+    if rule.what == "accuracy":
+        return _metric_row(arm, rule, sides)
+    if arm != BASELINE:
+        return _ratio_row(arm, rule, sides)
+    if rule.what == "time":
+        return Row("-", f"{arm}: time {DRIFTS}")
+    if sides.across_machines:
+        return Row("-", f"{arm}: memory is not compared across machines")
+    old, new = (_logs(own, memory_of) for own in (sides.old, sides.new))
+    return _change_row(arm, rule, old, new)
 
 
-def _lower(before: Sequence[float], after: Sequence[float]) -> float:
-    """Return the one-sided lower bound of mean(after) - mean(before) (Welch's t).
+def _ratio_row(arm: str, rule: Rule, sides: Sides) -> Row:
+    """Compare the ratios of an arm to its own baseline in either run."""
+    pairs = [pairs_of(own, arm) for own in (sides.old, sides.new)]
+    work = pairs[0][0][1].work if pairs[0] else None
+    time = time_of("step" if work == "same work" else "training")
+    value: Value = time if rule.what == "time" else memory_of
+    old, new = ([-math.log(ratio) for ratio in ratios(own, value)] for own in pairs)
+    return _change_row(arm, rule, old, new)
 
-    With one value on a side no bound can be told: the difference itself is taken.
-    """
-    difference = sum(after) / len(after) - sum(before) / len(before)
-    if len(before) < 2 or len(after) < 2:
-        return difference
-    a, b = standard_error(before) ** 2, standard_error(after) ** 2
-    if a + b == 0:
-        return difference
-    freedom = (a + b) ** 2 / (a**2 / (len(before) - 1) + b**2 / (len(after) - 1))
-    return difference - t_quantile(LEVEL, max(1, int(freedom))) * math.sqrt(a + b)
+
+def _change_row(arm: str, rule: Rule, old: Sequence[float], new: Sequence[float]) -> Row:
+    """Judge logarithms of which more is worse."""
+    found = change(old, new, LEVEL, RATIO_FLOOR)
+    if found is None or found.low is None:
+        return _unknown(arm, rule.what, old, new)
+    least, middle = math.expm1(found.low), math.expm1(found.middle)
+    text = f"{arm}: {rule.what} {middle:+.1%} (at least {least:+.1%}; limit +{rule.limit:.0%})"
+    return Row("FAIL" if least > rule.limit else "ok", text)
+
+
+def _metric_row(arm: str, rule: Rule, sides: Sides) -> Row:
+    """Compare the metric seed by seed: equal seeds are no replicates."""
+    if sides.across_machines and arm == BASELINE:
+        return Row("-", f"{arm}: {sides.header.metric} is not compared across machines")
+    limit = sides.header.margin if rule.limit < 0 else rule.limit
+    old, new = (_metrics(own, arm, sides.across_machines) for own in (sides.old, sides.new))
+    found = _fall(old, new, grid_floor(items_of_shares([*sides.old, *sides.new])))
+    if found is None or found.low is None:
+        return _unknown(arm, sides.header.metric, old, new)
+    text = (
+        f"{arm}: {sides.header.metric} {-found.middle:+.4f} "
+        f"(at least {found.low:.4f} lower; limit -{limit:g})"
+    )
+    return Row("FAIL" if found.low > limit else "ok", text)
+
+
+def _fall(
+    old: Sequence[tuple[int, float]], new: Sequence[tuple[int, float]], floor: float
+) -> Interval | None:
+    """Return how far a metric fell: over the seeds that both have, else over each one's own."""
+    falls = [-gain for gain in by_seed(old, new)]
+    if len(falls) >= 2:
+        return mean_interval(falls, 2 * LEVEL - 1, floor=floor)
+    once = [[-value for value in dict(own).values()] for own in (old, new)]
+    return change(once[0], once[1], LEVEL, floor)
+
+
+def _metrics(
+    trials: Sequence[Measurement], arm: str, beside_baseline: bool
+) -> list[tuple[int, float]]:
+    """Return (seed, metric) of an arm's trials, or what it differs by from its baseline."""
+    if beside_baseline:
+        return [
+            (c.seed, c.metric - b.metric)
+            for b, c in pairs_of(trials, arm)
+            if b.metric is not None and c.metric is not None
+        ]
+    names = (BASELINE, CONTROL) if arm == BASELINE else (arm,)
+    own = [t for t in trials if t.ok and t.arm in names]
+    return [(t.seed, t.metric) for t in own if t.metric is not None]
+
+
+def _logs(trials: Sequence[Measurement], value: Value) -> list[float]:
+    found = [value(t) for t in trials if t.ok and t.arm in (BASELINE, CONTROL)]
+    return [math.log(known) for known in found if known is not None and known > 0]
+
+
+def _unknown(arm: str, what: str, old: Sequence[object], new: Sequence[object]) -> Row:
+    few = f"{len(old)} and {len(new)} values; two on each side give a bound"
+    return Row("?", f"{arm}: {what} can't be told from {few}")

@@ -6,10 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-RATIO_LEVEL = 0.975
-"""Two-sided, for each of time and memory, so that both hold together at 95 %."""
+import numpy as np
+
+from bench.analysis.estimate import RATIO_FLOOR, bounds, estimate
+from bench.analysis.levels import Rule
+
 METRIC_LEVEL = 0.95
-MOST_PAIRS = 1000
+"""Two-sided."""
 
 
 class Interval(NamedTuple):
@@ -28,18 +31,23 @@ def t_quantile(probability: float, degrees: int) -> float:
 
 
 def mean_interval(
-    values: Sequence[float], level: float, bounds: tuple[float, float] | None = None
+    values: Sequence[float],
+    level: float,
+    bounds: tuple[float, float] | None = None,
+    floor: float = 0.0,
 ) -> Interval | None:
     """Return the mean with its two-sided t interval; None for no values.
 
-    It is cut at `bounds`, which no mean can be beyond, unless a value is: then they are wrong.
+    `floor` is the least standard deviation believed. It is cut at `bounds`, which no mean can be
+    beyond, unless a value is: then they are wrong.
     """
     if not values:
         return None
     middle = math.fsum(values) / len(values)
     if len(values) < 2:
         return Interval(None, middle, None)
-    half = t_quantile((1 + level) / 2, len(values) - 1) * standard_error(values)
+    error = max(standard_error(values), floor / math.sqrt(len(values)))
+    half = t_quantile((1 + level) / 2, len(values) - 1) * error
     low, high = middle - half, middle + half
     if bounds and bounds[0] <= min(values) and max(values) <= bounds[1]:
         low = min(middle, max(low, bounds[0]))
@@ -47,14 +55,31 @@ def mean_interval(
     return Interval(low, middle, high)
 
 
-def ratio_interval(ratios: Sequence[float], level: float = RATIO_LEVEL) -> Interval | None:
-    """Return the geometric mean of paired ratios with its interval."""
-    logs = mean_interval([math.log(ratio) for ratio in ratios], level)
-    if logs is None:
+def ratio_interval(ratios: Sequence[float], level: float = METRIC_LEVEL) -> Interval | None:
+    """Return the geometric mean of paired ratios with its interval, for one look alone."""
+    return _exponential(mean_interval([math.log(ratio) for ratio in ratios], level))
+
+
+def repeated_interval(
+    values: Sequence[float], rule: Rule, total: float, floor: float = 0.0, clip: bool = False
+) -> Interval | None:
+    """Return the mean with bounds that hold at all looks together, each with the error `total`.
+
+    The bounds are None before the first look.
+    """
+    if not values:
         return None
-    low, middle, high = (None if value is None else math.exp(value) for value in logs)
-    assert middle is not None
-    return Interval(low, middle, high)
+    found = estimate(np.array(values, float), floor, clip)
+    low, high = (float(bound) for bound in bounds(found, total, rule))
+    if not math.isfinite(low):
+        return Interval(None, float(found.mean), None)
+    return Interval(low, float(found.mean), high)
+
+
+def repeated_ratio(ratios: Sequence[float], rule: Rule, total: float) -> Interval | None:
+    """Return the geometric mean of paired ratios, without outliers, with such bounds."""
+    logs = [math.log(ratio) for ratio in ratios]
+    return _exponential(repeated_interval(logs, rule, total, RATIO_FLOOR, clip=True))
 
 
 def standard_error(values: Sequence[float]) -> float:
@@ -64,30 +89,11 @@ def standard_error(values: Sequence[float]) -> float:
     return math.sqrt(variance / len(values))
 
 
-def lower_bound(values: Sequence[float], level: float = METRIC_LEVEL) -> float | None:
-    """Return the one-sided lower confidence bound of the mean; None below two values."""
-    if len(values) < 2:
+def _exponential(logs: Interval | None) -> Interval | None:
+    if logs is None:
         return None
-    mean = math.fsum(values) / len(values)
-    return mean - t_quantile(level, len(values) - 1) * standard_error(values)
-
-
-def upper_bound(values: Sequence[float], level: float = METRIC_LEVEL) -> float | None:
-    """Return the one-sided upper confidence bound of the mean; None below two values."""
-    low = lower_bound([-value for value in values], level)
-    return None if low is None else -low
-
-
-def pairs_to_decide(values: Sequence[float], distance: float, one_sided: float) -> int | None:
-    """Return about how many pairs bring the half-width of the interval under `distance`.
-
-    `values` are what was seen so far; `one_sided` the confidence of the bound. None when more than
-    1000 would be needed, or when too few were seen to tell.
-    """
-    if len(values) < 2 or distance <= 0:
-        return None
-    deviation = standard_error(values) * math.sqrt(len(values))
-    for pairs in range(2, MOST_PAIRS + 1):
-        if t_quantile(one_sided, pairs - 1) * deviation / math.sqrt(pairs) < distance:
-            return pairs
-    return None
+    low, middle, high = logs
+    return Interval(
+        None if low is None else math.exp(low), math.exp(middle),
+        None if high is None else math.exp(high),
+    )  # fmt: skip

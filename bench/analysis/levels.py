@@ -13,6 +13,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.errors import BenchError
+from bench.records.header import Header
+from bench.records.measurement import Purpose
+
 FIRST, MOST = 4, 30
 """Pairs at the first look, and at the last."""
 ALPHA = 0.05
@@ -58,6 +62,18 @@ class Rule:
         return range(max(self.first, 1), min(self.most, pairs) + 1)
 
 
+def rule_of(header: Header, stage: Purpose = "test") -> Rule:
+    """Return the rule that a run fixed before the first trial of a stage."""
+    arms = header.raced.get(stage, len(header.arms))
+    first = header.repeats if header.first is None else header.first
+    if first != header.repeats and (first, header.repeats) != (FIRST, MOST):
+        raise BenchError(
+            f"{header.run} is looked at after {first} to {header.repeats} pairs; this bench knows "
+            f"the levels of {FIRST} to {MOST}"
+        )
+    return Rule(first, header.repeats, header.alpha, max(1, arms))
+
+
 def nominal(total: float, rule: Rule) -> float:
     """Return the one-sided level of every look with which all of them together err in `total`."""
     if rule.first == rule.most:
@@ -68,19 +84,21 @@ def nominal(total: float, rule: Rule) -> float:
     return math.exp(float(np.interp(math.log(total), *logs)))
 
 
-@lru_cache(256)
-def boundaries(total: float, rule: Rule, clipped: bool = False) -> NDArray[np.float64]:
-    """Return, by number of values from 0 to `rule.most`, how large t must be; inf: too few."""
+def boundaries(
+    counts: NDArray[np.int64], total: float, rule: Rule, clipped: bool = False
+) -> NDArray[np.float64]:
+    """Return, for numbers of values, how large t must be; inf where they are too few."""
+    distinct, places = np.unique(counts, return_inverse=True)
+    found = np.array([boundary(int(count), total, rule, clipped) for count in distinct])
+    return found[places.reshape(counts.shape)]
+
+
+@lru_cache(4096)
+def boundary(values: int, total: float, rule: Rule, clipped: bool = False) -> float:
+    """Return how large t of so many values must be; inf where they are too few."""
     from scipy.special import stdtrit
 
+    if values < rule.least:
+        return math.inf
     level = nominal(total, rule) * (CLIPPED_SHARE if clipped else 1.0)
-    counts = np.arange(rule.most + 1)
-    found = np.full(rule.most + 1, np.inf)
-    found[rule.least :] = stdtrit(counts[rule.least :] - 1.0, 1 - level)
-    found.setflags(write=False)
-    return found
-
-
-def boundary(values: int, total: float, rule: Rule, clipped: bool = False) -> float:
-    """Return how large t of so many values must be."""
-    return float(boundaries(total, rule, clipped)[min(values, rule.most)])
+    return float(stdtrit(min(values, rule.most) - 1, 1 - level))

@@ -6,14 +6,20 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from bench.analysis.estimate import Estimate
-from bench.analysis.levels import Rule, boundary
+from bench.analysis.levels import LEAST_PAIRS, Rule, boundary
 from bench.analysis.sequential import LEAST, WORTH, Look, Objective, Quality
 
 HOPE_FROM = 8
 """Pairs before which no arm is called hopeless."""
 HOPE = 0.6
 """The share of the last boundary that t, as it grows now, must be expected to reach."""
+
+
+MOST_ADVISED = 1000
+"""More pairs than this are no advice."""
 
 
 class Question(NamedTuple):
@@ -92,10 +98,22 @@ def _pairs_needed(question: Question, rule: Rule) -> float:
         return question.values
     if not question.t > 0:
         return math.inf
+    if rule.first == rule.most:
+        return _in_a_fixed_test(question)
     for pairs in range(max(question.values, rule.first), rule.most + 1):
         if _grown(question, pairs) > boundary(pairs, question.total, rule, question.clipped):
             return pairs
     return question.values * (_last(question, rule) / question.t) ** 2
+
+
+def _in_a_fixed_test(question: Question) -> float:
+    """Return how many pairs a test of a fixed number would need; inf: more than are advised."""
+    from scipy.special import stdtrit
+
+    counts = np.arange(LEAST_PAIRS, MOST_ADVISED + 1)
+    grown = question.t * np.sqrt(counts / max(1, question.values))
+    enough = np.flatnonzero(grown > stdtrit(counts - 1.0, 1 - question.total))
+    return float(counts[enough[0]]) if len(enough) else math.inf
 
 
 def _hopeful(question: Question, rule: Rule) -> bool:

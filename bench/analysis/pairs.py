@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.analysis.objectives import Value
-from bench.records.measurement import BASELINE, CONTROL, Measurement
+from bench.analysis.quality import apart, losses_agree
+from bench.records.measurement import BASELINE, CONTROL, Measurement, Status
 
 Pair = tuple[Measurement, Measurement]
 """The baseline's trial and the candidate's, of one seed, run back to back."""
@@ -16,12 +17,36 @@ def pairs_of(trials: Sequence[Measurement], arm: str) -> list[Pair]:
 
     Of an arm that was confirmed in fresh pairs, only those: luck helped the screening choose it.
     """
-    whole = {trial.key: trial for trial in trials if trial.ok}
-    own = [trial for trial in trials if trial.arm == arm]
-    stage = "confirm" if any(t.stage == "confirm" for t in own) and arm != CONTROL else "test"
-    wanted = [t for t in own if t.ok and (arm == CONTROL or t.stage == stage)]
-    numbers = sorted(t.pair for t in wanted)
-    return [(whole[n, BASELINE], whole[n, arm]) for n in numbers if (n, BASELINE) in whole]
+    return whole(matched(trials, arm))
+
+
+def whole(pairs: Sequence[Pair]) -> list[Pair]:
+    """Return the pairs of which both trials ended well."""
+    return [(b, c) for b, c in pairs if b.ok and c.ok]
+
+
+def matched(trials: Sequence[Measurement], arm: str) -> list[Pair]:
+    """Return (baseline, candidate) of each pair that says something, however its trials ended.
+
+    That is, one of them is whole: a candidate that fails where the baseline succeeds is no accident
+    to be passed over. Of an arm that was confirmed, only the fresh pairs.
+    """
+    known = {trial.key: trial for trial in trials}
+    own = {trial.pair: trial for trial in trials if trial.arm == arm and trial.pair >= 0}
+    if arm != CONTROL and any(t.stage == "confirm" for t in own.values()):
+        own = {number: trial for number, trial in own.items() if trial.stage == "confirm"}
+    found = [
+        (known[number, BASELINE], own[number])
+        for number in sorted(own)
+        if (number, BASELINE) in known
+    ]
+    return [(b, c) for b, c in found if b.ok or (c.ok and b.status is Status.TIMED_OUT)]
+
+
+def failed(pair: Pair) -> bool:
+    """Tell whether the candidate gave nothing where its baseline did; too slow is not nothing."""
+    baseline, candidate = pair
+    return baseline.ok and not candidate.ok and candidate.status is not Status.TIMED_OUT
 
 
 def ratios(pairs: Sequence[Pair], value: Value) -> list[float]:
@@ -47,10 +72,23 @@ def by_metric(pairs: Sequence[Pair]) -> dict[str, list[float]]:
 
 
 def same_losses(pairs: Sequence[Pair]) -> bool | None:
-    """Tell whether all losses are bit-equal, over the steps that both of a pair made."""
-    if not pairs:
+    """Tell whether all losses are bit-equal, over the steps that both of a pair made.
+
+    None where no pair tells: fewer than 15 steps that are equal by chance say nothing.
+    """
+    found = [losses_agree(b.losses, c.losses) if b.metric == c.metric else False for b, c in pairs]
+    if False in found:
+        return False
+    return True if found and None not in found else None
+
+
+def unlike(again: Sequence[Pair]) -> float | None:
+    """Return how far the baseline's losses differ from its own; None where they repeat."""
+    if same_losses(whole(again)) is not False:
         return None
-    return all(
-        all(x == y for x, y in zip(b.losses, c.losses, strict=False)) and b.metric == c.metric
-        for b, c in pairs
-    )
+    return max(apart(b.losses, c.losses) for b, c in whole(again))
+
+
+def compared_steps(pairs: Sequence[Pair]) -> int:
+    """Return over how many steps the losses of every pair can be compared."""
+    return min((min(len(b.losses), len(c.losses)) for b, c in pairs), default=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from statistics import median
+from typing import NamedTuple
 
 from bench.analysis.pairs import Pair
 from bench.records.measurement import Measurement
@@ -20,12 +21,44 @@ def seconds_saved_an_epoch(pairs: Sequence[Pair]) -> float | None:
     return median(saved) if saved else None
 
 
-def payback_steps(pairs: Sequence[Pair], setups: Sequence[float]) -> int | None:
-    """Return the steps until faster ones have made up for the first set-up; None: never."""
-    saved = median(median(b.step_seconds) - median(c.step_seconds) for b, c in pairs)
-    if not setups or setups[0] <= 0 or saved <= 0:
+class Setup(NamedTuple):
+    """What the first steps cost above the usual, less the baseline's."""
+
+    first: float
+    """In the first trial, whose caches are cold."""
+    warm: float | None
+    """In the later trials, the median."""
+    cost: float
+    """What a training pays: the first, where it is beyond what the later ones and chance explain.
+    """
+    sure: bool
+    """Whether the cost is beyond what the baseline's own set-ups differ by."""
+
+
+def setup_of(pairs: Sequence[Pair]) -> Setup | None:
+    """Return what set-up costs; one first trial alone proves nothing, so chance is allowed for."""
+    known = [
+        (b.setup_seconds, c.setup_seconds)
+        for b, c in pairs
+        if b.setup_seconds is not None and c.setup_seconds is not None
+    ]
+    if not known:
         return None
-    return math.ceil(setups[0] / saved)
+    first, *later = (c - b for b, c in known)
+    before = [b for b, _ in known]
+    chance = max(before) - min(before)
+    warm = median(later) if later else None
+    cold = warm is None or first - warm > chance
+    cost = max(0.0, first if cold else warm or 0.0)
+    return Setup(max(0.0, first), None if warm is None else max(0.0, warm), cost, cost > chance)
+
+
+def payback_steps(pairs: Sequence[Pair], setup: Setup | None) -> int | None:
+    """Return the steps until faster ones have made up for the set-up; None: never."""
+    saved = median(median(b.step_seconds) - median(c.step_seconds) for b, c in pairs)
+    if setup is None or setup.cost <= 0 or saved <= 0:
+        return None
+    return math.ceil(setup.cost / saved)
 
 
 def planned_steps(measured: Measurement) -> int | None:

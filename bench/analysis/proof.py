@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.analysis.estimate import RATIO_FLOOR, Counts, Flags, Values, bounds, estimate
 from bench.analysis.levels import Rule
-from bench.analysis.sequential import WORTH
+from bench.analysis.sequential import LEAST, WORTH
 
 
 class Proof(StrEnum):
@@ -29,10 +29,10 @@ def proofs(logs: Values, claimed: float, rule: Rule) -> tuple[Flags, Flags, Coun
     """Return of each run ``(runs, pairs)`` whether its claim holds, is broken, and when.
 
     It holds where the lower bound is above half of the claimed gain, and is broken where the upper
-    bound is below the claim by a factor of 1.05: another day may cost that much. A claimed cost
-    holds where it is not larger by that factor.
+    bound is below the claim by a factor of 1.05: another day may cost that much. What is no gain
+    (up to 1.01, or a cost) holds where it is not worse by that factor.
     """
-    enough, least = (claimed / 2 if claimed > 0 else claimed - WORTH), claimed - WORTH
+    enough, least = (claimed / 2 if claimed > LEAST else claimed - WORTH), claimed - WORTH
     holds, broken = np.zeros(len(logs), bool), np.zeros(len(logs), bool)
     after = np.zeros(len(logs), np.int64)
     for n in rule.looks(logs.shape[-1]):

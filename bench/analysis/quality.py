@@ -22,17 +22,17 @@ PRIOR_FREEDOM = 10
 def losses_agree(
     before: Sequence[float], after: Sequence[float], tolerance: float = 0.0
 ) -> bool | None:
-    """Tell whether the losses of two trainings agree; None where they share fewer than 15 steps.
+    """Tell whether the losses of two trainings agree; None: over fewer than 15 common steps.
 
     With no tolerance, all the steps that both made must be equal bit for bit; else the first 15
     must agree to that share of the larger: later ones grow apart by themselves.
     """
-    steps = min(len(before), len(after))
-    if steps < LEAST_STEPS:
-        return None
     if tolerance == 0:
-        return all(one == other for one, other in zip(before[:steps], after[:steps], strict=True))
-    return apart(before, after) <= tolerance
+        same = all(one == other for one, other in zip(before, after, strict=False))
+    else:
+        same = apart(before, after) <= tolerance
+    enough = min(len(before), len(after)) >= LEAST_STEPS
+    return same if enough or not same else None
 
 
 def apart(before: Sequence[float], after: Sequence[float]) -> float:

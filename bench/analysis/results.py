@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+from bench.analysis.evidence import Gain
 from bench.analysis.intervals import Interval
-from bench.analysis.verdict import Gain, Verdict
+from bench.analysis.levels import Rule
+from bench.analysis.verdict import Verdict
 from bench.records.measurement import Work
 from bench.records.schema import Record
 
@@ -21,19 +23,30 @@ class ArmResult(Record):
     pairs: int = 0
     more_pairs: int | None = None
     """About how many more pairs would decide; None when decided, or when that can't be told."""
+    needed_margin: float | None = None
+    """With which margin the metric would be found kept, where that is what is open."""
+    goes_on: bool = False
+    """Whether another pair is worth making: it is open, and not hopeless."""
     time_basis: Literal["step", "training"] = "step"
     """Whether time is seconds per item in the steady state, or the whole training's seconds."""
     time_ratio: Interval | None = None
     cpu_ratio: Interval | None = None
     """Of CPU seconds an item: where it disagrees with time, something else used the machine."""
     memory_ratio: Interval | None = None
+    time_median: float | None = None
+    memory_median: float | None = None
+    """Of the paired ratios, beside their mean."""
     metric: Interval | None = None
     metric_difference: Interval | None = None
     """Candidate - baseline, paired by seed."""
     other_differences: dict[str, Interval] = {}
     """The same of each metric that stands beside the judged one, by its name."""
     same_losses: bool | None = None
-    """Whether every loss was bit-equal to the paired baseline's."""
+    """Whether every loss was bit-equal to the paired baseline's; None: over too few steps."""
+    losses_agree: bool = False
+    """Whether that is why its quality counts as kept: they agree as its effect promises."""
+    loss_steps: int = 0
+    """Over how many steps the losses of every pair were compared."""
     flops_ratio: float | None = None
     size_ratio: float | None = None
     latency_ratio: float | None = None  # of one item; throughput: of 32 at once
@@ -43,6 +56,8 @@ class ArmResult(Record):
     """What the first steps cost above the usual in the first trial, less the baseline's."""
     warm_setup_seconds: float | None = None
     """The same in the later trials, whose caches are warm."""
+    setup_is_sure: bool = False
+    """Whether that is beyond what the baseline's own set-ups differ by."""
     payback_steps: int | None = None
     planned_steps: int | None = None
     seconds_to_target: float | None = None
@@ -72,7 +87,10 @@ class Comparison(Record):
     baseline_seconds_to_target: float | None
     control: Control | None
     smallest_visible_effect: float | None
-    """The smallest relative change in time that the A/A control's interval would have shown."""
+    """The relative gain in time that `visible_pairs` pairs find four times in five."""
+    visible_pairs: int
     arms: tuple[ArmResult, ...]
     complete: bool
     """False when every trial of some arm failed."""
+    rule: Rule = Rule()
+    """How arms are looked at, and among how many the allowed error is shared out."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from math import log
 from pathlib import Path
+from statistics import stdev
 from typing import Any
 
 from bench.analysis.intervals import ratio_interval
+from bench.analysis.levels import MOST, Rule
+from bench.analysis.power import smallest_effect
 from bench.cli import template
 from bench.launch.local import Runner
 from bench.machine import environment
@@ -21,6 +25,10 @@ from bench.run import plan
 from bench.trial.spec import TrialSpec
 
 PAIRS = 5
+OBJECTIVES = 2
+"""Time and memory: what every arm is judged by."""
+BUSY = 0.1
+"""A smallest effect from which on the machine is too busy to measure on."""
 TRIAL_SECONDS = 300.0
 
 
@@ -52,14 +60,13 @@ def as_text(found: dict[str, Any]) -> str:
     ]
     if noise["low"] is None:
         return "\n".join([*lines, "noise     unknown: the trials failed"])
-    floor = (noise["high"] / noise["low"]) ** 0.5 - 1
     lines.append(
         f"noise     the same code against itself: {noise['middle']:.3f}x "
         f"[{noise['low']:.3f}, {noise['high']:.3f}] over {noise['pairs']} pairs; "
-        f"effects under {floor:.1%} can't be seen in so many"
+        f"an effect of {noise['effect']:.1%} is found 4 times in 5, in at most {MOST} pairs"
     )
-    if floor > 0.1:
-        lines.append("          this machine is busy: close other programs, or use more --repeats")
+    if noise["effect"] > BUSY:
+        lines.append("          this machine is busy: close other programs")
     return "\n".join(lines)
 
 
@@ -77,10 +84,17 @@ def _noise(device: str) -> dict[str, Any]:
             places=places, threads=environment.usable_cores(), scratch=folder,
         )  # fmt: skip
         with Runner((), TRIAL_SECONDS) as runner:
-            interval = ratio_interval(list(_ratios(whole, runner)))
-    if interval is None:
-        return {"pairs": 0, "low": None, "middle": None, "high": None}
-    return {"pairs": PAIRS, **interval._asdict()}
+            ratios = list(_ratios(whole, runner))
+    interval = ratio_interval(ratios)
+    if interval is None or interval.low is None:
+        return {"pairs": len(ratios), "low": None, "middle": None, "high": None, "effect": None}
+    return {"pairs": len(ratios), **interval._asdict(), "effect": _effect(ratios)}
+
+
+def _effect(ratios: Sequence[float]) -> float | None:
+    """Return the gain of one arm that the sequential rule finds four times in five."""
+    rule = Rule()
+    return smallest_effect(stdev(map(log, ratios)), MOST, rule.of_gain(OBJECTIVES), rule)
 
 
 def _ratios(whole: TrialSpec, runner: Runner) -> Iterator[float]:

@@ -51,6 +51,15 @@ def _names(group: str) -> Callable[[str], list[str]]:
 TECHNIQUES = _names("bench.optimizers")
 
 
+RESUMED = ("resume", "quiet", "json_", "tensorboard")
+"""Options that may be given anew when a run goes on: all others are fixed before it begins."""
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 @app.callback(invoke_without_command=True)
 def bench(version: Annotated[bool, Option("--version", help="print the version")] = False) -> None:
     """Measure which training-efficiency techniques pay on a PyTorch model, and export the recipe.
@@ -63,6 +72,7 @@ def bench(version: Annotated[bool, Option("--version", help="print the version")
 
 @app.command(cls=SpacedCommand)
 def run(
+    context: typer.Context,
     baseline_only: Annotated[bool, Option("--baseline-only", help="measure the baseline")] = False,
     test: Annotated[
         Strings,
@@ -121,6 +131,9 @@ def run(
         "full-optimization": full_optimization, "recipe": recipe,
     }  # fmt: skip
     if resume is not None:
+        parse.refuse_changes(
+            "--resume", [p for p in context.params if _is_given(context, p)], RESUMED
+        )
         execute(partial(start.resume, trusted=trust), resume, quiet, json_, tensorboard)
         return
     values = {"dataset": dataset, "data_dir": data_dir, "epochs": epochs, "batch_size": batch_size}
@@ -188,26 +201,35 @@ def compare(
     before: Run,
     after: Run,
     fail_on: Annotated[list[str], Option(help="time=5%, memory=10%, accuracy[=0.01]")],
+    across_machines: Annotated[
+        bool, Option("--across-machines", help="compare ratios alone, of unlike machines")
+    ] = False,
 ) -> None:
-    """Compare the same arms of two runs; exit 1 when one has become worse (the CI gate)."""
+    """Compare the same arms of two runs; exit 1 when one has become worse (the CI gate).
+
+    Exits with 3 where something that was asked can't be told.
+    """
     from bench.analysis import gate
 
-    found = gate.check(before, after, gate.parse_rules(fail_on))
+    found = gate.check(before, after, gate.parse_rules(fail_on), across_machines)
     streams.tell(found.text)
-    raise typer.Exit(1 if found.failed else 0)
+    raise typer.Exit(1 if found.failed else 3 if found.unknown else 0)
 
 
 @app.command()
 def verify(
     recipe: Annotated[Path, Argument(help="an exported optimized.json")],
     data_dir: DataDir = None,
-    repeats: Annotated[str, Option(help="pairs of trials, or auto: as the claim had")] = "auto",
+    repeats: Annotated[str, Option(help="pairs of trials, or auto: until it is known")] = "auto",
     device: Device = "auto",
     threads: Annotated[int | None, Option(help="CPU threads of a trial (as the claim had)")] = None,
     output: Output = Path("results"),
     quiet: Quiet = False,
 ) -> None:
-    """Measure an exported recipe again, in fresh pairs; exit 1 when its claim doesn't hold."""
+    """Measure an exported recipe again, in fresh pairs; exit 1 when its claim is broken.
+
+    Exits with 3 where the claim can't be told.
+    """
     from bench.cli import verify
     from bench.cli.run import execute
     from bench.run import start

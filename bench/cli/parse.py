@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,17 @@ def at_least_one(option: str, value: int | None) -> int | None:
     if value is not None and value < 1:
         raise BenchError(f"{option} {value} is below 1")
     return value
+
+
+def refuse_changes(option: str, given: Sequence[str], allowed: Sequence[str]) -> None:
+    """Raise `BenchError` for an option beside one that goes on with things as they were asked."""
+    for name in given:
+        if name not in allowed:
+            said = name.strip("_").replace("_", "-")
+            raise BenchError(
+                f"{option} goes on with what the run was asked: --{said} can't be changed; "
+                "leave it out, or start a new run"
+            )
 
 
 def choose_mode(asked: dict[str, Any]) -> tuple[str, tuple[Arm, ...]]:

@@ -39,10 +39,11 @@ def execute(
 ) -> None:
     """Run, compare, report, export; an interrupt keeps what has finished and says how to go on.
 
-    Exits with 0; with 1 where a claim is verified and doesn't hold; with 3 where an arm gave
-    nothing.
+    Exits with 0; with 1 where a claim is verified and is broken; with 3 where an arm gave
+    nothing, or a claim can't be told.
     """
-    from bench.analysis.claims import broken
+    from bench.analysis.claims import judged
+    from bench.analysis.proof import Proof
     from bench.cli import progress
     from bench.run import start
 
@@ -61,8 +62,8 @@ def execute(
         comparison = _conclude(session, tensorboard)
     _print(session.folder.path, as_json)
     if session.header.claim:
-        problems = broken(session.header.claim, comparison, session.records)
-        raise typer.Exit(1 if problems else 0)
+        answer = judged(session.header.claim, comparison, session.records).answer
+        raise typer.Exit({Proof.HOLDS: 0, Proof.BROKEN: 1, Proof.OPEN: 3}[answer])
     raise typer.Exit(0 if comparison.complete else 3)
 
 

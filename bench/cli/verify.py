@@ -25,7 +25,7 @@ def request(
         device=device,
         threads=at_least_one("--threads", threads) or claim.environment.get("threads"),
         seed=claim.seed + claim.repeats,
-        repeats=parse_repeats(repeats) or claim.pairs,
+        repeats=parse_repeats(repeats),
         margin=claim.margin,
         claim=claim,
         output=output,

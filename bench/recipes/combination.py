@@ -29,6 +29,12 @@ def effect_of(techniques: Iterable[Technique]) -> Effect:
     return max((Effect(t.effect) for t in techniques), key=order.index, default=Effect.EXACT)
 
 
+def rounding_of(techniques: Iterable[Technique]) -> float | None:
+    """Return how far the roundest arithmetic among techniques may move the first losses."""
+    own = (t.rounding for t in techniques if Effect(t.effect) is Effect.ROUNDING)
+    return max(own, default=None)
+
+
 def work_of(techniques: Iterable[Technique]) -> Work:
     """Label what a gain of these techniques would come from."""
     used = list(techniques)

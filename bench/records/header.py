@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from bench.records.claim import Claim
+from bench.records.measurement import Purpose
 from bench.records.schema import Amount, Count, Instant, Json, Number, Record, Text, Whole
 
 Mode = Literal["baseline-only", "test", "combine", "full-optimization", "recipe", "verify"]
@@ -52,6 +53,13 @@ class Header(Record):
     threads: Positive
     seed: Whole
     repeats: Positive
+    """The most pairs of an arm."""
+    first: Positive | None = None
+    """Pairs at the first look of a sequential run; None: a fixed test, of `repeats` pairs."""
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """The error that the whole run is allowed in each of its statements."""
+    raced: dict[Purpose, Count] = {}
+    """How many arms share it, by stage; written before the stage's first trial."""
     budget_seconds: Amount | None
     trial_timeout_seconds: Amount
     margin: Amount

@@ -104,6 +104,8 @@ class Measurement(Record):
     recipe: RecipeContent
     effect: Text | None = None
     """The strongest effect among the recipe's techniques; "exact" for the baseline."""
+    rounding: Amount | None = None
+    """How far its arithmetic may move the losses of the first steps, relatively."""
     work: Work | None = None
     started: Instant
     """UTC, ISO 8601."""

@@ -1,8 +1,9 @@
 """Keep a run's folder on disk, so that nothing finished is lost, half-written or mixed up.
 
-``run.json`` is written first and never changed; ``trials.jsonl`` and ``probes.jsonl`` only grow, a
-line synced to disk after each trial. Asking the journal for a trial that it holds gives the record
-instead of a second run, so a run is resumed by doing the same things again.
+``run.json`` is written first, and what stands in it is never changed; ``trials.jsonl`` and
+``probes.jsonl`` only grow, a line synced to disk after each trial. Asking the journal for a trial
+that it holds gives the record instead of a second run, so a run is resumed by doing the same things
+again.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import IO
 from bench.errors import BenchError
 from bench.records.files import write_text
 from bench.records.header import Header
-from bench.records.measurement import Measurement
+from bench.records.measurement import Measurement, Purpose
 from bench.records.schema import read_line, read_record
 
 FREE_BYTES = 32 * 1024**2
@@ -47,6 +48,16 @@ class Folder:
         """Remove the folder, where no trial has been written."""
         if not self.trials.records and not self.probes.records:
             shutil.rmtree(self.path, ignore_errors=True)
+
+    def race(self, stage: Purpose, arms: int) -> None:
+        """Write among how many arms a stage shares the error, before its first trial.
+
+        What stands in ``run.json`` already is never changed.
+        """
+        if stage in self.header.raced:
+            return
+        self.header = self.header.model_copy(update={"raced": {**self.header.raced, stage: arms}})
+        write_text(self.path / "run.json", self.header.model_dump_json(indent=1) + "\n")
 
     def close(self) -> None:
         """Release the lock and remove what was scratch."""

@@ -54,7 +54,7 @@ def exported_of(
         "data_sha256": data.sha256 if data else None,
         "environment": {**header.environment, "device": header.device, "threads": header.threads},
         "seed": header.seed,
-        "repeats": header.repeats,
+        "repeats": header.repeats * (2 if result and result.confirmed else 1),
     }
     return Exported(
         recipe_id=recipe.id,

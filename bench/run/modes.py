@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench.analysis.comparison import best, compare_run
+from bench.analysis.comparison import best_screened, compare_run
 from bench.analysis.results import ArmResult, Comparison
 from bench.analysis.verdict import Verdict
 from bench.errors import BenchError, Clash, NotApplicable
@@ -116,7 +116,7 @@ def best_alone(
     comparison: Comparison, chosen: Used, screened: Sequence[Contrast]
 ) -> list[Contrast]:
     """Return the contrast of the best single technique, unless it is all of the combination."""
-    winner = best(comparison)
+    winner = best_screened(comparison)
     if winner is None or winner.arm == arm_names.join(arm_names.labels([chosen])[0]):
         return []
     return [contrast for contrast in screened if contrast.arm == winner.arm]
@@ -135,7 +135,7 @@ MODES: dict[str, Mode] = {
 def _worth_combining(result: ArmResult) -> bool:
     ratio = result.time_ratio
     slower = ratio is not None and ratio.high is not None and ratio.high < 1
-    return result.verdict is Verdict.WIN and not slower
+    return result.verdict is Verdict.SCREENED and not slower
 
 
 def _check_baseline(session: Session) -> None:

@@ -57,6 +57,12 @@ def rounds(
         yield pairs
 
 
+def candidate(pair: tuple[Planned, Planned]) -> str:
+    """Return the arm that a pair measures against the baseline."""
+    one, other = pair
+    return other.arm if one.arm == BASELINE else one.arm
+
+
 def _pair(contrast: Contrast, number: int, seed: int, stage: Purpose) -> tuple[Planned, Planned]:
     return (
         Planned(BASELINE, number, seed, contrast.baseline, contrast.kind, stage),

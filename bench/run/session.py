@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from bench.analysis.levels import rule_of
 from bench.baseline import Baseline
 from bench.errors import BenchError
 from bench.launch.local import Runner
@@ -21,6 +22,7 @@ from bench.records.recipe import Recipe
 from bench.records.run_folder import Folder
 from bench.run import plan
 from bench.run.identity import check_data, check_same
+from bench.run.open_arms import next_round
 from bench.run.plan import Contrast, Planned
 from bench.technique import Probe
 from bench.trial.spec import TrialSpec
@@ -101,22 +103,39 @@ class Session:
     def measure(
         self, contrasts: Sequence[Contrast], first_pair: int = 0, stage: Purpose = "test"
     ) -> None:
-        """Run interleaved pairs of every contrast and of the A/A control, within the budget."""
+        """Run interleaved pairs of every open contrast and of the A/A control, within the budget.
+
+        After each round every arm is asked whether it is decided. What later pairs are, their
+        numbers, seeds and order, does not depend on which arms are left.
+        """
         alone = next((c for c in contrasts if c.arm == CONTROL), None)
         full = not contrasts or any(c.kind == "full" for c in contrasts)
         control = Contrast(CONTROL, self.recipe, self.recipe, "full" if full else "step")
         todo = [*contrasts] if alone else [*contrasts, control]
-        self.show.expect(2 * len(todo) * self.header.repeats)
-        rounds = plan.rounds(todo, self.header.repeats, self.header.seed, first_pair, stage)
-        for number, pairs in enumerate(rounds):
-            if number >= 2 and self._over_budget(number):
-                self.show.note(
-                    f"the budget is spent after {number} of {self.header.repeats} rounds"
-                )
+        self.folder.race(stage, len(todo) - 1)
+        rule = rule_of(self.header, stage)
+        seed = self.header.seed + (rule.most if stage == "confirm" else 0)  # seeds not seen yet
+        self.show.expect(2 * len(todo) * rule.first)
+        for number, pairs in enumerate(plan.rounds(todo, rule.most, seed, first_pair, stage)):
+            choice = next_round(
+                self.header, self.records, [c.arm for c in todo], number, rule, stage,
+                time.monotonic() - self.begun,
+            )  # fmt: skip
+            if not choice.measured:
+                self._say_left(number, choice.left)
                 return
+            if number >= rule.first:
+                self.show.expect(2 * len(choice.measured))
             for pair in pairs:
-                for planned in pair:
-                    self.trial(planned)
+                if plan.candidate(pair) in choice.measured:
+                    for planned in pair:
+                        self.trial(planned)
+
+    def _say_left(self, rounds: int, left: Sequence[str]) -> None:
+        """Say what stays open where the budget ends a run."""
+        if left:
+            names = ", ".join(left)
+            self.show.note(f"the budget is spent after {rounds} rounds; still open: {names}")
 
     def trial(self, planned: Planned) -> Measurement:
         """Return the record of a trial, running it if the journal doesn't hold it."""
@@ -193,11 +212,6 @@ class Session:
             return record
 
         return probe
-
-    def _over_budget(self, rounds: int) -> bool:
-        budget = self.header.budget_seconds
-        spent = time.monotonic() - self.begun
-        return budget is not None and spent * (rounds + 1) / rounds > budget
 
     def _trial(self, planned: Planned, **changes: Any) -> TrialSpec:
         return TrialSpec(

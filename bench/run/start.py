@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bench.analysis.levels import ALPHA, FIRST, MOST
 from bench.baseline import Baseline
 from bench.errors import BenchError
 from bench.launch.local import Runner
@@ -30,8 +31,8 @@ from bench.run.modes import MODES
 from bench.run.request import Request
 from bench.run.session import Observer, Session
 
-REPEATS = {"baseline-only": 3}
-AUTO_REPEATS = 6
+FIXED = {"baseline-only": 3}
+"""Pairs where there is nothing to decide."""
 
 
 @contextmanager
@@ -146,6 +147,8 @@ def _header(
         for arm in asked.arms
     ]
 
+    fixed = asked.repeats or FIXED.get(asked.mode)
+
     def complete(run: str, started: str) -> Header:
         return made(
             Header,
@@ -161,7 +164,9 @@ def _header(
             device=device,
             threads=threads,
             seed=asked.seed,
-            repeats=asked.repeats or REPEATS.get(asked.mode, AUTO_REPEATS),
+            repeats=fixed or MOST,
+            first=None if fixed else FIRST,
+            alpha=ALPHA,
             budget_seconds=asked.budget_seconds,
             trial_timeout_seconds=asked.trial_timeout_seconds,
             margin=asked.margin,

@@ -26,7 +26,7 @@ from bench.machine.memory import (
     resident,
 )
 from bench.recipes import assembly
-from bench.recipes.combination import effect_of, work_of
+from bench.recipes.combination import effect_of, rounding_of, work_of
 from bench.recipes.loading import frame_of
 from bench.records.measurement import Measurement, Status
 from bench.trial.facts import advisory_facts, training_facts
@@ -96,6 +96,7 @@ def _measure(trial: TrialSpec, facts: dict[str, Any]) -> None:
     facts["base_rss_bytes"] = base.now
     techniques = assembly.techniques_of(trial.recipe, trial.places)
     facts |= {"effect": str(effect_of(techniques)), "work": work_of(techniques)}
+    facts["rounding"] = rounding_of(techniques)
     others = shortened if trial.kind == "build" else assembly.unchanged
     job = assembly.build(trial.recipe, trial.places, device, trial.seed, others=others)
     facts["build_seconds"] = time.perf_counter() - begun

@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Any
 
 from bench.analysis.intervals import Interval
+from bench.analysis.proof import Proof
 from bench.analysis.results import ArmResult
 from bench.records.schema import FORMAT
 from reports import sentences, warnings
@@ -41,6 +42,8 @@ def content(run: Run) -> dict[str, Any]:
         "winner": winner.arm if winner else None,
         "arms": {result.arm: _arm(result) for result in run.candidates},
         "smallest_visible_effect": _number(found.smallest_visible_effect),
+        "visible_pairs": found.visible_pairs,
+        "rule": _rule(run),
         "control": _control(run),
         "metric_name": header.metric,
         "margin": found.margin,
@@ -66,15 +69,20 @@ def _arm(result: ArmResult) -> dict[str, Any]:
         "work": result.work,
         "time_ratio": triple(result.time_ratio),
         "time_basis": result.time_basis,
+        "time_median": _number(result.time_median),
         "memory_ratio": triple(result.memory_ratio),
+        "memory_median": _number(result.memory_median),
         "metric": triple(result.metric),
         "metric_difference": triple(result.metric_difference),
         "other_differences": {k: triple(v) for k, v in result.other_differences.items()},
         "pairs": result.pairs,
         "more_pairs": result.more_pairs,
+        "needed_margin": _number(result.needed_margin),
+        "open": result.goes_on,
         "reason": result.reason,
         "confirmed": result.confirmed,
         "same_losses": result.same_losses,
+        "loss_steps": result.loss_steps,
         "flops_ratio": _number(result.flops_ratio),
         "size_ratio": _number(result.size_ratio),
         "latency_ratio": _number(result.latency_ratio),
@@ -91,15 +99,24 @@ def _claim(run: Run) -> dict[str, Any] | None:
     claim = run.header.claim
     if claim is None:
         return None
-    judged = sentences.unfinished(run) is None
+    found = run.judged
+    judged = found is not None and sentences.unfinished(run) is None
+    answer = found.answer if found and judged else None
     return {
-        "holds": not run.problems if judged else None,
-        "problems": run.problems if judged else [],
+        "answer": answer,
+        "holds": {Proof.HOLDS: True, Proof.BROKEN: False}.get(answer) if answer else None,
+        "problems": found.problems if found and judged else [],
         "time_ratio": claim.time_ratio,
         "time_basis": claim.time_basis,
         "memory_ratio": claim.memory_ratio,
         "metric": claim.metric,
     }
+
+
+def _rule(run: Run) -> dict[str, Any]:
+    """Return when arms were looked at, and among how many the error was shared out."""
+    rule = run.comparison.rule
+    return {"first": rule.first, "most": rule.most, "alpha": rule.alpha, "arms": rule.arms}
 
 
 def _control(run: Run) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from bench.analysis.intervals import METRIC_LEVEL, RATIO_LEVEL
+from bench.analysis.intervals import METRIC_LEVEL
 from bench.records.measurement import BASELINE
 from bench.records.text import printable
 from reports import arm_tables, context_tables, formatting, learning, sentences, warnings
@@ -61,6 +61,7 @@ def _content(run: Run) -> dict[str, Any]:
         "asked": MODES.get(header.mode, header.mode),
         "context": _context(run),
         "verdict": sentences.verdict(run),
+        "race": sentences.race(run),
         "remarks": [r for r in (sentences.unfinished(run), sentences.incomplete(run)) if r],
         "notices": header.notices,
         "verdicts": arm_tables.verdicts(run),
@@ -88,7 +89,7 @@ def _content(run: Run) -> dict[str, Any]:
         "device": header.device,
         "metric": header.metric,
         "margin": formatting.value(run.comparison.margin),
-        "ratio_level": f"{RATIO_LEVEL:.1%}".replace("%", " %"),
+        "error": f"{run.comparison.rule.alpha:.0%}".replace("%", " %"),
         "metric_level": f"{METRIC_LEVEL:.0%}".replace("%", " %"),
     }
 

@@ -16,7 +16,7 @@ WIDTH = 100
 
 def summary(run: Run) -> str:
     """Return the verdict, the candidates, the noise floor and where the report lies."""
-    parts = [_filled(sentences.verdict(run))]
+    parts = [_filled(sentences.verdict(run)), _filled(sentences.race(run) or "")]
     verdicts = _verdicts(run)
     if verdicts:
         parts.append(_laid_out(verdicts))

@@ -161,3 +161,14 @@ def test_techniques_of_one_name_in_two_files_are_refused(bench: Bench, tmp_path:
     other.write_text(Path(FAULTS).read_text())
     both = ("--test", f"{FAULTS}:Harmless", f"{other}:Nan")
     refused(bench("--baseline", TINY, *both), "have the same name; rename one")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--repeats", "9"), ("--margin", "0.5"), ("--test", "compile")]
+)
+def test_a_run_that_goes_on_is_not_changed(bench: Bench, option: str, value: str) -> None:
+    done = bench("--resume", "somewhere", option, value)
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        f"bench: --resume goes on with what the run was asked: {option} can't be changed"
+    )

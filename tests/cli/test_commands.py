@@ -116,7 +116,8 @@ def test_show_prints_what_the_run_found(bench: Bench, finished: Path) -> None:
     }
     assert arm["pairs"] == 2
     low, middle, high = arm["time_ratio"]
-    assert low < middle < high
+    assert (low, high) == (None, None)  # two pairs bound nothing
+    assert middle > 0
     low, middle, high = found["baseline_metric"]  # two seeds: the interval is cut at 0 or 1
     assert 0 <= low <= middle <= high <= 1
 
@@ -267,33 +268,33 @@ def test_an_exported_recipe_is_measured_against_its_baseline(bench: Bench, expor
 
 
 def test_the_gate_passes_a_run_against_itself_and_fails_a_slower_one(
-    bench: Bench, tmp_path: Path
+    bench: Bench, finished: Path, tmp_path: Path
 ) -> None:
-    quick = ("--baseline", TINY, "--baseline-only", "--repeats", "3", "--output")
-    assert bench(*quick, "a").returncode == 0
-    (before,) = (tmp_path / "a").iterdir()
     rules = ("--fail-on", "time=5%", "memory=10%", "accuracy")
-    same = bench("compare", str(before), str(before), *rules)
-    assert same.returncode == 0, same.stderr
-    assert same.stdout.count("ok ") == 3
-    # A busy machine spreads three short trials too far to tell even a doubled time: theirs are
+    # A busy machine spreads two short trials too far to tell even a doubled time: theirs are
     # replaced by times as a quiet one gives.
     quiet, slow = (
-        with_windows(before, tmp_path / name, factor)
+        with_windows(finished, tmp_path / name, factor)
         for name, factor in (("quiet", 1), ("slow", 2))
     )
+    same = bench("compare", str(quiet), str(quiet), *rules)
+    assert same.returncode == 0, same.stdout
+    assert "ok  harmless: time +0.0%" in same.stdout
     worse = bench("compare", str(quiet), str(slow), *rules)
     assert worse.returncode == 1, worse.stdout
-    assert "FAIL  baseline: time" in worse.stdout
+    assert "FAIL  harmless: time +100.0%" in worse.stdout
 
 
 def with_windows(run: Path, into: Path, factor: float) -> Path:
-    """Copy a run's records into a new folder, its windows about `factor` seconds long."""
+    """Copy a run into a new folder, windows about a second long, or so much for harmless."""
     into.mkdir()
     (into / "run.json").write_bytes((run / "run.json").read_bytes())
     lines = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
     for number, line in enumerate(lines):
-        line["window_seconds"] = factor * (1 + number / 100)
+        own = factor if line["arm"] == "harmless" else 1
+        line["window_seconds"] = line["train_seconds"] = own * (1 + number / 1000)
+        if line["peak_rss_bytes"] is not None:
+            line["peak_rss_bytes"] = line["base_rss_bytes"] + 50_000_000
     (into / "trials.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return into
 

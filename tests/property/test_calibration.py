@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 
 from bench.analysis.comparison import compare
-from bench.analysis.results import ArmResult
+from bench.analysis.levels import Rule
+from bench.analysis.results import ArmResult, Comparison
 from bench.analysis.verdict import Verdict
 from bench.baseline import Target
 from bench.records.measurement import CONTROL, Measurement
 from tests.records import MIB, measurement
 
 PAIRS = 6
-RUNS = 2000
+RUNS = 700
 TIME_NOISE, MEMORY_NOISE = 0.03, 0.005
 MARGIN = 0.01
 
@@ -39,7 +40,11 @@ def simulated(
 
 
 def judged(random: np.random.Generator, **truth: float) -> ArmResult:
-    return compare(simulated(random, "arm", **truth), MARGIN, Target("accuracy")).arms[0]
+    return whole(simulated(random, "arm", **truth)).arms[0]
+
+
+def whole(trials: list[Measurement]) -> Comparison:
+    return compare(trials, MARGIN, Target("accuracy"), rules={"test": Rule(PAIRS, PAIRS)})
 
 
 def share_of_wins(runs: int = RUNS, **truth: float) -> float:
@@ -47,8 +52,9 @@ def share_of_wins(runs: int = RUNS, **truth: float) -> float:
     return sum(judged(random, **truth).verdict is Verdict.WIN for _ in range(runs)) / runs
 
 
-def test_the_same_code_wins_in_at_most_5_percent_of_runs() -> None:
-    assert share_of_wins() <= 0.05
+def test_a_gain_of_just_one_percent_wins_in_at_most_5_percent_of_runs() -> None:
+    """The hardest case: 5 % is the promise, 2.5 % more is chance in 700 runs."""
+    assert share_of_wins(gain=1.01, saving=1.01) <= 0.075
 
 
 def test_the_same_code_on_a_very_noisy_machine_wins_in_at_most_5_percent_of_runs() -> None:
@@ -68,8 +74,8 @@ def test_a_true_loss_of_5_points_wins_in_at_most_5_percent_of_runs() -> None:
 
 
 def test_a_true_loss_of_the_margin_wins_in_about_5_percent_of_runs() -> None:
-    """The hardest case: 5 % is the promise, 1.5 % more is chance in 2000 runs."""
-    assert share_of_wins(gain=1.3, loss=MARGIN, noise=0.01) <= 0.065
+    """The hardest case: 5 % is the promise, 2.5 % more is chance in 700 runs."""
+    assert share_of_wins(gain=1.3, loss=MARGIN, noise=0.01) <= 0.075
 
 
 def test_a_true_loss_of_5_points_is_found() -> None:
@@ -84,14 +90,14 @@ def test_the_interval_of_time_holds_the_truth_as_often_as_it_says(truth: float) 
     ratios = [judged(random, gain=truth).time_ratio for _ in range(800)]
     bounds = [(r.low, r.high) for r in ratios if r is not None]
     inside = [low is not None and high is not None and low <= truth <= high for low, high in bounds]
-    assert 0.955 <= sum(inside) / len(inside) <= 0.99
+    assert 0.93 <= sum(inside) / len(inside) <= 0.97
 
 
 def test_the_control_shows_an_effect_of_the_size_of_the_noise() -> None:
     random = np.random.default_rng(3)
     trials = [simulated(random, CONTROL) for _ in range(100)]
-    seen = [compare(t, MARGIN, Target("accuracy")).smallest_visible_effect or 0.0 for t in trials]
-    assert 0.03 < float(np.median(seen)) < 0.08
+    seen = [whole(t).smallest_visible_effect or 0.0 for t in trials]
+    assert 0.05 < float(np.median(seen)) < 0.1
 
 
 def test_most_undecided_runs_say_how_many_more_pairs_would_decide() -> None:
@@ -111,5 +117,5 @@ def test_a_small_test_part_does_not_hide_a_true_loss_of_5_points() -> None:
             for name, truth, gain in (("baseline", 0.97, 1.0), ("arm", 0.92, 1.5)):
                 metric = random.binomial(22, truth) / 22
                 trials.append(measurement(name, pair, seconds=1 / gain, metric=metric))
-        wins += compare(trials, MARGIN, Target("accuracy")).arms[0].verdict is Verdict.WIN
+        wins += whole(trials).arms[0].verdict is Verdict.WIN
     assert wins / 500 <= 0.05

@@ -158,6 +158,20 @@ def quality_from(quality: Quality, pair: int) -> Quality:
     return Quality(quality.differences[:, pair:], quality.margin, quality.floor)
 
 
+def test_a_full_optimisation_of_nothing_hardly_ever_exports_anything() -> None:
+    """Forty arms that gain just one percent: the best of the screened is confirmed, or nothing."""
+    runs, arms = 200, 40
+    random = np.random.default_rng(10)
+    logs = log_ratios(random, (runs, arms), LEAST_GAIN, 0.05)
+    screened, _ = answers([Objective("time", logs)], kept(logs.shape), Rule(arms=arms))
+    chosen = int((screened == Answer.WIN).any(-1).sum())
+    fresh = log_ratios(random, max(1, chosen), LEAST_GAIN, 0.05)
+    confirmed, _ = answers([Objective("time", fresh)], kept(fresh.shape), Rule(arms=2))
+    exported = int((confirmed == Answer.WIN).sum()) if chosen else 0
+    assert chosen / runs <= 0.08
+    assert exported / runs <= 0.05
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("total", [0.05, 0.025, 0.0025, 0.000833])
 def test_all_looks_together_err_in_their_total(total: float) -> None:

@@ -10,11 +10,8 @@ from hypothesis import strategies as st
 
 from bench.analysis.intervals import (
     Interval,
-    lower_bound,
     mean_interval,
-    pairs_to_decide,
     ratio_interval,
-    upper_bound,
 )
 
 levels = st.sampled_from([0.5, 0.9, 0.95, 0.975])
@@ -94,20 +91,3 @@ def test_the_same_values_twice_are_a_narrower_interval(values: list[float]) -> N
 @given(samples)
 def test_the_order_of_values_does_not_matter(values: list[float]) -> None:
     assert mean_interval(values, 0.95) == pytest.approx(mean_interval(sorted(values), 0.95))
-
-
-@given(samples)
-def test_a_one_sided_bound_lies_inside_the_two_sided_one(values: list[float]) -> None:
-    low, _, high = bounds(mean_interval(values, 0.95))
-    under, over = lower_bound(values), upper_bound(values)
-    assert under is not None
-    assert over is not None
-    assert low - 1e-9 <= under <= over <= high + 1e-9
-
-
-@given(samples, st.floats(0.01, 10), st.floats(1.1, 5))
-def test_a_smaller_distance_needs_no_fewer_pairs(
-    values: list[float], distance: float, factor: float
-) -> None:
-    near, far = (pairs_to_decide(values, d, 0.95) for d in (distance, factor * distance))
-    assert near is None or (far is not None and far <= near)

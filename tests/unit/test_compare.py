@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from bench.analysis.comparison import compare
+from bench.analysis.comparison import best, compare, compare_run
 from bench.analysis.intervals import Interval
 from bench.analysis.pairs import pairs_of
 from bench.analysis.results import ArmResult, Comparison
 from bench.analysis.verdict import Verdict
 from bench.baseline import Target
 from bench.records.measurement import BASELINE, CONTROL, Evaluation, Inference, Measurement, Status
-from tests.records import MIB, failed, measurement, paired
+from tests.records import DATA, LOSSES, MIB, failed, header, measurement, paired
 
 FASTER = (1.48, 1.5, 1.52, 1.49, 1.51, 1.5)
 EQUAL = (0.995, 1.005, 1.0, 1.002, 0.998, 1.0)
@@ -207,16 +209,63 @@ def test_exact_is_judged_by_time_alone() -> None:
     assert result.same_losses is True
 
 
+def exact(losses: Sequence[float] = LOSSES, base: Sequence[float] = LOSSES) -> ArmResult:
+    """Return the verdict on step trials of an arm that declares itself exact."""
+    facts: dict[str, Any] = {"kind": "step", "metric": None}
+    return judged(
+        paired(
+            "exact", FASTER, baseline={**facts, "losses": base}, effect="exact", work="same work",
+            losses=losses, **facts,
+        )
+    )  # fmt: skip
+
+
 def test_exact_step_trials_may_differ_in_how_many_steps_they_made() -> None:
-    facts: dict[str, Any] = {"kind": "step", "metric": None, "effect": "exact", "work": "same work"}
-    base = {"kind": "step", "metric": None, "losses": (1.0, 0.5, 0.25)}
-    assert judged(paired("exact", FASTER, baseline=base, **facts)).same_losses is True
+    result = exact(base=LOSSES[:17])
+    assert (result.verdict, result.same_losses, result.loss_steps) == (Verdict.WIN, True, 17)
 
 
-def test_where_the_baseline_does_not_repeat_itself_exact_can_not_be_held_to_it() -> None:
-    control = paired(CONTROL, EQUAL, losses=(1.0, 0.4))
-    trials = [*control, *paired("liar", FASTER, first=6, effect="exact", losses=(1.0, 0.51))]
-    assert judged(trials).verdict is Verdict.WIN
+@pytest.mark.parametrize("steps", [0, 1, 14])
+def test_equal_losses_of_few_steps_keep_nothing(steps: int) -> None:
+    result = exact(losses=LOSSES[:steps])
+    assert (result.verdict, result.same_losses) == (Verdict.UNDECIDED, None)
+    assert result.reason == (
+        f"faster, but its losses can be compared over {steps} steps alone; 15 are asked for"
+    )
+
+
+def unrepeatable(*losses: float) -> ArmResult:
+    """Return the verdict on an exact arm beside a baseline that doesn't repeat to 1e-5."""
+    shaken = tuple(loss * (1 + 1e-5) for loss in LOSSES)
+    step: dict[str, Any] = {"kind": "step", "metric": None}
+    control = paired(CONTROL, EQUAL, baseline=step, losses=shaken, **step)
+    arm = paired("exact", FASTER, first=6, baseline=step, effect="exact", losses=losses, **step)
+    return judged([*control, *arm])
+
+
+def test_beside_a_baseline_that_does_not_repeat_exact_is_held_to_what_it_does() -> None:
+    near = unrepeatable(*(loss * (1 - 2e-5) for loss in LOSSES))
+    assert (near.verdict, near.losses_agree, near.same_losses) == (Verdict.WIN, True, False)
+    far = unrepeatable(*(5 * loss for loss in LOSSES))
+    assert far.verdict is Verdict.UNDECIDED
+    assert far.reason == (
+        "faster, but its losses differ by more than those of the baseline, which doesn't repeat, "
+        "itself"
+    )
+
+
+def test_a_technique_of_rounding_is_kept_by_its_first_losses() -> None:
+    noisy = [0.05, -0.05, 0.04, -0.04, 0.05, -0.05]
+    facts: dict[str, Any] = {"effect": "rounding", "work": "same work", "losses_of_metric": noisy}
+    near = judged(paired("near", FASTER, losses=[x * (1 + 1e-5) for x in LOSSES], **facts))
+    assert (near.verdict, near.losses_agree) == (Verdict.WIN, True)
+    coarse = [x * (1 + 5e-3) for x in LOSSES]
+    bf16 = judged(paired("bf16", FASTER, losses=coarse, rounding=1e-2, **facts))
+    assert (bf16.verdict, bf16.losses_agree) == (Verdict.WIN, True)
+    far = judged(paired("far", FASTER, losses=coarse, **facts))
+    assert (far.verdict, far.losses_agree) == (Verdict.UNDECIDED, False)
+    lost = {**facts, "losses_of_metric": [0.05 + k for k in KEPT]}
+    assert judged(paired("lost", FASTER, **lost)).verdict is Verdict.ACCURACY_LOSS
 
 
 def test_same_work_is_judged_by_its_steps_and_other_work_by_its_training() -> None:
@@ -284,7 +333,10 @@ def test_the_control_tells_the_smallest_visible_effect() -> None:
     assert ratio is not None
     assert ratio.low is not None
     assert ratio.high is not None
-    assert comparison.smallest_visible_effect == pytest.approx((ratio.high / ratio.low) ** 0.5 - 1)
+    half = (ratio.high / ratio.low) ** 0.5 - 1
+    assert comparison.visible_pairs == 6
+    assert comparison.smallest_visible_effect is not None
+    assert comparison.smallest_visible_effect > half
 
 
 def test_without_a_control_no_visible_effect_is_told() -> None:
@@ -316,7 +368,8 @@ def test_memory_on_cuda_is_compared_by_what_was_allocated() -> None:
         baseline={"peak_allocated_bytes": 20 * MIB},
     )  # fmt: skip
     result = judged(trials)
-    assert result.memory_ratio == pytest.approx((2.0, 2.0, 2.0))
+    assert result.memory_ratio is not None
+    assert result.memory_ratio.middle == pytest.approx(2.0)
 
 
 def test_an_unknown_memory_is_unknown() -> None:
@@ -325,11 +378,132 @@ def test_an_unknown_memory_is_unknown() -> None:
     assert result.verdict is Verdict.WIN
 
 
-def test_two_pairs_are_too_few_to_call_the_metric_kept() -> None:
-    result = judged(paired("fast", (1.5, 1.5001)))
+@pytest.mark.parametrize("pairs", [2, 3])
+def test_nothing_is_said_before_the_first_look(pairs: int) -> None:
+    result = judged(paired("fast", FASTER[:pairs]))
+    assert (result.verdict, result.gains) == (Verdict.UNDECIDED, ())
+    assert result.reason == f"the first look is after 4 pairs, and {pairs} were measured"
+    assert (result.more_pairs, result.goes_on) == (4 - pairs, True)
+    assert result.time_ratio is not None
+    assert (result.time_ratio.low, result.time_ratio.high) == (None, None)
+
+
+def test_a_fixed_number_of_pairs_says_nothing_before_them() -> None:
+    trials = paired("fast", FASTER[:5], losses_of_metric=KEPT)
+    early = compare_run(header(repeats=6), trials, []).arms[0]
+    assert (early.verdict, early.reason) == (
+        Verdict.UNDECIDED, "the test is of 6 pairs, and 5 were measured",
+    )  # fmt: skip
+    last = compare_run(header(repeats=5), trials, []).arms[0]
+    assert last.verdict is Verdict.WIN
+
+
+FAILURES = (Status.DIVERGED, Status.OUT_OF_MEMORY, Status.FAILED)
+
+
+def with_failures(status: Status, *where: int) -> ArmResult:
+    trials = paired("fast", FASTER, losses_of_metric=KEPT)
+    for pair in where:
+        trials[2 * pair + 1] = failed("fast", pair, status, "loss is nan")
+    return judged(trials)
+
+
+@pytest.mark.parametrize("status", FAILURES)
+def test_one_failed_training_of_six_leaves_a_win_unsaid(status: Status) -> None:
+    result = with_failures(status, 2)
+    how = str(status).replace("_", " ")
     assert result.verdict is Verdict.UNDECIDED
-    assert result.gains == ("faster",)
-    assert result.more_pairs == 1
+    assert result.reason == (
+        f"faster, but 1 of 6 trainings failed where the baseline's did not ({how}: loss is nan)"
+    )
+    assert not result.goes_on
+
+
+@pytest.mark.parametrize("where", [(1, 2), (0, 2, 4), (0, 1, 2, 3, 4)])
+def test_two_or_more_failed_trainings_of_six_are_a_loss(where: tuple[int, ...]) -> None:
+    result = with_failures(Status.DIVERGED, *where)
+    assert result.verdict is Verdict.ACCURACY_LOSS
+    assert f"{len(where)} of 6 trainings failed where the baseline's did not" in result.reason
+
+
+def test_a_training_that_failed_with_its_baseline_is_no_evidence() -> None:
+    trials = paired("fast", FASTER, losses_of_metric=KEPT)
+    trials[4], trials[5] = failed(BASELINE, 2), failed("fast", 2)
+    assert judged(trials).verdict is Verdict.WIN
+
+
+def test_a_trial_out_of_time_counts_with_the_time_it_took() -> None:
+    trials = paired("fast", [1.5] * 6, losses_of_metric=KEPT)
+    slow = failed("fast", 2, Status.TIMED_OUT, "no result")
+    trials[5] = slow.model_copy(update={"wall_seconds": 200.0})
+    result = judged(trials)
+    assert result.verdict is Verdict.UNDECIDED
+    assert result.reason == "the interval of time holds both none and a gain"
+    assert judged(paired("fast", [1.5] * 6, losses_of_metric=KEPT)).verdict is Verdict.WIN
+
+
+@pytest.mark.parametrize(("items", "verdict"), [(40, Verdict.UNDECIDED), (345, Verdict.WIN)])
+def test_ties_on_few_test_items_are_no_proof_of_quality(items: int, verdict: Verdict) -> None:
+    data = replace(DATA, test_items=items)
+    same: dict[str, Any] = {"metric": 36 / 40 if items == 40 else 310 / 345, "data": data}
+    result = judged(paired("tied", FASTER, baseline=same, **same))
+    assert result.verdict is verdict
+    assert result.metric_difference is not None
+    assert result.metric_difference.low is not None
+    assert result.metric_difference.low < 0 < (result.metric_difference.high or 0)
+    if verdict is Verdict.UNDECIDED:
+        assert result.more_pairs == 7
+        assert result.needed_margin is not None
+
+
+def test_what_wins_among_many_is_only_screened_until_fresh_pairs_confirm_it() -> None:
+    lucky = paired("lucky", FASTER, losses_of_metric=KEPT)
+    fresh = paired(
+        "fresh", FASTER, losses_of_metric=KEPT, first=6, baseline={"stage": "confirm"},
+        stage="confirm",
+    )  # fmt: skip
+    found = compare_run(header(mode="full-optimization", first=4, repeats=30), lucky + fresh, [])
+    assert [r.verdict for r in found.arms] == [Verdict.SCREENED, Verdict.WIN]
+    winner = best(found)
+    assert winner is not None
+    assert winner.arm == "fresh"
+    refuted = compare_run(header(mode="full-optimization", first=4, repeats=30), lucky, [])
+    assert best(refuted) is None
+
+
+def test_an_arm_among_many_must_be_surer() -> None:
+    trials = paired("fast", [1.06 * n**0.1 for n in NOISY], losses_of_metric=KEPT)
+    alone = compare_run(header(first=4, repeats=30, raced={"test": 1}), trials, [])
+    among = compare_run(header(first=4, repeats=30, raced={"test": 40}), trials, [])
+    assert [r.verdict for r in (*alone.arms, *among.arms)] == [Verdict.WIN, Verdict.UNDECIDED]
+
+
+def test_the_median_stands_beside_the_mean() -> None:
+    result = judged(paired("odd", (1.02, 1.02, 1.02, 0.5, 1.02), losses_of_metric=KEPT))
+    assert result.time_ratio is not None
+    assert result.time_ratio.middle < 1.01 < (result.time_median or 0)
+
+
+def first_setup(seconds: float, others: Sequence[float] = (0.2,) * 6) -> ArmResult:
+    """Return the verdict on an arm whose first trial began so slowly; baselines begin as given."""
+    trials = paired("fast", FASTER, losses_of_metric=KEPT, work="same work")
+    for index, trial in enumerate(trials):
+        pair = index // 2
+        first = others[pair] if trial.arm == BASELINE else (seconds if pair == 0 else others[pair])
+        trials[index] = trial.model_copy(update={"warmup_step_seconds": (first, 0.1)})
+    return judged(trials)
+
+
+def test_a_slow_first_trial_alone_does_not_undo_a_win() -> None:
+    result = first_setup(1.5, (0.1, 0.9, 2.0, 0.3, 0.6, 0.4))
+    assert result.verdict is Verdict.WIN
+    assert not result.setup_is_sure
+
+
+def test_a_first_set_up_beyond_what_the_baseline_differs_by_does() -> None:
+    result = first_setup(8.0)
+    assert result.verdict is Verdict.NO_GAIN
+    assert "7.9 s of set-up pay back only after" in result.reason
 
 
 def test_other_metrics_get_a_paired_difference_too() -> None:

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from bench.analysis.claims import broken
+from bench.analysis.claims import Judged, judged
 from bench.analysis.comparison import best, compare, compare_run
+from bench.analysis.levels import Rule
+from bench.analysis.proof import Proof
 from bench.baseline import Target
 from bench.records.claim import Claim
 from bench.records.measurement import CONTROL, Measurement, Status
@@ -17,6 +19,7 @@ from tests.records import DATA, claim, failed, header, measurement, paired, reci
 FASTER = (1.48, 1.5, 1.52, 1.49, 1.51, 1.5)
 SMALLER = (1.2, 1.201, 1.199, 1.2, 1.202, 1.198)
 EQUAL = (0.995, 1.005, 1.0, 1.002, 0.998, 1.0)
+AUTO = Rule()
 KEPT = (0.001, -0.001, 0.002, 0.0, -0.002, 0.0)
 
 
@@ -24,27 +27,34 @@ def measured_again(**changes: Any) -> list[Measurement]:
     return paired("fast", FASTER, savings=SMALLER, losses_of_metric=KEPT, **changes)
 
 
-def problems(claimed: Claim, trials: list[Measurement] | None = None) -> list[str]:
+def told(claimed: Claim, trials: list[Measurement] | None = None, rule: Rule = AUTO) -> Judged:
     records = measured_again() if trials is None else trials
-    return broken(claimed, compare(records, 0.01, Target("accuracy")), records)
+    comparison = compare(records, 0.01, Target("accuracy"), rules={"test": rule})
+    return judged(claimed, comparison, records)
+
+
+def problems(claimed: Claim, trials: list[Measurement] | None = None) -> list[str]:
+    return told(claimed, trials).problems
 
 
 def test_the_same_claim_holds() -> None:
-    assert problems(claim()) == []
+    assert told(claim()) == Judged(Proof.HOLDS, [], [])
 
 
 def test_a_smaller_claim_holds() -> None:
-    assert problems(claim(time_ratio=(1.1, 1.2, 1.3), metric=(0.7, 0.75, 0.8))) == []
+    smaller = claim(time_ratio=(1.1, 1.2, 1.3), metric=(0.7, 0.75, 0.8))
+    assert told(smaller).answer is Proof.HOLDS
 
 
 def test_twice_the_speed_is_broken() -> None:
-    (problem,) = problems(claim(time_ratio=(2.8, 3.0, 3.2)))
-    assert problem.startswith("claimed a time ratio of 3.000, measured 1.500 (at most 1.5")
+    found = told(claim(time_ratio=(2.8, 3.0, 3.2)))
+    assert found.answer is Proof.BROKEN
+    assert found.problems == ["claimed a time ratio of 3.000, measured 1.500"]
 
 
 def test_half_the_memory_is_broken() -> None:
     (problem,) = problems(claim(memory_ratio=(2.38, 2.4, 2.42)))
-    assert problem.startswith("claimed a memory ratio of 2.400, measured 1.200 (at most 1.2")
+    assert problem == "claimed a memory ratio of 2.400, measured 1.200"
 
 
 def test_twice_the_accuracy_is_broken() -> None:
@@ -53,7 +63,8 @@ def test_twice_the_accuracy_is_broken() -> None:
 
 
 def test_a_better_lower_bound_alone_is_broken() -> None:
-    assert len(problems(claim(time_ratio=(2.8, 1.5, 1.6)))) == 1
+    (problem,) = problems(claim(time_ratio=(2.8, 1.5, 1.6)))
+    assert problem == "claimed a time ratio of at least 2.800, measured 1.500"
 
 
 def test_everything_twice_as_good_is_broken_in_every_way() -> None:
@@ -62,7 +73,46 @@ def test_everything_twice_as_good_is_broken_in_every_way() -> None:
 
 
 def test_a_claim_within_another_days_noise_holds() -> None:
-    assert problems(claim(time_ratio=(1.5, 1.55, 1.6))) == []
+    assert told(claim(time_ratio=(1.5, 1.55, 1.6))).answer is Proof.HOLDS
+
+
+NOISY = (2.9, 0.8, 1.9, 1.1, 2.5, 1.2)
+
+
+def test_a_claim_that_noise_hides_is_not_decided() -> None:
+    found = told(claim(), paired("fast", NOISY, savings=SMALLER, losses_of_metric=KEPT))
+    assert (found.answer, found.problems) == (Proof.OPEN, [])
+    assert found.undecided == ["time ratio of at least 1.400 claimed, 1.562 measured so far"]
+
+
+def test_one_pair_decides_no_claim() -> None:
+    found = told(claim(), measured_again()[:2], Rule(1, 1))
+    assert (found.answer, len(found.undecided)) == (Proof.OPEN, 3)
+
+
+def test_a_gain_that_is_not_there_is_broken_and_not_held_up_by_noise() -> None:
+    trials = paired("fast", EQUAL, savings=SMALLER, losses_of_metric=KEPT)
+    (problem,) = problems(claim(time_ratio=(1.15, 1.2, 1.25)), trials)
+    assert problem == "claimed a time ratio of 1.200, measured 1.000"
+
+
+def test_a_metric_below_its_baseline_is_broken_whatever_was_claimed_of_it() -> None:
+    lost = paired("fast", FASTER, savings=SMALLER, losses_of_metric=[0.05 + k for k in KEPT])
+    (problem,) = problems(claim(metric=(0.5, 0.5, 0.5)), lost)
+    assert problem == "accuracy fell by more than the margin of 0.01 beside the baseline's"
+
+
+def test_a_metric_that_noise_hides_leaves_a_claim_open() -> None:
+    wide = [0.03, -0.03, 0.02, -0.02, 0.03, -0.03]
+    found = told(claim(), paired("fast", FASTER, savings=SMALLER, losses_of_metric=wide))
+    assert found.undecided == [
+        "accuracy is not shown to be within the margin of 0.01 beside the baseline's"
+    ]
+
+
+def test_a_winner_by_memory_need_not_prove_a_gain_in_time() -> None:
+    trials = paired("fast", EQUAL, savings=SMALLER, losses_of_metric=KEPT)
+    assert told(claim(time_ratio=(0.99, 1.0, 1.01)), trials).answer is Proof.HOLDS
 
 
 def test_other_data_is_broken() -> None:
@@ -98,7 +148,7 @@ def test_the_claim_of_a_run_holds_for_the_run_itself() -> None:
     comparison = compare_run(header(), trials, [])
     made = exported_of(header(), trials, comparison, best(comparison), recipe())
     assert made is not None
-    assert broken(made.claim, comparison, trials) == []
+    assert judged(made.claim, comparison, trials) == Judged(Proof.HOLDS, [], [])
 
 
 def test_a_winner_is_exported_with_what_was_measured() -> None:

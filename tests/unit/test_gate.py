@@ -12,16 +12,17 @@ from bench.analysis import gate
 from bench.analysis.gate import Finding, Rule
 from bench.errors import BenchError
 from bench.records.measurement import CONTROL, Measurement, Status
-from tests.records import failed, header, measurement, recipe
+from tests.records import failed, header, measurement, paired, recipe
 
 STEADY = (1.0, 1.01, 0.99, 1.0, 1.005, 0.995)
 NOISY = (0.7, 1.4, 1.0, 1.3, 0.8, 1.1)
+LUCK = (0.003, -0.002, 0.001, 0.0, -0.004, 0.002)
 
 
 def run(tmp_path: Path, name: str, trials: Sequence[Measurement | float], **changes: Any) -> Path:
     """Write a run of the baseline: from its records, or from seconds."""
     folder = tmp_path / name
-    folder.mkdir()
+    folder.mkdir(parents=True)
     (folder / "run.json").write_text(header(run=name, **changes).model_dump_json())
     records = [
         t if isinstance(t, Measurement) else measurement(pair=pair, seconds=t)
@@ -30,6 +31,10 @@ def run(tmp_path: Path, name: str, trials: Sequence[Measurement | float], **chan
     lines = [record.model_dump_json() + "\n" for record in records]
     (folder / "trials.jsonl").write_text("".join(lines))
     return folder
+
+
+def good(pair: int) -> Measurement:
+    return measurement(pair=pair, metric=0.9 + LUCK[-pair])
 
 
 def gated(
@@ -79,30 +84,83 @@ def test_no_rule_is_refused() -> None:
         gate.parse_rules([""])
 
 
+def arms(factor: float = 1.0, drift: float = 1.0, **changes: Any) -> list[Measurement]:
+    """Return a run of an arm that is 1.5 times as fast as its baseline, or slower by a factor.
+
+    `drift` slows everything, the baseline too.
+    """
+    trials = paired("fast", [1.5 * s / factor for s in STEADY], **changes)
+    return [
+        t.model_copy(
+            update={
+                "train_seconds": drift * (t.train_seconds or 0),
+                "window_seconds": drift * (t.window_seconds or 0),
+            }
+        )
+        for t in trials
+    ]
+
+
+def rows(found: Finding, arm: str = "fast") -> list[str]:
+    return [line for line in found.text.splitlines() if f" {arm}: " in line]
+
+
 def test_a_slow_down_beyond_chance_fails(tmp_path: Path) -> None:
-    found = gated(tmp_path, STEADY, times(1.2), "time=5%")
+    found = gated(tmp_path, arms(), arms(1.2), "time=5%")
     assert found.failed
-    assert found.text.startswith("FAIL  baseline: time +20.0% (at least +1")
-    assert found.text.endswith("; limit +5%)")
+    (row,) = rows(found)
+    assert row.startswith("FAIL  fast: time +20.0% (at least +1")
+    assert row.endswith("; limit +5%)")
 
 
 def test_a_slow_down_below_the_limit_passes(tmp_path: Path) -> None:
-    found = gated(tmp_path, STEADY, times(1.2), "time=30%")
+    found = gated(tmp_path, arms(), arms(1.2), "time=30%")
     assert not found.failed
-    assert found.text.startswith("ok  baseline: time +20.0%")
+    assert rows(found)[0].startswith("ok  fast: time +20.0%")
 
 
 def test_a_speed_up_passes(tmp_path: Path) -> None:
-    assert not gated(tmp_path, STEADY, times(0.5), "time=5%").failed
+    assert not gated(tmp_path, arms(), arms(0.5), "time=5%").failed
+
+
+def test_a_machine_that_became_slower_does_not_fail(tmp_path: Path) -> None:
+    found = gated(tmp_path, arms(), arms(drift=1.5), "time=5%")
+    assert not found.failed
+    assert rows(found)[0].startswith("ok  fast: time +0.0%")
+
+
+def test_a_slow_down_shows_on_a_machine_that_became_faster(tmp_path: Path) -> None:
+    assert gated(tmp_path, arms(), arms(1.2, drift=0.5), "time=5%").failed
 
 
 def test_noise_does_not_fail(tmp_path: Path) -> None:
-    assert not gated(tmp_path, NOISY, times(1.1, NOISY), "time=5%").failed
+    before, after = paired("fast", NOISY), paired("fast", [n / 1.1 for n in NOISY])
+    assert not gated(tmp_path, before, after, "time=5%").failed
+
+
+def test_the_time_of_the_baseline_is_not_compared_between_runs(tmp_path: Path) -> None:
+    found = gated(tmp_path, STEADY, times(9.0), "time=5%")
+    assert (found.failed, found.unknown) == (False, True)
+    assert found.text == (
+        "?  baseline: time is not compared between runs, as the machine's speed drifts; the ratios "
+        "of arms are"
+    )
+    beside = gated(tmp_path / "beside", arms(), arms(), "time=5%")
+    assert (beside.failed, beside.unknown) == (False, False)
+
+
+def test_one_pair_is_no_evidence(tmp_path: Path) -> None:
+    found = gated(tmp_path, arms(), paired("fast", [0.5]), "time=5%")
+    assert (found.failed, found.unknown) == (False, True)
+    assert rows(found) == [
+        "?  fast: time can't be told from 6 and 1 values; two on each side give a bound"
+    ]
 
 
 def test_the_same_run_passes(tmp_path: Path) -> None:
     rules = ("time=0%", "memory=0%", "accuracy=0")
-    assert not gated(tmp_path, STEADY, STEADY, *rules).failed
+    found = gated(tmp_path, arms(), arms(), *rules)
+    assert (found.failed, found.unknown) == (False, False)
 
 
 def test_more_memory_fails(tmp_path: Path) -> None:
@@ -115,14 +173,15 @@ def test_more_memory_fails(tmp_path: Path) -> None:
 def test_memory_that_did_not_grow_at_all_is_no_error(tmp_path: Path) -> None:
     nothing = [measurement(pair=pair, memory=0) for pair in range(3)]
     found = gated(tmp_path, nothing, STEADY, "memory=10%")
-    assert found.text == "baseline: memory unknown"
+    assert found.text.startswith("?  baseline: memory can't be told from 0 and 6 values")
+    assert not found.failed
 
 
 def test_a_lower_accuracy_fails_by_the_margin_of_the_run(tmp_path: Path) -> None:
-    after = [measurement(pair=pair, metric=0.85) for pair in range(3)]
+    after = [measurement(pair=pair, metric=0.85) for pair in range(6)]
     found = gated(tmp_path, STEADY, after, "accuracy")
     assert found.failed
-    assert found.text == "FAIL  baseline: accuracy -0.0500 (limit -0.01)"
+    assert found.text == ("FAIL  baseline: accuracy -0.0500 (at least 0.0294 lower; limit -0.01)")
 
 
 def test_a_lower_accuracy_within_its_limit_passes(tmp_path: Path) -> None:
@@ -130,11 +189,35 @@ def test_a_lower_accuracy_within_its_limit_passes(tmp_path: Path) -> None:
     assert not gated(tmp_path, STEADY, after, "accuracy=0.1").failed
 
 
-def test_the_control_counts_as_the_baseline(tmp_path: Path) -> None:
-    after = [measurement(CONTROL, pair, seconds=1.2 * s) for pair, s in enumerate(STEADY)]
-    found = gated(tmp_path, STEADY, [*after, measurement(pair=9, seconds=1.2)], "time=5%")
+def test_a_new_run_can_not_loosen_its_own_gate(tmp_path: Path) -> None:
+    after = [measurement(pair=pair, metric=0.85 - LUCK[pair]) for pair in range(6)]
+    assert gated(tmp_path, [*map(good, range(6))], after, "accuracy", margin=0.5).failed
+
+
+def test_a_metric_is_compared_seed_by_seed_each_seed_once(tmp_path: Path) -> None:
+    before = [good(pair) for pair in range(6)]
+    after = [measurement(pair=pair, metric=0.9 - 0.012 - LUCK[pair]) for pair in range(6)]
+    found = gated(tmp_path, before, after, "accuracy")
+    doubled = [*after, *(t.model_copy(update={"pair": 6 + t.pair}) for t in after)]
+    doubled += [t.model_copy(update={"pair": 12 + t.pair, "arm": CONTROL}) for t in after]
+    again = gated(tmp_path / "again", before, doubled, "accuracy")
+    assert found.text == again.text
+
+
+def test_seeds_that_no_run_shares_are_compared_as_they_are(tmp_path: Path) -> None:
+    after = [measurement(pair=pair, seed=50 + pair, metric=0.8 - LUCK[pair]) for pair in range(6)]
+    found = gated(tmp_path, [*map(good, range(6))], after, "accuracy")
     assert found.failed
-    assert "\n" not in found.text
+    assert "accuracy -0.1000" in found.text
+
+
+def test_trainings_that_fail_now_and_did_not_before_fail(tmp_path: Path) -> None:
+    after = arms()
+    for index in (1, 3):
+        after[index] = failed("fast", after[index].pair, Status.DIVERGED, "loss is nan")
+    found = gated(tmp_path, arms(), after, "time=5%")
+    assert found.failed
+    assert rows(found)[-1] == "FAIL  fast: 2 of 6 trainings failed, none before"
 
 
 def test_an_arm_that_no_longer_runs_fails(tmp_path: Path) -> None:
@@ -150,6 +233,32 @@ def test_an_arm_that_was_not_asked_for_again_is_left_out(tmp_path: Path) -> None
     found = gated(tmp_path, before, [measurement()], "time=5%")
     assert not found.failed
     assert "fast" not in found.text
+
+
+MACHINE = {"cpu": "A", "cores": 2, "gpus": [], "packages": {"torch": "2.13.0"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"cpu": "B"}, "cpu A and B"),
+        ({"cores": 64}, "cores 2 and 64"),
+        ({"gpus": ["H200"]}, r"gpus \[\] and \['H200'\]"),
+        ({"packages": {"torch": "2.9.0"}}, "torch 2.13.0 and 2.9.0"),
+    ],
+)
+def test_runs_of_unlike_machines_are_refused(
+    tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    old = run(tmp_path, "old", arms(), environment=MACHINE)
+    new = run(tmp_path, "new", arms(1.2), environment={**MACHINE, **changes})
+    rules = gate.parse_rules(["time=5%", "memory=5%", "accuracy"])
+    with pytest.raises(BenchError, match=f"unlike machines: {said}; .* --across-machines"):
+        gate.check(old, new, rules)
+    found = gate.check(old, new, rules, across_machines=True)
+    assert found.failed
+    assert rows(found)[0].startswith("FAIL  fast: time +20.0%")
+    assert [row[0] for row in rows(found, "baseline")] == ["-", "-", "-"]
 
 
 @pytest.mark.parametrize(
@@ -170,7 +279,7 @@ def test_runs_of_other_settings_are_refused(
 
 def test_where_the_data_lies_may_differ(tmp_path: Path) -> None:
     there = {**recipe().settings, "data_dir": "/there"}
-    assert not gated(tmp_path, STEADY, STEADY, "time=5%", settings=there).failed
+    assert not gated(tmp_path, arms(), arms(), "time=5%", settings=there).failed
 
 
 def test_runs_without_a_common_arm_are_refused(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ ARMS = [make_techniques([name]) for name in ("early-stopping", "adaptive-batch",
 def won(arm: str, middle: float, **changes: Any) -> ArmResult:
     ratio = Interval(low=middle - 0.1, middle=middle, high=middle + 0.1)
     facts: dict[str, Any] = {
-        "arm": arm, "verdict": Verdict.WIN, "reason": "made up", "work": None, "statuses": {},
+        "arm": arm, "verdict": Verdict.SCREENED, "reason": "made up", "work": None, "statuses": {},
         "time_ratio": ratio, "gains": ("faster",),
     }  # fmt: skip
     return ArmResult(**{**facts, **changes})
@@ -30,7 +30,7 @@ def won(arm: str, middle: float, **changes: Any) -> ArmResult:
 def found(*arms: ArmResult) -> Comparison:
     return Comparison(
         margin=0.01, baseline_metric=None, baseline_seconds_to_target=None, control=None,
-        smallest_visible_effect=None, arms=arms, complete=True,
+        smallest_visible_effect=None, visible_pairs=0, arms=arms, complete=True,
     )  # fmt: skip
 
 

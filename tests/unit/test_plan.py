@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.records.measurement import BASELINE, CONTROL
-from bench.run.plan import Contrast, Planned, rounds
+from bench.run.plan import Contrast, Planned, candidate, rounds
 from tests.records import recipe
 
 CONTRASTS = [
@@ -45,6 +45,12 @@ def test_both_trials_of_a_pair_share_seed_number_and_kind() -> None:
 def test_a_round_shares_a_seed_and_every_round_has_the_next() -> None:
     seeds = [{trial.seed for pair in pairs for trial in pair} for pairs in plan(4, seed=10)]
     assert seeds == [{10}, {11}, {12}, {13}]
+
+
+def test_what_a_pair_measures_is_known_in_either_order() -> None:
+    for pairs in plan(5):
+        for one, other in pairs:
+            assert candidate((one, other)) == candidate((other, one)) != BASELINE
 
 
 def test_a_pair_is_of_one_stage() -> None:

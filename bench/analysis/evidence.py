@@ -1,0 +1,131 @@
+"""What the pairs of an arm say of each question of the verdict: from measurements to numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from bench.analysis.estimate import Flags, Values
+from bench.analysis.objectives import Value, file_of, inference_of, memory_of, time_of
+from bench.analysis.pairs import Pair, failed
+from bench.analysis.quality import REORDERED, grid_floor, losses_agree
+from bench.analysis.sequential import Objective, Quality
+from bench.records.measurement import Measurement, Status
+
+Gain = Literal["faster", "smaller", "faster inference", "smaller file"]
+"""The first two are of training; the others count where a technique deploys another model."""
+ON_GRID = 1e-6
+"""How near to a whole number of test items a share of them lies, in items."""
+
+
+class Merit(NamedTuple):
+    """One thing that an arm may gain."""
+
+    gain: Gain
+    what: str
+    value: Value
+    deterministic: bool = False
+
+
+class Evidence(NamedTuple):
+    """All that a verdict rests on, pair by pair."""
+
+    objectives: tuple[Objective, ...]
+    quality: Quality
+    failed: Flags
+
+    @property
+    def random(self) -> int:
+        """Return among how many objectives an arm's share of the error is divided."""
+        return sum(not objective.deterministic for objective in self.objectives)
+
+
+def merits(effect: str | None, basis: str) -> tuple[Merit, ...]:
+    """Return what an arm of this effect can gain."""
+    training = (
+        Merit("faster", "time", time_of(basis)),
+        Merit("smaller", "memory", memory_of),
+    )
+    if effect != "model":
+        return training
+    return (
+        *training,
+        Merit("faster inference", "inference time", inference_of(1)),
+        Merit("smaller file", "file size", file_of, deterministic=True),
+    )
+
+
+def evidence_of(pairs: Sequence[Pair], basis: str, margin: float, unlike: float | None) -> Evidence:
+    """Return what pairs say; `unlike` is how far the baseline's losses differ from its own, if so.
+
+    A trial that ran out of time counts with what it took: its ratio is at least so far from 1.
+    """
+    candidate = _known(pairs, lambda m: m.effect is not None)
+    effect = candidate.effect if candidate else None
+    objectives = tuple(
+        Objective(one.what, _logs(pairs, one), one.deterministic) for one in merits(effect, basis)
+    )
+    changes = [_difference(pair) for pair in pairs]
+    exact = effect == "exact" and unlike is None
+    tolerance = _tolerance(effect, candidate.rounding if candidate else None, unlike)
+    agree = None if tolerance is None else [losses_agree_in(pair, tolerance) for pair in pairs]
+    items = items_of_shares([trial for pair in pairs for trial in pair])
+    quality = Quality(
+        np.array(changes, float), margin, grid_floor(items),
+        None if agree is None else np.array(agree, bool), exact,
+    )  # fmt: skip
+    return Evidence(objectives, quality, np.array([failed(pair) for pair in pairs], bool))
+
+
+def losses_agree_in(pair: Pair, tolerance: float) -> bool:
+    """Tell whether the losses of a pair agree; a candidate that failed is counted elsewhere."""
+    baseline, candidate = pair
+    if not (baseline.ok and candidate.ok):
+        return True
+    return losses_agree(baseline.losses, candidate.losses, tolerance) is True
+
+
+def _tolerance(effect: str | None, rounding: float | None, unlike: float | None) -> float | None:
+    """Return how far losses may differ where the effect promises equal ones; None: it doesn't."""
+    if effect == "rounding":
+        return max(rounding or REORDERED, unlike or 0.0)
+    if effect != "exact":
+        return None
+    return 0.0 if unlike is None else max(REORDERED, unlike)
+
+
+def _logs(pairs: Sequence[Pair], merit: Merit) -> Values:
+    """Return log(baseline / candidate) of each pair, NaN where it is unknown."""
+    return np.array([_log(pair, merit) for pair in pairs], float)
+
+
+def _log(pair: Pair, merit: Merit) -> float:
+    timed_out = any(trial.status is Status.TIMED_OUT for trial in pair)
+    if timed_out and merit.gain != "faster":
+        return math.nan
+    value = (lambda m: m.wall_seconds) if timed_out else merit.value
+    before, after = (value(trial) for trial in pair)
+    if before is None or after is None or before <= 0 or after <= 0:
+        return math.nan
+    return math.log(before / after)
+
+
+def _difference(pair: Pair) -> float:
+    before, after = (trial.metric for trial in pair)
+    return math.nan if before is None or after is None else after - before
+
+
+def items_of_shares(trials: Sequence[Measurement]) -> int | None:
+    """Return how many test items there are where every metric is a whole number of them."""
+    items = next((trial.data.test_items for trial in trials if trial.data), 0)
+    metrics = [trial.metric for trial in trials if trial.metric is not None]
+    whole = all(abs(metric * items - round(metric * items)) < ON_GRID for metric in metrics)
+    return items if items and metrics and whole else None
+
+
+def _known(pairs: Sequence[Pair], says: Callable[[Measurement], bool]) -> Measurement | None:
+    """Return a candidate's trial that says something."""
+    return next((c for _, c in pairs if says(c)), None)

@@ -1,0 +1,91 @@
+"""Which arms the next round measures: those that are open, the soonest decided first. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from bench.analysis.claims import judged
+from bench.analysis.comparison import compare_run, standing
+from bench.analysis.levels import Rule
+from bench.analysis.proof import Proof
+from bench.records.header import Header
+from bench.records.measurement import BASELINE, CONTROL, Measurement, Purpose
+
+CONTROL_PAIRS = 10
+"""Pairs of the A/A control: as many as tell how far equal trials differ."""
+LEAST_ROUNDS = 2
+"""Rounds of a fixed test that every budget has to pay for."""
+
+
+class Choice(NamedTuple):
+    """What the next round measures, and which arms are open beside it for want of budget."""
+
+    measured: list[str]
+    left: list[str]
+
+
+def next_round(
+    header: Header, trials: Sequence[Measurement], arms: Sequence[str], number: int, rule: Rule,
+    stage: Purpose, spent_seconds: float,
+) -> Choice:  # fmt: skip
+    """Choose among `arms`, of which `number` rounds are measured; nothing: the stage is over."""
+    candidates = [arm for arm in arms if arm != CONTROL]
+    if rule.first == rule.most:
+        return _fixed(header, arms, number, spent_seconds)
+    needs = {arm: _pairs_left(header, trials, arm, rule, stage) for arm in candidates or arms}
+    open_ = {arm: left for arm, left in needs.items() if left > 0}
+    if header.budget_seconds is None or number < rule.first:
+        measured = list(open_)
+    else:
+        costs = {arm: _pair_seconds(trials, arm) for arm in open_}
+        measured = affordable(open_, costs, header.budget_seconds - spent_seconds)
+    left = [arm for arm in open_ if arm not in measured]
+    if measured and candidates and number < CONTROL_PAIRS:
+        measured.append(CONTROL)
+    return Choice(measured, left)
+
+
+def affordable(left: dict[str, float], seconds: dict[str, float], budget: float) -> list[str]:
+    """Return the arms that a budget can see decided, those that need the fewest pairs first.
+
+    One arm is always worth a pair that still fits.
+    """
+    chosen: list[str] = []
+    for arm in sorted(left, key=lambda arm: (left[arm], arm)):
+        need = seconds[arm] * (left[arm] if chosen else 1.0)
+        if need <= budget:
+            chosen.append(arm)
+            budget -= seconds[arm] * left[arm]
+    return chosen
+
+
+def _fixed(header: Header, arms: Sequence[str], number: int, spent_seconds: float) -> Choice:
+    budget = header.budget_seconds
+    if budget is None or number < LEAST_ROUNDS:
+        return Choice([*arms], [])
+    over = spent_seconds * (number + 1) / number > budget
+    return Choice([], [*arms]) if over else Choice([*arms], [])
+
+
+def _pairs_left(
+    header: Header, trials: Sequence[Measurement], arm: str, rule: Rule, stage: Purpose
+) -> float:
+    """Return about how many pairs an arm still needs; 0: no more is worth making."""
+    if header.claim is not None:
+        answer = judged(header.claim, compare_run(header, trials, ()), trials).answer
+        measured = any(trial.arm == arm for trial in trials)
+        return 1.0 if answer is Proof.OPEN or not measured else 0.0
+    found = standing(header, trials, arm, stage)
+    if not found.goes_on:
+        return 0.0
+    return float(rule.most if found.more_pairs is None else found.more_pairs)
+
+
+def _pair_seconds(trials: Sequence[Measurement], arm: str) -> float:
+    """Return the mean wall seconds of an arm's pairs so far."""
+    numbers = {trial.pair for trial in trials if trial.arm == arm}
+    own = [t for t in trials if t.pair in numbers and t.arm in (arm, BASELINE)]
+    spent = math.fsum(trial.wall_seconds or 0.0 for trial in own)
+    return spent / max(1, len(numbers))

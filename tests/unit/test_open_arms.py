@@ -1,0 +1,147 @@
+"""Which arms the next round measures, and what is fixed before the first trial."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.analysis.levels import Rule, rule_of
+from bench.cli.verify import request
+from bench.errors import BenchError
+from bench.records.measurement import CONTROL, Measurement, Status
+from bench.records.run_folder import Folder
+from bench.run.open_arms import Choice, affordable, next_round
+from tests.records import claim, exported, failed, header, paired
+
+FASTER = (1.48, 1.5, 1.52, 1.49, 1.51, 1.5)
+EQUAL = (0.995, 1.005, 1.0, 1.002, 0.998, 1.0)
+NOISY = (0.8, 1.3, 1.0, 1.2, 0.9, 1.1)
+KEPT = (0.001, -0.001, 0.002, 0.0, -0.002, 0.0)
+AUTO: dict[str, Any] = {"first": 4, "repeats": 30, "raced": {"test": 2}}
+
+
+def trials(rounds: int, **arms: Sequence[float]) -> list[Measurement]:
+    found = []
+    for index, (arm, gains) in enumerate(arms.items()):
+        name = CONTROL if arm == "control" else arm
+        lost = KEPT[:rounds]
+        found += paired(name, gains[:rounds], losses_of_metric=lost, first=100 * index)
+    return found
+
+
+def chosen(records: Sequence[Measurement], number: int, spent: float = 0.0, **facts: Any) -> Choice:
+    head = header(**{**AUTO, **facts})
+    arms = ["quick", "noisy", CONTROL]
+    return next_round(head, records, arms, number, rule_of(head), "test", spent)
+
+
+def test_the_first_rounds_measure_everything() -> None:
+    assert chosen([], 0) == Choice(["quick", "noisy", CONTROL], [])
+    records = trials(3, quick=FASTER, noisy=NOISY, control=EQUAL)
+    assert chosen(records, 3).measured == ["quick", "noisy", CONTROL]
+
+
+def test_an_arm_that_is_decided_is_measured_no_more() -> None:
+    records = trials(4, quick=FASTER, noisy=NOISY, control=EQUAL)
+    assert chosen(records, 4) == Choice(["noisy", CONTROL], [])
+
+
+def test_the_control_stays_for_ten_rounds() -> None:
+    records = trials(4, quick=FASTER, noisy=NOISY, control=EQUAL)
+    assert chosen(records, 9).measured == ["noisy", CONTROL]
+    assert chosen(records, 10).measured == ["noisy"]
+
+
+def test_where_every_arm_is_decided_nothing_is_measured() -> None:
+    assert chosen(trials(4, quick=FASTER, noisy=FASTER, control=EQUAL), 4) == Choice([], [])
+
+
+def test_an_arm_of_which_two_trials_failed_and_none_ended_well_is_given_up() -> None:
+    records = trials(2, quick=FASTER, control=EQUAL)
+    for pair in (500, 501):
+        records += [paired("noisy", [1.0], first=pair)[0], failed("noisy", pair, Status.FAILED)]
+    assert chosen(records, 2).measured == ["quick", CONTROL]
+
+
+def test_a_fixed_number_of_pairs_measures_every_arm_to_the_end() -> None:
+    records = trials(5, quick=FASTER, noisy=NOISY, control=EQUAL)
+    assert chosen(records, 5, first=None, repeats=6).measured == ["quick", "noisy", CONTROL]
+
+
+def test_a_budget_ends_no_sequential_run_before_its_first_look() -> None:
+    records = trials(3, quick=FASTER, noisy=NOISY, control=EQUAL)
+    kept = chosen(records, 3, spent=99.0, budget_seconds=10.0)
+    assert kept.measured == ["quick", "noisy", CONTROL]
+
+
+def test_a_spent_budget_leaves_what_is_open() -> None:
+    records = trials(4, quick=FASTER, noisy=NOISY, control=EQUAL)
+    assert chosen(records, 4, spent=99.0, budget_seconds=10.0) == Choice([], ["noisy"])
+
+
+def test_a_fixed_test_is_paid_for_two_rounds() -> None:
+    fixed: dict[str, Any] = {"first": None, "repeats": 6, "budget_seconds": 10.0}
+    assert chosen([], 1, spent=99.0, **fixed).measured == ["quick", "noisy", CONTROL]
+    assert chosen([], 2, spent=7.0, **fixed) == Choice([], ["quick", "noisy", CONTROL])
+    assert chosen([], 2, spent=6.0, **fixed).left == []
+
+
+def test_a_budget_goes_to_the_arms_that_need_the_fewest_pairs() -> None:
+    left, seconds = {"a": 20.0, "b": 3.0, "c": 5.0}, {"a": 1.0, "b": 2.0, "c": 2.0}
+    assert affordable(left, seconds, 100.0) == ["b", "c", "a"]
+    assert affordable(left, seconds, 17.0) == ["b", "c"]
+    assert affordable(left, seconds, 3.0) == ["b"]
+    assert affordable(left, seconds, 0.5) == []
+
+
+def verifying(gains: Sequence[float]) -> list[str]:
+    head = header(mode="verify", claim=claim(memory_ratio=None), **AUTO)
+    records = trials(len(gains), fast=gains, control=EQUAL)
+    return next_round(
+        head, records, ["fast", CONTROL], len(gains), rule_of(head), "test", 0
+    ).measured
+
+
+def test_a_claim_is_measured_until_it_holds_or_is_broken() -> None:
+    assert verifying(()) == ["fast", CONTROL]
+    assert verifying(FASTER[:3]) == ["fast", CONTROL]
+    assert verifying(FASTER[:4]) == []
+    assert verifying(EQUAL[:4]) == []
+    assert verifying((2.9, 0.8, 1.9, 1.1)) == ["fast", CONTROL]
+
+
+def test_a_recipe_is_verified_on_seeds_that_it_was_not_chosen_by(tmp_path: Path) -> None:
+    file = tmp_path / "optimized.json"
+    made = exported("fast", claim=claim(seed=3, repeats=60))
+    file.write_text(made.model_dump_json())
+    asked = request(file, None, "auto", "cpu", None, tmp_path)
+    assert (asked.seed, asked.repeats) == (63, None)
+
+
+def test_among_how_many_arms_the_error_is_shared_is_written_once(tmp_path: Path) -> None:
+    head = header(first=4, repeats=30)
+    (tmp_path / "run.json").write_text(head.model_dump_json())
+    folder = Folder(tmp_path, head)
+    folder.race("test", 7)
+    folder.race("test", 9)
+    folder.race("confirm", 2)
+    folder.close()
+    written = json.loads((tmp_path / "run.json").read_text())
+    assert written["raced"] == {"test": 7, "confirm": 2}
+    assert (written["first"], written["repeats"], written["alpha"]) == (4, 30, 0.05)
+    assert rule_of(folder.header) == Rule(4, 30, 0.05, 7)
+    assert rule_of(folder.header, "confirm") == Rule(4, 30, 0.05, 2)
+
+
+def test_looks_of_which_the_levels_are_not_known_are_refused() -> None:
+    with pytest.raises(BenchError, match="looked at after 2 to 60 pairs; this bench knows the"):
+        rule_of(header(first=2, repeats=60))
+
+
+def test_a_run_of_before_the_sequential_rule_is_a_fixed_test() -> None:
+    old = header(repeats=6).model_dump(exclude={"first", "alpha", "raced"})
+    assert rule_of(header(**old)) == Rule(6, 6, 0.05, 1)
