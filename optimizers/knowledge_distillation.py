@@ -30,6 +30,7 @@ from bench.errors import NotApplicable
 from bench.job import Job, Progress, Schedule
 from bench.model.hooks import UNHEARD, Calls, listening
 from bench.model.nested import scores_in
+from bench.model.train_mode import evaluating
 from bench.random_state import undisturbed
 from bench.recipes.assembly import build
 from bench.records.claim import read_exported
@@ -95,10 +96,8 @@ class _Lesson:
         self._trained = False
 
     def shape(self, model: nn.Module, job: Job) -> tuple[int, ...]:
-        was_training = model.training
-        with torch.no_grad(), self._listening(model.eval()) as heard:
+        with torch.no_grad(), evaluating(model), self._listening(model) as heard:
             model(*job.sample(2))
-        model.train(was_training)
         return tuple(self._compared(heard)[0].shape)
 
     def schedule(self, old: Schedule) -> Schedule:

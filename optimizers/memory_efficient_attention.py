@@ -84,7 +84,7 @@ def _observed(job: Job) -> tuple[list[Tensor] | None, dict[nn.Module, Any]]:
     except FAILURES:  # weights that were used after all, and are gone
         return None, calls
     finally:
-        job.model.train()  # as it is when training begins
+        job.model.train()  # modules are traced as they train
         for hook in hooks:
             hook.remove()
 

@@ -19,10 +19,14 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.batches import Batch
 from bench.errors import NotApplicable
 from bench.job import Job
+from bench.model.nested import tensors_in
+from bench.model.outputs import objection
+from bench.random_state import undisturbed
 from bench.technique import Effect, Stage, Technique
 
 
@@ -44,10 +48,26 @@ class MixedPrecision(Technique):
         if self.precision == "bf16" and kind == "cuda" and not torch.cuda.is_bf16_supported():
             raise NotApplicable("this GPU has no bfloat16: use precision=fp16")
         dtype = torch.bfloat16 if self.precision == "bf16" else torch.float16
+        self._check(job, dtype)
         parts = ("loss",) if job.item_losses is None else ("loss", "item_losses")
         for part in parts:
             job = job.wrap(part, lambda old: _autocast(old, kind, dtype), by=self.name)
         return self._scaled(job) if self.precision == "fp16" else job
+
+    def _check(self, job: Job, dtype: torch.dtype) -> None:
+        """Raise `NotApplicable` where the model's pass fails in this format, or has none of it."""
+        sample = job.sample(2)
+        if objection(job, *sample) is not None:
+            return  # whatever the loss calls, it is not this
+        with undisturbed(job.device), torch.autocast(job.device.type, dtype), _Formats() as seen:
+            said = objection(job, *sample)
+        if said is not None:
+            raise NotApplicable(f"the model does not run in {self.precision} here: {said[:120]}")
+        if dtype not in seen.found:
+            raise NotApplicable(
+                f"nothing of the model is computed in {self.precision}: it has no product and no "
+                "convolution of float32 numbers"
+            )
 
     def _scaled(self, job: Job) -> Job:
         scaler = torch.amp.GradScaler(job.device.type)
@@ -79,6 +99,19 @@ class _Scaled:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._optimizer, name)
+
+
+class _Formats(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    """Notes in which formats numbers are computed."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.found: set[torch.dtype] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        self.found |= {part.dtype for part in tensors_in(made)}
+        return made
 
 
 def _autocast(

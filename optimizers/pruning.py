@@ -15,17 +15,18 @@ Source:  Fang et al., DepGraph: Towards Any Structural Pruning, CVPR 2023 (torch
 
 from __future__ import annotations
 
-import copy
 from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
 from torch import nn
-from torch.utils._pytree import tree_leaves
 
 from bench.errors import NotApplicable
 from bench.job import Job
+from bench.model.copies import copied
+from bench.model.nested import tensors_in
 from bench.model.surgery import after_share
+from bench.model.train_mode import evaluating
 from bench.technique import Effect, Stage, Technique
 from bench.trial.flops import forward_flops
 
@@ -56,7 +57,7 @@ class Pruning(Technique):
     def apply(self, job: Job) -> Job:
         """Try it on a copy, so that a refusal comes before training, then wait for the epoch."""
         inputs = job.sample(2)
-        self._prune(copy.deepcopy(job.model), inputs)
+        self._prune(copied(job.model), inputs)
         return after_share(job, self.after, lambda model: self._prune(model, inputs), by=self.name)
 
     def _prune(self, model: nn.Module, inputs: Inputs) -> None:
@@ -134,8 +135,5 @@ def _parameters(model: nn.Module) -> int:
 
 
 def _shapes(model: nn.Module, inputs: Inputs) -> list[tuple[int, ...]]:
-    was_training = model.training
-    with torch.no_grad():
-        found = tree_leaves(model.eval()(*inputs))
-    model.train(was_training)
-    return [tuple(leaf.shape) for leaf in found if isinstance(leaf, torch.Tensor)]
+    with torch.no_grad(), evaluating(model):
+        return [tuple(part.shape) for part in tensors_in(model(*inputs))]

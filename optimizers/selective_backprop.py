@@ -23,6 +23,7 @@ from torch.optim import Optimizer
 from bench.batches import Batch
 from bench.errors import NotApplicable
 from bench.job import Job, Mark, Progress, Schedule, plain_step
+from bench.model.train_mode import evaluating
 from bench.technique import Effect, Stage, Technique
 
 Items = Callable[[Batch], int]
@@ -100,8 +101,5 @@ class _Choice:
 def scores(job: Job, batch: Batch) -> Tensor:
     """Return each item's loss ``(B,)`` in eval mode: neither dropout nor batch norm notice."""
     assert job.item_losses is not None
-    job.model.eval()
-    with torch.no_grad():
-        losses = job.item_losses(job.model, batch)
-    job.model.train()
-    return losses
+    with torch.no_grad(), evaluating(job.model):
+        return job.item_losses(job.model, batch)

@@ -8,6 +8,7 @@ from torch.nn.parameter import is_lazy
 
 from bench.errors import BenchError
 from bench.job import Job
+from bench.model.train_mode import evaluating
 from bench.random_state import undisturbed
 
 ITEMS = 2
@@ -20,12 +21,8 @@ def with_shapes(job: Job) -> Job:
     """
     if not unshaped(job.model):
         return job
-    was_training = job.model.training
-    try:
-        with torch.no_grad(), undisturbed(job.device):
-            job.model.eval()(*job.sample(ITEMS))
-    finally:
-        job.model.train(was_training)
+    with torch.no_grad(), undisturbed(job.device), evaluating(job.model):
+        job.model(*job.sample(ITEMS))
     if left := unshaped(job.model):
         raise BenchError(
             f"the model's lazy layer {left[0]} has no shape yet, and model(*sample({ITEMS})) gives "

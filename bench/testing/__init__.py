@@ -20,7 +20,6 @@ thread: with several, a busy machine may add the same numbers up in another orde
 from __future__ import annotations
 
 import contextlib
-import copy
 import inspect
 import itertools
 import json
@@ -36,6 +35,7 @@ from torch.utils._pytree import tree_leaves
 
 from bench.errors import Clash, NotApplicable
 from bench.job import Job, Progress
+from bench.model.copies import copied
 from bench.random_state import undisturbed
 from bench.recipes import assembly, registry
 from bench.recipes.references import parse_technique
@@ -180,7 +180,7 @@ def leaves_a_model_that_copies(case: Case, technique: str) -> None:
     stepped(job, 1)
     model = job.snapshot(job.model)
     _require(
-        _same(_answers(copy.deepcopy(model), job), _answers(model, job)),
+        _same(_answers(copied(model), job), _answers(model, job)),
         "a copy of the model answers otherwise than the model",
     )
 
@@ -259,11 +259,11 @@ def _hold_difference(case: Case, effect: Effect, losses: list[float], answers: A
 
 def _plain_loss(job: Job, model: nn.Module) -> float:
     """Return the mean loss of a few training batches, in a job without techniques."""
-    copied = copy.deepcopy(model).train()
+    twin = copied(model).train()
     with torch.no_grad(), undisturbed(job.device):
         torch.manual_seed(0)
         batches = itertools.islice(job.batches(Progress(job.epochs)), 8)
-        return fmean(float(job.loss(copied, batch)) for batch in batches)
+        return fmean(float(job.loss(twin, batch)) for batch in batches)
 
 
 def _require(kept: bool, otherwise: str) -> None:

@@ -30,7 +30,7 @@ from bench.recipes.combination import effect_of, rounding_of, work_of
 from bench.recipes.loading import frame_of
 from bench.records.measurement import Measurement, Status
 from bench.trial.facts import advisory_facts, training_facts
-from bench.trial.rehearsal import check_compiled, rehearse_trial, shortened
+from bench.trial.rehearsal import attributed, check_compiled, rehearse_trial, shortened
 from bench.trial.spec import Outcome, TrialSpec
 from bench.trial.training import StepLimit, train
 
@@ -97,8 +97,9 @@ def _measure(trial: TrialSpec, facts: dict[str, Any]) -> None:
     techniques = assembly.techniques_of(trial.recipe, trial.places)
     facts |= {"effect": str(effect_of(techniques)), "work": work_of(techniques)}
     facts["rounding"] = rounding_of(techniques)
-    others = shortened if trial.kind == "build" else assembly.unchanged
-    job = assembly.build(trial.recipe, trial.places, device, trial.seed, others=others)
+    with attributed(techniques, "it can't be applied"):
+        others = shortened if trial.kind == "build" else assembly.unchanged
+        job = assembly.build(trial.recipe, trial.places, device, trial.seed, others=others)
     facts["build_seconds"] = time.perf_counter() - begun
     facts["data"] = job.data
     facts["planned_epochs"] = job.epochs

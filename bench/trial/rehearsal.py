@@ -19,11 +19,12 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from bench.errors import BenchError, NotApplicable, reason_of
+from bench.errors import BenchError, NotApplicable
 from bench.job import Job, Progress
 from bench.machine.memory import is_out_of_memory
 from bench.random_state import undisturbed
 from bench.recipes import assembly
+from bench.recipes.loading import described
 from bench.technique import Effect, Stage, Technique
 from bench.trial.scheduling import Rates, optimizer_of
 from bench.trial.spec import TrialSpec
@@ -61,16 +62,10 @@ def rehearse_trial(trial: TrialSpec, techniques: Sequence[Technique], job: Job) 
 
     Raises `NotApplicable` where a step fails in what is not a technique's own code.
     """
-    try:
+    with attributed(techniques, "a rehearsed step failed"):
         found = rehearse(job)
         if not job.taken or DEPLOYED & job.taken.keys():
             check_metric(deployed(job), trial.metric)
-    except (BenchError, MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:
-        if is_out_of_memory(error) or not techniques or _is_theirs(error, techniques):
-            raise
-        raise NotApplicable(f"a rehearsed step failed: {reason_of(error)}") from error
     exact = [technique.name for technique in techniques if technique.effect is Effect.EXACT]
 
     def build(whole: bool) -> Job:
@@ -81,6 +76,23 @@ def rehearse_trial(trial: TrialSpec, techniques: Sequence[Technique], job: Job) 
 
     if exact:
         check_exact(found, build, " and ".join(exact))
+
+
+@contextmanager
+def attributed(techniques: Sequence[Technique], what: str) -> Iterator[None]:
+    """Say `NotApplicable` of what fails under techniques, but not in their own code.
+
+    The baseline was rehearsed before: it is what they made of it. Memory that is short is left to
+    the trials to tell.
+    """
+    try:
+        yield
+    except BenchError:
+        raise
+    except Exception as error:
+        if not techniques or is_out_of_memory(error) or _is_theirs(error, techniques):
+            raise
+        raise NotApplicable(f"{what}: {described(error)}") from error
 
 
 def deployed(job: Job) -> Mapping[str, float]:

@@ -56,7 +56,8 @@ def scaler(monkeypatch: pytest.MonkeyPatch) -> torch.amp.GradScaler:
 
 def fp16(**parts: Any) -> Job:
     """Return a job with fp16, made to believe that it is on CUDA; its data lies on the CPU."""
-    job = linear_job(**{"device": torch.device("cuda"), **parts})
+    unasked: dict[str, Any] = {"sample": lambda items: ()}  # it could not run there
+    job = linear_job(**{"device": torch.device("cuda"), **unasked, **parts})
     return MixedPrecision(precision="fp16").apply(job)
 
 
@@ -242,3 +243,21 @@ def test_blocks_by_number_and_by_memory_exclude_each_other() -> None:
 @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.__name__)
 def test_checkpointing_by_memory_keeps_its_promises(case: Case, promise: Promise) -> None:
     promise(case, "gradient-checkpointing:keep=0.8")
+
+
+def test_a_model_without_products_has_nothing_to_compute_in_bfloat16() -> None:
+    model = nn.Sequential(nn.LayerNorm(6), nn.ReLU(), nn.Unflatten(1, (2, 3)), nn.AvgPool1d(3))
+    with pytest.raises(NotApplicable, match="nothing of the model is computed in bf16"):
+        MixedPrecision().apply(linear_job(model=nn.Sequential(*model, nn.Flatten())))
+
+
+def test_a_model_that_does_not_run_in_bfloat16_is_refused_before_training() -> None:
+    class OnlyFloat32(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            found = super().forward(x)
+            if found.dtype is not torch.float32:
+                raise RuntimeError("could not create a primitive descriptor")
+            return found
+
+    with pytest.raises(NotApplicable, match="does not run in bf16 here: could not create a prim"):
+        MixedPrecision().apply(linear_job(model=OnlyFloat32(6, 2)))

@@ -16,6 +16,7 @@ from bench.model.lazy import unshaped, with_shapes
 from bench.testing import Case
 from bench.trial.training import train
 from optimizers.ema import Ema
+from optimizers.pruning import Pruning
 from optimizers.quantization import Quantization
 from tests.jobs import cross_entropy, linear_job
 
@@ -102,3 +103,18 @@ def test_a_lazy_layer_that_a_sample_does_not_reach_is_the_users_to_run() -> None
 
 def test_a_baseline_with_lazy_layers_is_pruned() -> None:
     assert Case(f"{ODD_MODELS}:LazyNet").job("pruning").taken
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize(
+    ("technique", "reason"),
+    [(Pruning(), "does not run with fewer"), (Quantization(mode="dynamic"), "can't convert")],
+)
+def test_what_cant_work_on_normed_weights_says_so_and_not_that_it_cant_copy(
+    technique: Any, reason: str
+) -> None:
+    model = nn.Sequential(nn.utils.weight_norm(nn.Linear(6, 32)), nn.ReLU(), nn.Linear(32, 2))
+    model(torch.ones(2, 6))
+    with pytest.raises(NotApplicable, match=reason):
+        technique.apply(linear_job(model=model))
+    assert train(Ema().apply(linear_job(model=model))).evaluations

@@ -11,7 +11,14 @@ from torch import Tensor, nn
 
 from bench.errors import NotApplicable
 from bench.job import Job, plain_backward
-from bench.trial.rehearsal import BATCHES, check_exact, rehearse, shortened
+from bench.trial.rehearsal import (
+    BATCHES,
+    attributed,
+    check_exact,
+    deployed,
+    rehearse,
+    shortened,
+)
 from bench.trial.training import train
 from optimizers.compile import Compile
 from optimizers.ema import Ema
@@ -135,3 +142,34 @@ def test_nothing_is_told_of_a_training_that_does_not_repeat_itself() -> None:
 
 def test_a_shortened_job_is_one_epoch_of_few_steps() -> None:
     assert len(train(shortened(linear_job())).losses) == BATCHES
+
+
+class Own(MixedPrecision):
+    """A technique whose own code lies in this file."""
+
+
+def test_what_fails_under_a_technique_is_not_applicable_and_its_own_mistake_is_not_hidden() -> None:
+    with (
+        pytest.raises(NotApplicable, match="a step failed: ValueError: no masks"),
+        attributed([MixedPrecision()], "a step failed"),
+    ):
+        raise ValueError("no masks")
+    for techniques in ([Own()], []):
+        with pytest.raises(ValueError, match="no masks"), attributed(techniques, "a step failed"):
+            raise ValueError("no masks")
+
+
+def test_memory_that_is_short_is_left_to_the_trials() -> None:
+    with pytest.raises(MemoryError), attributed([MixedPrecision()], "a step failed"):
+        raise MemoryError
+
+
+def test_what_is_deployed_is_asked_for_items_and_evaluated_before_a_training_is_measured() -> None:
+    asked: list[int] = []
+
+    def sample(items: int) -> tuple[Tensor]:
+        asked.append(items)
+        return (torch.zeros(items, 6),)
+
+    assert deployed(linear_job(sample=sample)).keys() == {"accuracy"}
+    assert asked == [1, 32]
