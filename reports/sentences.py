@@ -172,6 +172,9 @@ def _memory_gain(result: ArmResult) -> str | None:
 
 def _deployed_gains(result: ArmResult) -> list[str]:
     found = []
+    if "less energy" in result.gains:
+        energy = formatting.ratio_with_interval(result.energy_ratio)
+        found.append(f"takes {energy.replace('×', '× less energy', 1)}")
     if "faster inference" in result.gains and result.latency_ratio is not None:
         found.append(f"answers {formatting.ratio(result.latency_ratio)} faster")
     if "smaller file" in result.gains and result.size_ratio is not None:

@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import median
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 
 from bench.analysis.estimate import RATIO_FLOOR, estimate
-from bench.analysis.evidence import evidence_of, merits
+from bench.analysis.evidence import evidence_of
 from bench.analysis.intervals import (
     METRIC_LEVEL,
     Interval,
@@ -21,7 +21,16 @@ from bench.analysis.intervals import (
     repeated_ratio,
 )
 from bench.analysis.levels import Rule, rule_of
-from bench.analysis.objectives import Value, cpu_of, file_of, inference_of, memory_of, time_of
+from bench.analysis.objectives import (
+    BY_NAME,
+    Basis,
+    Value,
+    cpu_of,
+    file_of,
+    inference_of,
+    memory_of,
+    time_of,
+)
 from bench.analysis.pairs import (
     Pair,
     by_metric,
@@ -161,7 +170,7 @@ def _nothing_measured(name: str, own: Sequence[Measurement], statuses: dict[str,
     return ArmResult(arm=name, verdict=verdict, reason=reason, work=work, statuses=statuses)
 
 
-def _basis(pairs: Sequence[Pair]) -> Literal["step", "training"]:
+def _basis(pairs: Sequence[Pair]) -> Basis:
     return "step" if pairs[0][1].work == "same work" else "training"
 
 
@@ -179,6 +188,7 @@ def _facts(pairs: Sequence[Pair], rule: Rule) -> dict[str, Any]:
         "time_ratio": repeated_ratio(times, rule, total),
         "cpu_ratio": repeated_ratio(ratios(pairs, cpu_of), rule, total),
         "memory_ratio": repeated_ratio(memories, rule, total),
+        "energy_ratio": repeated_ratio(ratios(pairs, BY_NAME["energy"].value(basis)), rule, total),
         "time_median": _middle(times),
         "memory_median": _middle(memories),
         "metric_difference": repeated_interval(changes, rule, rule.alpha, found.quality.floor),
@@ -256,12 +266,12 @@ def _visible(
     again: Sequence[Pair], arms: Sequence[ArmResult], rule: Rule, pairs: int
 ) -> float | None:
     """Return the smallest gain that shows, by the noise of the baseline against itself."""
-    basis = "training" if any(result.time_basis == "training" for result in arms) else "step"
+    basis: Basis = "training" if any(result.time_basis == "training" for result in arms) else "step"
     logs = [math.log(ratio) for ratio in ratios(again, time_of(basis))]
     if len(logs) < 2:
         return None
     error = float(estimate(np.array(logs), RATIO_FLOOR, clip=True).error)
-    total = rule.of_gain(len(merits(None, basis)))
+    total = rule.of_gain(evidence_of(again, basis, 0.0, None).random)
     return smallest_effect(error * math.sqrt(len(logs)), pairs, total, rule)
 
 

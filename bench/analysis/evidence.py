@@ -4,35 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from bench.analysis import objectives
 from bench.analysis.estimate import Flags, Values
-from bench.analysis.objectives import Value, file_of, inference_of, memory_of, time_of
+from bench.analysis.objectives import Basis
 from bench.analysis.pairs import Pair, failed
 from bench.analysis.quality import REORDERED, grid_floor, losses_agree
 from bench.analysis.sequential import Objective, Quality
 from bench.records.measurement import Measurement, Status
 
-Gain = Literal["faster", "smaller", "faster inference", "smaller file"]
-"""The first two are of training; the others count where a technique deploys another model."""
 ON_GRID = 1e-6
 """How near to a whole number of test items a share of them lies, in items."""
-
-
-class Merit(NamedTuple):
-    """One thing that an arm may gain."""
-
-    gain: Gain
-    what: str
-    value: Value
-    deterministic: bool = False
 
 
 class Evidence(NamedTuple):
     """All that a verdict rests on, pair by pair."""
 
+    rows: tuple[objectives.Objective, ...]
+    """What the arm can gain, a row each."""
     objectives: tuple[Objective, ...]
     quality: Quality
     failed: Flags
@@ -40,34 +32,20 @@ class Evidence(NamedTuple):
     @property
     def random(self) -> int:
         """Return among how many objectives an arm's share of the error is divided."""
-        return sum(not objective.deterministic for objective in self.objectives)
+        return sum(not row.deterministic for row in self.rows)
 
 
-def merits(effect: str | None, basis: str) -> tuple[Merit, ...]:
-    """Return what an arm of this effect can gain."""
-    training = (
-        Merit("faster", "time", time_of(basis)),
-        Merit("smaller", "memory", memory_of),
-    )
-    if effect != "model":
-        return training
-    return (
-        *training,
-        Merit("faster inference", "inference time", inference_of(1)),
-        Merit("smaller file", "file size", file_of, deterministic=True),
-    )
-
-
-def evidence_of(pairs: Sequence[Pair], basis: str, margin: float, unlike: float | None) -> Evidence:
+def evidence_of(
+    pairs: Sequence[Pair], basis: Basis, margin: float, unlike: float | None
+) -> Evidence:
     """Return what pairs say; `unlike` is how far the baseline's losses differ from its own, if so.
 
     A trial that ran out of time counts with what it took: its ratio is at least so far from 1.
     """
     candidate = _known(pairs, lambda m: m.effect is not None)
     effect = candidate.effect if candidate else None
-    objectives = tuple(
-        Objective(one.what, _logs(pairs, one), one.deterministic) for one in merits(effect, basis)
-    )
+    rows = objectives.counting(effect, next((b for b, _ in pairs if b.ok), pairs[0][0]))
+    seen = tuple(Objective(row.name, _logs(pairs, row, basis), row.deterministic) for row in rows)
     changes = [_difference(pair) for pair in pairs]
     exact = effect == "exact" and unlike is None
     tolerance = _tolerance(effect, candidate.rounding if candidate else None, unlike)
@@ -77,7 +55,7 @@ def evidence_of(pairs: Sequence[Pair], basis: str, margin: float, unlike: float 
         np.array(changes, float), margin, grid_floor(items),
         None if agree is None else np.array(agree, bool), exact,
     )  # fmt: skip
-    return Evidence(objectives, quality, np.array([failed(pair) for pair in pairs], bool))
+    return Evidence(rows, seen, quality, np.array([failed(pair) for pair in pairs], bool))
 
 
 def losses_agree_in(pair: Pair, tolerance: float) -> bool:
@@ -97,16 +75,16 @@ def _tolerance(effect: str | None, rounding: float | None, unlike: float | None)
     return 0.0 if unlike is None else max(REORDERED, unlike)
 
 
-def _logs(pairs: Sequence[Pair], merit: Merit) -> Values:
+def _logs(pairs: Sequence[Pair], row: objectives.Objective, basis: Basis) -> Values:
     """Return log(baseline / candidate) of each pair, NaN where it is unknown."""
-    return np.array([_log(pair, merit) for pair in pairs], float)
+    return np.array([_log(pair, row, basis) for pair in pairs], float)
 
 
-def _log(pair: Pair, merit: Merit) -> float:
+def _log(pair: Pair, row: objectives.Objective, basis: Basis) -> float:
     timed_out = any(trial.status is Status.TIMED_OUT for trial in pair)
-    if timed_out and merit.gain != "faster":
+    if timed_out and row is not objectives.TIME:
         return math.nan
-    value = (lambda m: m.wall_seconds) if timed_out else merit.value
+    value = (lambda m: m.wall_seconds) if timed_out else row.value(basis)
     before, after = (value(trial) for trial in pair)
     if before is None or after is None or before <= 0 or after <= 0:
         return math.nan

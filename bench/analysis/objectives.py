@@ -23,8 +23,6 @@ Gain = Literal["faster", "smaller", "less energy", "faster inference", "smaller 
 ALL_EFFECTS = frozenset({"exact", "rounding", "learning", "model"})
 DEPLOYED = frozenset({"model"})
 """Effects that deploy another model than the one that is trained."""
-RUN_LEVEL = 0.05
-"""The chance that any of an arm's random objectives errs, shared out among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +127,3 @@ def counting(effect: str | None, measured: Measurement) -> tuple[Objective, ...]
         for objective in OBJECTIVES
         if (effect or "exact") in objective.effects and objective.of_step(measured) is not None
     )
-
-
-def two_sided_level(objectives: tuple[Objective, ...]) -> float:
-    """Return the level of each random objective's interval, so that all hold together at 95 %."""
-    random = sum(not objective.deterministic for objective in objectives)
-    return 1 - RUN_LEVEL / max(1, random)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from bench.analysis.evidence import Gain
 from bench.analysis.intervals import Interval
 from bench.analysis.levels import Rule
+from bench.analysis.objectives import Basis, Gain
 from bench.analysis.verdict import Verdict
 from bench.records.measurement import Work
 from bench.records.schema import Record
@@ -27,12 +25,13 @@ class ArmResult(Record):
     """With which margin the metric would be found kept, where that is what is open."""
     goes_on: bool = False
     """Whether another pair is worth making: it is open, and not hopeless."""
-    time_basis: Literal["step", "training"] = "step"
+    time_basis: Basis = "step"
     """Whether time is seconds per item in the steady state, or the whole training's seconds."""
     time_ratio: Interval | None = None
     cpu_ratio: Interval | None = None
     """Of CPU seconds an item: where it disagrees with time, something else used the machine."""
     memory_ratio: Interval | None = None
+    energy_ratio: Interval | None = None
     time_median: float | None = None
     memory_median: float | None = None
     """Of the paired ratios, beside their mean."""

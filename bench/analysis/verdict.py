@@ -7,8 +7,9 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from bench.analysis.estimate import bounds
-from bench.analysis.evidence import Evidence, Gain, evidence_of, merits
+from bench.analysis.evidence import Evidence, evidence_of
 from bench.analysis.levels import Rule
+from bench.analysis.objectives import Basis, Gain
 from bench.analysis.outlook import MOST_ADVISED, Outlook, outlook
 from bench.analysis.pairs import Pair, compared_steps, failed, same_losses, whole
 from bench.analysis.quality import LEAST_STEPS
@@ -46,7 +47,7 @@ class Judgement(NamedTuple):
 
 
 def judge(
-    pairs: Sequence[Pair], basis: str, margin: float, rule: Rule, unlike: float | None = None
+    pairs: Sequence[Pair], basis: Basis, margin: float, rule: Rule, unlike: float | None = None
 ) -> Judgement:
     """Judge a candidate by its pairs with the baseline, of which one at least is whole.
 
@@ -61,7 +62,7 @@ def judge(
     seen = last_look(found.objectives, found.quality, rule, found.failed)
     if seen is None:
         return _too_early(len(pairs), rule)
-    gains = _gains(seen, good[0][1].effect, basis)
+    gains = _gains(seen, found)
     match Answer(int(seen.answer)):
         case Answer.WIN:
             agree = found.quality.agree is not None and bool(found.quality.agree.all())
@@ -89,9 +90,8 @@ def _too_early(pairs: int, rule: Rule) -> Judgement:
     return Judgement(Verdict.UNDECIDED, reason, more_pairs=left, goes_on=True)
 
 
-def _gains(seen: Look, effect: str | None, basis: str) -> tuple[Gain, ...]:
-    rows = merits(effect, basis)
-    return tuple(row.gain for row, shown in zip(rows, seen.gained, strict=True) if shown)
+def _gains(seen: Look, found: Evidence) -> tuple[Gain, ...]:
+    return tuple(row.gain for row, shown in zip(found.rows, seen.gained, strict=True) if shown)
 
 
 def _loss(seen: Look, pairs: Sequence[Pair], rule: Rule) -> str:

@@ -69,6 +69,7 @@ def _arm(result: ArmResult) -> dict[str, Any]:
         "work": result.work,
         "time_ratio": triple(result.time_ratio),
         "time_basis": result.time_basis,
+        "energy_ratio": triple(result.energy_ratio),
         "time_median": _number(result.time_median),
         "memory_ratio": triple(result.memory_ratio),
         "memory_median": _number(result.memory_median),

@@ -51,6 +51,8 @@ def test_techniques_get_a_verdict_each_and_the_run_verifies(
     again = bench("verify", str(only_run(tmp_path) / "optimized.json"), "--repeats", "3")
     # Networks equally fast differ in time by chance on a busy machine; in nothing else.
     contradicted = again.stdout.startswith("The claim does not hold: claimed a time ratio")
-    assert contradicted or again.stdout.startswith("The claim holds: "), again.stdout + again.stderr
+    hidden = again.stdout.startswith("The claim is not decided in 3 pairs: time ratio")
+    holds = again.stdout.startswith("The claim holds: ")
+    assert contradicted or hidden or holds, again.stdout + again.stderr
     assert again.stdout.splitlines()[-1].startswith("report: ")
-    assert again.returncode == int(contradicted)
+    assert again.returncode == (1 if contradicted else 3 if hidden else 0)

@@ -523,3 +523,17 @@ def test_other_metrics_get_a_paired_difference_too() -> None:
 
 def test_a_metric_that_one_of_a_pair_lacks_has_no_difference() -> None:
     assert judged(paired("other", EQUAL, losses_of_metric=KEPT)).other_differences == {}
+
+
+def test_less_energy_is_a_gain_where_it_is_counted_and_makes_the_others_surer() -> None:
+    joules: dict[str, Any] = {"items_seen": 80, "work": "same work"}
+    trials = paired("cool", EQUAL, losses_of_metric=KEPT, baseline={"energy_joules": 9.0, **joules},
+                    energy_joules=6.0, **joules)  # fmt: skip
+    result = judged(trials)
+    assert (result.verdict, result.gains) == (Verdict.WIN, ("less energy",))
+    assert result.energy_ratio is not None
+    assert result.energy_ratio.middle == pytest.approx(1.5)
+    uncounted = judged(paired("cool", EQUAL, losses_of_metric=KEPT))
+    assert uncounted.energy_ratio is None
+    width, narrower = ((r.time_ratio.high or 0) for r in (result, uncounted) if r.time_ratio)
+    assert width > narrower

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from bench.analysis.objectives import BY_NAME, OBJECTIVES, counting, two_sided_level
+from bench.analysis.objectives import BY_NAME, counting
 from bench.records.measurement import Inference, Measurement
 from tests.records import measurement
 
@@ -26,10 +24,3 @@ def test_energy_counts_where_the_hardware_counts_it() -> None:
     assert names("learning", counted) == ["time", "memory", "energy"]
     assert BY_NAME["energy"].of_step(counted) == 2.0
     assert BY_NAME["energy"].of_training(counted) == 12.0
-
-
-@pytest.mark.parametrize(("random", "level"), [(1, 0.95), (2, 0.975), (4, 0.9875)])
-def test_levels_follow_from_how_many_objectives_are_random(random: int, level: float) -> None:
-    rows = [objective for objective in OBJECTIVES if not objective.deterministic][:random]
-    sizes = [objective for objective in OBJECTIVES if objective.deterministic]
-    assert two_sided_level((*rows, *sizes)) == pytest.approx(level)
