@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
+import torch
 from torch import nn
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
 from bench.errors import NotApplicable
 from bench.job import Job, Progress, deploys_what_it_trains
+from bench.random_state import undisturbed
 from bench.turns import parts_of
 
 Change = Callable[[nn.Module], None]
@@ -21,29 +23,57 @@ def after_share(job: Job, share: float, change: Change, by: str) -> Job:
 
     A share that rounds to no epoch changes it at once, before there is an optimizer. Later, the
     optimizer goes on with the new parameters in their old groups, and without their old state; the
-    epochs that are left are those that were planned. Raises `NotApplicable` where the baseline
-    deploys an average of weights, which would mix both shapes; and, in training, where that ends
-    before the change.
+    epochs that are left are those that were planned. What was frozen stays frozen. Raises
+    `NotApplicable` where the baseline deploys an average of weights, which would mix both shapes;
+    and, in training, where that ends before the change.
     """
     epoch = min(round(share * job.epochs), job.epochs - 1)
     if epoch == 0:
-        change(job.model)
+        _changed(job.model, change)
+        _check_deployed(job)
         return job.wrap("model", lambda model: model, by=by)
     if not deploys_what_it_trains(job):
         raise NotApplicable(
             "the baseline deploys other weights than it trains (an average), which can't follow a "
-            f"change of the model after {epoch} epochs; make it before the first: after=0"
+            f"change of the model after {epoch} epochs; with after=0 it can, where the average is "
+            "made of the changed model"
         )
-    operation = _Operation(job.model, epoch, change)
+    operation = _Operation(job.model, job.device, epoch, change)
     job = job.wrap("schedule", operation.schedule, by=by)
     return job.wrap("finish", operation.finish, by=by)
+
+
+def _changed(model: nn.Module, change: Change) -> None:
+    """Change a model; new parameters in the place of frozen ones are frozen too."""
+    before = {name: p.requires_grad for name, p in model.named_parameters()}
+    change(model)
+    now = dict(model.named_parameters())
+    for name, old in _origins(before, now).items():
+        now[name].requires_grad_(before[old])
+
+
+def _check_deployed(job: Job) -> None:
+    """Raise `NotApplicable` where a changed model is deployed as an average of other shapes."""
+    if deploys_what_it_trains(job):
+        return
+    trained, deployed = (
+        {name: tuple(value.shape) for name, value in model.state_dict().items()}
+        for model in (job.model, job.snapshot(job.model))
+    )
+    for name, shape in trained.items():
+        if name in deployed and deployed[name] != shape:
+            raise NotApplicable(
+                f"the baseline deploys an average that was made before the change of the model: "
+                f"{name} has the shape {deployed[name]} there, and {shape} in the changed model"
+            )
 
 
 class _Operation:
     """The change that waits for its epoch."""
 
-    def __init__(self, model: nn.Module, epoch: int, change: Change) -> None:
+    def __init__(self, model: nn.Module, device: torch.device, epoch: int, change: Change) -> None:
         self._model = model
+        self._device = device
         self._epoch = epoch
         self._change = change
         self._done = False
@@ -54,7 +84,8 @@ class _Operation:
         def schedule(optimizer: Optimizer, progress: Progress) -> None:
             if not self._done and progress.epoch >= self._epoch:
                 before = {id(p): name for name, p in self._model.named_parameters()}
-                self._change(self._model)
+                with undisturbed(self._device):
+                    _changed(self._model, self._change)
                 point_to(optimizer, before, dict(self._model.named_parameters()))
                 self._done = True
             old(optimizer, progress)
@@ -88,14 +119,19 @@ def point_to(optimizer: Optimizer, before: Mapping[int, str], now: Mapping[str, 
     }
     for group in optimizer.param_groups:
         group["params"] = [p for p in group["params"] if id(p) not in before]
-    gone = [name for name in before.values() if name not in now]
-    known = set(before.values())
-    for name, parameter in now.items():
-        old = name if name in known else _successor_of(name, gone)
+    for name, old in _origins(before.values(), now).items():
         if old in groups:
-            groups[old]["params"].append(parameter)
+            groups[old]["params"].append(now[name])
     for one in parts_of(optimizer):
         one.state.clear()
+
+
+def _origins(before: Iterable[str], now: Iterable[str]) -> dict[str, str]:
+    """Return for names of parameters whose place each takes: of its own name, or the nearest."""
+    known, names = set(before), list(now)
+    gone = [name for name in before if name not in names]
+    found = {name: name if name in known else _successor_of(name, gone) for name in names}
+    return {name: old for name, old in found.items() if old is not None}
 
 
 def _successor_of(name: str, gone: list[str]) -> str | None:

@@ -69,7 +69,7 @@ def _built(
     from bench.data.layout import with_layout
     from bench.data.prefetch import with_loader
     from bench.model.lazy import with_shapes
-    from bench.random_state import seed_everything
+    from bench.random_state import seed_everything, undisturbed
 
     baseline = baseline_of(recipe, places)
     settings = make_settings(baseline, recipe.settings)
@@ -87,7 +87,8 @@ def _built(
         def sibling(other: int, before: Sequence[Technique] = used[:number]) -> Job:
             return others(_built(recipe, places, device, other, before, others))
 
-        job = technique.apply(replace(job, sibling=sibling))
+        with undisturbed(device):  # what it tries on the model is no part of the training
+            job = technique.apply(replace(job, sibling=sibling))
     return job
 
 

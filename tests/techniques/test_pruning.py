@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import NotApplicable
-from bench.job import Job
+from bench.job import Job, Progress
 from bench.model.surgery import point_to
 from bench.trial.flops import forward_flops
 from bench.trial.training import StepLimit, train
@@ -38,6 +40,21 @@ def wide_job(hidden: int = 64, **parts: Any) -> Job:
         nn.Linear(6, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 2)
     )
     return job_of(model, x, (x.sum(1) > 0).long(), **parts)
+
+
+class Noise(nn.Module):
+    """Draws random numbers in every mode."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Add a little to each number."""
+        return x + 0.01 * torch.randn_like(x)
+
+
+def noisy() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv1d(2, 16, 3, padding=1), Noise(), nn.Conv1d(16, 32, 3, padding=1),
+        nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(32, 2),
+    )  # fmt: skip
 
 
 def widths(model: nn.Module) -> list[int]:
@@ -104,6 +121,36 @@ def test_weights_that_a_baseline_averages_can_t_be_cut_in_the_midst() -> None:
     with pytest.raises(NotApplicable, match="an average"):
         Pruning().apply(job)
     assert widths(Pruning(after=0).apply(job).model) == [8, 16]
+
+
+@pytest.mark.parametrize("after", [0, 0.5])
+@pytest.mark.parametrize("technique", [Pruning, LowRank])
+def test_what_was_frozen_stays_frozen(technique: Any, after: float) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(ITEMS, 6)
+    body = nn.Sequential(nn.Linear(6, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU())
+    net = nn.Sequential(nn.Linear(6, 6), body.requires_grad_(False), nn.Linear(32, 2))
+    job = technique(after=after).apply(job_of(net, x, (x.sum(1) > 0).long()))
+    whole = sum(p.numel() for p in job.model.parameters())
+    trained = train(job).model
+    frozen = {name.partition(".")[0]: p.requires_grad for name, p in trained.named_parameters()}
+    assert frozen == {"0": True, "1": False, "2": True}
+    assert sum(p.numel() for p in trained.parameters()) < whole + (after == 0)
+
+
+def test_an_average_made_before_the_change_is_refused_at_once_too() -> None:
+    job = conv_job()
+    average = copy.deepcopy(job.model)
+    with pytest.raises(NotApplicable, match=r"0\.weight has the shape \(16, 2, 3\) there, and \(8"):
+        Pruning(after=0).apply(replace(job, snapshot=lambda model: average))
+
+
+def test_a_change_in_the_midst_draws_no_random_number_of_the_training() -> None:
+    job = Pruning(after=0.5).apply(conv_job(epochs=4, model=noisy()))
+    optimizer, progress = job.make_optimizer(job.model), Progress(4, epoch=2)
+    before = torch.get_rng_state()
+    job.schedule(optimizer, progress)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize(
