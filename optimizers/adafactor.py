@@ -1,8 +1,9 @@
 """Adafactor: remember gradients by rows and columns instead of one number a weight.
 
-What:    the baseline's optimizer is replaced by Adafactor, which keeps no momentum, and of the
-         squared gradients of a matrix (or of the last two dims of a kernel) only rows and columns.
-         A step is relative to the size of the weights it changes.
+What:    the baseline's optimizer becomes Adafactor, which keeps no momentum, and of the squared
+         gradients of a matrix (or of the last two dims of a kernel) only rows and columns. A step
+         is relative to the size of the weights it changes. It stays the same object, so that
+         schedulers and hooks which hold it go on working.
 Helps:   memory, where weights take much of it: Adam keeps two numbers a weight, this a few a row.
 Hurts:   it is another optimizer: its learning rate means another thing (see `factor`), and small
          kernels (3x3) save less than matrices.
@@ -22,6 +23,7 @@ from torch.optim import Optimizer
 from bench.errors import NotApplicable
 from bench.job import Job
 from bench.technique import Effect, Stage, Technique
+from bench.turns import each_changed
 
 
 class Adafactor(Technique):
@@ -50,11 +52,11 @@ class Adafactor(Technique):
                 f"{type(made).__name__} without momentum keeps no numbers beside the weights"
             )
 
+        def turned(made: Optimizer) -> Optimizer:
+            return turn(made, self.factor, self.weight_decay)
+
         def make(model: nn.Module) -> Optimizer:
-            groups = [
-                {"params": group["params"], "lr": group["lr"]} for group in old(model).param_groups
-            ]
-            return Relative(groups, self.factor, self.weight_decay)
+            return each_changed(old(model), turned)
 
         return job.claim("make_optimizer", make, by=self.name)
 
@@ -76,3 +78,18 @@ class Relative(TorchAdafactor):
         finally:
             for group, rate in zip(self.param_groups, rates, strict=True):
                 group["lr"] = rate
+
+    step._wrapped_by_lr_sched = True  # type: ignore[attr-defined]  # or schedulers warn: see `turn`
+
+
+def turn(made: Optimizer, factor: float, weight_decay: float) -> Optimizer:
+    """Turn an optimizer that has not stepped yet into Adafactor, in place."""
+    groups = [{"params": group["params"], "lr": group["lr"]} for group in made.param_groups]
+    like = Relative(groups, factor, weight_decay)
+    for group, own in zip(made.param_groups, like.param_groups, strict=True):
+        group.update({key: value for key, value in own.items() if key != "params"})
+    made.defaults.update({key: value for key, value in like.defaults.items() if key != "lr"})
+    vars(made).pop("step", None)  # a scheduler put the step of the old class there, to count it
+    vars(made).update(factor=factor, _opt_called=True)
+    made.__class__ = Relative
+    return made

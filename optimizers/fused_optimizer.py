@@ -1,7 +1,8 @@
 """Fused optimizer: update all weights in a few kernels instead of a loop over tensors.
 
-What:    the baseline's torch optimizer is made again with the same options in its fused form (one
-         kernel for many tensors) or its foreach form (one call an operation for all tensors).
+What:    the baseline's torch optimizer is switched to its fused form (one kernel for many tensors)
+         or its foreach form (one call an operation for all tensors). It stays the same object, so
+         that schedulers and hooks which hold it go on working.
 Helps:   models of many small tensors; optimizers with state (Adam), whose update reads much memory.
 Hurts:   nothing but memory for foreach, which keeps intermediates as large as the weights.
 Effect:  rounding.
@@ -21,13 +22,16 @@ from torch.optim import Optimizer
 from bench.errors import NotApplicable
 from bench.job import Job
 from bench.technique import Effect, Stage, Technique
+from bench.turns import each_changed
 
 FORMS = ("fused", "foreach")
+SET_WHEN_MADE = ("_step_supports_amp_scaling", "_need_device_dtype_check_for_fused")
+"""What torch's optimizers remember of their form beside the options."""
 Make = Callable[[nn.Module], Optimizer]
 
 
 class FusedOptimizer(Technique):
-    """Make the baseline's optimizer in its fused form."""
+    """Switch the baseline's optimizer to its fused form."""
 
     name: ClassVar[str] = "fused-optimizer"
     stage: ClassVar[Stage] = Stage.LOOP
@@ -38,16 +42,20 @@ class FusedOptimizer(Technique):
     )
 
     def apply(self, job: Job) -> Job:
-        """Wrap `make_optimizer`, having made one to see that it can be done."""
-        self._remade(job.make_optimizer(job.model), job.device.type)
+        """Wrap `make_optimizer`, having switched one to see that it can be done."""
+
+        def switched(made: Optimizer) -> Optimizer:
+            return self._switched(made, job.device.type)
 
         def wrapper(old: Make) -> Make:
-            return lambda model: self._remade(old(model), job.device.type)
+            return lambda model: each_changed(old(model), switched)
+
+        wrapper(job.make_optimizer)(job.model)
 
         return job.wrap("make_optimizer", wrapper, by=self.name)
 
-    def _remade(self, made: Optimizer, device: str) -> Optimizer:
-        """Return the same optimizer in the form asked for; raise `NotApplicable` if it has none."""
+    def _switched(self, made: Optimizer, device: str) -> Optimizer:
+        """Return an optimizer switched to the form asked for; raise `NotApplicable` without one."""
         kind, accepted = type(made), inspect.signature(type(made)).parameters
         name = kind.__name__
         if kind.__module__.partition(".")[0] != "torch":
@@ -59,9 +67,15 @@ class FusedOptimizer(Technique):
         form = {one: one == self.form for one in FORMS if one in accepted}
         options = {key: value for key, value in made.defaults.items() if key in accepted}
         try:
-            return kind([group | form for group in made.param_groups], **(options | form))
+            like = kind([group | form for group in made.param_groups], **(options | form))
         except (RuntimeError, ValueError) as error:
             raise NotApplicable(f"torch.optim.{name} has no {self.form} form: {error}") from error
+        for options in (made.defaults, *made.param_groups):
+            options.update(form)
+        for flag in SET_WHEN_MADE:
+            if hasattr(like, flag):
+                setattr(made, flag, getattr(like, flag))
+        return made
 
 
 def in_use(group: dict[str, Any], device: str) -> str:

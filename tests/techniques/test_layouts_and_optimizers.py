@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 from bench.errors import Clash, NotApplicable
-from bench.job import Job
+from bench.job import Job, Progress
 from bench.technique import Technique
 from bench.trial.training import train
 from optimizers.adafactor import Adafactor
@@ -113,6 +113,48 @@ def test_a_fused_optimizer_makes_the_same_updates(kind: Any, form: Any) -> None:
 def test_an_optimizer_without_another_form_does_not_apply(make: Make, reason: str) -> None:
     with pytest.raises(NotApplicable, match=reason):
         made(FusedOptimizer(), make)
+
+
+@pytest.mark.parametrize("technique", [FusedOptimizer(), Adafactor()])
+@pytest.mark.filterwarnings("error")
+def test_a_scheduler_made_beside_the_optimizer_still_sets_its_rates(technique: Technique) -> None:
+    kept: list[Any] = []
+
+    def make(model: nn.Module) -> Optimizer:
+        made = AdamW(model.parameters(), lr=0.1)
+        made.register_step_pre_hook(lambda optimizer, args, kwargs: kept.append("hook"))
+        kept.append(torch.optim.lr_scheduler.LambdaLR(made, lambda step: 0.5**step))
+        return made
+
+    job = technique.apply(with_optimizer(make))
+    kept.clear()
+    optimizer = job.make_optimizer(job.model)
+    assert kept[0].optimizer is optimizer
+    rates, moved = [], []
+    for batch in job.batches(Progress(1)):
+        before = [p.detach().clone() for p in job.model.parameters()]
+        job.loss(job.model, batch).backward()  # type: ignore[no-untyped-call]  # torch's
+        optimizer.step()
+        kept[0].step()
+        rates.append(optimizer.param_groups[0]["lr"])
+        after = zip(job.model.parameters(), before, strict=True)
+        moved.append(sum(float((p.detach() - old).abs().sum()) for p, old in after))
+    assert rates == pytest.approx([0.05, 0.025, 0.0125, 0.00625])
+    assert moved[-1] < moved[0] / 4
+    assert kept.count("hook") == 4
+
+
+def test_adafactor_goes_on_with_the_optimizer_that_a_baseline_holds() -> None:
+    held: list[Optimizer] = []
+
+    def make(model: nn.Module) -> Optimizer:
+        held.append(Adam(model.parameters(), lr=0.01))
+        return held[-1]
+
+    job = Adafactor().apply(matrix_job(make))
+    made = job.make_optimizer(job.model)
+    assert made is held[-1]
+    assert isinstance(held[-1], torch.optim.Adafactor)
 
 
 def numbers(optimizer: Optimizer) -> int:
