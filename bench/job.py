@@ -264,6 +264,11 @@ class Job:
             raise Clash(
                 f"{by} and {earlier[-1]} both replace the job's {part}; use one of them at a time"
             )
+        if part == "step" and self.step is not plain_step:
+            raise NotApplicable(
+                f"the baseline makes its steps by itself, and {by} would put another in their "
+                "place; what trains several optimizers in turn can say so: bench.turns.in_turns"
+            )
         if part == "loss" and self.losses:
             raise NotApplicable(f"there are several losses to replace: {', '.join(self.losses)}")
         return self._replaced(part, new, by)

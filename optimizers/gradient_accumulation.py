@@ -5,23 +5,30 @@ What:    each batch is split into microbatches; their gradients add up, weighted
 Helps:   memory: activations of one microbatch at a time; a batch size that would not fit.
 Hurts:   time, where a microbatch is too small to fill the device. Losses over pairs of a batch
          (contrastive ones) see fewer pairs, and batch norm sees smaller batches.
-Effect:  learning (the same gradient only where the loss is a mean over independent items).
+Effect:  learning (the same gradient only where the loss is a mean, or a sum, over independent
+         items: the first step compares a batch's loss with its parts').
 Source:  Goyal et al., Accurate, Large Minibatch SGD, 2017, section 3; PyTorch's AMP examples.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from bench.batches import Batch
 from bench.errors import NotApplicable
-from bench.job import Job, Mark, turns
+from bench.job import Job, Loss, Mark, turns
+from bench.random_state import undisturbed
 from bench.technique import Effect, Probe, SettingsT, Stage, Technique
+
+CLOSE = 2e-3
+"""How far, relatively, a batch's loss may be from its parts': in 16 bits they round otherwise."""
 
 
 class GradientAccumulation(Technique):
@@ -44,13 +51,29 @@ class GradientAccumulation(Technique):
 
     def apply(self, job: Job) -> Job:
         """Claim `step`."""
-        return job.claim("step", self._step, by=self.name)
+        return job.claim("step", _Accumulated(self.microbatches).step, by=self.name)
 
-    def _step(self, job: Job, batch: Batch, optimizer: Optimizer, mark: Mark) -> Tensor:
-        items, losses = job.items(batch), []
-        for loss_of, own in turns(job, optimizer):
-            for part in job.split(batch, self.microbatches):
-                loss = loss_of(job.model, part) * (job.items(part) / items)
+
+@dataclass
+class _Accumulated:
+    """A step in parts; the first one sees what the loss of a batch is of those of its parts."""
+
+    microbatches: int
+    summed: tuple[bool, ...] = ()
+    """Whether each loss of a step is a sum over items; empty before the first step."""
+
+    not_remembered: ClassVar[frozenset[str]] = frozenset({"summed"})
+
+    def step(self, job: Job, batch: Batch, optimizer: Optimizer, mark: Mark) -> Tensor:
+        parts, losses = self._split(job, batch), []
+        items = sum(job.items(part) for part in parts)
+        for turn, (loss_of, own) in enumerate(turns(job, optimizer)):
+            if len(self.summed) == turn:
+                self.summed += (sums_up(job, loss_of, batch, parts),)
+                mark("forward")
+            for part in parts:
+                share = 1.0 if self.summed[turn] else job.items(part) / items
+                loss = loss_of(job.model, part) * share
                 mark("forward")
                 job.backward(loss)
                 mark("backward")
@@ -58,3 +81,52 @@ class GradientAccumulation(Technique):
             job.update(own)
             mark("update")
         return torch.stack(losses).sum()
+
+    def _split(self, job: Job, batch: Batch) -> list[Batch]:
+        """Return the parts that hold items; batch norm gets no part of one item of several."""
+        least = 2 if job.items(batch) > 1 and _has_batch_norm(job.model) else 1
+        for count in range(self.microbatches, 1, -1):
+            parts = [part for part in job.split(batch, count) if job.items(part)]
+            if parts and all(job.items(part) >= least for part in parts):
+                return parts
+        return [batch]
+
+
+def _has_batch_norm(model: nn.Module) -> bool:
+    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+
+
+def sums_up(job: Job, loss_of: Loss, batch: Batch, parts: list[Batch]) -> bool:
+    """Tell whether a batch's loss is the sum of its parts', and not their mean by items.
+
+    Both are computed once in eval mode. A loss outside of what any mean of the parts' could be is
+    one over pairs of items, which sees fewer of them in parts. Raises `NotApplicable` for a mean
+    with other weights, such as one over tokens or labelled items.
+    """
+    whole, again, *own = _losses(job, loss_of, [batch, batch, *parts])
+    near = CLOSE * max(map(abs, (whole, *own))) + 4 * abs(whole - again)  # a loss may draw numbers
+    counts = [job.items(part) for part in parts]
+    mean = sum(n * loss for n, loss in zip(counts, own, strict=True)) / sum(counts)
+    if abs(mean - whole) <= near:
+        return False
+    if abs(sum(own) - whole) <= near:
+        return True
+    if math.isfinite(mean) and not min(own) - near <= whole <= max(own) + near:
+        return False
+    raise NotApplicable(
+        f"the loss of a batch, {whole:.5g}, is not the mean of its {len(parts)} parts' by their "
+        f"items, {mean:.5g}; where it is a mean over tokens, or over those with a label, give the "
+        "job `items`, which counts them"
+    )
+
+
+def _losses(job: Job, loss_of: Loss, batches: list[Batch]) -> list[float]:
+    """Return losses without training, leaving model and random state as they were."""
+    modes = [(module, module.training) for module in job.model.modules()]
+    try:
+        with torch.compiler.set_stance("force_eager"), torch.no_grad(), undisturbed(job.device):
+            job.model.eval()
+            return [float(loss_of(job.model, batch)) for batch in batches]
+    finally:
+        for module, training in modes:
+            module.training = training

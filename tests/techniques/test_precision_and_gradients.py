@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import pytest
@@ -12,11 +13,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from bench.errors import Clash, NotApplicable
-from bench.job import Job, plain_backward, plain_step, plain_update
+from bench.job import Job, Mark, Progress, plain_backward, plain_step, plain_update
 from bench.model.activations import activations
 from bench.testing import PROMISES, Promise
 from bench.trial.training import train
-from optimizers.gradient_accumulation import GradientAccumulation
+from optimizers.gradient_accumulation import GradientAccumulation, sums_up
 from optimizers.gradient_checkpointing import GradientCheckpointing, repeated_blocks
 from optimizers.mixed_precision import MixedPrecision
 from tests.contract.cases import CONV_NET, PICTURES, Case, probe_for
@@ -133,6 +134,104 @@ def test_accumulated_gradients_of_a_mean_loss_are_those_of_the_whole_batch(parts
 def test_the_loss_of_accumulated_microbatches_is_that_of_the_whole_batch() -> None:
     accumulated = train(GradientAccumulation(microbatches=3).apply(linear_job())).losses
     assert accumulated == pytest.approx(train(linear_job()).losses, abs=1e-4)
+
+
+def token_job(**parts: Any) -> Job:
+    """Return the job of a mean over tokens: sequences have 1 to 6 that count, the others are 0."""
+    torch.manual_seed(0)
+    random = torch.Generator().manual_seed(0)
+    x = torch.randn(32, 6, 8, generator=random)
+    y = x[..., :3].argmax(-1)
+    y[torch.arange(6)[None] >= torch.randint(1, 7, (32, 1), generator=random)] = -100
+
+    def loss(model: nn.Module, batch: Any) -> Tensor:
+        return nn.functional.cross_entropy(model(batch[0]).transpose(1, 2), batch[1])
+
+    return job_of(nn.Linear(8, 3), x, y, loss=loss, validate=None, **parts)
+
+
+def tokens(batch: Any) -> int:
+    return int((batch[1] >= 0).sum())
+
+
+def test_a_mean_over_tokens_is_not_taken_for_one_over_sequences() -> None:
+    job = GradientAccumulation().apply(token_job())
+    said = r"the loss of a batch, 1\.\d+, is not the mean of its 2 parts' by their items, 1\.\d+"
+    with pytest.raises(NotApplicable, match=said):
+        one_step(job)
+
+
+def test_a_mean_over_tokens_that_are_counted_is_that_of_the_whole_batch() -> None:
+    parts = gradients(GradientAccumulation(microbatches=4).apply(token_job(items=tokens)))
+    whole = gradients(token_job())
+    torch.testing.assert_close(parts, whole)
+
+
+def test_a_microbatch_without_a_label_is_refused_or_left_out_and_is_never_nan() -> None:
+    def job(**parts: Any) -> Job:
+        x, y = torch.randn(32, 6), torch.arange(32) % 2
+        y[::3] = -100
+        torch.manual_seed(0)
+        return job_of(nn.Linear(6, 2), x, y, **parts)
+
+    with pytest.raises(NotApplicable, match="of its 8 parts' by their items, nan"):
+        one_step(GradientAccumulation(microbatches=8).apply(job()))
+    counted = GradientAccumulation(microbatches=8).apply(job(items=tokens))
+    assert all(map(math.isfinite, train(counted).losses))
+
+
+def test_a_loss_that_is_a_sum_has_the_gradient_of_the_whole_batch() -> None:
+    def job() -> Job:
+        return linear_job(loss=lambda model, batch: model(batch[0]).square().sum(), validate=None)
+
+    parts = gradients(GradientAccumulation(microbatches=4).apply(job()))
+    torch.testing.assert_close(parts, gradients(job()))
+
+
+def test_a_loss_over_pairs_of_items_is_accumulated_as_the_card_says() -> None:
+    def loss(model: nn.Module, batch: Any) -> Tensor:
+        near = model(batch[0]) @ model(batch[0]).T
+        return nn.functional.cross_entropy(near, torch.arange(len(near)))
+
+    torch.manual_seed(0)
+    found = train(GradientAccumulation().apply(linear_job(loss=loss, validate=None))).losses
+    assert all(map(math.isfinite, found))
+
+
+def test_batch_norm_gets_no_microbatch_of_one_item_where_there_were_more() -> None:
+    sizes: list[int] = []
+    net = nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+    net[1].register_forward_pre_hook(
+        lambda module, args: sizes.append(len(args[0])) if module.training else None
+    )
+    x = torch.randn(11, 6)
+    train(GradientAccumulation().apply(job_of(net, x, (x[:, 0] > 0).long(), epochs=1)))
+    assert sizes == [4, 4, 3]
+
+
+def test_comparing_a_batch_with_its_parts_leaves_the_training_as_it_was() -> None:
+    def job() -> Job:
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.Dropout(0.5), nn.Linear(4, 2))
+        net[1].eval()
+        return linear_job(model=net)
+
+    plain = job()
+    before = torch.get_rng_state(), copy.deepcopy(plain.model.state_dict())
+    (batch,) = [next(iter(plain.batches(Progress(1))))]
+    sums_up(plain, plain.loss, batch, plain.split(batch, 2))
+    assert torch.equal(torch.get_rng_state(), before[0])
+    torch.testing.assert_close(dict(plain.model.state_dict()), dict(before[1]))
+    modes = [module.training for module in plain.model.modules()]
+    assert modes == [True, True, False, True, True]
+
+
+def test_a_baseline_s_own_step_is_not_replaced() -> None:
+    def step(job: Job, batch: Any, optimizer: Optimizer, mark: Mark) -> Tensor:
+        return plain_step(job, batch, optimizer, mark)
+
+    with pytest.raises(NotApplicable, match="the baseline makes its steps by itself"):
+        GradientAccumulation().apply(linear_job(step=step))
 
 
 def test_a_batch_too_small_to_split_does_not_apply() -> None:
