@@ -11,6 +11,7 @@ Source:  Smith et al., Don't Decay the Learning Rate, Increase the Batch Size, I
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
@@ -61,12 +62,21 @@ class AdaptiveBatch(Technique):
         return sized
 
     def _search(self, start: int, attempt: Callable[[int], Measurement]) -> dict[int, Measurement]:
-        """Try sizes up to the largest that works, to within an eighth of it."""
+        """Try sizes up to the largest that works, to within an eighth of it.
+
+        No size above what the training part gives in one batch is kept: it would be that batch.
+        """
         tried = {start: attempt(start)}
         works = fails = start
         while tried[fails].ok and fails < self.largest:
             works, fails = fails, min(2 * fails, self.largest)
             tried[fails] = attempt(fails)
+            held = _held(tried[fails], tried[start], start)
+            if held < fails:
+                del tried[fails]
+                if held > works:
+                    tried[int(held)] = attempt(int(held))
+                return tried
         while not tried[fails].ok and fails - works > max(1, works // 8):
             size = (works + fails) // 2
             tried[size] = attempt(size)
@@ -82,3 +92,18 @@ class AdaptiveBatch(Technique):
             power = 1.0 if self.learning_rate_scaling == "linear" else 0.5
             changes["lr"] = settings.lr * factor**power
         return settings.model_copy(update=changes)
+
+
+def _held(record: Measurement, first: Measurement, start: int) -> float:
+    """Return of which size a probe's largest batch really was; infinite where it doesn't tell.
+
+    What a baseline counts as items may be others than those of its batches (tokens, say): they are
+    taken to be as many of each as in the probe of the first size.
+    """
+    counts = [one.largest_batch or _mean_batch(one) for one in (record, first)]
+    return round(start * counts[0] / counts[1]) if record.ok and all(counts) else math.inf
+
+
+def _mean_batch(record: Measurement) -> int:
+    steps = len(record.step_seconds)
+    return math.ceil(record.items / steps) if 0 < steps <= record.items else 0

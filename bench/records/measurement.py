@@ -138,6 +138,8 @@ class Measurement(Record):
     """CPU time of the process, all threads, within the window."""
     items: Count = 0
     """Items trained on within the window."""
+    largest_batch: Count | None = None
+    """Items of the step that trained on the most."""
     items_seen: Count | None = None
     """Items trained on in all, warm-up included; an item counts each time."""
     phase_seconds: dict[Text, Amount] = {}

@@ -59,6 +59,7 @@ def training_facts(result: Trained, metric: str) -> Facts:
         "train_seconds": line.seconds + result.finish_seconds,
         "cpu_seconds": sum(step.cpu for step in line.steps[first:]),
         "items": sum(step.items for step in line.steps[first:]),
+        "largest_batch": max((step.items for step in line.steps), default=None),
         "items_seen": sum(step.items for step in line.steps),
         "phase_seconds": phases,
         "compiled": bool(torch._dynamo.utils.counters["stats"]["unique_graphs"]),

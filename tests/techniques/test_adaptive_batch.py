@@ -161,3 +161,30 @@ def test_the_batch_is_searched_in_the_settings_that_the_others_ask_for() -> None
     stage = registry.load_technique("adaptive-batch").stage
     others = [name for name in registry.names(registry.TECHNIQUES) if name != "adaptive-batch"]
     assert all(registry.load_technique(name).stage < stage for name in others)
+
+
+def test_no_batch_above_the_training_part_is_chosen() -> None:
+    asked: list[int] = []
+
+    def probe(settings: Any, memory_limit_bytes: int | None = None) -> Measurement:
+        asked.append(settings.batch_size)
+        held = min(settings.batch_size, 96)
+        seconds = (1e-3 + 1e-6 * held) * (0.9 if settings.batch_size > 96 else 1.0)
+        return measurement(
+            "adaptive-batch", seconds=10 * seconds, items=10 * held, step_seconds=(seconds,) * 10,
+            largest_batch=held,
+        )  # fmt: skip
+
+    made = AdaptiveBatch(learning_rate_scaling="linear").configure(Sized(), probe)
+    assert asked == [8, 16, 32, 64, 128, 96]
+    assert made.batch_size == 96
+    assert made.lr == pytest.approx(0.1 * 96 / 8)
+
+
+@pytest.mark.parametrize("unit", [1, 50])
+def test_a_batch_is_known_by_what_the_first_size_held(unit: int) -> None:
+    def probe(settings: Any, memory_limit_bytes: int | None = None) -> Measurement:
+        held = unit * min(settings.batch_size, 40)
+        return measurement("adaptive-batch", seconds=1.0, items=10 * held, largest_batch=held)
+
+    assert AdaptiveBatch().configure(Sized(), probe).batch_size == 40
