@@ -22,6 +22,8 @@ FAILURES = (
     ArithmeticError,
 )  # fmt: skip
 """What models raise at inputs that they don't take."""
+MOST_ALONE = 32
+"""Of how many classes, at most, the loss is compared in a batch of one class alone."""
 
 
 def objection(job: Job, *inputs: Any) -> str | None:
@@ -75,24 +77,38 @@ def _check_loss(job: Job, targets: Targets, classes: int) -> None:
     inputs = job.sample(max(2, min(classes, 8)))
     if len(inputs) != 1:
         raise NotApplicable(f"the model takes {len(inputs)} inputs, and batches are pairs")
-    hard = torch.arange(len(inputs[0]), device=inputs[0].device) % classes
+    even = torch.arange(len(inputs[0]), device=inputs[0].device) % classes
+    _compare_losses(job, targets, inputs[0], even)
+    step = max(1, classes // MOST_ALONE)
+    for alone in range(0, classes, step):  # another divisor shows only in batches out of balance
+        _compare_losses(job, targets, inputs[0], torch.full_like(even, alone))
+
+
+def _compare_losses(job: Job, targets: Targets, inputs: Tensor, hard: Tensor) -> None:
+    """Raise `NotApplicable` where the loss of classes is not that of their one-hot rows."""
     try:
-        by_index = loss_without_training(job, (inputs[0], hard))
+        by_index = loss_without_training(job, (inputs, hard))
     except FAILURES as error:
         said = str(error).strip().partition("\n")[0]
         raise NotApplicable(
             f"the baseline's loss takes no pair (inputs, targets): {said}"
         ) from error
     try:
-        by_share = loss_without_training(job, (inputs[0], targets.soft(hard)))
+        by_share = loss_without_training(job, (inputs, targets.soft(hard)))
     except FAILURES as error:
         said = str(error).strip().partition("\n")[0]
         raise NotApplicable(f"the baseline's loss takes no class probabilities: {said}") from error
     if abs(by_index - by_share) > TOLERANCE * max(abs(by_index), TOLERANCE):
         raise NotApplicable(
             f"the baseline's loss takes class probabilities for something else: {by_share:.4g} "
-            f"for one-hot rows, {by_index:.4g} for the same classes"
+            f"for one-hot rows, {by_index:.4g} for the same classes ({_named(hard)}); with weights "
+            "of the classes, for instance, the two are divided by other sums"
         )
+
+
+def _named(hard: Tensor) -> str:
+    classes = sorted(set(hard.tolist()))
+    return f"class {classes[0]} alone" if len(classes) == 1 else f"{len(classes)} classes"
 
 
 def loss_without_training(job: Job, batch: tuple[Tensor, Tensor]) -> float:

@@ -79,6 +79,15 @@ def test_a_loss_that_fails_on_probabilities_is_refused() -> None:
         checked_targets(linear_job(loss=loss, targets=Targets(classes=2)))
 
 
+def test_a_loss_with_weights_of_classes_is_refused_though_their_mean_is_one() -> None:
+    def weighted(model: nn.Module, batch: Any) -> Tensor:
+        weight = torch.tensor([0.2, 1.8])
+        return nn.functional.cross_entropy(model(batch[0]), batch[1], weight=weight)
+
+    with pytest.raises(NotApplicable, match=r"for the same classes \(class 0 alone\)"):
+        checked_targets(linear_job(loss=weighted, targets=Targets(classes=2)))
+
+
 def test_a_loss_that_reads_probabilities_as_something_else_is_refused() -> None:
     def loss(model: nn.Module, batch: Any) -> Tensor:
         twice = batch[1].dim() == 2
