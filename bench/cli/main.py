@@ -305,12 +305,12 @@ def _code() -> int:
         return _refuse(error.format_message())
     except typer.Abort:
         return 3
-    except Exception as error:  # noqa: BLE001 - raised again where it is our own
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - raised again where it is ours
         return _refuse(_mistake(error))
     return 3 if code == INTERRUPTED else code if isinstance(code, int) else 0
 
 
-def _mistake(error: Exception) -> str:
+def _mistake(error: BaseException) -> str:
     """Return what the user has to mend: their own code, or their disk; raise what is our bug."""
     from bench.recipes.loading import described, frame_of
 

@@ -33,7 +33,12 @@ Sources = Mapping[str, Source]
 
 def given_by(files: Mapping[str, str], places: Mapping[str, str]) -> dict[str, Source]:
     """Return the sources that a recipe names, where they lie on this machine."""
-    return {name: Source(Path(places.get(name, name)), digest) for name, digest in files.items()}
+    lost = sorted(set(files) - set(places))
+    if lost:
+        raise BenchError(
+            f"there is no place to take {', '.join(lost)} from; export the recipe again"
+        )
+    return {name: Source(Path(places[name]), digest) for name, digest in files.items()}
 
 
 def hashed(places: Mapping[str, str]) -> dict[str, Source]:

@@ -8,12 +8,15 @@ from typing import Any
 
 from bench.errors import BenchError
 from bench.machine import environment
-from bench.recipes import trust
+from bench.recipes import own_packages, trust
 from bench.recipes.program import hashes
 from bench.recipes.source import Source, Sources, given_by
 from bench.records.header import Header
 from bench.records.measurement import Measurement
 from bench.records.recipe import Recipe, file_in, is_bare
+
+CODE = "trainbench_sha256"
+"""What a header's environment calls the hash of trainbench's own code."""
 
 
 def code_of(header: Header, path: Path) -> Sources:
@@ -71,6 +74,15 @@ def check_libraries(header: Header) -> None:
                 f"{header.run} was measured with {name} {before}, here is {name} {after}: "
                 "start a new run"
             )
+
+
+def check_own_code(header: Header) -> None:
+    """Refuse to go on with another state of trainbench itself than the run began with."""
+    if header.environment.get(CODE) not in (None, own_packages.digest()):
+        raise BenchError(
+            f"{header.run} was measured with other code of trainbench than {own_packages.HOME} "
+            "has now: start a new run"
+        )
 
 
 def check_same(known: Measurement, recipe: Recipe) -> None:

@@ -13,7 +13,7 @@ from bench.errors import BenchError
 from bench.launch.local import Runner
 from bench.machine import environment
 from bench.machine.device import choose_device
-from bench.recipes import registry, resolve, trust
+from bench.recipes import own_packages, registry, resolve, trust
 from bench.recipes.assembly import check_files, settings_dump
 from bench.recipes.loading import frame_of
 from bench.recipes.program import notices_on
@@ -27,6 +27,7 @@ from bench.records.recipe import Recipe
 from bench.records.run_folder import Folder, create, reopen
 from bench.records.schema import made
 from bench.run import arm_names, identity
+from bench.run.identity import CODE
 from bench.run.modes import MODES
 from bench.run.request import Request
 from bench.run.session import Observer, Session
@@ -83,6 +84,7 @@ def resume(path: Path, show: Observer, trusted: bool = False) -> Iterator[Sessio
         identity.check_trust(code, path, trusted, show.note)
         baseline = registry.load_baseline(header.baseline, code)
         identity.check_libraries(header)
+        identity.check_own_code(header)
         settings = registry.make_settings(baseline, header.settings)
         recipe = resolve.baseline_recipe(header.baseline, settings, header.places)
         for record in folder.trials.records:
@@ -177,7 +179,7 @@ def _header(
             claim=asked.claim,
             command=asked.command,
             notices=notices,
-            environment=environment.capture(),
+            environment={**environment.capture(), CODE: own_packages.digest()},
         )
 
     return complete

@@ -55,6 +55,7 @@ def test_a_file_that_fails_is_told_with_its_line(
     [
         ("def prepare(self, s): raise ValueError('boom')", "ValueError: boom"),
         ("def target_for(self, s): return 1 / 0", "ZeroDivisionError: division by zero"),
+        ("def prepare(self, s): import sys; sys.exit(0)", "it ends Python (sys.exit(0)); put that"),
         ("def threads_for(self, s): return {}[3]", "KeyError: 3"),
     ],
 )  # fmt: skip
@@ -65,7 +66,8 @@ def test_a_method_that_fails_is_told_with_its_line(
     at = next(number for number, line in enumerate(lines) if line.startswith("class Tiny:")) + 1
     (tmp_path / "mine.py").write_text("\n".join([*lines[:at], f"    {method}", *lines[at:]]))
     line = mistake("--baseline", "mine.py:Tiny", "--baseline-only")
-    assert line == f"bench: {said} (mine.py, line {at + 1})"
+    assert line.startswith(f"bench: {said}")
+    assert line.endswith(f" (mine.py, line {at + 1})")
 
 
 @pytest.mark.parametrize(

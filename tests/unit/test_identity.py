@@ -9,8 +9,8 @@ import pytest
 
 from bench.errors import BenchError
 from bench.machine import environment
-from bench.recipes import trust
-from bench.recipes.source import Source, hashed
+from bench.recipes import own_packages, trust
+from bench.recipes.source import Source, given_by, hashed
 from bench.records.header import Arm, Header
 from bench.run import identity
 from tests.records import DATA, header, measurement, recipe
@@ -122,3 +122,16 @@ def test_other_data_is_refused() -> None:
     identity.check_data(measurement(), measurement())
     with pytest.raises(BenchError, match=r"sha256 dddddddddddd, made up has eeeeeeeeeeee now"):
         identity.check_data(measurement(), measurement(data=other))
+
+
+def test_another_state_of_trainbench_is_refused() -> None:
+    now = own_packages.digest()
+    identity.check_own_code(header(environment={identity.CODE: now}))
+    identity.check_own_code(header(environment={}))
+    with pytest.raises(BenchError, match="was measured with other code of trainbench than"):
+        identity.check_own_code(header(environment={identity.CODE: "0" * 64}))
+
+
+def test_a_recipe_takes_no_file_from_the_current_folder() -> None:
+    with pytest.raises(BenchError, match=r"no place to take setup\.py from"):
+        given_by({"setup.py": "0" * 64}, {})
