@@ -175,7 +175,7 @@ def survives(folder: Path, first: int, count: int) -> None:
 
 
 def test_a_damaged_record_is_shown_or_refused_in_one_line(run: Path) -> None:
-    survives(run, first=0, count=200)
+    survives(run, first=0, count=80)
 
 
 @pytest.mark.slow
@@ -183,4 +183,4 @@ def test_a_damaged_record_is_shown_or_refused_in_one_line(run: Path) -> None:
 def test_ten_thousand_damaged_records_are_shown_or_refused_in_one_line(
     run: Path, part: int
 ) -> None:
-    survives(run, first=200 + 1000 * part, count=1000)
+    survives(run, first=80 + 1000 * part, count=1000)
