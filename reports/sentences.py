@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 
 from bench.analysis.intervals import Interval
-from bench.analysis.proof import Proof
 from bench.analysis.quality import LEAST_STEPS
 from bench.analysis.results import ArmResult, Control
 from bench.analysis.sequential import LEAST_GAIN
@@ -269,7 +268,7 @@ def _missing(run: Run) -> str | None:
             None if done >= planned else f"{done} of {number(planned, 'pair')} of trials were run"
         )
     if found is not None:
-        going = found.answer is Proof.OPEN and done < rule.most
+        going = found.goes_on and done < rule.most
         return f"the claim is not decided in {number(done, 'pair')}" if going else None
     seen = {trial.arm for trial in run.trials if trial.arm not in (BASELINE, CONTROL)}
     unseen = sum(1 for arm in run.header.arms if arm.techniques) - len(seen)

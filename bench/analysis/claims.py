@@ -8,14 +8,15 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from bench.analysis.evidence import evidence_of
-from bench.analysis.intervals import Interval
+from bench.analysis.evidence import evidence_of, items_of_shares
+from bench.analysis.intervals import Interval, repeated_interval
 from bench.analysis.levels import Rule
 from bench.analysis.objectives import Value, memory_of, time_of
-from bench.analysis.pairs import Pair, matched, pairs_of, ratios, unlike
+from bench.analysis.pairs import Pair, failed, matched, pairs_of, ratios, unlike
 from bench.analysis.proof import Proof, prove
+from bench.analysis.quality import grid_floor
 from bench.analysis.results import Comparison
-from bench.analysis.sequential import LEAST_GAIN, look
+from bench.analysis.sequential import FAILED_COUNT, FAILED_SHARE, LEAST_GAIN, look
 from bench.records.claim import Bounds, Claim
 from bench.records.measurement import BASELINE, CONTROL, Measurement
 
@@ -36,6 +37,8 @@ class Judged(NamedTuple):
     answer: Proof
     problems: list[str]
     undecided: list[str]
+    goes_on: bool = False
+    """Whether more pairs may decide it."""
 
 
 def evidence(comparison: Comparison) -> Evidence:
@@ -74,9 +77,23 @@ def judged(claim: Claim, comparison: Comparison, trials: Sequence[Measurement]) 
     if claim.verdict != BASELINE:
         proof, said = _quality(claim, trials, measured, rule)
         (problems if proof is Proof.BROKEN else undecided).extend(said)
-    problems += _metric_problem(claim, measured.metric)
+    proof, said = _metric(claim, pairs, rule)
+    (problems if proof is Proof.BROKEN else undecided).extend(said)
+    goes_on = bool(undecided) and not problems
+    proof, said = _failures(matched(trials, measured.arm))
+    (problems if proof is Proof.BROKEN else undecided).extend(said)
     answer = Proof.BROKEN if problems else Proof.OPEN if undecided else Proof.HOLDS
-    return Judged(answer, problems, undecided)
+    return Judged(answer, problems, undecided, goes_on and not problems)
+
+
+def _failures(pairs: Sequence[Pair]) -> tuple[Proof, list[str]]:
+    """Tell whether trainings of the recipe fail where the baseline's do not."""
+    lost = sum(map(failed, pairs))
+    if not lost:
+        return Proof.HOLDS, []
+    many = lost >= FAILED_COUNT and lost >= FAILED_SHARE * len(pairs)
+    said = f"{lost} of {len(pairs)} trainings failed where the baseline's did not"
+    return (Proof.BROKEN if many else Proof.OPEN), [said]
 
 
 def _other_problems(claim: Claim, measured: Evidence, trial: Measurement) -> list[str]:
@@ -129,15 +146,24 @@ def _quality(
     return (Proof.BROKEN if lost else Proof.OPEN), said
 
 
-def _metric_problem(claim: Claim, found: Interval | None) -> list[str]:
+def _metric(claim: Claim, pairs: Sequence[Pair], rule: Rule) -> tuple[Proof, list[str]]:
+    """Tell whether the metric is surely below what was claimed of it: few seeds tell nothing."""
     if claim.metric is None:
-        return []
-    if found is None:
-        return [f"claimed {claim.metric_name} {claim.metric[1]:.4f}, but none was measured"]
-    reach = (found.high if found.high is not None else found.middle) + claim.margin
-    if claim.metric[1] <= reach and claim.metric[0] <= reach:
-        return []
-    return [
-        f"claimed {claim.metric_name} {claim.metric[1]:.4f}, measured {found.middle:.4f} "
-        f"(at most {reach:.4f} with the margin)"
-    ]
+        return Proof.HOLDS, []
+    values = [c.metric for _, c in pairs if c.metric is not None]
+    low = claim.metric[0]
+    said = f"claimed {claim.metric_name} of at least {low:.4f}"
+    if not values:
+        return Proof.BROKEN, [f"{said}, but none was measured"]
+    floor = grid_floor(items_of_shares([c for _, c in pairs]))
+    looks = rule.looks(len(values))
+    found = [repeated_interval(values[:n], rule, rule.alpha, floor) for n in looks]
+    reached = [one.high for one in found if one and one.high is not None]
+    if not reached:
+        seeds = f"{len(values)} seed{'s' * (len(values) > 1)}"
+        return Proof.OPEN, [f"{claim.metric_name} is not bounded by {seeds}"]
+    reach = min(reached) + claim.margin
+    if low <= reach:
+        return Proof.HOLDS, []
+    measured = math.fsum(values) / len(values)
+    return Proof.BROKEN, [f"{said}, measured {measured:.4f} (at most {reach:.4f} with the margin)"]

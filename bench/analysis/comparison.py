@@ -5,13 +5,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from statistics import median
 from typing import Any, get_args
 
-import numpy as np
-
-from bench.analysis.estimate import RATIO_FLOOR, estimate
+from bench.analysis.control import control_of, visible_effect, visible_pairs
 from bench.analysis.evidence import evidence_of
 from bench.analysis.intervals import (
     METRIC_LEVEL,
@@ -24,7 +21,6 @@ from bench.analysis.levels import Rule, rule_of
 from bench.analysis.objectives import (
     BY_NAME,
     Basis,
-    Value,
     cpu_of,
     file_of,
     inference_of,
@@ -44,8 +40,7 @@ from bench.analysis.pairs import (
     whole,
 )
 from bench.analysis.payback import payback_steps, planned_steps, seconds_saved_an_epoch, setup_of
-from bench.analysis.power import smallest_effect
-from bench.analysis.results import ArmResult, Comparison, Control
+from bench.analysis.results import ArmResult, Comparison
 from bench.analysis.verdict import Judgement, Verdict, judge
 from bench.baseline import Target
 from bench.records.header import Header
@@ -71,7 +66,7 @@ def compare(
     names = list(dict.fromkeys(trial.arm for trial in trials))
     rule = rules.get("test", Rule())
     again = matched(trials, CONTROL)
-    control = _control(whole(again), rule) if CONTROL in names else None
+    control = control_of(whole(again), rule) if CONTROL in names else None
     judged = [
         _judge(name, trials, margin, target, rules, unlike(again))
         for name in names
@@ -82,14 +77,14 @@ def compare(
     dead = {t.arm for t in trials if t.status is not Status.NOT_APPLICABLE} - {
         t.arm for t in trials if t.ok
     }
-    visible_pairs = _visible_pairs(arms, control, rule)
+    shown_in = visible_pairs(arms, control, rule)
     return Comparison(
         margin=margin,
         baseline_metric=_metric(baseline, target),
         baseline_seconds_to_target=_to_target(baseline, target),
         control=control,
-        smallest_visible_effect=_visible(whole(again), arms, rule, visible_pairs),
-        visible_pairs=visible_pairs,
+        smallest_visible_effect=visible_effect(whole(again), arms, rule, shown_in),
+        visible_pairs=shown_in,
         arms=arms,
         complete=not dead,
         rule=rule,
@@ -237,42 +232,6 @@ def _with_search(
     spent, saved = math.fsum(own), seconds_saved_an_epoch(pairs_of(trials, result.arm))
     epochs = math.ceil(spent / saved) if saved and saved > 0 else None
     return result.model_copy(update={"search_seconds": spent, "search_payback_epochs": epochs})
-
-
-def _control(pairs: Sequence[Pair], rule: Rule) -> Control:
-    alone = replace(rule, arms=1)
-
-    def ratio(value: Value) -> Interval | None:
-        return repeated_ratio(ratios(pairs, value), alone, rule.alpha / 2)
-
-    return Control(
-        pairs=len(pairs),
-        time_ratio=ratio(lambda m: m.seconds_per_item),
-        cpu_ratio=ratio(cpu_of),
-        memory_ratio=ratio(memory_of),
-        same_losses=same_losses(pairs),
-    )
-
-
-def _visible_pairs(arms: Sequence[ArmResult], control: Control | None, rule: Rule) -> int:
-    """Return in how many pairs an arm of this run would have been found: all, unless cut short."""
-    going = [result.pairs for result in arms if result.goes_on]
-    if arms:
-        return max(going, default=rule.most)
-    return control.pairs if control else 0
-
-
-def _visible(
-    again: Sequence[Pair], arms: Sequence[ArmResult], rule: Rule, pairs: int
-) -> float | None:
-    """Return the smallest gain that shows, by the noise of the baseline against itself."""
-    basis: Basis = "training" if any(result.time_basis == "training" for result in arms) else "step"
-    logs = [math.log(ratio) for ratio in ratios(again, time_of(basis))]
-    if len(logs) < 2:
-        return None
-    error = float(estimate(np.array(logs), RATIO_FLOOR, clip=True).error)
-    total = rule.of_gain(evidence_of(again, basis, 0.0, None).random)
-    return smallest_effect(error * math.sqrt(len(logs)), pairs, total, rule)
 
 
 def _metric(trials: Sequence[Measurement], target: Target) -> Interval | None:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from bench.analysis.claims import judged
 from bench.analysis.comparison import compare_run, standing
 from bench.analysis.levels import Rule
-from bench.analysis.proof import Proof
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, Measurement, Purpose
 
@@ -74,13 +73,13 @@ def _pairs_left(
 ) -> float:
     """Return about how many pairs an arm still needs; 0: no more is worth making."""
     if header.claim is not None:
-        answer = judged(header.claim, compare_run(header, trials, ()), trials).answer
+        found = judged(header.claim, compare_run(header, trials, ()), trials)
         measured = any(trial.arm == arm for trial in trials)
-        return 1.0 if answer is Proof.OPEN or not measured else 0.0
-    found = standing(header, trials, arm, stage)
-    if not found.goes_on:
+        return 1.0 if found.goes_on or not measured else 0.0
+    now = standing(header, trials, arm, stage)
+    if not now.goes_on:
         return 0.0
-    return float(rule.most if found.more_pairs is None else found.more_pairs)
+    return float(rule.most if now.more_pairs is None else now.more_pairs)
 
 
 def _pair_seconds(trials: Sequence[Measurement], arm: str) -> float:

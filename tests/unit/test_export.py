@@ -59,7 +59,7 @@ def test_half_the_memory_is_broken() -> None:
 
 def test_twice_the_accuracy_is_broken() -> None:
     (problem,) = problems(claim(metric=(1.78, 1.8, 1.82)))
-    assert problem.startswith("claimed accuracy 1.8000, measured 0.9000 (at most 0.9")
+    assert problem.startswith("claimed accuracy of at least 1.7800, measured 0.9000 (at most 0.9")
 
 
 def test_a_better_lower_bound_alone_is_broken() -> None:
@@ -87,7 +87,34 @@ def test_a_claim_that_noise_hides_is_not_decided() -> None:
 
 def test_one_pair_decides_no_claim() -> None:
     found = told(claim(), measured_again()[:2], Rule(1, 1))
-    assert (found.answer, len(found.undecided)) == (Proof.OPEN, 3)
+    assert (found.answer, found.problems, len(found.undecided)) == (Proof.OPEN, [], 4)
+
+
+@pytest.mark.parametrize(
+    ("failures", "answer"), [((), Proof.HOLDS), ((2,), Proof.OPEN), ((1, 4), Proof.BROKEN)]
+)
+def test_a_recipe_of_which_trainings_fail_does_not_hold(
+    failures: tuple[int, ...], answer: Proof
+) -> None:
+    trials = measured_again()
+    for pair in failures:
+        trials[2 * pair + 1] = failed("fast", pair, Status.DIVERGED, "loss is nan")
+    found = told(claim(), trials)
+    assert found.answer is answer
+    said = f"{len(failures)} of 6 trainings failed where the baseline's did not"
+    assert (found.problems + found.undecided) == ([said] if failures else [])
+    assert not found.goes_on
+
+
+@pytest.mark.parametrize("pairs", [1, 2, 3])
+def test_few_unlucky_seeds_break_no_claim_of_a_metric(pairs: int) -> None:
+    unlucky = paired(CONTROL, EQUAL[:pairs], baseline={"metric": 0.7}, metric=0.7)
+    found = told(
+        claim(verdict="baseline", time_ratio=(1, 1, 1), time_basis="step", memory_ratio=None),
+        unlucky,
+    )
+    assert (found.answer, found.problems) == (Proof.OPEN, [])
+    assert found.undecided[-1].startswith(f"accuracy is not bounded by {pairs} seed")
 
 
 def test_a_gain_that_is_not_there_is_broken_and_not_held_up_by_noise() -> None:
@@ -135,7 +162,7 @@ def test_no_trial_at_all_is_broken() -> None:
 
 def test_a_metric_that_was_not_measured_is_broken() -> None:
     trials = measured_again(metric=None, baseline={"metric": None})
-    assert problems(claim(), trials) == ["claimed accuracy 0.9000, but none was measured"]
+    assert "claimed accuracy of at least 0.8900, but none was measured" in problems(claim(), trials)
 
 
 def test_what_was_not_claimed_is_not_checked() -> None:
