@@ -15,6 +15,8 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from bench.records.files import appearing
 
+PACKED = ("__torch__.torch.classes.rnn.", "__torch__.torch.classes.quantized.")
+"""Kinds of the packed weights of torch's own 8-bit layers."""
 PLAIN = (bool, int, float, str, bytes, type(None))
 
 
@@ -109,8 +111,22 @@ def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
             yield from _parts(f"{name}.{index}", part)
     elif isinstance(value, Tensor) and value.is_quantized:
         yield from _quantised(name, value)
+    elif isinstance(value, torch.ScriptObject) and str(value._type()).startswith(PACKED):
+        yield from _packed(name, value)
     elif value is not None and not isinstance(value, torch.dtype):
         yield name, value
+
+
+def _packed(name: str, value: Any) -> Iterator[tuple[str, Tensor]]:
+    """Take packed weights of an 8-bit layer apart; the name of their kind says nothing new."""
+    waiting = [*value.__getstate__()[0]]
+    for index, part in enumerate(waiting):
+        if isinstance(part, list | tuple):
+            waiting += part
+        elif isinstance(part, int | float):
+            yield f"{name}.{index}", torch.tensor(part)
+        elif not isinstance(part, str):
+            yield from _parts(f"{name}.{index}", part)
 
 
 def _quantised(name: str, value: Tensor) -> Iterator[tuple[str, Tensor]]:

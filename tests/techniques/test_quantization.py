@@ -125,3 +125,54 @@ def test_a_state_that_is_no_tensor_has_an_unknown_size(tmp_path: Path) -> None:
 
     assert file_bytes(Odd(2, 2), tmp_path) is None
     assert not list(tmp_path.iterdir())
+
+
+class Reads(nn.Module):
+    """Reads a series with a recurrent layer."""
+
+    def __init__(self, kind: type[nn.LSTM | nn.GRU | nn.RNN], hidden: int = 64) -> None:
+        super().__init__()
+        self.reader = kind(2, hidden, batch_first=True)
+        self.head = nn.Linear(hidden, 2)
+
+    def forward(self, series: Tensor) -> Tensor:
+        found: Tensor = self.head(self.reader(series.mT)[0][:, -1])
+        return found
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+def test_recurrent_layers_are_converted_and_their_file_is_smaller(
+    kind: Any, tmp_path: Path
+) -> None:
+    job = conv_job(model=Reads(kind))
+    made = deployed(job, mode="dynamic")
+    assert not [*made.parameters()]
+    plain, found = (file_bytes(model, tmp_path) for model in (job.model, made))
+    assert plain is not None
+    assert found is not None
+    assert plain / found > 2.5
+
+
+@pytest.mark.parametrize(("kind", "mode"), [(nn.RNN, "dynamic"), (nn.LSTM, "static")])
+def test_a_model_of_which_hardly_anything_would_be_converted_is_refused(
+    kind: Any, mode: str
+) -> None:
+    with pytest.raises(NotApplicable, match=rf"of .* weights would stay .* of {kind.__name__}$"):
+        deployed(conv_job(model=Reads(kind)), mode=mode)
+
+
+def test_ranges_are_taken_from_a_model_that_the_loss_calls_by_name() -> None:
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = nn.Sequential(nn.Linear(6, 32), nn.ReLU(), nn.Linear(32, 2))
+
+        def forward(self, features: Tensor) -> Tensor:
+            found: Tensor = self.net(features)
+            return found
+
+    def loss(model: nn.Module, batch: Any) -> Tensor:
+        return nn.functional.cross_entropy(model(features=batch[0]), batch[1])
+
+    made = deployed(linear_job(model=Named(), loss=loss))
+    assert made(features=torch.zeros(3, 6)).shape == (3, 2)
