@@ -23,7 +23,7 @@ from torch import Tensor
 from bench.batches import Batch, rebuilt
 from bench.errors import NotApplicable
 from bench.job import Batches, Job, Progress
-from bench.model.outputs import checked_targets
+from bench.model.outputs import checked_targets, pair_of
 from bench.targets import Targets
 from bench.technique import Effect, Stage, Technique
 
@@ -52,7 +52,7 @@ class Cutmix(Technique):
         def wrapper(old: Batches) -> Batches:
             def batches(progress: Progress) -> Iterator[Batch]:
                 for batch in old(progress):
-                    yield rebuilt(batch, self._cut(batch[0], batch[1], targets, draw))
+                    yield rebuilt(batch, self._cut(*pair_of(batch), targets, draw))
 
             return batches
 

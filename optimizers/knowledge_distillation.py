@@ -30,6 +30,7 @@ from bench.errors import NotApplicable
 from bench.job import Job, Progress, Schedule
 from bench.model.hooks import UNHEARD, Calls, listening
 from bench.model.nested import scores_in
+from bench.model.outputs import objection
 from bench.model.train_mode import evaluating
 from bench.random_state import undisturbed
 from bench.recipes.assembly import build
@@ -96,6 +97,8 @@ class _Lesson:
         self._trained = False
 
     def shape(self, model: nn.Module, job: Job) -> tuple[int, ...]:
+        if said := objection(job, *job.sample(2)):
+            raise NotApplicable(f"the model does not take its own sample: {said}")
         with torch.no_grad(), evaluating(model), self._listening(model) as heard:
             model(*job.sample(2))
         return tuple(self._compared(heard)[0].shape)

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from bench.batches import Batch, rebuilt
 from bench.job import Batches, Job, Progress
-from bench.model.outputs import checked_targets
+from bench.model.outputs import checked_targets, pair_of
 from bench.technique import Effect, Stage, Technique
 
 
@@ -38,7 +38,7 @@ class LabelSmoothing(Technique):
         def wrapper(old: Batches) -> Batches:
             def batches(progress: Progress) -> Iterator[Batch]:
                 for batch in old(progress):
-                    inputs, known = batch
+                    inputs, known = pair_of(batch)
                     yield rebuilt(batch, (inputs, targets.smoothed(known, self.share)))
 
             return batches

@@ -22,7 +22,7 @@ from torch import Tensor
 from bench.batches import Batch, rebuilt
 from bench.errors import NotApplicable
 from bench.job import Batches, Job, Progress
-from bench.model.outputs import checked_targets
+from bench.model.outputs import checked_targets, pair_of
 from bench.technique import Effect, Stage, Technique
 
 
@@ -45,7 +45,7 @@ class Mixup(Technique):
         def wrapper(old: Batches) -> Batches:
             def batches(progress: Progress) -> Iterator[Batch]:
                 for batch in old(progress):
-                    inputs, known = batch
+                    inputs, known = pair_of(batch)
                     order = torch.from_numpy(draw.permutation(len(inputs)))
                     order = order.to(inputs.device, non_blocking=True)
                     weight = float(draw.beta(self.alpha, self.alpha))

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from bench.batches import Batch, inputs_of, with_inputs
 from bench.errors import NotApplicable
 from bench.job import Batches, Job, Progress
-from bench.model.outputs import objection
+from bench.model.outputs import like, objection
 from bench.technique import Effect, Stage, Technique
 
 
@@ -40,7 +40,8 @@ class ProgressiveResizing(Technique):
 
     def apply(self, job: Job) -> Job:
         """Wrap `batches`, having seen that the model takes the smallest images."""
-        images = job.sample(2)[0]
+        sample = job.sample(2)
+        images = inputs_of(sample)
         if images.dim() != 4:
             raise NotApplicable(
                 f"the inputs have the shape {tuple(images.shape[1:])}: these are no images"
@@ -49,13 +50,14 @@ class ProgressiveResizing(Technique):
         sides = f"{small.shape[2]}x{small.shape[3]}"
         if small.shape == images.shape:
             raise NotApplicable(f"images of {sides} would not become smaller: lower start")
-        if said := objection(job, small):
+        if said := objection(job, *with_inputs(sample, small)):
             raise NotApplicable(f"the model takes no images of {sides}: {said}")
 
         def wrapper(old: Batches) -> Batches:
             def batches(progress: Progress) -> Iterator[Batch]:
                 for batch in old(progress):
-                    yield with_inputs(batch, self.resized(inputs_of(batch), progress))
+                    seen = like(images, inputs_of(batch))
+                    yield with_inputs(batch, self.resized(seen, progress))
 
             return batches
 

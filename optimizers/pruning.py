@@ -25,8 +25,10 @@ from bench.errors import NotApplicable
 from bench.job import Job
 from bench.model.copies import copied
 from bench.model.nested import tensors_in
+from bench.model.outputs import objection
 from bench.model.surgery import after_share
 from bench.model.train_mode import evaluating
+from bench.random_state import undisturbed
 from bench.technique import Effect, Stage, Technique
 from bench.trial.flops import forward_flops
 
@@ -57,7 +59,10 @@ class Pruning(Technique):
     def apply(self, job: Job) -> Job:
         """Try it on a copy, so that a refusal comes before training, then wait for the epoch."""
         inputs = job.sample(2)
-        self._prune(copied(job.model), inputs)
+        if said := objection(job, *inputs):
+            raise NotApplicable(f"the model does not take its own sample: {said}")
+        with undisturbed(job.device):
+            self._prune(copied(job.model), inputs)
         return after_share(job, self.after, lambda model: self._prune(model, inputs), by=self.name)
 
     def _prune(self, model: nn.Module, inputs: Inputs) -> None:

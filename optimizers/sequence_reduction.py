@@ -24,7 +24,7 @@ from torch import Tensor
 from bench.batches import Batch, inputs_of, with_inputs
 from bench.errors import NotApplicable
 from bench.job import Batches, Job, Progress
-from bench.model.outputs import objection
+from bench.model.outputs import like, objection
 from bench.technique import Effect, Stage, Technique
 
 
@@ -49,12 +49,13 @@ class SequenceReduction(Technique):
 
     def apply(self, job: Job) -> Job:
         """Wrap `batches`, having seen that the model takes shorter series."""
-        series, *others = job.sample(2)
+        sample = job.sample(2)
+        series = inputs_of(sample)
         dim, draw = self._dim(series), np.random.default_rng(torch.initial_seed())
         whole, kept = series.shape[dim], self.shortened(series, dim, draw)
         if kept.shape[dim] >= whole:
             raise NotApplicable(f"series of {whole} steps would not become shorter: lower share")
-        if said := objection(job, kept, *others):
+        if said := objection(job, *with_inputs(sample, kept)):
             raise NotApplicable(
                 f"the model takes no series of {kept.shape[dim]} steps, trained on {whole}: {said}"
             )
@@ -66,7 +67,8 @@ class SequenceReduction(Technique):
                     if whole:
                         yield batch
                         continue
-                    yield with_inputs(batch, self.shortened(inputs_of(batch), dim, draw))
+                    seen = like(series, inputs_of(batch))
+                    yield with_inputs(batch, self.shortened(seen, dim, draw))
 
             return batches
 

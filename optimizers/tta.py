@@ -22,6 +22,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from bench.batches import inputs_of, with_inputs
 from bench.errors import NotApplicable
 from bench.job import Job
 from bench.model.outputs import checked_scores, mean_of, objection
@@ -59,7 +60,8 @@ class TestTimeAugmentation(Technique):
     def apply(self, job: Job) -> Job:
         """Wrap `finish`, having seen that views differ and that the model takes them."""
         checked_scores(job)
-        inputs, *others = job.sample(2)
+        sample = job.sample(2)
+        inputs = inputs_of(sample)
         shape = tuple(inputs.shape[1:])
         if not inputs.is_floating_point() or inputs.dim() < 3:
             raise NotApplicable(
@@ -67,7 +69,8 @@ class TestTimeAugmentation(Technique):
                 "along behind the channels, (C, T) or (C, H, W)"
             )
         starts, width = self.places(inputs.shape[-1])
-        if width is not None and (said := objection(job, inputs[..., :width], *others)):
+        windows = with_inputs(sample, inputs[..., :width])
+        if width is not None and (said := objection(job, *windows)):
             raise NotApplicable(
                 f"the model takes no windows of {width} places, of {inputs.shape[-1]}: {said}"
             )
@@ -112,15 +115,13 @@ class Views(nn.Module):
         self.model, self.starts, self.flip, self.width = model, starts, flip, width
 
     def forward(self, *inputs: Any, **named: Any) -> Any:
-        """Return the mean of the answers; the first input may be given by name."""
-        name = "" if inputs else next(iter(named))
-        whole, others = named[name] if name else inputs[0], inputs[1:]
+        """Return the mean of the answers to views of the first tensor, wherever it is given."""
+        whole = inputs_of([inputs, named])
         views = [self._view(whole, start) for start in self.starts]
         if self.flip:
             views += [view.flip(-1) for view in views]
-        if name:
-            return mean_of([self.model(**named | {name: view}) for view in views])
-        return mean_of([self.model(view, *others, **named) for view in views])
+        calls = (with_inputs([inputs, named], view) for view in views)
+        return mean_of([self.model(*args, **kwargs) for args, kwargs in calls])
 
     def _view(self, inputs: Tensor, start: int) -> Tensor:
         if self.width is not None:

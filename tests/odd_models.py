@@ -327,6 +327,60 @@ class MasksNet(Odd):
         )
 
 
+class BatchNet(Odd):
+    """A model that is given a dict, and images that can be shifted."""
+
+    name = "batch-net"
+
+    class Net(nn.Module):
+        """Takes what it needs of a batch."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.head = nn.Conv2d(1, 16, 3, padding=1), nn.Linear(16, CLASSES)
+
+        def forward(self, batch: Any) -> Tensor:
+            """Return scores."""
+            found: Tensor = self.head(torch.relu(self.conv(batch["image"])).mean((2, 3)))
+            return found
+
+    def net(self) -> nn.Module:
+        """Return the model."""
+        return self.Net()
+
+    def data(self) -> dict[str, Tensor]:
+        """Return what is trained on."""
+        x = torch.randn(ITEMS, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+        return {"image": x, "y": (x[:, 0].mean((1, 2)) > 0).long()}
+
+    def inputs(self, batch: Any) -> dict[str, Any]:
+        """Return what the model is called with."""
+        return {"batch": batch["inputs"]}
+
+
+class NamedNet(LazyNet):
+    """A model that takes its input by name alone, which no sample can give it."""
+
+    name = "named-net"
+
+    class Net(nn.Module):
+        """Refuses inputs by position."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = nn.Sequential(nn.Linear(LENGTH, 16), nn.ReLU(), nn.Linear(16, CLASSES))
+
+        def forward(self, *, input: Tensor) -> Tensor:
+            """Return scores."""
+            found: Tensor = self.net(input)
+            return found
+
+    def net(self) -> nn.Module:
+        """Return the model."""
+        return self.Net()
+
+
 ODD = (
     DataclassNet, DictNet, TupleNet, FrozenNet, RecurrentNet, LazyNet, MethodNet, MasksNet,
+    BatchNet, NamedNet,
 )  # fmt: skip

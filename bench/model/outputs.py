@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bench.batches import Batch
 from bench.errors import NotApplicable
 from bench.job import Job
 from bench.model.nested import mapped, scores_in, tensors_in
@@ -46,6 +47,8 @@ def checked_scores(job: Job) -> None:
         raise NotApplicable(
             "the baseline doesn't say that its outputs are scores: its job has no targets"
         )
+    if said := objection(job, *job.sample(2)):
+        raise NotApplicable(f"the model does not take its own sample: {said}")
     with torch.no_grad(), evaluating(job.model):
         found = job.model(*job.sample(2))
     scores = scores_in(found)
@@ -73,10 +76,34 @@ def checked_targets(job: Job) -> Targets:
     return job.targets
 
 
+def like(sampled: Tensor, inputs: Tensor) -> Tensor:
+    """Return a batch's inputs; raise `NotApplicable` where they are no such items as the sample's.
+
+    What a batch holds first may be the targets.
+    """
+    if inputs.dim() != sampled.dim() or inputs.is_floating_point() != sampled.is_floating_point():
+        raise NotApplicable(
+            f"the first tensor of a batch is {tuple(inputs.shape)} of {inputs.dtype}, and what the "
+            f"model is called with {tuple(sampled.shape)} of {sampled.dtype}"
+        )
+    return inputs
+
+
+def pair_of(batch: Batch) -> tuple[Tensor, Tensor]:
+    """Return inputs and targets of a batch; raise `NotApplicable` where it is no such pair."""
+    if isinstance(batch, tuple | list) and len(batch) == 2:
+        inputs, targets = batch
+        if isinstance(inputs, Tensor) and isinstance(targets, Tensor):
+            return inputs, targets
+    size = f" of {len(batch)}" if isinstance(batch, tuple | list) else ""
+    raise NotApplicable(f"batches are to be (inputs, targets), not a {type(batch).__name__}{size}")
+
+
 def _check_loss(job: Job, targets: Targets, classes: int) -> None:
     inputs = job.sample(max(2, min(classes, 8)))
-    if len(inputs) != 1:
-        raise NotApplicable(f"the model takes {len(inputs)} inputs, and batches are pairs")
+    if len(inputs) != 1 or not isinstance(inputs[0], Tensor):
+        kinds = " and ".join(type(one).__name__ for one in inputs) or "nothing by position"
+        raise NotApplicable(f"the model takes {kinds}, and batches are to be (inputs, targets)")
     even = torch.arange(len(inputs[0]), device=inputs[0].device) % classes
     _compare_losses(job, targets, inputs[0], even)
     step = max(1, classes // MOST_ALONE)

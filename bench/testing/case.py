@@ -38,8 +38,9 @@ def made_up_probe(technique: Technique) -> Probe:
         seconds = float(threads + waits + abs(size - 2 * first[0]))
         return Measurement(
             arm=technique.name, pair=len(first), seed=0, kind="step", device="cpu", threads=threads,
-            status=Status.OK, recipe={}, started="", step_seconds=(seconds / 10,) * 10,
-            window_seconds=seconds, train_seconds=seconds, items=80,
+            status=Status.OK, recipe={"baseline": "made-up"}, started="2026-01-01T00:00:00+00:00",
+            step_seconds=(seconds / 10,) * 10, window_seconds=seconds, train_seconds=seconds,
+            items=80,
         )  # fmt: skip
 
     return probe

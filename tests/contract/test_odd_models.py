@@ -25,6 +25,8 @@ WORKS = {
     "LazyNet": "pruning low-rank quantization ensemble",
     "MethodNet": "mixed-precision gradient-accumulation",
     "MasksNet": "pruning quantization",
+    "BatchNet": "tta progressive-resizing ensemble quantization pruning",
+    "NamedNet": "ema mixed-precision gradient-accumulation",
 }
 REFUSED = {
     ("DictNet", "label-smoothing"): "loss takes no pair",
@@ -33,6 +35,10 @@ REFUSED = {
     ("MethodNet", "compile"): "no step calls what compile changes of the model",
     ("MasksNet", "progressive-resizing"): "a rehearsed step failed: ValueError: Target size",
     ("MasksNet", "ensemble"): "is no row of scores each",
+    ("BatchNet", "mixup"): "the model takes dict, and batches are to be",
+    ("NamedNet", "tta"): "the model does not take its own sample",
+    ("NamedNet", "pruning"): "the model does not take its own sample",
+    ("NamedNet", "sequence-reduction"): "shape .* these are no series",
     ("RecurrentNet", "pruning"): "whose channels can't be traced",
 }
 

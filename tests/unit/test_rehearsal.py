@@ -172,4 +172,4 @@ def test_what_is_deployed_is_asked_for_items_and_evaluated_before_a_training_is_
         return (torch.zeros(items, 6),)
 
     assert deployed(linear_job(sample=sample)).keys() == {"accuracy"}
-    assert asked == [1, 32]
+    assert asked[-2:] == [1, 32]
