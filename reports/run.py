@@ -13,7 +13,7 @@ from bench.analysis.comparison import best, compare_run
 from bench.analysis.results import ArmResult, Comparison
 from bench.analysis.verdict import Verdict
 from bench.records.header import Header
-from bench.records.measurement import BASELINE, CONTROL, Measurement
+from bench.records.measurement import BASELINE, CONTROL, Measurement, counting
 from bench.records.run_folder import read_run
 
 PLOTS = "plots"
@@ -32,6 +32,8 @@ class Run:
     trials: tuple[Measurement, ...]
     probes: tuple[Measurement, ...]
     comparison: Comparison
+    set_aside: tuple[Measurement, ...] = ()
+    """Trials that were disturbed and run again."""
     exported: bool = False
     """Whether ``optimized.json`` lies beside the records."""
     drawn: bool = False
@@ -105,9 +107,10 @@ def read(path: Path) -> Run:
     return Run(
         path=path,
         header=header,
-        trials=tuple(trials),
+        trials=tuple(counting(trials)),
+        set_aside=tuple(trial for trial in trials if trial.set_aside),
         probes=tuple(probes),
-        comparison=compare_run(header, trials, probes),
+        comparison=compare_run(header, counting(trials), probes),
         exported=(path / "optimized.json").is_file(),
         drawn=_is_own(path, f"{PLOTS}/{CURVES}"),
     )

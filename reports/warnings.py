@@ -20,6 +20,8 @@ def warnings(run: Run) -> list[str]:
         *_busy(run),
         *_wall_against_cpu(run),
         *_not_fresh(run),
+        *_disturbed(run),
+        *_left(run),
         *_unknown(run),
         *_other_items(run),
         *_skewed(run),
@@ -72,6 +74,26 @@ def _not_fresh(run: Run) -> list[str]:
     return [
         f"The model of {listing(arms)} can't be copied: its inference was timed as training and "
         "evaluation left it, which can slow sizes that it had not seen first."
+    ]
+
+
+def _disturbed(run: Run) -> list[str]:
+    """Say which trials were disturbed, and whether they were run again."""
+    again = [f"{t.arm}, pair {t.pair}, was run again ({t.disturbed})" for t in run.set_aside]
+    kept = [f"{t.arm}, pair {t.pair}, counts all the same ({t.disturbed})"
+            for t in run.trials if t.disturbed]  # fmt: skip
+    return [f"Disturbed from outside: {'; '.join(again + kept)}."] if again or kept else []
+
+
+def _left(run: Run) -> list[str]:
+    """Say what trials left running."""
+    arms: dict[str, list[str]] = {}
+    for trial in run.trials:
+        for left in trial.left_processes:
+            arms.setdefault(left, []).append(trial.arm)
+    return [
+        f"Trials of {listing(sorted(set(of)))} left a process running, which was ended: {left}."
+        for left, of in arms.items()
     ]
 
 

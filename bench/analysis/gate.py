@@ -19,7 +19,7 @@ from bench.analysis.ratio_of_ratios import by_seed, change
 from bench.analysis.sequential import FAILED_COUNT, FAILED_SHARE
 from bench.errors import BenchError
 from bench.records.header import Header
-from bench.records.measurement import BASELINE, CONTROL, Measurement
+from bench.records.measurement import BASELINE, CONTROL, Measurement, counting
 from bench.records.run_folder import read_run
 
 LEVEL = 0.95
@@ -73,6 +73,7 @@ def check(
     old_header, old, _ = read_run(before)
     new_header, new, _ = read_run(after)
     _comparable(old_header, new_header, across_machines)
+    old, new = counting(old), counting(new)
     arms = [a for a in _arms(old) if a in _arms(new)]
     if not arms:
         raise BenchError(f"{before} and {after} have no measured arm in common")

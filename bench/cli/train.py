@@ -83,6 +83,7 @@ def _train(
     settings = registry.make_settings(baseline, recipe.settings)
     torch.set_num_threads(threads_of(baseline, settings, threads))
     job = assembly.build(recipe, places, torch.device(choose_device(device)), seed)
+    weights_file.check(job.model)
 
     def tell(progress: Progress) -> None:
         loss = progress.epoch_losses[-1]
@@ -94,7 +95,8 @@ def _train(
         result = train(job, on_epoch=None if quiet else tell, keeper=keeper)
     except Diverged as error:
         raise BenchError(f"training diverged: {error}") from None
-    weights_file.write(result.model, output / "model.safetensors")
+    for left_out in weights_file.write(result.model, output / "model.safetensors"):
+        say(f"not in model.safetensors: {left_out}")
     record = {
         "format": 1,
         "recipe_id": recipe.id,

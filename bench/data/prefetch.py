@@ -71,6 +71,7 @@ class _Workers:
                 batch_size=None,
                 sampler=self.rows,
                 num_workers=self.count,
+                multiprocessing_context="fork",  # what takes items can only be inherited
                 persistent_workers=True,
                 prefetch_factor=AHEAD,
                 pin_memory=torch.cuda.is_available(),

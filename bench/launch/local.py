@@ -9,31 +9,34 @@ import contextlib
 import multiprocessing
 import os
 import signal
-import tempfile
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
-from multiprocessing.util import get_temp_dir
 from pathlib import Path
+from time import monotonic
 from types import FrameType, TracebackType
 
 import psutil
 
 import bench
-from bench.errors import BenchError
-from bench.machine.environment import QUIET_THREADS
+from bench.errors import BenchError, shown
+from bench.launch.environment import for_the_server
+from bench.launch.temporary import choose_folder, mark_own_folder
 from bench.machine.memory import kernel_kills
-from bench.recipes.own_packages import HOME
+from bench.machine.processes import adopt_orphans, children, end_strangers, is_stopped
 from bench.records.measurement import Measurement, Status
-from bench.trial import entry
+from bench.trial import entry, outcome
 from bench.trial.spec import Outcome, TrialSpec
 
 EXIT_SECONDS = 10.0
-SHORT_FOLDER = "/tmp"
-LONGEST_FOLDER = 70
-"""Bytes of a temporary folder's path that leave room for the name of a socket in it."""
+LOOK_SECONDS = 0.25
+"""Between two looks at a trial: whether it stands still, whether its outcome is there."""
+STANDSTILL_SECONDS = 1.5
+"""A look that comes so late was not made by a process that ran."""
+GRACE_SECONDS = 1.0
+"""For what a trial has started to see that it is over."""
 
 
 class Runner:
@@ -47,19 +50,25 @@ class Runner:
 
     def __enter__(self) -> Runner:
         """Start the fork server, which imports torch meanwhile."""
-        from multiprocessing import forkserver, resource_tracker
-
-        _choose_temporary_folder()
+        choose_folder()
         self._handler = signal.signal(signal.SIGINT, self._interrupt)
         self._interrupted = getattr(self._handler, "came", False)  # and lost by a library
+        adopt_orphans()
+        self._start_server()
+        mark_own_folder()
+        return self
+
+    def _start_server(self) -> None:
+        """Start the fork server, unless it runs: a trial may have ended it."""
+        from multiprocessing import forkserver, resource_tracker
+
         resource_tracker.ensure_running()
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which the server takes over
         try:
-            with _environment(_variables()):
+            with for_the_server():
                 forkserver.ensure_running()
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        return self
 
     def __exit__(
         self,
@@ -72,6 +81,7 @@ class Runner:
         No trial outlives `run`.
         """
         signal.signal(signal.SIGINT, self._handler)
+        adopt_orphans(False)
         if kind is not None:
             _end_servers()
 
@@ -84,116 +94,108 @@ class Runner:
         """Run one trial; on an interrupt, end it before passing the interrupt on."""
         if self._interrupted:
             raise KeyboardInterrupt
-        requested, kills = time.time(), kernel_kills()
-        reader, writer = self._context.Pipe(duplex=False)
+        self._start_server()
+        asked = _Asked(trial, monotonic(), datetime.now(UTC), kernel_kills())
+        outcome.path_of(trial).unlink(missing_ok=True)
         their_end, lifeline = self._context.Pipe(duplex=False)
         process = self._context.Process(
-            target=entry.enter,
-            args=(trial.model_dump_json(), requested, writer, their_end),
+            target=entry.enter, args=(trial.model_dump_json(), asked.at, their_end)
         )
         process.start()
-        writer.close()
         their_end.close()
+        known, left = children(), tuple[str, ...]()
         try:
-            text = self._receive(reader, process.sentinel)
-            if text is not None:
-                process.join(EXIT_SECONDS)
-                return _ours(Outcome.model_validate_json(text))
-            timed_out = process.is_alive()
+            watched = self._watch(process, outcome.path_of(trial))
         finally:
             _end(process)
             lifeline.close()
-            reader.close()
-        return self._lost(trial, requested, process.exitcode, timed_out, kills)
+            left = end_strangers(known, GRACE_SECONDS)
+        found = _received(asked, watched, process.exitcode)
+        seen = {
+            "wall_seconds": monotonic() - asked.at,
+            "stopped_seconds": watched.stopped_seconds,
+            "left_processes": left,
+        }
+        measured = found.measurement.model_copy(update=seen)
+        return found.model_copy(update={"measurement": measured})
 
-    def _receive(self, reader: Connection, sentinel: int) -> bytes | None:
-        """Return what the trial sent; None when it died or its time is up."""
-        deadline = time.monotonic() + self.timeout_seconds
-        ready = wait([reader, sentinel], timeout=self.timeout_seconds)
-        if not ready or not reader.poll(0.0):
-            return None
-        try:
-            return bytes(reader.recv_bytes())
-        except EOFError:
-            wait([sentinel], timeout=max(0.0, deadline - time.monotonic()))
-            return None
+    def _watch(self, process: BaseProcess, path: Path) -> _Watched:
+        """Look at a trial now and then, until it has ended, has left its outcome, or is too late.
 
-    def _lost(
-        self,
-        trial: TrialSpec,
-        requested: float,
-        code: int | None,
-        timed_out: bool,
-        kills: int | None,
-    ) -> Outcome:
-        status, reason = Status.FAILED, f"the trial's process ended with code {code}"
-        if timed_out:
-            status = Status.TIMED_OUT
-            reason = f"no result after {self.timeout_seconds:g} s (--trial-timeout); it was killed"
-        elif code is not None and code < 0:
-            reason = f"the trial's process was killed by {signal.Signals(-code).name}"
-            if -code == signal.SIGKILL and kills is not None and (kernel_kills() or 0) > kills:
-                status, reason = Status.OUT_OF_MEMORY, "the kernel killed it for want of memory"
-        elif tail := _last_line(Path(trial.scratch) / "trial.log"):
-            reason += f": {tail}"
-        return Outcome(
-            measurement=Measurement(
-                arm=trial.arm,
-                pair=trial.pair,
-                seed=trial.seed,
-                kind=trial.kind,
-                stage=trial.stage,
-                device=trial.device,
-                threads=trial.threads,
-                status=status,
-                reason=reason,
-                recipe=trial.recipe.model_dump(mode="json"),
-                started=datetime.fromtimestamp(requested, UTC).isoformat(timespec="milliseconds"),
-                wall_seconds=time.time() - requested,
-            )
+        What stands still together with this process (a suspended machine) stands still too.
+        """
+        begun = last = monotonic()
+        stopped = 0.0
+        while (spent := monotonic() - begun) < self.timeout_seconds:
+            left = self.timeout_seconds - spent
+            if wait([process.sentinel], timeout=min(LOOK_SECONDS, left)):
+                return _Watched(stopped)
+            if path.exists():
+                process.join(EXIT_SECONDS)
+                return _Watched(stopped)
+            now = monotonic()
+            if now - last > STANDSTILL_SECONDS or is_stopped(process.pid or 0):
+                stopped += now - last
+            last = now
+        return _Watched(stopped, f"no result after {self.timeout_seconds:g} s (--trial-timeout)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A trial that was asked for: when, by the monotonic clock and by the calendar."""
+
+    trial: TrialSpec
+    at: float
+    started: datetime
+    kills: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """What was seen of a trial from outside."""
+
+    stopped_seconds: float
+    late: str | None = None
+
+
+def _received(asked: _Asked, watched: _Watched, code: int | None) -> Outcome:
+    """Return what a trial left, or say how it was lost."""
+    status, reason = Status.FAILED, f"the trial's process ended with code {code}"
+    try:
+        if found := outcome.receive(asked.trial):
+            return _ours(found)
+    except outcome.Unreadable as error:
+        return _lost(asked, Status.FAILED, str(error))
+    if watched.late:
+        stood = watched.stopped_seconds
+        still = f", {stood:.0f} s of it stopped" if stood else ""
+        return _lost(asked, Status.TIMED_OUT, f"{watched.late}{still}; it was killed")
+    if code is not None and code < 0:
+        reason = f"the trial's process was killed by {signal.Signals(-code).name}"
+        if -code == signal.SIGKILL and (kernel_kills() or 0) > (asked.kills or 0):
+            status, reason = Status.OUT_OF_MEMORY, "the kernel killed it for want of memory"
+    elif tail := _last_line(Path(asked.trial.scratch) / "trial.log"):
+        reason += f": {tail}"
+    return _lost(asked, status, shown(reason))
+
+
+def _lost(asked: _Asked, status: Status, reason: str) -> Outcome:
+    trial = asked.trial
+    return Outcome(
+        measurement=Measurement(
+            arm=trial.arm,
+            pair=trial.pair,
+            seed=trial.seed,
+            kind=trial.kind,
+            stage=trial.stage,
+            device=trial.device,
+            threads=trial.threads,
+            status=status,
+            reason=reason,
+            recipe=trial.recipe.model_dump(mode="json"),
+            started=asked.started.isoformat(timespec="milliseconds"),
         )
-
-
-@contextlib.contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set variables for as long as the block lasts."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def _variables() -> dict[str, str]:
-    """Return what the fork server finds set: what is quiet, and where libraries are taken from.
-
-    Nothing comes from the current folder, and trainbench's packages come before others of the same
-    names in PYTHONPATH.
-    """
-    quiet = {name: value for name, value in QUIET_THREADS.items() if name not in os.environ}
-    path = os.environ.get("PYTHONPATH")
-    ours = {"PYTHONPATH": os.pathsep.join([str(HOME), path])} if path else {}
-    return {**quiet, **ours, "PYTHONSAFEPATH": "1"}
-
-
-def _choose_temporary_folder() -> None:
-    """Let sockets lie in a folder whose path leaves room for their names."""
-    before = tempfile.tempdir
-    if len(os.fsencode(tempfile.gettempdir())) > LONGEST_FOLDER:
-        tempfile.tempdir = SHORT_FOLDER
-    try:
-        get_temp_dir()  # multiprocessing makes it once, and keeps to it
-    except OSError as error:
-        raise BenchError(
-            f"can't make a folder in {tempfile.gettempdir()}: {error.strerror}; set TMPDIR"
-        ) from None
-    finally:
-        tempfile.tempdir = before
+    )
 
 
 def _ours(outcome: Outcome) -> Outcome:
@@ -213,6 +215,8 @@ def _end_servers() -> None:
         with contextlib.suppress(psutil.Error):
             if "multiprocessing.forkserver" in " ".join(child.cmdline()):
                 child.kill()
+                # seen as ended, and left to multiprocessing to take notice of
+                os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
 
 
 def _end(process: BaseProcess) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
+from bench.errors import BenchError
 from bench.records.files import appearing
 
 PACKED = ("__torch__.torch.classes.rnn.", "__torch__.torch.classes.quantized.")
@@ -46,7 +47,7 @@ def state_of(model: nn.Module) -> State:
         for part, found in _parts(name, value):
             if reason := _unheld(found):
                 state.left_out[part] = f"{part} {reason}"
-                if isinstance(found, Tensor):
+                if isinstance(found, Tensor) and not is_lazy(found):
                     state.weights_left_out[part] = state.left_out[part]
             elif isinstance(found, Tensor):
                 place = _place(found)
@@ -83,6 +84,15 @@ def write(model: nn.Module, path: Path) -> tuple[str, ...]:
     with appearing(path) as temporary:
         _save(state, temporary)
     return tuple(state.left_out.values())
+
+
+def check(model: nn.Module) -> None:
+    """Raise `BenchError` where the file of a model that is to be trained would not be the model."""
+    if lost := [*state_of(model).weights_left_out.values()]:
+        raise BenchError(
+            f"this model's weights can't be written: {'; '.join(lost)}; change that, or register "
+            "what needs no keeping with persistent=False"
+        )
 
 
 def file_bytes(model: nn.Module, folder: Path) -> int | None:

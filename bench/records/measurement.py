@@ -5,6 +5,7 @@ Nothing here is averaged or formatted; what is unknown is None.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from statistics import median
 from typing import Annotated, Any, Literal
@@ -68,6 +69,19 @@ class Inference(Record):
     seconds: tuple[Amount, ...]
     fresh: bool = True
     """By a copy that had seen no other size; False where something in the model can't be copied."""
+
+
+class Surroundings(Record):
+    """What else went on while a trial trained; None where the system doesn't tell."""
+
+    waited_seconds: Amount | None
+    """That the training's thread was ready to run and had to wait for a CPU."""
+    foreign_cores: Amount | None
+    """CPU seconds that others used, for each second."""
+    throttled_seconds: Amount | None
+    """That the quota of the process's group held it back."""
+    clock_gap_seconds: Amount
+    """By how much its clocks disagree about how long it took: the time was set, or it slept."""
 
 
 Purpose = Literal["test", "confirm"]
@@ -172,6 +186,15 @@ class Measurement(Record):
     """One-minute load when the trial ended."""
     cpu_pressure: Share | None = None
     """Share of the trial's wall time in which some task waited for a CPU (Linux PSI)."""
+    attempt: Count = 0
+    """How often this trial had been run before, and was disturbed."""
+    disturbed: Text | None = None
+    """What disturbed it. One that was run again failed; the last of its runs counts, marked."""
+    surroundings: Surroundings | None = None
+    stopped_seconds: Amount = 0.0
+    """How long the trial's process stood still (a signal, a suspended machine), to about 0.3 s."""
+    left_processes: tuple[Text, ...] = ()
+    """What it left running, which was ended, by command line."""
     energy_joules: Amount | None = None
     data: DataCard | None = None
 
@@ -179,6 +202,11 @@ class Measurement(Record):
     def key(self) -> tuple[int, str]:
         """Return what identifies a trial within its run."""
         return self.pair, self.arm
+
+    @property
+    def set_aside(self) -> bool:
+        """Tell whether it was disturbed and run again: it is kept, and counts for nothing."""
+        return self.disturbed is not None and self.status is Status.FAILED
 
     @property
     def ok(self) -> bool:
@@ -224,3 +252,8 @@ class Measurement(Record):
             if evaluation.values.get(metric, float("-inf")) >= target:
                 return evaluation.train_seconds
         return None
+
+
+def counting(records: Iterable[Measurement]) -> list[Measurement]:
+    """Return the trials that count: without those that were disturbed and run again."""
+    return [record for record in records if not record.set_aside]

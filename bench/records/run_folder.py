@@ -160,10 +160,10 @@ def read_measurements(path: Path) -> list[Measurement]:
 
 def _check_together(records: Sequence[Measurement], path: Path) -> None:
     """Refuse a trial that is there twice, and a pair of two seeds."""
-    lines: dict[tuple[int, str], int] = {}
+    lines: dict[tuple[int, str, int], int] = {}
     seeds: dict[int, int] = {}
     for number, record in enumerate(records, 1):
-        first = lines.setdefault(record.key, number)
+        first = lines.setdefault((*record.key, record.attempt), number)
         if first != number:
             raise BenchError(
                 f"{path}, line {number}: {record.arm} of pair {record.pair} stands in line {first}"

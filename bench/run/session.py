@@ -17,15 +17,23 @@ from bench.errors import BenchError
 from bench.launch.local import Runner
 from bench.recipes.source import Sources
 from bench.records.header import Header
-from bench.records.measurement import BASELINE, CONTROL, Measurement, Purpose, Status
+from bench.records.measurement import (
+    BASELINE,
+    CONTROL,
+    Measurement,
+    Purpose,
+    Status,
+    counting,
+)
 from bench.records.recipe import Recipe
 from bench.records.run_folder import Folder
 from bench.run import plan
+from bench.run.disturbance import disturbance_of, may_repeat
 from bench.run.identity import check_data, check_same
 from bench.run.open_arms import next_round
 from bench.run.plan import Contrast, Planned
 from bench.technique import Probe
-from bench.trial.spec import TrialSpec
+from bench.trial.spec import Outcome, TrialSpec
 
 FLOPS_FACTS = (
     "model_flops_per_step", "forward_flops_per_item", "flops_coverage", "flops_uncounted",
@@ -76,8 +84,8 @@ class Session:
 
     @property
     def records(self) -> list[Measurement]:
-        """Return all trials finished so far."""
-        return self.folder.trials.records
+        """Return the trials finished so far that count."""
+        return counting(self.folder.trials.records)
 
     @property
     def probed(self) -> list[Measurement]:
@@ -142,8 +150,35 @@ class Session:
         known = self.folder.trials.get((planned.pair, planned.arm))
         if known is not None:
             check_same(known, planned.recipe)
+        if known is not None and not known.set_aside:
             self.show.done(known)
             return known
+        attempt = known.attempt + 1 if known else 0
+        while True:
+            outcome = self._run(planned)
+            record = outcome.measurement.model_copy(update={"attempt": attempt})
+            if reason := disturbance_of(record, self.records):
+                record = record.model_copy(update={"disturbed": reason})
+            if not reason or not may_repeat(attempt, self.folder.trials.records):
+                break
+            self._set_aside(record, reason)
+            attempt += 1
+        self.folder.trials.append(record)
+        self.show.done(record)
+        if outcome.refused:
+            raise BenchError(f"{planned.arm}: {record.reason}")
+        return record
+
+    def _set_aside(self, record: Measurement, reason: str) -> None:
+        """Keep a disturbed trial, with its reason, as one that gave no measurement."""
+        kept = record.model_copy(
+            update={"status": Status.FAILED, "reason": f"disturbed, and run again: {reason}"}
+        )
+        self.folder.trials.append(kept)
+        self.show.note(f"{record.arm}, pair {record.pair}: {reason}; it is run again")
+
+    def _run(self, planned: Planned) -> Outcome:
+        """Run a trial; what an earlier one of its recipe counted holds for it too."""
         self.show.begin(planned.arm)
         counted = self._counted(planned.recipe)
         first = not any(map(_was_checked, self.records)) and planned.arm == BASELINE
@@ -153,11 +188,9 @@ class Session:
         if record.ok:
             missing = {name: v for name, v in counted.items() if not getattr(record, name)}
             record = record.model_copy(update=missing)
-        self.folder.trials.append(record)
-        self.show.done(record)
-        if outcome.refused:
-            raise BenchError(f"{planned.arm}: {record.reason}")
-        return record
+        for left in record.left_processes:
+            self.show.note(f"{planned.arm} left a process running, which was ended: {left}")
+        return outcome.model_copy(update={"measurement": record})
 
     def _counted(self, recipe: Recipe) -> dict[str, Any]:
         """Return the FLOPs facts of an earlier trial of the same recipe, if there was one.
@@ -226,7 +259,7 @@ class Session:
                 "device": self.header.device,
                 "threads": planned.recipe.settings.get("threads") or self.header.threads,
                 "places": self.places,
-                "scratch": str(self.folder.scratch),
+                "scratch": str(self.folder.scratch.resolve()),
                 **changes,
             }
         )

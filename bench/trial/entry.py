@@ -5,8 +5,8 @@ from __future__ import annotations
 from multiprocessing.connection import Connection
 
 
-def enter(text: str, requested: float, results: Connection, lifeline: Connection) -> None:
+def enter(text: str, requested: float, lifeline: Connection) -> None:
     """Import the worker, which the fork server has loaded already, and run the trial."""
     from bench.trial import worker
 
-    worker.run(text, requested, results, lifeline)
+    worker.run(text, requested, lifeline)

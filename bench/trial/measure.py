@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 import traceback
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import torch
@@ -25,10 +25,11 @@ from bench.machine.memory import (
     limit_memory,
     resident,
 )
+from bench.machine.surroundings import Clocks, Snapshot, turned_clock
 from bench.recipes import assembly
 from bench.recipes.combination import effect_of, rounding_of, work_of
 from bench.recipes.loading import frame_of
-from bench.records.measurement import Measurement, Status
+from bench.records.measurement import Measurement, Status, Surroundings
 from bench.trial.facts import advisory_facts, training_facts
 from bench.trial.rehearsal import attributed, check_compiled, rehearse_trial, shortened
 from bench.trial.spec import Outcome, TrialSpec
@@ -36,11 +37,14 @@ from bench.trial.training import StepLimit, train
 
 
 def observe(trial: TrialSpec, requested: float) -> Outcome:
-    """Measure, turning whatever goes wrong into a measurement that says so."""
+    """Measure, turning whatever goes wrong into a measurement that says so.
+
+    `requested` is when the trial was asked for, by the monotonic clock.
+    """
     facts: dict[str, Any] = {
         **_identity(trial),
         "started": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "startup_seconds": time.time() - requested,
+        "startup_seconds": monotonic() - requested,
     }
     stalled, refused = cpu_stall_seconds(), False
     try:
@@ -53,12 +57,14 @@ def observe(trial: TrialSpec, requested: float) -> Outcome:
         refused = True
     except Diverged as error:
         facts |= {"status": Status.DIVERGED, "reason": shown(error)}
+    except _Untimed as error:
+        facts |= {"status": Status.FAILED, "reason": str(error)}
     except BaseException as error:  # noqa: BLE001 - a failure is a measurement too, an exit also
         facts |= _failure(error)
-    facts["wall_seconds"] = time.time() - requested
+    wall = facts["wall_seconds"] = monotonic() - requested
     facts["load_average"] = load_average()
     if stalled is not None:
-        facts["cpu_pressure"] = _share((cpu_stall_seconds() or 0) - stalled, facts["wall_seconds"])
+        facts["cpu_pressure"] = _share((cpu_stall_seconds() or 0) - stalled, wall)
     return Outcome(
         measurement=Measurement(**facts), refused=refused, home=str(Path(bench.__file__).parent)
     )
@@ -92,7 +98,7 @@ def _failure(error: BaseException) -> dict[str, Any]:
 def _measure(trial: TrialSpec, facts: dict[str, Any]) -> None:
     device = torch.device(trial.device)
     _prepare_process(trial, device)
-    base, begun = resident(), time.perf_counter()
+    base, begun = resident(), monotonic()
     facts["base_rss_bytes"] = base.now
     techniques = assembly.techniques_of(trial.recipe, trial.places)
     facts |= {"effect": str(effect_of(techniques)), "work": work_of(techniques)}
@@ -100,7 +106,7 @@ def _measure(trial: TrialSpec, facts: dict[str, Any]) -> None:
     with attributed(techniques, "it can't be applied"):
         others = shortened if trial.kind == "build" else assembly.unchanged
         job = assembly.build(trial.recipe, trial.places, device, trial.seed, others=others)
-    facts["build_seconds"] = time.perf_counter() - begun
+    facts["build_seconds"] = monotonic() - begun
     facts["data"] = job.data
     facts["planned_epochs"] = job.epochs
     facts["epoch_items"] = job.epoch_items
@@ -108,15 +114,24 @@ def _measure(trial: TrialSpec, facts: dict[str, Any]) -> None:
         rehearse_trial(trial, techniques, job)
         return
     watch = _Watch(device, base.anonymous, base.file)
-    result = train(job, StepLimit() if trial.kind == "step" else None, on_trained=watch.read)
+    limit = StepLimit() if trial.kind == "step" else None
+    try:
+        result = train(job, limit, on_trained=watch.read)
+    except Exception:
+        watch.check_clocks()  # times that can't be are refused as they are recorded
+        raise
     facts |= watch.facts | training_facts(result, trial.metric)
     check_compiled(techniques, facts["compiled"])
     facts |= advisory_facts(trial, job, result.model)
 
 
+class _Untimed(Exception):  # noqa: N818 - what became of a trial
+    """The clock that measured was turned meanwhile."""
+
+
 @dataclass
 class _Watch:
-    """Reads memory and energy at the moment training ends, before anything else needs memory."""
+    """Reads memory, energy and surroundings when training ends, before others need memory."""
 
     device: torch.device
     base_anonymous: int | None
@@ -124,9 +139,19 @@ class _Watch:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._before = Snapshot.take()
         self._counters = read_counters(self.device.type)
 
+    def check_clocks(self) -> None:
+        """Raise `_Untimed` where the clock that measures disagrees with the machine's."""
+        if turned := turned_clock(self._before.clocks, Clocks.read()):
+            raise _Untimed(turned)
+
     def read(self) -> None:
+        self.check_clocks()
+        after = Snapshot.take()
+        self.facts["surroundings"] = Surroundings(**after.since(self._before))
+        self.facts["threads"] = torch.get_num_threads()
         now, counters = resident(), read_counters(self.device.type)
         self.facts["energy_joules"] = joules_between(self._counters, counters)
         self.facts["peak_rss_bytes"] = None if now.peak is None else now.peak + children_bytes()

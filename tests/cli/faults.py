@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -78,3 +79,17 @@ class Slow(Fault):
             return old(model, batch)
 
         return slow
+
+
+class Lingers(Fault):
+    name: ClassVar[str] = "lingers"
+
+    def spoil(self, old: Loss) -> Loss:
+        started: list[subprocess.Popen[bytes]] = []
+
+        def linger(model: Any, batch: Any) -> Tensor:
+            if not started:
+                started.append(subprocess.Popen(["sleep", "3599"], start_new_session=True))
+            return old(model, batch)
+
+        return linger

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import psutil
@@ -241,3 +242,41 @@ def test_a_full_or_read_only_disk_is_refused_before_the_first_trial(
     assert done.returncode == 2
     assert message in done.stderr
     assert left == []
+
+
+@pytest.mark.slow
+def test_a_stopped_worker_is_a_disturbed_trial_that_is_kept_and_run_again(tmp_path: Path) -> None:
+    process = start(*HARMLESS, "--set", "pause=0.02", cwd=tmp_path)
+    wait_for(lambda: has_records(tmp_path, 1))
+    wait_for(lambda: worker_of(process) is not None)
+    worker = worker_of(process)
+    assert worker is not None
+    worker.suspend()
+    time.sleep(2)
+    worker.resume()
+    _, errors = process.communicate(timeout=120)
+    run = only_run(tmp_path)
+    assert process.returncode == 0, errors
+    (kept,) = (r for r in records(run) if r["status"] == "failed")
+    assert kept["reason"].startswith("disturbed, and run again: its process stood still for ")
+    assert len([r for r in records(run) if r["status"] == "ok"]) == 8
+    again = next(r for r in records(run) if r["attempt"] == 1)
+    assert (again["arm"], again["pair"], again["status"]) == (kept["arm"], kept["pair"], "ok")
+    assert f"{kept['arm']}, pair {kept['pair']}, was run again" in (run / "report.md").read_text()
+    assert "it is run again" in errors
+
+
+@pytest.mark.slow
+def test_a_killed_run_takes_along_what_its_trial_started(tmp_path: Path) -> None:
+    test = ("--baseline", TINY, "--test", f"{FAULTS}:Lingers", "--repeats", "1")
+    process = start(*test, "--set", "pause=0.2", cwd=tmp_path)
+    wait_for(lambda: bool(lingering()))
+    process.kill()
+    process.communicate()
+    wait_for(lambda: not lingering())
+
+
+def lingering() -> list[int]:
+    found = psutil.process_iter(["cmdline", "status"])
+    return [p.pid for p in found if p.info["cmdline"] == ["sleep", "3599"]
+            and p.info["status"] != psutil.STATUS_ZOMBIE]  # fmt: skip

@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file, load_model
 from torch import Tensor, nn
 
-from bench.model.weights_file import file_bytes, state_of, write
+from bench.errors import BenchError
+from bench.model.weights_file import check, file_bytes, state_of, write
 
 
 def holding(**buffers: Tensor) -> nn.Module:
@@ -104,3 +105,10 @@ def test_an_extra_state_that_is_no_tensor_is_left_out_and_named(tmp_path: Path) 
     assert write(model, path) == ("_extra_state is a dict, which is no tensor",)
     assert load_file(path).keys() == {"weight", "bias"}
     assert state_of(model).weights_left_out == {}
+
+
+def test_a_model_whose_weights_no_file_holds_is_refused_before_training() -> None:
+    check(nn.Sequential(nn.LazyLinear(3), nn.Linear(3, 2)))
+    said = "w is complex128, which safetensors can't hold; change that, or register what needs no"
+    with pytest.raises(BenchError, match=said):
+        check(holding(w=torch.ones(5, dtype=torch.cdouble)))

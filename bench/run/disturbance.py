@@ -1,0 +1,91 @@
+"""Whether something outside disturbed a trial so that its times are not its own.
+
+Told by what went on around it, never by its times, and by the same rule for every arm: what stood
+still, and bursts, by what is usual in the same run. A machine that is always busy is no burst.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from statistics import median
+
+from bench.records.measurement import Measurement, Surroundings
+
+REPEATS = 2
+"""Times that a disturbed trial is run again; its last run counts, disturbed or not."""
+MOST_SHARE = 0.25
+"""Of a run's trials, so many (and at least `REPEATS`) are run again."""
+STILL_SECONDS = 0.5
+GAP_SECONDS, GAP_SHARE = 0.1, 0.02
+"""How far a trial's clocks may differ: network time is slewed by less."""
+LEAST_EARLIER = 3
+"""Trials before which nothing is usual yet."""
+LEAST_TRAINING_SECONDS = 1.0
+"""Shorter trainings wait too little for a share to mean anything."""
+WAITING_ABOVE_USUAL = 0.25
+THROTTLED_ABOVE_USUAL = 0.1
+CORES_ABOVE_USUAL = 0.5
+
+
+def disturbance_of(record: Measurement, earlier: Sequence[Measurement]) -> str | None:
+    """Say what disturbed a trial, beside those of its run before it; None if nothing did."""
+    if not record.ok:
+        return None
+    if record.stopped_seconds >= STILL_SECONDS:
+        return f"its process stood still for {record.stopped_seconds:.1f} s"
+    around, seconds = record.surroundings, record.train_seconds or 0.0
+    if around is None:
+        return None
+    if around.clock_gap_seconds > GAP_SECONDS + GAP_SHARE * seconds:
+        return (
+            f"its clocks differ by {around.clock_gap_seconds:.1f} s: the time was set, or the "
+            "machine slept"
+        )
+    usual = [r for r in earlier if r.ok and r.surroundings and not r.disturbed]
+    if seconds < LEAST_TRAINING_SECONDS or len(usual) < LEAST_EARLIER:
+        return None
+    return _burst(record, usual)
+
+
+def may_repeat(attempt: int, records: Sequence[Measurement]) -> bool:
+    """Tell whether a trial that was disturbed is run again."""
+    repeated = sum(1 for record in records if record.set_aside)
+    most = max(REPEATS, int(MOST_SHARE * len(records)))
+    return attempt < REPEATS and repeated < most
+
+
+def _burst(record: Measurement, usual: Sequence[Measurement]) -> str | None:
+    waiting, throttled = _above(record, usual, _waiting), _above(record, usual, _throttled)
+    cores = _above(record, usual, lambda around, seconds: around.foreign_cores)
+    if waiting > WAITING_ABOVE_USUAL and cores > CORES_ABOVE_USUAL:
+        return (
+            f"others used {cores:.1f} more cores than is usual in this run, and it waited for a "
+            f"CPU {waiting:.0%} more of the time".replace("%", " %")
+        )
+    if throttled > THROTTLED_ABOVE_USUAL:
+        return f"it was throttled {throttled:.0%} more of the time than is usual".replace("%", " %")
+    return None
+
+
+Rate = Callable[[Surroundings, float], float | None]
+
+
+def _above(record: Measurement, usual: Sequence[Measurement], rate: Rate) -> float:
+    """Return by how much a rate exceeds its median; 0 where the system doesn't tell it."""
+    own = _rate(record, rate)
+    others = [found for other in usual if (found := _rate(other, rate)) is not None]
+    return own - median(others) if own is not None and others else 0.0
+
+
+def _rate(record: Measurement, rate: Rate) -> float | None:
+    if record.surroundings is None or not record.train_seconds:
+        return None
+    return rate(record.surroundings, record.train_seconds)
+
+
+def _waiting(around: Surroundings, seconds: float) -> float | None:
+    return None if around.waited_seconds is None else around.waited_seconds / seconds
+
+
+def _throttled(around: Surroundings, seconds: float) -> float | None:
+    return None if around.throttled_seconds is None else around.throttled_seconds / seconds
