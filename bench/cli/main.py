@@ -71,7 +71,7 @@ def bench(version: Annotated[bool, Option("--version", help="print the version")
 
 
 @app.command(cls=SpacedCommand)
-def run(
+def run(  # long: an option a line
     context: typer.Context,
     baseline_only: Annotated[bool, Option("--baseline-only", help="measure the baseline")] = False,
     test: Annotated[
