@@ -12,9 +12,10 @@ In the tests of a technique of one's own, with a baseline that it applies to, in
         promise(CASE, "my_technique.py:MyTechnique:strength=2")
 
 A promise that is not kept raises `Broken`, an AssertionError that says what was promised and what
-was found. A technique that does not apply raises `NotApplicable`; `refusal` asks first. A technique
-together with another one: `pair_works`. Nothing here needs pytest. Promises are checked on one
-thread: with several, a busy machine may add the same numbers up in another order.
+was found. A technique that does not apply raises `NotApplicable`; `refusal` asks first. All
+promises at once: `keeps_its_promises`. A technique together with another one: `pair_works`. Nothing
+here needs pytest. Promises are checked on one thread: with several, a busy machine may add the same
+numbers up in another order.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from __future__ import annotations
 import contextlib
 import inspect
 import itertools
-import json
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,7 +44,9 @@ from bench.technique import Effect
 from bench.testing.case import (
     CPU,
     STEPS,
+    CachedCase,
     Case,
+    answers,
     effect_of,
     global_state,
     made_up_probe,
@@ -54,15 +56,13 @@ from bench.testing.case import (
 from bench.trial.training import train
 
 __all__ = [
-    "CPU", "PROMISES", "STEPS", "Broken", "Case", "Promise", "changes_something", "effect_of",
-    "global_state", "has_a_card", "keeps_its_effect", "leaves_a_model_that_copies",
-    "made_up_probe", "pair_works", "plain_state", "refusal", "repeats_itself",
-    "stepped", "survives_export", "trains_to_the_end",
+    "CPU", "PROMISES", "STEPS", "Broken", "CachedCase", "Case", "Promise", "changes_something",
+    "effect_of", "global_state", "has_a_card", "keeps_its_effect", "keeps_its_promises",
+    "leaves_a_model_that_copies", "made_up_probe", "pair_works", "plain_state", "refusal",
+    "repeats_itself", "stepped", "survives_export", "trains_to_the_end",
 ]  # fmt: skip
 CLOSE = 5e-2
 """How far the first losses of a ROUNDING technique may be from the baseline's, relatively."""
-_WHOLE: dict[tuple[str, str, str], tuple[list[float], Any]] = {}
-"""Losses and answers of baselines that were trained to the end."""
 CARD = ("What:", "Helps:", "Hurts:", "Effect:", "Source:")
 
 
@@ -100,9 +100,11 @@ def refusal(case: Case, *techniques: str) -> str | None:
 @_one_thread()
 def repeats_itself(case: Case, technique: str) -> None:
     """Promise: the same recipe and seed give the same losses and weights, bit for bit."""
-    (first, state), (second, again) = (stepped(case.job(technique)) for _ in range(2))
-    _require(first == second, f"two equal trainings gave the losses {_differing(first, second)}")
-    _require(_equal(state, again), "two equal trainings gave different weights")
+    first = case.steps(technique)
+    losses, state = stepped(case.job(technique))
+    differing = _differing(first.losses, losses)
+    _require(first.losses == losses, f"two equal trainings gave the losses {differing}")
+    _require(_equal(first.state, state), "two equal trainings gave different weights")
 
 
 @_one_thread()
@@ -117,15 +119,15 @@ def keeps_its_effect(case: Case, technique: str) -> None:
         losses, state = stepped(case.job(technique))
     _require(all(map(math.isfinite, losses)), f"the losses are not finite: {losses}")
     exact = effect is Effect.EXACT
-    plain = case.job() if exact else case.plain_job(technique)
-    expected, its_state = stepped(plain)
+    plain = case.plain_steps() if exact else case.plain_steps(technique)
+    expected = plain.losses
     if effect is not Effect.MODEL:
-        _require(state.keys() == its_state.keys(), "the deployed model has other weights by name")
+        _require(state.keys() == plain.state.keys(), "the deployed model has other weights by name")
     if exact:
         _require(
             losses == expected, f"exact, but the losses differ: {_differing(losses, expected)}"
         )
-        _require(_equal(state, its_state), "exact, but the weights differ")
+        _require(_equal(state, plain.state), "exact, but the weights differ")
     if effect is Effect.ROUNDING:
         pairs = zip(losses[:5], expected[:5], strict=True)
         near = all(math.isclose(a, b, rel_tol=CLOSE) for a, b in pairs)
@@ -154,7 +156,7 @@ def trains_to_the_end(case: Case, *techniques: str) -> None:
     metric = registry.load_baseline(case.baseline).target.metric
     found = result.evaluations[-1].values.get(metric)
     _require(found is not None, f"after training {metric} is not a finite number")
-    one, other = (_answers(result.model, job) for _ in range(2))
+    one, other = (answers(result.model, job) for _ in range(2))
     _require(_same(one, other), "the deployed model answers the same question in two ways")
     if len(techniques) == 1:
         _hold_difference(case, effect_of(techniques[0]), result.losses, one)
@@ -169,18 +171,17 @@ def survives_export(case: Case, technique: str) -> None:
     used, read = (assembly.techniques_of(one, places) for one in (recipe, again))
     _require(used == read, f"{used} became {read} when read again")
     losses, _ = stepped(assembly.build(again, places, case.device, 0), 5)
-    expected, _ = stepped(case.job(technique), 5)
+    expected = case.steps(technique).losses[:5]
     _require(losses == expected, f"read again, it trains otherwise: {_differing(losses, expected)}")
 
 
 @_one_thread()
 def leaves_a_model_that_copies(case: Case, technique: str) -> None:
     """Promise: a deep copy of the model in training answers as the model does."""
-    job = case.job(technique)
-    stepped(job, 1)
+    job = case.steps(technique).job
     model = job.snapshot(job.model)
     _require(
-        _same(_answers(copied(model), job), _answers(model, job)),
+        _same(answers(copied(model), job), answers(model, job)),
         "a copy of the model answers otherwise than the model",
     )
 
@@ -190,7 +191,7 @@ def changes_something(case: Case, technique: str) -> None:
     """Promise: where it applies, it replaces a part of the job or a setting."""
     plain, _ = case.recipe()
     recipe, _ = case.recipe(technique)
-    changed = case.job(technique).taken or recipe.settings != plain.settings
+    changed = recipe.settings != plain.settings or case.steps(technique).job.taken
     _require(bool(changed), f"{technique} leaves the job and the settings as they are")
 
 
@@ -229,6 +230,20 @@ PROMISES: tuple[Promise, ...] = (
 )  # fmt: skip
 
 
+def keeps_its_promises(case: Case, technique: str) -> None:
+    """Hold a technique to all promises, and name each that is broken.
+
+    With a `CachedCase`, what several promises look at is trained once.
+    """
+    broken = []
+    for promise in PROMISES:
+        try:
+            promise(case, technique)
+        except Broken as found:
+            broken.append(f"{promise.__name__}: {found}")
+    _require(not broken, "; ".join(broken))
+
+
 @contextlib.contextmanager
 def _same_draws() -> Iterator[None]:
     """Make compiled code draw random numbers as the plain model does; forget it afterwards."""
@@ -240,17 +255,12 @@ def _same_draws() -> Iterator[None]:
     torch.compiler.reset()
 
 
-def _hold_difference(case: Case, effect: Effect, losses: list[float], answers: Any) -> None:
+def _hold_difference(case: Case, effect: Effect, losses: list[float], found: Any) -> None:
     """Compare a whole training's losses and answers with those of the baseline."""
     if effect is Effect.ROUNDING:
         return
-    key = case.baseline, json.dumps(dict(case.settings), default=str), str(case.device)
-    if key not in _WHOLE:
-        job = case.job()
-        plain = train(job)
-        _WHOLE[key] = plain.losses, _answers(plain.model, job)
-    expected, its_answers = _WHOLE[key]
-    same = losses == expected and _same(answers, its_answers)
+    plain = case.plain_whole()
+    same = losses == plain.losses and _same(found, plain.answers)
     if effect is Effect.EXACT:
         _require(same, "exact, but a whole training deploys another model")
     else:
@@ -279,11 +289,6 @@ def _hold_switches(before: dict[str, Any]) -> None:
 
 def _equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
-
-
-def _answers(model: nn.Module, job: Job) -> Any:
-    with torch.no_grad():
-        return model.eval()(*job.sample(2))
 
 
 def _same(one: Any, other: Any) -> bool:

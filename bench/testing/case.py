@@ -47,6 +47,23 @@ def made_up_probe(technique: Technique) -> Probe:
 
 
 @dataclass(frozen=True)
+class Steps:
+    """A job after some steps, their losses, and the weights and buffers after them."""
+
+    job: Job
+    losses: list[float]
+    state: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Whole:
+    """The losses of a training to the end, and what the deployed model answers."""
+
+    losses: list[float]
+    answers: Any
+
+
+@dataclass(frozen=True)
 class Case:
     """A baseline, by name or ``file.py:Class``, in settings small enough to train in a moment."""
 
@@ -75,6 +92,53 @@ class Case:
         recipe, places = self.recipe(*techniques)
         return assembly.build(recipe, places, self.device, seed)
 
+    def steps(self, *techniques: str) -> Steps:
+        """Make `STEPS` steps with techniques: the training that promises are held to."""
+        job = self.job(*techniques)
+        return Steps(job, *stepped(job))
+
+    def plain_steps(self, *techniques: str) -> Steps:
+        """Make as many in the settings that techniques ask for, but without them."""
+        job = self.plain_job(*techniques)
+        return Steps(job, *stepped(job))
+
+    def plain_whole(self) -> Whole:
+        """Train the baseline to the end."""
+        job = self.job()
+        trained = train(job)
+        return Whole(trained.losses, answers(trained.model, job))
+
+
+@dataclass(frozen=True)
+class CachedCase(Case):
+    """A case that trains each thing once: for many promises and techniques on one baseline."""
+
+    of_technique: dict[tuple[str, ...], Steps] = field(default_factory=dict, compare=False)
+    """Of the latest techniques alone: jobs are large."""
+    of_settings: dict[str, Steps] = field(default_factory=dict, compare=False)
+    """By the id of a recipe without techniques."""
+    of_baseline: list[Whole] = field(default_factory=list, compare=False)
+
+    def steps(self, *techniques: str) -> Steps:
+        """Make steps with techniques, or return those made."""
+        if techniques not in self.of_technique:
+            self.of_technique.clear()
+            self.of_technique[techniques] = super().steps(*techniques)
+        return self.of_technique[techniques]
+
+    def plain_steps(self, *techniques: str) -> Steps:
+        """Make steps in the settings that techniques ask for, or return those made."""
+        plain = self.recipe(*techniques)[0].plain().id
+        if plain not in self.of_settings:
+            self.of_settings[plain] = super().plain_steps(*techniques)
+        return self.of_settings[plain]
+
+    def plain_whole(self) -> Whole:
+        """Train the baseline to the end, or return what that gave."""
+        if not self.of_baseline:
+            self.of_baseline.append(super().plain_whole())
+        return self.of_baseline[0]
+
 
 def effect_of(technique: str) -> Effect:
     """Return what a technique declares."""
@@ -85,6 +149,12 @@ def stepped(job: Job, steps: int = STEPS) -> tuple[list[float], dict[str, Tensor
     """Make some steps; return their losses and the weights and buffers after them."""
     result = train(job, StepLimit(steps=steps, seconds=0, most_steps=steps))
     return result.losses, plain_state(job.snapshot(job.model))
+
+
+def answers(model: nn.Module, job: Job) -> Any:
+    """Return what a model answers to two items of a job."""
+    with torch.no_grad():
+        return model.eval()(*job.sample(2))
 
 
 def plain_state(model: nn.Module) -> dict[str, Tensor]:

@@ -40,7 +40,14 @@ SMALL: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """Settings that make a registered baseline small; one that isn't here is used as it is."""
 TECHNIQUES = registry.names(registry.TECHNIQUES)
+REGISTERED = registry.names(registry.BASELINES)
+OTHERS = ("template", "conv-net", "pictures")
+"""Baselines in files, which train in a moment."""
+EXTRA = ("s4-ecg-frozen",)
+"""Baselines that are here for what few techniques need."""
 SLOW = {"compile"}
+AT_ONCE = {"early-stopping": "early-stopping:patience=1,every=1,min_delta=9"}
+"""How to ask for what waits, so that a short training sees it."""
 CONV_NET = Case(f"{JOBS}:ConvNet", {})
 PICTURES = Case(f"{JOBS.with_name('pictures.py')}:Pictures", {})
 """Small and cheap, with something in it for every technique."""
@@ -61,7 +68,25 @@ QUICK = [
 """Techniques to try on `TINY`."""
 
 __all__ = [
-    "CONV_NET", "CPU", "JOBS", "PICTURES", "QUICK", "S4_FROZEN", "SLOW", "SMALL", "STEPS",
-    "TECHNIQUES", "TINY", "Case", "effect_of", "global_state", "plain_state", "probe_for",
+    "AT_ONCE",
+    "CONV_NET",
+    "CPU",
+    "EXTRA",
+    "JOBS",
+    "OTHERS",
+    "PICTURES",
+    "QUICK",
+    "REGISTERED",
+    "S4_FROZEN",
+    "SLOW",
+    "SMALL",
+    "STEPS",
+    "TECHNIQUES",
+    "TINY",
+    "Case",
+    "effect_of",
+    "global_state",
+    "plain_state",
+    "probe_for",
     "stepped",
 ]  # fmt: skip

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from bench.errors import NotApplicable
+from bench.job import Job
+from bench.recipes import assembly
+from bench.records.recipe import Recipe
 from bench.testing import (
     PROMISES,
     Broken,
+    CachedCase,
     Case,
     Promise,
     changes_something,
     has_a_card,
     keeps_its_effect,
+    keeps_its_promises,
     leaves_a_model_that_copies,
     pair_works,
     refusal,
@@ -52,6 +58,35 @@ def technique(folder: Path, code: str, effect: str = "EXACT") -> str:
 @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.__name__)
 def test_a_technique_of_a_file_is_held_to_every_promise(promise: Promise) -> None:
     promise(TINY, f"{CLIP}:norm=0.1")
+
+
+def test_all_promises_are_asked_at_once_and_each_broken_one_is_named(tmp_path: Path) -> None:
+    keeps_its_promises(TINY, f"{CLIP}:norm=0.1")
+    code = (
+        "torch.use_deterministic_algorithms(True)\n"
+        '        return job.wrap("loss", lambda old: lambda m, b: 1.1 * old(m, b), by="mine")'
+    )
+    told = r"^keeps_its_effect: exact, but .*; trains_to_the_end: exact, but a whole training"
+    with pytest.raises(Broken, match=told):
+        keeps_its_promises(TINY, technique(tmp_path, code))
+    torch.use_deterministic_algorithms(False)
+
+
+def test_a_cached_case_trains_once_what_promises_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    cached = CachedCase(TINY.baseline, TINY.settings)
+    built: list[tuple[str, ...]] = []
+    build = assembly.build
+
+    def noted(recipe: Recipe, *rest: Any, **more: Any) -> Job:
+        built.append(tuple(use.name for use in recipe.techniques))
+        return build(recipe, *rest, **more)
+
+    monkeypatch.setattr(assembly, "build", noted)
+    for clip in (f"{CLIP}:norm=0.1", f"{CLIP}:norm=0.2"):
+        built.clear()
+        keeps_its_promises(cached, clip)
+        assert len([names for names in built if names]) == 5
+    assert built.count(()) == 2  # what it learns is held to a fresh baseline, before and after
 
 
 def test_its_settings_are_taken_from_its_text() -> None:
