@@ -1,122 +1,66 @@
-"""Run `bench` as a process of its own."""
+"""The command line, as a process of its own or called in this one, and runs to be read."""
 
 from __future__ import annotations
 
-import json
-import os
+import fcntl
+import functools
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import psutil
 import pytest
 
-BENCH = str(Path(sys.executable).parent / "bench")
-HERE = Path(__file__).resolve().parent
-TINY = f"{HERE / 'tiny_model.py'}:Tiny"
-FAULTS = str(HERE / "faults.py")
-Done = subprocess.CompletedProcess[str]
-Bench = Callable[..., Done]
+from bench.cli.main import main
+from tests.cli.processes import FAULTS, TINY, Bench, Done, made, only_run, run
+
+FINISHED = ("--baseline", TINY, "--test", f"{FAULTS}:Harmless", "mixed-precision", "--repeats", "2")
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     """Return a function that runs `bench ARGS` in an empty folder and waits for it."""
+    return functools.partial(run, cwd=tmp_path)
 
-    def run(*args: str, timeout: float = 300, **changes: str) -> Done:
-        return subprocess.run(
-            [BENCH, *args],
-            cwd=tmp_path,
-            env=environment(**changes),
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
+
+@pytest.fixture
+def called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Bench:
+    """Return a function that calls `bench ARGS` in this process: for what starts no other."""
+
+    def call(*args: str, **changes: str) -> Done:
+        with monkeypatch.context() as patch:
+            patch.chdir(tmp_path)
+            patch.setattr(sys, "argv", ["bench", *args])
+            patch.setattr(sys, "path", [*sys.path])
+            for name, value in {"COLUMNS": "200", **changes}.items():
+                patch.setenv(name, value)
+            capsys.readouterr()
+            with pytest.raises(SystemExit) as ended:
+                main()
+        code = ended.value.code
+        return subprocess.CompletedProcess(
+            args, code if isinstance(code, int) else 0, *capsys.readouterr()
         )
 
-    return run
+    return call
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a finished run of two techniques, made once: only to be read."""
-    test = ("--baseline", TINY, "--test", f"{FAULTS}:Harmless", "mixed-precision", "--repeats", "2")
-    return made(tmp_path_factory.mktemp("finished"), *test)
+def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """Return the folder of a finished run of two techniques, made once for all workers."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "finished"
+    with (folder.with_suffix(".lock")).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.exists():
+            return only_run(folder)
+        folder.mkdir()
+        return made(folder, *FINISHED)
 
 
 @pytest.fixture
 def own_finished(finished: Path, tmp_path: Path) -> Path:
     """Return a copy of that run, to be changed."""
     return Path(shutil.copytree(finished, tmp_path / "results" / finished.name))
-
-
-def made(folder: Path, *args: str) -> Path:
-    """Run `bench ARGS` in a folder; return that of its one run."""
-    done = subprocess.run(
-        [BENCH, *args], cwd=folder, env=environment(), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return only_run(folder)
-
-
-def environment(**changes: str) -> dict[str, str]:
-    """Return a plain environment: nothing of pytest's, a wide terminal."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "_BENCH"))}
-    return {**kept, "COLUMNS": "200", **changes}
-
-
-def start(*args: str, cwd: Path) -> subprocess.Popen[str]:
-    """Start `bench ARGS` in a process group of its own and go on."""
-    return subprocess.Popen(
-        [BENCH, *args],
-        cwd=cwd,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def only_run(folder: Path) -> Path:
-    """Return the one run folder in `folder`/results."""
-    (path,) = (folder / "results").iterdir()
-    return path
-
-
-def records(run: Path) -> list[dict[str, Any]]:
-    """Return the whole lines of a run's trials.jsonl."""
-    path = run / "trials.jsonl"
-    text = path.read_text() if path.exists() else ""
-    return [json.loads(line) for line in text.split("\n")[:-1]]
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait until a condition holds; fail after so long."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s")
-        time.sleep(0.05)
-
-
-def has_records(folder: Path, count: int) -> bool:
-    """Tell whether a run has written so many trials."""
-    results = folder / "results"
-    runs = list(results.iterdir()) if results.exists() else []
-    return bool(runs) and len(records(runs[0])) >= count
-
-
-def worker_of(process: subprocess.Popen[str]) -> psutil.Process | None:
-    """Return the process of the trial that runs now: a child of the fork server."""
-    try:
-        for server in psutil.Process(process.pid).children():
-            if children := server.children():
-                return children[0]
-    except psutil.NoSuchProcess:
-        pass
-    return None

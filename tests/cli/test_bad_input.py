@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import FAULTS, TINY, Bench
+from tests.cli.processes import FAULTS, TINY, Bench
 
 ONLY = ("--baseline-only",)
 
@@ -66,38 +66,38 @@ def refused(done: object, *messages: str) -> None:
     ],
 )
 def test_a_mistake_on_the_command_line_is_one_line(
-    bench: Bench, tmp_path: Path, arguments: tuple[str, ...], messages: tuple[str, ...]
+    called: Bench, tmp_path: Path, arguments: tuple[str, ...], messages: tuple[str, ...]
 ) -> None:
-    refused(bench(*arguments), *messages)
+    refused(called(*arguments), *messages)
     assert not (tmp_path / "results").exists()
 
 
-def test_cuda_asked_for_and_absent_is_never_replaced(bench: Bench) -> None:
+def test_cuda_asked_for_and_absent_is_never_replaced(called: Bench) -> None:
     import torch
 
     if torch.cuda.is_available():
         pytest.skip("this machine has CUDA")
-    refused(bench(*ONLY, "--device", "cuda"), "--device cuda", "bench doctor")
+    refused(called(*ONLY, "--device", "cuda"), "--device cuda", "bench doctor")
 
 
-def test_techniques_that_clash_are_refused(bench: Bench, tmp_path: Path) -> None:
+def test_techniques_that_clash_are_refused(called: Bench, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "from bench.technique import Effect, Stage, Technique\n"
         "class One(Technique):\n"
         "    name = 'one'; stage = Stage.LOOP; effect = Effect.EXACT\n"
         "    conflicts = frozenset({'compile'})\n"
     )
-    refused(bench("--combine", "mine.py:One", "compile"), "one and compile exclude each other")
+    refused(called("--combine", "mine.py:One", "compile"), "one and compile exclude each other")
 
 
-def test_a_file_with_a_syntax_error_is_named(bench: Bench, tmp_path: Path) -> None:
+def test_a_file_with_a_syntax_error_is_named(called: Bench, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("class Mine(:\n")
-    refused(bench("--baseline", "mine.py:Mine", "--baseline-only"), "mine.py can't be imported")
+    refused(called("--baseline", "mine.py:Mine", "--baseline-only"), "mine.py can't be imported")
 
 
-def test_a_class_that_is_no_baseline_says_what_it_lacks(bench: Bench, tmp_path: Path) -> None:
+def test_a_class_that_is_no_baseline_says_what_it_lacks(called: Bench, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("class Mine:\n    name = 'mine'\n")
-    done = bench("--baseline", "mine.py:Mine", "--baseline-only")
+    done = called("--baseline", "mine.py:Mine", "--baseline-only")
     refused(done, "it has no unit, target, settings, job", "bench init")
 
 
@@ -116,58 +116,58 @@ def test_a_class_that_is_no_baseline_says_what_it_lacks(bench: Bench, tmp_path: 
 )
 @pytest.mark.parametrize("command", ["verify", "train", "--recipe"])
 def test_a_bad_recipe_file_is_refused(
-    bench: Bench, tmp_path: Path, command: str, text: str, message: str
+    called: Bench, tmp_path: Path, command: str, text: str, message: str
 ) -> None:
     (tmp_path / "recipe.json").write_text(text)
-    refused(bench(command, "recipe.json"), "recipe.json", message)
+    refused(called(command, "recipe.json"), "recipe.json", message)
     assert not (tmp_path / "results").exists()
 
 
-def test_hostile_json_in_a_run_is_refused(bench: Bench, own_finished: Path) -> None:
+def test_hostile_json_in_a_run_is_refused(called: Bench, own_finished: Path) -> None:
     run = own_finished
     whole = (run / "trials.jsonl").read_text()
     for line in ("{", '"text"', "[" * 100_000, '{"format": 9}', '{"format": 1, "arm": 7}'):
         (run / "trials.jsonl").write_text(line + "\n" + whole)
-        refused(bench("show", str(run)), "trials.jsonl, line 1")
+        refused(called("show", str(run)), "trials.jsonl, line 1")
 
 
-def test_a_run_of_a_newer_format_is_refused(bench: Bench, own_finished: Path) -> None:
+def test_a_run_of_a_newer_format_is_refused(called: Bench, own_finished: Path) -> None:
     path = own_finished / "run.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 7}))
-    refused(bench("show", str(path.parent)), "run.json has format 7")
+    refused(called("show", str(path.parent)), "run.json has format 7")
 
 
 def test_the_default_data_set_is_never_taken_in_place_of_one_asked_for(
-    bench: Bench, tmp_path: Path
+    called: Bench, tmp_path: Path
 ) -> None:
-    done = bench("--baseline-only", "--dataset", "Chinatown", timeout=120)
+    done = called("--baseline-only", "--dataset", "Chinatown")
     refused(done, "Chinatown")
     assert not (tmp_path / "results").exists()
 
 
 def test_a_data_set_of_garbage_is_refused_by_the_name_of_its_file(
-    bench: Bench, tmp_path: Path
+    called: Bench, tmp_path: Path
 ) -> None:
     folder = tmp_path / "data" / "Mine"
     folder.mkdir(parents=True)
     (folder / "Mine_TRAIN.ts").write_bytes(bytes(range(256)) * 40)
     (folder / "Mine_TEST.ts").write_bytes(b"")
-    done = bench("--baseline-only", "--dataset", "Mine", "--data-dir", "data")
+    done = called("--baseline-only", "--dataset", "Mine", "--data-dir", "data")
     refused(done, "Mine_TRAIN.ts")
 
 
-def test_techniques_of_one_name_in_two_files_are_refused(bench: Bench, tmp_path: Path) -> None:
+def test_techniques_of_one_name_in_two_files_are_refused(called: Bench, tmp_path: Path) -> None:
     other = tmp_path / "faults.py"
     other.write_text(Path(FAULTS).read_text())
     both = ("--test", f"{FAULTS}:Harmless", f"{other}:Nan")
-    refused(bench("--baseline", TINY, *both), "have the same name; rename one")
+    refused(called("--baseline", TINY, *both), "have the same name; rename one")
 
 
 @pytest.mark.parametrize(
     ("option", "value"), [("--repeats", "9"), ("--margin", "0.5"), ("--test", "compile")]
 )
-def test_a_run_that_goes_on_is_not_changed(bench: Bench, option: str, value: str) -> None:
-    done = bench("--resume", "somewhere", option, value)
+def test_a_run_that_goes_on_is_not_changed(called: Bench, option: str, value: str) -> None:
+    done = called("--resume", "somewhere", option, value)
     assert done.returncode == 2
     assert done.stderr.startswith(
         f"bench: --resume goes on with what the run was asked: {option} can't be changed"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import FAULTS, TINY, Bench, made, only_run, records
+from tests.cli.processes import FAULTS, TINY, Bench, made, only_run, records
 
 CONTRACT = {
     "arm", "pair", "seed", "status", "reason", "recipe", "metric", "metrics", "step_seconds",
@@ -35,8 +35,8 @@ def exported(combined: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(combined, tmp_path / "exported")) / "optimized.json"
 
 
-def test_bench_alone_prints_help(bench: Bench) -> None:
-    done = bench()
+def test_bench_alone_prints_help(called: Bench) -> None:
+    done = called()
     assert done.returncode == 0
     for word in ("--baseline-only", "--full-optimization", "verify", "doctor"):
         assert word in done.stdout
@@ -98,11 +98,11 @@ def test_equal_seeds_give_equal_results_in_both_trials_of_the_control(finished: 
     assert first["metric"] == second["metric"]
 
 
-def test_show_prints_what_the_run_found(bench: Bench, finished: Path) -> None:
-    text = bench("show", str(finished)).stdout
+def test_show_prints_what_the_run_found(called: Bench, finished: Path) -> None:
+    text = called("show", str(finished)).stdout
     assert "harmless" in text
     assert "A/A" in text
-    found: dict[str, Any] = json.loads(bench("show", str(finished), "--json").stdout)
+    found: dict[str, Any] = json.loads(called("show", str(finished), "--json").stdout)
     assert set(found) >= {"run", "baseline", "arms", "smallest_visible_effect"}
     arm = found["arms"]["mixed-precision"]
     assert set(arm) >= {
@@ -126,9 +126,9 @@ def test_show_prints_what_the_run_found(bench: Bench, finished: Path) -> None:
     ("form", "sign"), [("md", "# tiny: "), ("json", '"format": 1'), ("csv", "arm,")]
 )
 def test_a_report_is_made_anew_in_every_format(
-    bench: Bench, finished: Path, form: str, sign: str
+    called: Bench, finished: Path, form: str, sign: str
 ) -> None:
-    done = bench("report", str(finished), "--format", form)
+    done = called("report", str(finished), "--format", form)
     assert done.returncode == 0
     assert sign in done.stdout
 
@@ -160,10 +160,10 @@ def test_a_budget_ends_a_run_after_a_round(bench: Bench, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("what", ["baselines", "datasets"])
-def test_lists_are_one_line_each(bench: Bench, what: str) -> None:
-    done = bench("list", what, timeout=120)
+def test_lists_are_one_line_each(called: Bench, what: str) -> None:
+    done = called("list", what)
     assert done.returncode == 0, done.stderr
-    rows = json.loads(bench("list", what, "--json", timeout=120).stdout)
+    rows = json.loads(called("list", what, "--json").stdout)
     assert len(done.stdout.strip().splitlines()) == len(rows) > 0
 
 
@@ -186,11 +186,11 @@ def test_a_technique_s_card_and_settings_are_printed(bench: Bench) -> None:
         assert word in text
 
 
-def test_the_template_is_short_and_never_overwrites(bench: Bench, tmp_path: Path) -> None:
+def test_the_template_is_short_and_never_overwrites(called: Bench, tmp_path: Path) -> None:
     """That it is measured from any folder, the README's commands show."""
-    assert bench("init", "my_model.py").returncode == 0
+    assert called("init", "my_model.py").returncode == 0
     assert len((tmp_path / "my_model.py").read_text().splitlines()) <= 60
-    again = bench("init", "my_model.py")
+    again = called("init", "my_model.py")
     assert again.returncode == 2
     assert "is there already" in again.stderr
 

@@ -8,7 +8,7 @@ from statistics import mean
 
 import pytest
 
-from tests.cli.conftest import Bench, only_run, records
+from tests.cli.processes import Bench, only_run, records
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from bench.records.recipe import Recipe
 from bench.testing import Case
-from tests.cli.conftest import Bench, only_run, records, start, wait_for
+from tests.cli.processes import Bench, only_run, records, start, wait_for
 from tests.contract.cases import SMALL
 from tests.heart_records import write_patients
 from tests.records import exported
@@ -56,9 +56,9 @@ def test_a_training_that_was_killed_goes_on_bit_for_bit(
     assert not unfinished.exists()
 
 
-def test_there_must_be_a_training_to_resume(bench: Bench, tmp_path: Path) -> None:
+def test_there_must_be_a_training_to_resume(called: Bench, tmp_path: Path) -> None:
     path = str(recipe_file(tmp_path, Case("murmur", SMALL["murmur"]).recipe()[0]))
-    done = bench("train", path, "--resume")
+    done = called("train", path, "--resume")
     assert done.returncode == 2
     assert done.stderr.startswith("bench: nothing to resume: there is no checkpoint/unfinished.pt")
 

@@ -15,7 +15,7 @@ import pytest
 from bench.recipes import registry, resolve
 from bench.recipes.references import is_file, parse_assignments
 from bench.testing import PROMISES
-from tests.cli.conftest import TINY, Bench
+from tests.cli.processes import TINY, Bench
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -31,7 +31,7 @@ def test_ci_installs_and_tests_by_the_readme_s_words() -> None:
     assert 'pip install -c constraints.txt -e ".[dev]" && pytest' in README
     script = (ROOT / ".ci" / "run").read_text()
     assert '-c constraints.txt -e ".[dev]"' in script
-    assert "\npytest\n" in script
+    assert script.endswith('\npytest -m "slow or not slow"\n')
 
 
 def test_every_requirement_is_pinned() -> None:
@@ -50,8 +50,8 @@ def after(command: list[str], option: str) -> list[str]:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_every_option_technique_and_setting_named_exists(bench: Bench, command: list[str]) -> None:
-    known = "".join(bench(name, "--help").stdout for name in ("run", "compare", "report"))
+def test_every_option_technique_and_setting_named_exists(called: Bench, command: list[str]) -> None:
+    known = "".join(called(name, "--help").stdout for name in ("run", "compare", "report"))
     assert all(word in known for word in command if word.startswith("--"))
     resolve.make_techniques([*after(command, "--test"), *after(command, "--combine")])
     (reference,) = after(command, "--baseline")[:1] or ["timehut"]

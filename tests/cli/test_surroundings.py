@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import (
+from tests.cli.processes import (
     BENCH,
     FAULTS,
     TINY,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli.main import main
-from tests.cli.conftest import TINY
+from tests.cli.processes import TINY
 
 Mistake = Callable[..., str]
 WHOLE = Path(TINY.rpartition(":")[0]).read_text()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Bench, only_run, records
+from tests.cli.processes import Bench, only_run, records
 from tests.cli.test_bad_input import refused
 from tests.unit.test_xray_data import make_task, text_as_jpeg
 
@@ -55,14 +55,14 @@ def test_of_several_tasks_a_missing_one_is_told_and_the_others_run(
     assert "bones.accuracy.z" in report
 
 
-def test_where_no_task_is_there_nothing_runs(bench: Bench, tmp_path: Path) -> None:
-    done = bench(*XRAY, *QUICK, "--dataset", "heart,hips", "--data-dir", "data")
+def test_where_no_task_is_there_nothing_runs(called: Bench, tmp_path: Path) -> None:
+    done = called(*XRAY, *QUICK, "--dataset", "heart,hips", "--data-dir", "data")
     refused(done, "no task 'heart' or 'hips' (in data)", "--dataset synthetic")
     assert not (tmp_path / "results").exists()
 
 
-def test_a_bad_image_is_one_line_and_nothing_is_written(bench: Bench, tmp_path: Path) -> None:
+def test_a_bad_image_is_one_line_and_nothing_is_written(called: Bench, tmp_path: Path) -> None:
     text_as_jpeg(make_task(tmp_path / "data" / "lungs", ("dark", "light")))
-    done = bench(*XRAY, *QUICK, "--dataset", "lungs", "--data-dir", "data")
+    done = called(*XRAY, *QUICK, "--dataset", "lungs", "--data-dir", "data")
     refused(done, "data/lungs/test/dark/readme.jpg can't be read as an image", "replace it")
     assert not (tmp_path / "results").exists()
