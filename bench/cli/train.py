@@ -64,7 +64,7 @@ def _made(folder: Path) -> Iterator[None]:
             folder.rmdir()
 
 
-def _train(
+def _train(  # long: imports and all that a checkpoint holds, in the order of time
     recipe: Recipe, places: dict[str, str], device: str, threads: int | None, seed: int,
     output: Path, quiet: bool, resume: bool,
 ) -> dict[str, float]:  # fmt: skip

@@ -137,7 +137,7 @@ def _files(exported: Exported) -> set[str]:
     return {name for recipe in recipes for name in recipe.files}
 
 
-def _header(
+def _header(  # long: a field a line
     asked: Request, baseline: Baseline, reference: str, settings: Any, notices: tuple[str, ...],
     device: str, code: Sources,
 ) -> Any:  # fmt: skip

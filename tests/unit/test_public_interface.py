@@ -17,10 +17,11 @@ PUBLIC = {
     "bench.technique": {"Effect", "Probe", "SettingsT", "Stage", "Technique"},
     "bench.baseline": {"Baseline", "Dataset", "Settings", "Target", "marked"},
     "bench.job": {
-        "Batches", "DataCard", "FixedItems", "Job", "Mark", "Progress", "Schedule", "Step",
+        "Batches", "DataCard", "FixedItems", "Job", "Loss", "Mark", "Progress", "Schedule", "Step",
         "deploys_what_it_trains", "no_schedule", "plain_step", "plain_update", "turns",
     },
     "bench.batches": {"Batch", "each_tensor", "inputs_of", "rebuilt", "with_inputs"},
+    "bench.turns": {"each_changed"},
     "bench.targets": {"Targets"},
     "bench.random_state": {"undisturbed"},
     "bench.metrics": {"auroc", "macro_auroc", "macro_f1", "recalls"},
