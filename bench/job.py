@@ -57,6 +57,8 @@ Batches = Callable[[Progress], Iterable[Batch]]
 """The type of `Job.batches`."""
 Schedule = Callable[[Optimizer, Progress], None]
 """The type of `Job.schedule`."""
+Inputs = Any
+"""What `Job.sample` gives: a tuple of arguments, a mapping of named ones, or a pair of both."""
 Loss = Callable[[nn.Module, Batch], Tensor]
 """The type of `Job.loss`: forward pass and loss, a scalar."""
 MakeOptimizer = Callable[[nn.Module], Optimizer]
@@ -191,9 +193,10 @@ class Job:
     """Forward pass and loss, a scalar: ``loss(model, batch)``."""
     evaluate: Callable[[nn.Module], Mapping[str, float]]
     """Metrics of a model on the test part; must not depend on the training's random state."""
-    sample: Callable[[int], tuple[Any, ...]]
-    """Positional arguments of the deployed model's forward for n items: inference is
-    ``model(*sample(n))``; also what the cross-checks of FLOPs trace."""
+    sample: Callable[[int], Inputs]
+    """Arguments of the deployed model's forward for n items: a tuple, ``model(*sample(n))``; a
+    mapping, ``model(**sample(n))``; or ``(args, kwargs)``. With them inference is timed, and
+    models are traced."""
 
     losses: Mapping[str, Loss] = field(default_factory=dict)
     """Where several optimizers take turns, the loss that each follows; both are made

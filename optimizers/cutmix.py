@@ -20,7 +20,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.batches import Batch, rebuilt
+from bench.batches import Batch, inputs_of, rebuilt
 from bench.errors import NotApplicable
 from bench.job import Batches, Job, Progress
 from bench.model.outputs import checked_targets, pair_of
@@ -41,7 +41,7 @@ class Cutmix(Technique):
 
     def apply(self, job: Job) -> Job:
         """Wrap `batches`; what is drawn follows from the trial's seed."""
-        targets, inputs = checked_targets(job), job.sample(1)[0]
+        targets, inputs = checked_targets(job), inputs_of(job.sample(1))
         if inputs.dim() < 3:
             raise NotApplicable(
                 f"the inputs have the shape {tuple(inputs.shape[1:])}: there is no space or time "

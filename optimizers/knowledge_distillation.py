@@ -28,6 +28,7 @@ from torch.optim import Optimizer
 from bench.batches import Batch
 from bench.errors import NotApplicable
 from bench.job import Job, Progress, Schedule
+from bench.model.calls import ask
 from bench.model.hooks import UNHEARD, Calls, listening
 from bench.model.nested import scores_in
 from bench.model.outputs import objection
@@ -100,7 +101,7 @@ class _Lesson:
         if said := objection(job, *job.sample(2)):
             raise NotApplicable(f"the model does not take its own sample: {said}")
         with torch.no_grad(), evaluating(model), self._listening(model) as heard:
-            model(*job.sample(2))
+            ask(model, job.sample(2))
         return tuple(self._compared(heard)[0].shape)
 
     def schedule(self, old: Schedule) -> Schedule:

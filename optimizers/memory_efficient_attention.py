@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from bench.errors import NotApplicable
 from bench.job import Job
+from bench.model.calls import ask
 from bench.model.nested import tensors_in
 from bench.model.outputs import FAILURES
 from bench.random_state import undisturbed
@@ -80,7 +81,7 @@ def _observed(job: Job) -> tuple[list[Tensor] | None, dict[nn.Module, Any]]:
     hooks = [m.register_forward_pre_hook(note, with_kwargs=True) for m in job.model.modules()]
     try:
         with torch.no_grad(), undisturbed(job.device):
-            return tensors_in(job.model.eval()(*job.sample(2))), calls
+            return tensors_in(ask(job.model.eval(), job.sample(2))), calls
     except FAILURES:  # weights that were used after all, and are gone
         return None, calls
     finally:

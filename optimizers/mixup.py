@@ -19,7 +19,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.batches import Batch, rebuilt
+from bench.batches import Batch, inputs_of, rebuilt
 from bench.errors import NotApplicable
 from bench.job import Batches, Job, Progress
 from bench.model.outputs import checked_targets, pair_of
@@ -37,7 +37,7 @@ class Mixup(Technique):
 
     def apply(self, job: Job) -> Job:
         """Wrap `batches`; what is drawn follows from the trial's seed."""
-        targets, inputs = checked_targets(job), job.sample(1)[0]
+        targets, inputs = checked_targets(job), inputs_of(job.sample(1))
         if not inputs.is_floating_point():
             raise NotApplicable(f"the inputs are {inputs.dtype}: a mean of two means nothing")
         draw = np.random.default_rng([torch.initial_seed(), *self.name.encode()])

@@ -50,7 +50,7 @@ class ProgressiveResizing(Technique):
         sides = f"{small.shape[2]}x{small.shape[3]}"
         if small.shape == images.shape:
             raise NotApplicable(f"images of {sides} would not become smaller: lower start")
-        if said := objection(job, *with_inputs(sample, small)):
+        if said := objection(job, with_inputs(sample, small)):
             raise NotApplicable(f"the model takes no images of {sides}: {said}")
 
         def wrapper(old: Batches) -> Batches:

@@ -23,6 +23,7 @@ from torch import nn
 
 from bench.errors import NotApplicable
 from bench.job import Job
+from bench.model.calls import by_position
 from bench.model.copies import copied
 from bench.model.nested import tensors_in
 from bench.model.outputs import objection
@@ -58,8 +59,8 @@ class Pruning(Technique):
 
     def apply(self, job: Job) -> Job:
         """Try it on a copy, so that a refusal comes before training, then wait for the epoch."""
-        inputs = job.sample(2)
-        if said := objection(job, *inputs):
+        inputs = by_position(job.model, job.sample(2))
+        if said := objection(job, inputs):
             raise NotApplicable(f"the model does not take its own sample: {said}")
         with undisturbed(job.device):
             self._prune(copied(job.model), inputs)

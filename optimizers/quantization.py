@@ -26,6 +26,7 @@ from torch import nn
 
 from bench.errors import NotApplicable
 from bench.job import Job
+from bench.model.calls import arguments
 from bench.model.copies import copied, weights_of
 from bench.model.hooks import Call, calls_in_training
 from bench.model.nested import cast
@@ -57,7 +58,7 @@ class Quantization(Technique):
         if self.mode != "bf16" and job.device.type != "cpu":
             raise NotApplicable("int8 runs on CPUs alone: here use mode=bf16")
         with undisturbed(job.device):
-            self._converted(job.model, [(job.sample(2), {})], rough=True)
+            self._converted(job.model, [arguments(job.sample(2))], rough=True)
         return job.wrap("finish", self._finish, by=self.name)
 
     def _finish(
@@ -66,7 +67,7 @@ class Quantization(Technique):
         def finish(job: Job, model: nn.Module) -> nn.Module:
             trained = old(job, model)
             if self.mode != "static":
-                return self._converted(trained, [(job.sample(2), {})])
+                return self._converted(trained, [arguments(job.sample(2))])
             with undisturbed(job.device):
                 calls = calls_in_training(job, trained, self.calibration_batches)
             return self._converted(trained, calls)

@@ -55,7 +55,7 @@ class SequenceReduction(Technique):
         whole, kept = series.shape[dim], self.shortened(series, dim, draw)
         if kept.shape[dim] >= whole:
             raise NotApplicable(f"series of {whole} steps would not become shorter: lower share")
-        if said := objection(job, *with_inputs(sample, kept)):
+        if said := objection(job, with_inputs(sample, kept)):
             raise NotApplicable(
                 f"the model takes no series of {kept.shape[dim]} steps, trained on {whole}: {said}"
             )

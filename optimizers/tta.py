@@ -70,7 +70,7 @@ class TestTimeAugmentation(Technique):
             )
         starts, width = self.places(inputs.shape[-1])
         windows = with_inputs(sample, inputs[..., :width])
-        if width is not None and (said := objection(job, *windows)):
+        if width is not None and (said := objection(job, windows)):
             raise NotApplicable(
                 f"the model takes no windows of {width} places, of {inputs.shape[-1]}: {said}"
             )

@@ -12,6 +12,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._pytree import tree_leaves
 
 from bench.job import Job
+from bench.model.calls import ask
 from bench.model.copies import copied
 from bench.random_state import undisturbed
 
@@ -70,7 +71,7 @@ def activations(job: Job) -> Activations:
     account.seen |= dict.fromkeys(weights, 0)
     with undisturbed(job.device), torch.enable_grad():
         with saved_tensors_hooks(account.keep, lambda tensor: tensor):
-            outputs = model(*job.sample(ITEMS))
+            outputs = ask(model, job.sample(ITEMS))
         del outputs
     return Activations(sum(account.seen.values()), account.within)
 

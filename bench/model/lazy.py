@@ -8,6 +8,7 @@ from torch.nn.parameter import is_lazy
 
 from bench.errors import BenchError
 from bench.job import Job
+from bench.model.calls import ask
 from bench.model.train_mode import evaluating
 from bench.random_state import undisturbed
 
@@ -22,7 +23,7 @@ def with_shapes(job: Job) -> Job:
     if not unshaped(job.model):
         return job
     with torch.no_grad(), undisturbed(job.device), evaluating(job.model):
-        job.model(*job.sample(ITEMS))
+        ask(job.model, job.sample(ITEMS))
     if left := unshaped(job.model):
         raise BenchError(
             f"the model's lazy layer {left[0]} has no shape yet, and model(*sample({ITEMS})) gives "

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from bench.batches import Batch
 from bench.errors import NotApplicable
-from bench.job import Job
+from bench.job import Inputs, Job
+from bench.model.calls import arguments, ask
 from bench.model.nested import mapped, scores_in, tensors_in
 from bench.model.train_mode import evaluating
 from bench.random_state import undisturbed
@@ -27,11 +28,11 @@ MOST_ALONE = 32
 """Of how many classes, at most, the loss is compared in a batch of one class alone."""
 
 
-def objection(job: Job, *inputs: Any) -> str | None:
+def objection(job: Job, inputs: Inputs) -> str | None:
     """Run the model on inputs in evaluation mode; return what it says against them, if anything."""
     try:
         with torch.no_grad(), evaluating(job.model):
-            job.model(*inputs)
+            ask(job.model, inputs)
     except FAILURES as error:
         return str(error).strip().partition("\n")[0] or type(error).__name__
     return None
@@ -47,10 +48,10 @@ def checked_scores(job: Job) -> None:
         raise NotApplicable(
             "the baseline doesn't say that its outputs are scores: its job has no targets"
         )
-    if said := objection(job, *job.sample(2)):
+    if said := objection(job, job.sample(2)):
         raise NotApplicable(f"the model does not take its own sample: {said}")
     with torch.no_grad(), evaluating(job.model):
-        found = job.model(*job.sample(2))
+        found = ask(job.model, job.sample(2))
     scores = scores_in(found)
     if scores.dim() != 2 or not all(part.is_floating_point() for part in tensors_in(found)):
         shapes = " and ".join(f"{tuple(part.shape)} of {part.dtype}" for part in tensors_in(found))
@@ -100,9 +101,9 @@ def pair_of(batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 def _check_loss(job: Job, targets: Targets, classes: int) -> None:
-    inputs = job.sample(max(2, min(classes, 8)))
-    if len(inputs) != 1 or not isinstance(inputs[0], Tensor):
-        kinds = " and ".join(type(one).__name__ for one in inputs) or "nothing by position"
+    inputs, named = arguments(job.sample(max(2, min(classes, 8))))
+    if len(inputs) != 1 or named or not isinstance(inputs[0], Tensor):
+        kinds = " and ".join(type(one).__name__ for one in [*inputs, *named.values()])
         raise NotApplicable(f"the model takes {kinds}, and batches are to be (inputs, targets)")
     even = torch.arange(len(inputs[0]), device=inputs[0].device) % classes
     _compare_losses(job, targets, inputs[0], even)

@@ -20,7 +20,7 @@ def layers_read(job: Job, layers: Sequence[nn.Linear]) -> set[nn.Module]:
         layer.__dict__["readers"] = read
     try:
         if layers:
-            objection(job, *job.sample(2))
+            objection(job, job.sample(2))
     finally:
         for layer in layers:
             layer.__class__ = nn.Linear

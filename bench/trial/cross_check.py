@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from bench.errors import reason_of
+from bench.job import Inputs
+from bench.model.calls import by_position
 from bench.model.train_mode import evaluating
 from bench.records.measurement import FlopsCheck
 from bench.trial.flops import forward_flops
-
-Inputs = tuple[Any, ...]
 
 
 def cross_check(model: nn.Module, inputs: Inputs) -> FlopsCheck:
@@ -34,19 +34,19 @@ def cross_check(model: nn.Module, inputs: Inputs) -> FlopsCheck:
 
 
 def _tried(
-    name: str, count: Callable[[nn.Module, Inputs], int], model: nn.Module, inputs: Inputs,
+    name: str, count: Callable[..., int], model: nn.Module, inputs: Inputs,
     unknown: dict[str, str],
 ) -> int | None:  # fmt: skip
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
-            return count(model, inputs)
+            return count(model, by_position(model, inputs))
     except Exception as error:  # noqa: BLE001 - advice costs no trial
         unknown[name] = reason_of(error)
         return None
 
 
-def _by_fvcore(model: nn.Module, inputs: Inputs) -> int:
+def _by_fvcore(model: nn.Module, inputs: tuple[Any, ...]) -> int:
     from fvcore.nn import FlopCountAnalysis
 
     analysis = FlopCountAnalysis(model, inputs)
@@ -54,7 +54,7 @@ def _by_fvcore(model: nn.Module, inputs: Inputs) -> int:
     return 2 * int(analysis.total())
 
 
-def _by_thop(model: nn.Module, inputs: Inputs) -> int:
+def _by_thop(model: nn.Module, inputs: tuple[Any, ...]) -> int:
     import thop
 
     # on a copy: thop leaves hooks and buffers behind

@@ -24,7 +24,8 @@ from torch.utils._python_dispatch import (
 from torch.utils.flop_counter import flop_registry
 
 from bench.errors import reason_of
-from bench.job import Job, Progress
+from bench.job import Inputs, Job, Progress
+from bench.model.calls import ask
 from bench.model.train_mode import evaluating
 from bench.random_state import undisturbed
 from bench.trial.counted_operators import formulas
@@ -165,17 +166,15 @@ def _clear(optimizer: Optimizer) -> None:
     optimizer.zero_grad(set_to_none=True)
 
 
-def forward_flops(
-    model: nn.Module, inputs: tuple[Any, ...], counter: FlopCounter | None = None
-) -> int:
+def forward_flops(model: nn.Module, inputs: Inputs, counter: FlopCounter | None = None) -> int:
     """Count one forward pass in eval mode, without gradients."""
     counter = counter or FlopCounter()
     with evaluating(model), torch.no_grad(), _plain_attention(), counter:
-        model(*inputs)
+        ask(model, inputs)
     return counter.total
 
 
-def whole_forward_flops(model: nn.Module, inputs: tuple[Any, ...]) -> int | None:
+def whole_forward_flops(model: nn.Module, inputs: Inputs) -> int | None:
     """Count one forward pass; None where some arithmetic has no formula (quantised operators)."""
     counter = FlopCounter()
     count = forward_flops(model, inputs, counter)

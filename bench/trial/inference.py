@@ -10,7 +10,8 @@ from torch import nn
 
 from bench.data.layout import items_held
 from bench.errors import NotApplicable
-from bench.job import Job
+from bench.job import Inputs, Job
+from bench.model.calls import ask
 from bench.model.copies import copied
 from bench.records.measurement import Inference
 
@@ -47,11 +48,11 @@ def _copied(model: nn.Module) -> tuple[nn.Module, bool]:
 
 
 @torch.inference_mode()
-def _timed(job: Job, model: nn.Module, fresh: bool, inputs: tuple[Any, ...]) -> dict[str, Any]:
+def _timed(job: Job, model: nn.Module, fresh: bool, inputs: Inputs) -> dict[str, Any]:
     def timed() -> float:
         _settle(job.device)
         begun = time.perf_counter()
-        model(*inputs)
+        ask(model, inputs)
         _settle(job.device)
         return time.perf_counter() - begun
 

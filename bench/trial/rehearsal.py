@@ -22,6 +22,7 @@ from torch.optim import Optimizer
 from bench.errors import BenchError, NotApplicable
 from bench.job import Job, Progress
 from bench.machine.memory import is_out_of_memory
+from bench.model.calls import ask
 from bench.model.outputs import objection
 from bench.random_state import undisturbed
 from bench.recipes import assembly
@@ -104,10 +105,10 @@ def deployed(job: Job) -> Mapping[str, float]:
     """
     with torch.compiler.set_stance("force_eager"), undisturbed(job.device):
         model = job.finish(job, job.snapshot(job.model)).eval()
-        if objection(job, *job.sample(1)) is None:
+        if objection(job, job.sample(1)) is None:
             with torch.no_grad():
                 for items in (1, MANY):
-                    model(*job.sample(items))
+                    ask(model, job.sample(items))
         return job.evaluate(model)
 
 
