@@ -98,7 +98,7 @@ class _Lesson:
         self._trained = False
 
     def shape(self, model: nn.Module, job: Job) -> tuple[int, ...]:
-        if said := objection(job, *job.sample(2)):
+        if said := objection(job, job.sample(2)):
             raise NotApplicable(f"the model does not take its own sample: {said}")
         with torch.no_grad(), evaluating(model), self._listening(model) as heard:
             ask(model, job.sample(2))

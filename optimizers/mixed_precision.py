@@ -57,10 +57,10 @@ class MixedPrecision(Technique):
     def _check(self, job: Job, dtype: torch.dtype) -> None:
         """Raise `NotApplicable` where the model's pass fails in this format, or has none of it."""
         sample = job.sample(2)
-        if objection(job, *sample) is not None:
+        if objection(job, sample) is not None:
             return  # whatever the loss calls, it is not this
         with undisturbed(job.device), torch.autocast(job.device.type, dtype), _Formats() as seen:
-            said = objection(job, *sample)
+            said = objection(job, sample)
         if said is not None:
             raise NotApplicable(f"the model does not run in {self.precision} here: {said[:120]}")
         if dtype not in seen.found:

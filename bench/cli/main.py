@@ -280,6 +280,22 @@ def init(
     streams.tell(template.write(file, loaders))
 
 
+@app.command()
+def check(
+    baseline: Annotated[
+        str, Argument(help="file.py:Class, or a name", autocompletion=_names("bench.baselines"))
+    ],
+    data_dir: DataDir = None,
+    device: Device = "auto",
+    json_: Json = False,
+) -> None:
+    """Rehearse a baseline for one real step, and print what it offers to techniques."""
+    from bench.cli import check
+
+    found = check.check(baseline, data_dir, device)
+    print(found.model_dump_json(indent=1) if json_ else check.as_text(found))
+
+
 def main() -> None:
     """Run the command line; a user's mistake is one line on stderr and exit code 2."""
     streams.prepare()

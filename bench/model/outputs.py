@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bench.batches import Batch
 from bench.errors import NotApplicable
-from bench.job import Inputs, Job
+from bench.job import Inputs, Job, Loss
 from bench.model.calls import arguments, ask
 from bench.model.nested import mapped, scores_in, tensors_in
 from bench.model.train_mode import evaluating
@@ -139,7 +139,11 @@ def _named(hard: Tensor) -> str:
     return f"class {classes[0]} alone" if len(classes) == 1 else f"{len(classes)} classes"
 
 
-def loss_without_training(job: Job, batch: tuple[Tensor, Tensor]) -> float:
+def loss_without_training(
+    job: Job, batch: Batch, loss: Loss | None = None, seed: int | None = None
+) -> float:
     """Return the loss of a batch in eval mode, leaving model and random state as they were."""
     with torch.no_grad(), undisturbed(job.device), evaluating(job.model):
-        return float(job.loss(job.model, batch))
+        if seed is not None:
+            torch.manual_seed(seed)
+        return float((loss or job.loss)(job.model, batch))

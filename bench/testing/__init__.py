@@ -35,7 +35,6 @@ from torch.utils._pytree import tree_leaves
 
 from bench.errors import Clash, NotApplicable
 from bench.job import Job, Progress
-from bench.model.calls import ask
 from bench.model.copies import copied
 from bench.random_state import undisturbed
 from bench.recipes import assembly, registry

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.job import Job
+from bench.model.calls import ask
 from bench.model.weights_file import copied_state
 from bench.recipes import assembly, registry, resolve
 from bench.recipes.references import parse_technique, places_of, whole_path
@@ -154,7 +155,7 @@ def stepped(job: Job, steps: int = STEPS) -> tuple[list[float], dict[str, Tensor
 def answers(model: nn.Module, job: Job) -> Any:
     """Return what a model answers to two items of a job."""
     with torch.no_grad():
-        return model.eval()(*job.sample(2))
+        return ask(model.eval(), job.sample(2))
 
 
 def plain_state(model: nn.Module) -> dict[str, Tensor]:

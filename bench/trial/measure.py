@@ -16,6 +16,7 @@ import torch._dynamo  # the first optimizer imports it otherwise, at a second fo
 
 import bench
 from bench.errors import BenchError, Diverged, NotApplicable, reason_of, shown
+from bench.job import Job
 from bench.machine.energy import joules_between, read_counters
 from bench.machine.environment import cpu_stall_seconds, load_average
 from bench.machine.memory import (
@@ -30,9 +31,10 @@ from bench.recipes import assembly
 from bench.recipes.combination import effect_of, rounding_of, work_of
 from bench.recipes.loading import frame_of
 from bench.records.measurement import Measurement, Status, Surroundings
+from bench.trial.describe import describe
 from bench.trial.facts import advisory_facts, training_facts
 from bench.trial.rehearsal import attributed, check_compiled, rehearse_trial, shortened
-from bench.trial.spec import Outcome, TrialSpec
+from bench.trial.spec import Findings, Outcome, TrialSpec
 from bench.trial.training import StepLimit, train
 
 
@@ -65,9 +67,11 @@ def observe(trial: TrialSpec, requested: float) -> Outcome:
     facts["load_average"] = load_average()
     if stalled is not None:
         facts["cpu_pressure"] = _share((cpu_stall_seconds() or 0) - stalled, wall)
+    findings = facts.pop("findings", None)
     return Outcome(
-        measurement=Measurement(**facts), refused=refused, home=str(Path(bench.__file__).parent)
-    )
+        measurement=Measurement(**facts), refused=refused, findings=findings,
+        home=str(Path(bench.__file__).parent),
+    )  # fmt: skip
 
 
 def _identity(trial: TrialSpec) -> dict[str, Any]:
@@ -112,6 +116,8 @@ def _measure(trial: TrialSpec, facts: dict[str, Any]) -> None:
     facts["epoch_items"] = job.epoch_items
     if trial.kind == "build":
         rehearse_trial(trial, techniques, job)
+        if trial.describe:
+            facts["findings"] = _described(trial, device)
         return
     watch = _Watch(device, base.anonymous, base.file)
     limit = StepLimit() if trial.kind == "step" else None
@@ -123,6 +129,13 @@ def _measure(trial: TrialSpec, facts: dict[str, Any]) -> None:
     facts |= watch.facts | training_facts(result, trial.metric)
     check_compiled(techniques, facts["compiled"])
     facts |= advisory_facts(trial, job, result.model)
+
+
+def _described(trial: TrialSpec, device: torch.device) -> Findings:
+    def build() -> Job:
+        return assembly.build(trial.recipe, trial.places, device, trial.seed, others=shortened)
+
+    return describe(build, trial.metric, Path(trial.scratch))
 
 
 class _Untimed(Exception):  # noqa: N818 - what became of a trial

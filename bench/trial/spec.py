@@ -27,10 +27,39 @@ class TrialSpec(Record):
     """How much the trial's private memory may grow; None: what the machine has free."""
     count_flops: bool = False
     """Count FLOPs after training: once a recipe, as counting takes as long as many steps."""
+    describe: bool = False
+    """Tell, when a job was built and rehearsed, what its parts do."""
     cross_check: bool = False
     """Count them with fvcore and thop too."""
     scratch: str
     """A folder for compile caches and the trial's own output."""
+
+
+class Findings(Record):
+    """What a rehearsal of a baseline tells its author."""
+
+    items: int
+    batch: str
+    """Dtypes and shapes of a batch's tensors, in the form in which they are nested."""
+    loss: float
+    """Of that batch, before training."""
+    calls_forward: bool
+    """Whether the loss calls the forward of the model that it is given."""
+    whole: float | None = None
+    """The loss in evaluation mode."""
+    parts: float | None = None
+    """The mean of the losses of both halves of the batch, weighted by their items."""
+    mean_of_parts: bool | None = None
+    unsplit: str | None = None
+    """Why a batch could not be split."""
+    metric: str
+    metrics: dict[str, float]
+    repeats: bool
+    """Whether two jobs of one seed make the same first steps, bit for bit."""
+    threads: int
+    model_bytes: int | None
+    seconds: dict[str, float]
+    """What building, the steps and the evaluation took, once."""
 
 
 class Outcome(Record):
@@ -39,5 +68,6 @@ class Outcome(Record):
     measurement: Measurement
     home: str = ""
     """Where the trial's process found bench: where the run's lies, or it measured with another."""
+    findings: Findings | None = None
     refused: bool = False
     """The reason is for the user to fix (a `BenchError`), and would be the same in every trial."""

@@ -1,0 +1,76 @@
+"""Describe what a job offers, from one real step: batch, loss, metrics, whether seeds repeat."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.batches import Batch
+from bench.errors import BenchError, reason_of
+from bench.job import Job, Progress
+from bench.model.copies import copied
+from bench.model.hooks import listening
+from bench.model.parts_of_loss import parts_of_loss
+from bench.model.weights_file import file_bytes
+from bench.random_state import undisturbed
+from bench.trial.rehearsal import deployed, rehearse
+from bench.trial.spec import Findings
+
+
+def describe(build: Callable[[], Job], metric: str, scratch: Path) -> Findings:
+    """Build a job some times over, and return what its parts do."""
+    begun = time.perf_counter()
+    job = build()
+    built = time.perf_counter()
+    steps = rehearse(job)
+    stepped = time.perf_counter()
+    metrics = deployed(job)
+    seconds = {
+        "build": built - begun, "steps": stepped - built, "evaluate": time.perf_counter() - stepped,
+    }  # fmt: skip
+    fresh = build()
+    batch = next(iter(fresh.batches(Progress(fresh.epochs, epoch_steps=fresh.epoch_steps))))
+    return Findings(
+        items=fresh.items(batch),
+        batch=layout_of(batch),
+        metric=metric,
+        metrics={name: float(value) for name, value in metrics.items()},
+        repeats=steps.same(rehearse(build())),
+        threads=torch.get_num_threads(),
+        model_bytes=file_bytes(job.model, scratch),
+        seconds=seconds,
+        **_loss_facts(fresh, batch),
+    )
+
+
+def _loss_facts(job: Job, batch: Batch) -> dict[str, Any]:
+    """Return the loss of a batch, whether it is the mean of its parts, and what it calls."""
+    given = copied(job.model)  # or a loss that calls the model around it would seem to call it
+    with torch.no_grad(), undisturbed(job.device), listening(given) as heard:
+        loss = float(job.loss(given, batch))
+    facts: dict[str, Any] = {"loss": loss, "calls_forward": bool(heard.calls)}
+    try:
+        found = parts_of_loss(job, batch)
+    except BenchError as reason:
+        return facts | {"unsplit": str(reason)}
+    except Exception as error:  # noqa: BLE001 - it only advises: why it can't be told is said
+        return facts | {"unsplit": reason_of(error)}
+    return facts | {"whole": found.whole, "parts": found.mean, "mean_of_parts": found.is_mean}
+
+
+def layout_of(batch: Batch) -> str:
+    """Return a batch's tensors by dtype and shape, in the form in which they are nested."""
+    if isinstance(batch, Tensor):
+        return f"{str(batch.dtype).removeprefix('torch.')} {tuple(batch.shape)}"
+    if isinstance(batch, Mapping):
+        return "{" + ", ".join(f"{key}: {layout_of(part)}" for key, part in batch.items()) + "}"
+    if isinstance(batch, list | tuple) and any(isinstance(x, str | int | float) for x in batch):
+        return f"{len(batch)} x {type(batch[0]).__name__}"
+    if isinstance(batch, list | tuple):
+        return "(" + ", ".join(map(layout_of, batch)) + ")"
+    return "None" if batch is None else type(batch).__name__
