@@ -18,7 +18,7 @@ from reports.formats.junit import render as as_junit
 from reports.formats.markdown import render as as_markdown
 from reports.formats.pytest_benchmark import render as as_pytest_benchmark
 from reports.formats.terminal import summary
-from reports.run import Run, read
+from reports.run import Run, made, read
 from reports.tensorboard import write_events
 
 FORMATS: Mapping[str, Callable[[Run], str]] = MappingProxyType(
@@ -32,7 +32,7 @@ FORMATS: Mapping[str, Callable[[Run], str]] = MappingProxyType(
     }
 )
 
-__all__ = ["FORMATS", "Run", "read", "render", "summary", "write_curves", "write_events"]
+__all__ = ["FORMATS", "Run", "made", "read", "render", "summary", "write_curves", "write_events"]
 
 
 def render(format: str, run: Run) -> str:

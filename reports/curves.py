@@ -17,20 +17,21 @@ POINTS = 200
 """Of a line at most; of more steps each point is the mean of several."""
 
 
-def write_curves(run: Run, folder: Path) -> None:
+def write_curves(run: Run, folder: Path) -> bool:
     """Write ``curves.svg``: training loss by step and, of several evaluations, the metric by epoch.
 
-    Nothing where no full trial has a course to show, matplotlib is missing, or the folder is a
-    link.
+    Returns whether there is a picture: none where no full trial has a course to show, matplotlib is
+    missing, or the folder is a link.
     """
     full = {arm: [t for t in run.of(arm) if t.kind == "full"] for arm in run.measured}
     shown = {arm: trials for arm, trials in full.items() if any(len(t.losses) > 1 for t in trials)}
     if not shown or find_spec("matplotlib") is None:
-        return
+        return False
     if folder.is_symlink():
-        return  # it would be written elsewhere
+        return False  # it would be written elsewhere
     folder.mkdir(exist_ok=True)
     _draw(run, shown, folder / CURVES)
+    return True
 
 
 def _draw(run: Run, shown: dict[str, list[Measurement]], path: Path) -> None:

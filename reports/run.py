@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -103,7 +103,13 @@ def read(path: Path) -> Run:
 
     A torn last line of a journal is passed over.
     """
-    header, trials, probes = read_run(path)
+    return made(path, *read_run(path))
+
+
+def made(
+    path: Path, header: Header, trials: Sequence[Measurement], probes: Sequence[Measurement]
+) -> Run:
+    """Judge the records of a run once; everything that shows it is given what comes back."""
     return Run(
         path=path,
         header=header,

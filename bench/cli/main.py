@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -121,8 +120,7 @@ def run(  # long: an option a line
     from bench.cli import parse
     from bench.cli.run import check, execute
     from bench.recipes.references import parse_assignments
-    from bench.run import start
-    from bench.run.request import Request
+    from bench.run.request import Request, Resumption
 
     check(tensorboard)
 
@@ -134,7 +132,7 @@ def run(  # long: an option a line
         parse.refuse_changes(
             "--resume", [p for p in context.params if _is_given(context, p)], RESUMED
         )
-        execute(partial(start.resume, trusted=trust), resume, quiet, json_, tensorboard)
+        execute(Resumption(resume, trust), quiet, json_, tensorboard)
         return
     values = {"dataset": dataset, "data_dir": data_dir, "epochs": epochs, "batch_size": batch_size}
     given = {**values, "skip_bad": skip_bad}
@@ -155,7 +153,7 @@ def run(  # long: an option a line
         output=output,
         command=("bench", *sys.argv[1:]),
     )
-    execute(start.start, asked, quiet, json_, tensorboard)
+    execute(asked, quiet, json_, tensorboard)
 
 
 @app.command("list")
@@ -232,10 +230,9 @@ def verify(
     """
     from bench.cli import verify
     from bench.cli.run import execute
-    from bench.run import start
 
     asked = verify.request(recipe, data_dir, repeats, device, threads, output)
-    execute(start.start, asked, quiet)
+    execute(asked, quiet)
 
 
 @app.command()

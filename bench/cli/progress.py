@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from types import TracebackType
 
 from bench.cli.output import say
 from bench.records.measurement import Measurement, Status
+from bench.records.run_folder import Folder
 from bench.records.text import printable
 
 
@@ -25,6 +27,9 @@ class NoProgress:
         trace: TracebackType | None,
     ) -> None:
         """End."""
+
+    def opened(self, folder: Folder) -> None:
+        """Show which run this is."""
 
     def expect(self, trials: int) -> None:
         """Add `trials` to the planned total."""
@@ -44,12 +49,19 @@ class Plain(NoProgress):
     """One line for each finished trial, for logs."""
 
     def __init__(self) -> None:
+        self._path: Path | None = None
         self._expected = 0
         self._finished = 0
         self._begun = time.monotonic()
 
+    def opened(self, folder: Folder) -> None:
+        """Show which run this is, once its first trials are planned."""
+        self._path = folder.path
+
     def expect(self, trials: int) -> None:
         """Add `trials` to the planned total."""
+        if self._expected == 0 and self._path:
+            self.note(f"the report so far: {self._path / 'report.md'}")
         self._expected += trials
 
     def done(self, record: Measurement) -> None:
@@ -86,6 +98,7 @@ class Live(NoProgress):
             transient=True,
         )
         self._task = self._bar.add_task("starting", total=None)
+        self._path: Path | None = None
 
     def __enter__(self) -> Live:
         """Take the last line of the terminal."""
@@ -101,9 +114,15 @@ class Live(NoProgress):
         """Clear the line."""
         self._bar.stop()
 
+    def opened(self, folder: Folder) -> None:
+        """Show which run this is, once its first trials are planned."""
+        self._path = folder.path
+
     def expect(self, trials: int) -> None:
         """Add `trials` to the planned total."""
         task = self._bar.tasks[0]
+        if task.total is None and self._path:
+            self.note(f"the report so far: {self._path / 'report.md'}")
         self._bar.update(self._task, total=(task.total or 0) + trials)
 
     def begin(self, what: str) -> None:

@@ -7,9 +7,9 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.util import find_spec
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -17,9 +17,10 @@ from bench.cli.output import tell
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
-    from bench.analysis.results import Comparison
+    import reports
     from bench.records.measurement import Measurement
-    from bench.run.request import Request
+    from bench.records.run_folder import Folder
+    from bench.run.request import Request, Resumption
     from bench.run.session import Observer, Session
 
 PAUSE = 5.0
@@ -35,58 +36,60 @@ def check(tensorboard: bool) -> None:
 
 
 def execute(
-    open_: Any, asked: Request | Path, quiet: bool, as_json: bool = False, tensorboard: bool = False
+    asked: Request | Resumption, quiet: bool, as_json: bool = False, tensorboard: bool = False
 ) -> None:
-    """Run, compare, report, export; an interrupt keeps what has finished and says how to go on.
+    """Run, compare, export, report; an interrupt keeps what has finished and says how to go on.
 
     Exits with 0; with 1 where a claim is verified and is broken; with 3 where an arm gave
     nothing, or a claim can't be told.
     """
-    from bench.analysis.claims import judged
-    from bench.analysis.proof import Proof
+    import reports
     from bench.cli import progress
-    from bench.run import start
+    from bench.run.modes import MODES
+    from bench.run.start import opened
 
-    with progress.choose(quiet or as_json) as show_, open_(asked, show_) as session:
-        session.show = _Live(show_, session.folder.path, tensorboard)
+    with (
+        progress.choose(quiet or as_json) as display,
+        opened(asked, _Reporter(display, tensorboard)) as session,
+    ):
         try:
-            start.execute(session)
+            MODES[session.header.mode](session)
         except KeyboardInterrupt:
-            path = session.folder.path
-            try:
-                _conclude(session, tensorboard)
-            except BenchError as error:
-                show_.note(str(error))
-            show_.note(f"interrupted; what finished is kept: bench --resume {path}")
+            _keep(session, display, tensorboard)
             raise typer.Exit(3) from None
-        comparison = _conclude(session, tensorboard)
-    _print(session.folder.path, as_json)
-    if session.header.claim:
-        answer = judged(session.header.claim, comparison, session.records).answer
-        raise typer.Exit({Proof.HOLDS: 0, Proof.BROKEN: 1, Proof.OPEN: 3}[answer])
-    raise typer.Exit(0 if comparison.complete else 3)
+        run = _conclude(session, tensorboard)
+    tell(reports.render("json", run) if as_json else reports.summary(run), end="")
+    raise typer.Exit(_exit_code(run))
 
 
-class _Live:
-    """Writes the report so far, with its curves, between trials: never while one is timed."""
+class _Reporter:
+    """Shows a run's progress, and writes its report between trials: never while one is timed."""
 
-    def __init__(self, show: Observer, path: Path, tensorboard: bool) -> None:
-        self._show, self._path, self._tensorboard = show, path, tensorboard
+    def __init__(self, display: Observer, tensorboard: bool) -> None:
+        self._display, self._tensorboard = display, tensorboard
         self._written = -math.inf
-        self.expect, self.begin, self.note = show.expect, show.begin, show.note
+        self.expect, self.begin, self.note = display.expect, display.begin, display.note
+
+    def opened(self, folder: Folder) -> None:
+        """Know where the records lie that reports are written from."""
+        self._folder = folder
+        self._display.opened(folder)
 
     def done(self, record: Measurement) -> None:
         """Show how a trial ended; after a full one write the report, not oftener than `PAUSE`."""
-        self._show.done(record)
+        self._display.done(record)
         if record.kind == "full" and record.ok and time.monotonic() > self._written + PAUSE:
             with _uninterrupted():
-                try:
-                    _write_report(self._path, self._tensorboard)
-                except OSError as error:  # the records are what counts; said once more at the end
-                    self.note(_unwritten(self._path, error))
-                    self._written = math.inf
-                    return
-            self._written = time.monotonic()
+                self._written = self._write()
+
+    def _write(self) -> float:
+        """Return when the report was written: never again where it can't be, records count."""
+        try:
+            _write_report(_read(self._folder), self._tensorboard)
+        except BenchError as error:
+            self.note(str(error))
+            return math.inf
+        return time.monotonic()
 
 
 @contextmanager
@@ -102,43 +105,56 @@ def _uninterrupted() -> Iterator[None]:
         signal.raise_signal(signal.SIGINT)
 
 
-def _conclude(session: Session, tensorboard: bool) -> Comparison:
-    """Compare, export and write the report."""
-    from bench.analysis.comparison import compare_run
-    from bench.run import export
-
-    comparison = compare_run(session.header, session.records, session.probed)
-    if session.header.mode in ("combine", "full-optimization"):
-        export.export(session, comparison)
+def _keep(session: Session, display: Observer, tensorboard: bool) -> None:
+    """Report what an interrupted run has finished."""
     try:
-        _write_report(session.folder.path, tensorboard)
-    except OSError as error:
-        raise BenchError(_unwritten(session.folder.path, error)) from None
-    return comparison
+        _conclude(session, tensorboard)
+    except BenchError as error:
+        display.note(str(error))
+    path = session.folder.path
+    display.note(f"interrupted; what finished is kept: bench --resume {path}")
 
 
-def _unwritten(path: Path, error: OSError) -> str:
-    return (
-        f"can't write the report of {path}: {error.strerror}; its records are whole: "
-        f"bench report {path}"
-    )
+def _conclude(session: Session, tensorboard: bool) -> reports.Run:
+    """Compare once; export and write the report by what was found."""
+    from bench.run.export import export
+
+    run = _read(session.folder)
+    if session.header.mode in ("combine", "full-optimization"):
+        run = replace(run, exported=export(session, run.comparison) is not None)
+    return _write_report(run, tensorboard)
 
 
-def _write_report(path: Path, tensorboard: bool) -> None:
+def _read(folder: Folder) -> reports.Run:
+    """Judge an open folder's records, which are in memory already."""
+    import reports
+
+    return reports.made(folder.path, folder.header, folder.trials.records, folder.probes.records)
+
+
+def _write_report(run: reports.Run, tensorboard: bool) -> reports.Run:
+    """Write everything that shows a run; return it with its curves."""
     import reports
     from bench.records.files import write_text
 
-    record = reports.read(path)
-    if tensorboard:
-        reports.write_events(record, path / "tensorboard")
-    reports.write_curves(record, path / "plots")
-    record = reports.read(path)  # with the curves
-    for format in ("md", "html"):
-        write_text(path / f"report.{format}", reports.render(format, record))
+    path = run.path
+    try:
+        if tensorboard:
+            reports.write_events(run, path / "tensorboard")
+        run = replace(run, drawn=reports.write_curves(run, path / "plots"))
+        for format in ("md", "html"):
+            write_text(path / f"report.{format}", reports.render(format, run))
+    except (OSError, BenchError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise BenchError(
+            f"can't write the report of {path}: {why}; its records are whole: bench report {path}"
+        ) from None
+    return run
 
 
-def _print(path: Path, as_json: bool) -> None:
-    import reports
+def _exit_code(run: reports.Run) -> int:
+    from bench.analysis.proof import Proof
 
-    record = reports.read(path)
-    tell(reports.render("json", record) if as_json else reports.summary(record), end="")
+    if run.judged is not None:
+        return {Proof.HOLDS: 0, Proof.BROKEN: 1, Proof.OPEN: 3}[run.judged.answer]
+    return 0 if run.comparison.complete else 3

@@ -12,9 +12,9 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import IO
 
@@ -94,9 +94,17 @@ class Journal:
         self._known[record.key] = record
 
 
-def create(output: Path, header: Callable[[str, str], Header], label: str) -> Folder:
-    """Make a new run folder ``<UTC time>_<label>``; refuse a place that can't hold it."""
-    now = datetime.now(UTC)
+def name_of(label: str, now: datetime) -> str:
+    """Return what a run is named after: its UTC time, and a label of plain characters."""
+    plain = re.sub(r"[^\w.-]+", "-", label)
+    return f"{now:%Y-%m-%dT%H-%M-%SZ}_{plain}"
+
+
+def create(output: Path, header: Header) -> Folder:
+    """Make the folder of a new run, numbered where its name is taken.
+
+    Raises `BenchError` for a place that can't hold it.
+    """
     try:
         output.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(output).free
@@ -105,10 +113,9 @@ def create(output: Path, header: Callable[[str, str], Header], label: str) -> Fo
                 f"only {free / 1024**2:.0f} MiB are free in {output}; a run needs "
                 f"{FREE_BYTES // 1024**2} MiB: free some, or give another folder with --output"
             )
-        name = re.sub(r"[^\w.-]+", "-", label)
-        path = _new_folder(output, f"{now:%Y-%m-%dT%H-%M-%SZ}_{name}")
+        path = _new_folder(output, header.run)
+        content = header.model_copy(update={"run": path.name})
         with _all_or_nothing(path):
-            content = header(path.name, now.isoformat(timespec="seconds"))
             write_text(path / "run.json", content.model_dump_json(indent=1) + "\n")
     except OSError as error:
         raise BenchError(

@@ -29,3 +29,12 @@ class Request:
     """What is verified."""
     output: Path = Path("results")
     command: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """An unfinished run to go on with, everything as it was asked for."""
+
+    path: Path
+    trusted: bool = False
+    """Whether code may run that was never named on a command line here."""

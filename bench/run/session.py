@@ -44,6 +44,9 @@ FLOPS_FACTS = (
 class Observer(Protocol):
     """What shows a run's progress; every method only shows."""
 
+    def opened(self, folder: Folder) -> None:
+        """Show which run this is: called once, first."""
+
     def expect(self, trials: int) -> None:
         """Add `trials` to the planned total."""
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel
 
 from bench.analysis.levels import ALPHA, FIRST, MOST
 from bench.baseline import Baseline
@@ -24,20 +27,24 @@ from bench.records.claim import Exported, read_exported
 from bench.records.header import Arm, Header
 from bench.records.measurement import BASELINE
 from bench.records.recipe import Recipe
-from bench.records.run_folder import Folder, create, reopen
+from bench.records.run_folder import Folder, create, name_of, reopen
 from bench.records.schema import made
 from bench.run import arm_names, identity
 from bench.run.identity import CODE
-from bench.run.modes import MODES
-from bench.run.request import Request
+from bench.run.request import Request, Resumption
 from bench.run.session import Observer, Session
 
 FIXED = {"baseline-only": 3}
 """Pairs where there is nothing to decide."""
 
 
+def opened(asked: Request | Resumption, show: Observer) -> AbstractContextManager[Session]:
+    """Open a new run, or an unfinished one again; `show` is told of the folder."""
+    return _new(asked, show) if isinstance(asked, Request) else _again(asked, show)
+
+
 @contextmanager
-def start(asked: Request, show: Observer) -> Iterator[Session]:
+def _new(asked: Request, show: Observer) -> Iterator[Session]:
     """Check a request, make its folder, and give the session; nothing is written when it is bad."""
     exported = [read_exported(Path(arm.recipe_file)) for arm in asked.arms if arm.recipe_file]
     reference, values, places = _basis(asked, exported)
@@ -55,9 +62,10 @@ def start(asked: Request, show: Observer) -> Iterator[Session]:
         code = given or hashed(places)
         recipe = resolve.baseline_recipe(reference, settings, places)
         header = _header(asked, baseline, reference, settings, notices, device, code)
-        folder = create(asked.output, header, f"{baseline.name}_{asked.mode}")
+        folder = create(asked.output, header)
         trust.remember(code)
         with _closing(folder):
+            show.opened(folder)
             try:
                 yield Session(folder, runner, baseline, recipe, code, show)
             except Exception as error:
@@ -67,15 +75,17 @@ def start(asked: Request, show: Observer) -> Iterator[Session]:
 
 
 @contextmanager
-def resume(path: Path, show: Observer, trusted: bool = False) -> Iterator[Session]:
+def _again(asked: Resumption, show: Observer) -> Iterator[Session]:
     """Open an unfinished run again, with everything as it was asked for.
 
     Raises `BenchError` where its code, libraries or settings are no longer what was measured, and
-    for code that was never named on a command line here, unless it is `trusted`.
+    for code that was never named on a command line here, unless it is trusted.
     """
+    path, trusted = asked.path, asked.trusted
     folder = reopen(path)
     with _closing(folder):
         header = folder.header
+        show.opened(folder)
         for warning in (folder.trials.warning, folder.probes.warning):
             if warning:
                 show.note(warning)
@@ -100,11 +110,6 @@ def _code_of(exported: list[Exported], places: dict[str, str]) -> Sources:
     for one in exported:
         files |= one.recipe.files | one.baseline.files
     return given_by(files, places)
-
-
-def execute(session: Session) -> None:
-    """Do what the run was asked to do."""
-    MODES[session.header.mode](session)
 
 
 def _basis(asked: Request, exported: list[Exported]) -> tuple[str, dict[str, Any], dict[str, str]]:
@@ -138,10 +143,10 @@ def _files(exported: Exported) -> set[str]:
 
 
 def _header(  # long: a field a line
-    asked: Request, baseline: Baseline, reference: str, settings: Any, notices: tuple[str, ...],
-    device: str, code: Sources,
-) -> Any:  # fmt: skip
-    """Return a function that completes the header with the run's name and start."""
+    asked: Request, baseline: Baseline, reference: str, settings: BaseModel,
+    notices: tuple[str, ...], device: str, code: Sources,
+) -> Header:  # fmt: skip
+    """Return what the run is asked to do, resolved."""
     target = target_of(baseline, settings)
     threads = threads_of(baseline, settings, asked.threads)
     bare = [
@@ -150,39 +155,36 @@ def _header(  # long: a field a line
     ]
 
     fixed = asked.repeats or FIXED.get(asked.mode)
-
-    def complete(run: str, started: str) -> Header:
-        return made(
-            Header,
-            run=run,
-            started=started,
-            mode=asked.mode,
-            name=baseline.name,
-            baseline=relative(reference),
-            files={name: source.sha256 for name, source in code.items()},
-            places={name: str(source.path) for name, source in code.items()},
-            settings=settings_dump(settings),
-            arms=tuple(bare),
-            device=device,
-            threads=threads,
-            seed=asked.seed,
-            repeats=fixed or MOST,
-            first=None if fixed else FIRST,
-            alpha=ALPHA,
-            budget_seconds=asked.budget_seconds,
-            trial_timeout_seconds=asked.trial_timeout_seconds,
-            margin=asked.margin,
-            unit=baseline.unit,
-            metric=target.metric,
-            metric_bounds=target.bounds,
-            target=target.value,
-            claim=asked.claim,
-            command=asked.command,
-            notices=notices,
-            environment={**environment.capture(), CODE: own_packages.digest()},
-        )
-
-    return complete
+    now = datetime.now(UTC)
+    return made(
+        Header,
+        run=name_of(f"{baseline.name}_{asked.mode}", now),
+        started=now.isoformat(timespec="seconds"),
+        mode=asked.mode,
+        name=baseline.name,
+        baseline=relative(reference),
+        files={name: source.sha256 for name, source in code.items()},
+        places={name: str(source.path) for name, source in code.items()},
+        settings=settings_dump(settings),
+        arms=tuple(bare),
+        device=device,
+        threads=threads,
+        seed=asked.seed,
+        repeats=fixed or MOST,
+        first=None if fixed else FIRST,
+        alpha=ALPHA,
+        budget_seconds=asked.budget_seconds,
+        trial_timeout_seconds=asked.trial_timeout_seconds,
+        margin=asked.margin,
+        unit=baseline.unit,
+        metric=target.metric,
+        metric_bounds=target.bounds,
+        target=target.value,
+        claim=asked.claim,
+        command=asked.command,
+        notices=notices,
+        environment={**environment.capture(), CODE: own_packages.digest()},
+    )
 
 
 def _runner(baseline: Baseline, timeout_seconds: float) -> Runner:

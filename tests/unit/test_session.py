@@ -36,6 +36,9 @@ class Heard:
     notes: list[str] = field(default_factory=list)
     ended: list[Measurement] = field(default_factory=list)
 
+    def opened(self, folder: Folder) -> None:
+        """Show nothing."""
+
     def expect(self, trials: int) -> None: ...
 
     def begin(self, what: str) -> None: ...

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
@@ -13,16 +14,15 @@ import pytest
 
 from bench.errors import BenchError
 from bench.records import files, run_folder
-from bench.records.header import Header, Mode
+from bench.records.header import Mode
 from bench.records.measurement import Measurement
 from bench.run.modes import MODES
 from tests.records import header, measurement, recipe
 
 
 def new_run(output: Path) -> run_folder.Folder:
-    return run_folder.create(
-        output, lambda run, started: header(run=run, started=started), "made-up_test"
-    )
+    name = run_folder.name_of("made-up_test", datetime.now(UTC))
+    return run_folder.create(output, header(run=name))
 
 
 def journal_of(path: Path, *records: Measurement, end: bytes = b"") -> Path:
@@ -296,17 +296,8 @@ def test_every_mode_of_a_run_can_be_read_back() -> None:
 
 
 def test_a_folder_has_a_plain_name_whatever_the_baselines(tmp_path: Path) -> None:
-    folder = run_folder.create(
-        tmp_path, lambda r, s: header(run=r, started=s), "../a b\x1b[31m_test"
-    )
+    name = run_folder.name_of("../a b\x1b[31m_test", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    folder = run_folder.create(tmp_path, header(run=name))
     assert folder.path.parent == tmp_path
-    assert folder.path.name.endswith("Z_..-a-b-31m_test")
-
-
-def test_a_header_that_can_not_be_made_leaves_no_folder(tmp_path: Path) -> None:
-    def broken(run: str, started: str) -> Header:
-        raise BenchError("no")
-
-    with pytest.raises(BenchError):
-        run_folder.create(tmp_path, broken, "x")
-    assert list(tmp_path.iterdir()) == []
+    assert folder.path.name == "2026-01-02T03-04-05Z_..-a-b-31m_test"
+    assert folder.header.run == folder.path.name
