@@ -134,4 +134,6 @@ def _margin_needed(seen: Look, rule: Rule) -> float | None:
     if not math.isfinite(error) or bool(seen.kept):
         return None
     wide = boundary(rule.most, rule.alpha, rule)
+    if not math.isfinite(wide):  # of two pairs no margin is told
+        return None
     return max(0.0, wide * error * math.sqrt(count / rule.most) - float(seen.metric.mean))

@@ -251,3 +251,9 @@ def test_the_shown_interval_of_a_win_lies_above_the_least_gain() -> None:
     seen = seen_of(objectives, quality(), rule)
     low, _ = bounds(seen.estimates[0], rule.of_gain(1), rule)
     assert math.exp(float(low)) > 1.01
+
+
+def test_two_pairs_tell_of_no_margin_that_would_do() -> None:
+    smaller = ratio("file", 1.5, [0.0, 0.0], deterministic=True)
+    two = before_us([smaller], quality(wobble=[0.01, -0.02]), Rule(2, 2))
+    assert two.margin is None
