@@ -275,7 +275,8 @@ def _missing(run: Run) -> str | None:
     open_ones = [result.arm for result in run.candidates if result.goes_on]
     if unseen > 0:
         return f"{number(unseen, 'arm')} of {len(run.header.arms)} were not measured"
-    return f"{listing(open_ones)} is open" if open_ones else None
+    be = "is" if len(open_ones) == 1 else "are"
+    return f"{listing(open_ones)} {be} open" if open_ones else None
 
 
 def _pairs_done(run: Run) -> tuple[int, int]:

@@ -216,3 +216,23 @@ def test_noise_that_hides_tenfold_effects_is_said_in_words(tmp_path: Path) -> No
     text = _report(tmp_path, trials)
     assert "Not even a tenfold effect on time would have shown" in text
     assert "smallest effect" not in text
+
+
+def test_a_sequential_run_says_what_is_open_and_among_how_many_arms(tmp_path: Path) -> None:
+    wobble = (0.8, 1.9, 1.1, 0.7, 1.6)
+
+    def noisy(pair: int) -> Measurement:
+        return made_up.trial("early-stopping", pair, wobble[pair])
+
+    head = made_up.header(
+        "test", ("early-stopping", "compile"), first=4, repeats=30, raced={"test": 2}
+    )
+    trials = [
+        *made_up.pairs("early-stopping", noisy, 0, 5),
+        *made_up.pairs("compile", lambda n: made_up.trial("compile", n), 10, 5),
+        *made_up.control(20, 5),
+    ]  # fmt: skip
+    text = _md(reports.read(made_up.write(tmp_path / "run", head, trials)))
+    assert "2 arms raced: any false win in at most 5 % of such runs; still open: early" in text
+    assert "**This run is not finished: early-stopping is open. bench --resume " in text
+    assert "| compile | no gain |" in text
