@@ -26,7 +26,7 @@ from bench.launch.environment import for_the_server
 from bench.launch.temporary import choose_folder, mark_own_folder
 from bench.machine.memory import kernel_kills
 from bench.machine.processes import adopt_orphans, children, end_strangers, is_stopped
-from bench.records.measurement import Measurement, Status
+from bench.records.measurement import Ending, Measurement, Status
 from bench.trial import entry, outcome
 from bench.trial.spec import Outcome, TrialSpec
 
@@ -180,22 +180,9 @@ def _received(asked: _Asked, watched: _Watched, code: int | None) -> Outcome:
 
 
 def _lost(asked: _Asked, status: Status, reason: str) -> Outcome:
-    trial = asked.trial
-    return Outcome(
-        measurement=Measurement(
-            arm=trial.arm,
-            pair=trial.pair,
-            seed=trial.seed,
-            kind=trial.kind,
-            stage=trial.stage,
-            device=trial.device,
-            threads=trial.threads,
-            status=status,
-            reason=reason,
-            recipe=trial.recipe.model_dump(mode="json"),
-            started=asked.started.isoformat(timespec="milliseconds"),
-        )
-    )
+    started = asked.started.isoformat(timespec="milliseconds")
+    ending = Ending(status=status, reason=reason, started=started)
+    return Outcome(measurement=Measurement.of(asked.trial.identity, ending))
 
 
 def _ours(outcome: Outcome) -> Outcome:

@@ -101,10 +101,9 @@ class FlopsCheck(Record):
     """Why a counter can't tell, by its name."""
 
 
-class Measurement(Record):
-    """One recipe, one seed, one fresh process."""
+class Identity(Record):
+    """Which trial of a run this is, and on what it ran."""
 
-    format: Literal[1] = 1
     arm: Name
     pair: Annotated[int, Field(ge=-1, le=2**31)]
     """-1: no pair; the record says why an arm was not tried."""
@@ -113,22 +112,52 @@ class Measurement(Record):
     stage: Purpose = "test"
     device: Text
     threads: Count
+    recipe: RecipeContent
+
+
+class Ending(Record):
+    """How a trial ended, and when."""
+
     status: Status
     reason: Text | None = None
-    recipe: RecipeContent
-    effect: Text | None = None
-    """The strongest effect among the recipe's techniques; "exact" for the baseline."""
-    rounding: Amount | None = None
-    """How far its arithmetic may move the losses of the first steps, relatively."""
-    work: Work | None = None
     started: Instant
     """UTC, ISO 8601."""
     wall_seconds: Amount | None = None
     """Of the trial's process, from its request to its end."""
     startup_seconds: Amount | None = None
     """From the request for the trial to its first line of code in the new process."""
+    load_average: Amount | None = None
+    """One-minute load when the trial ended."""
+    cpu_pressure: Share | None = None
+    """Share of the trial's wall time in which some task waited for a CPU (Linux PSI)."""
+    attempt: Count = 0
+    """How often this trial had been run before, and was disturbed."""
+    disturbed: Text | None = None
+    """What disturbed it. One that was run again failed; the last of its runs counts, marked."""
+    stopped_seconds: Amount = 0.0
+    """How long the trial's process stood still (a signal, a suspended machine), to about 0.3 s."""
+    left_processes: tuple[Text, ...] = ()
+    """What it left running, which was ended, by command line."""
+
+
+class Preparation(Record):
+    """What was built, and from what."""
+
+    effect: Text | None = None
+    rounding: Amount | None = None
+    """How far its arithmetic may move the losses of the first steps, relatively."""
+    work: Work | None = None
     build_seconds: Amount | None = None
     """Reading data, building the job, applying the techniques."""
+    planned_epochs: Count | None = None
+    epoch_items: Count | None = None
+    """Items that an epoch trains on, where it ends before all of the training part was drawn."""
+    base_rss_bytes: Count | None = None
+    data: DataCard | None = None
+
+
+class Training(Record):
+    """What training took and gave."""
 
     metric: Number | None = None
     metrics: tuple[Evaluation, ...] = ()
@@ -136,10 +165,6 @@ class Measurement(Record):
     """Training loss of every step."""
     epochs: Count = 0
     """Epochs finished."""
-    planned_epochs: Count | None = None
-    epoch_items: Count | None = None
-    """Items that an epoch trains on, where it ends before all of the training part was drawn."""
-
     warmup_step_seconds: tuple[Amount, ...] = ()
     step_seconds: tuple[Amount, ...] = ()
     """Of every optimiser update after warm-up, data wait included."""
@@ -157,8 +182,12 @@ class Measurement(Record):
     items_seen: Count | None = None
     """Items trained on in all, warm-up included; an item counts each time."""
     phase_seconds: dict[Text, Amount] = {}
+    compiled: bool = False
 
-    base_rss_bytes: Count | None = None
+
+class Usage(Record):
+    """What training used of the machine."""
+
     peak_rss_bytes: Count | None = None
     end_anonymous_bytes: Whole | None = None
     """RssAnon at the end of training, less what it was at the start."""
@@ -166,6 +195,12 @@ class Measurement(Record):
     """RssFile + RssShmem at the end of training, less what they were at the start."""
     peak_allocated_bytes: Count | None = None
     peak_reserved_bytes: Count | None = None
+    energy_joules: Amount | None = None
+    surroundings: Surroundings | None = None
+
+
+class Advice(Record):
+    """What is known of the model and its deployment, beside what is judged."""
 
     model_flops_per_step: Count | None = None
     forward_flops_per_item: Count | None = None
@@ -180,23 +215,19 @@ class Measurement(Record):
     inference: tuple[Inference, ...] = ()
     unknown: dict[Text, Text] = {}
     """What could not be told of facts that only advise, by their names, and why."""
-    compiled: bool = False
 
-    load_average: Amount | None = None
-    """One-minute load when the trial ended."""
-    cpu_pressure: Share | None = None
-    """Share of the trial's wall time in which some task waited for a CPU (Linux PSI)."""
-    attempt: Count = 0
-    """How often this trial had been run before, and was disturbed."""
-    disturbed: Text | None = None
-    """What disturbed it. One that was run again failed; the last of its runs counts, marked."""
-    surroundings: Surroundings | None = None
-    stopped_seconds: Amount = 0.0
-    """How long the trial's process stood still (a signal, a suspended machine), to about 0.3 s."""
-    left_processes: tuple[Text, ...] = ()
-    """What it left running, which was ended, by command line."""
-    energy_joules: Amount | None = None
-    data: DataCard | None = None
+
+class Measurement(Advice, Usage, Training, Preparation, Ending, Identity):
+    """One recipe, one seed, one fresh process: all parts, side by side in one line."""
+
+    format: Literal[1] = 1
+
+    @classmethod
+    def of(cls, *parts: Record) -> Measurement:
+        """Return the measurement that these parts make; of two that say the same, the later."""
+        return cls(
+            **{name: getattr(part, name) for part in parts for name in part.model_fields_set}
+        )
 
     @property
     def key(self) -> tuple[int, str]:

@@ -20,6 +20,7 @@ from bench.records.header import Header
 from bench.records.measurement import (
     BASELINE,
     CONTROL,
+    Ending,
     Measurement,
     Purpose,
     Status,
@@ -212,18 +213,9 @@ class Session:
         """Record that an arm does not apply, where no trial could say it."""
         if self.folder.trials.get((-1, arm)):
             return
-        record = Measurement(
-            arm=arm,
-            pair=-1,
-            seed=self.header.seed,
-            kind="full",
-            device=self.header.device,
-            threads=self.header.threads,
-            status=Status.NOT_APPLICABLE,
-            reason=reason,
-            recipe=recipe.model_dump(mode="json"),
-            started=self.header.started,
-        )
+        planned = Planned(arm, -1, self.header.seed, recipe, "full")
+        ending = Ending(status=Status.NOT_APPLICABLE, reason=reason, started=self.header.started)
+        record = Measurement.of(self._trial(planned).identity, ending)
         self.folder.trials.append(record)
         self.show.done(record)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -17,7 +16,7 @@ from bench.errors import Diverged, reason_of
 from bench.job import Job
 from bench.model.weights_file import file_bytes, state_of
 from bench.recipes import assembly
-from bench.records.measurement import Parameters
+from bench.records.measurement import Advice, Parameters, Training
 from bench.technique import Effect
 from bench.trial.cross_check import cross_check
 from bench.trial.flops import count_flops, whole_forward_flops
@@ -25,20 +24,18 @@ from bench.trial.inference import measure_inference
 from bench.trial.spec import TrialSpec
 from bench.trial.training import Trained
 
-Facts = dict[str, Any]
-UNKNOWN = "unknown"
 
-
-def advise(facts: Facts, name: str, tell: Callable[[], Facts]) -> None:
-    """Add what `tell` returns; where it raises, `name` is unknown, and the facts say why."""
+def advised(known: Advice, name: str, tell: Callable[[], Advice]) -> Advice:
+    """Return `known` with what `tell` adds; where that raises, `name` is unknown, and why."""
     try:
-        found = tell()
+        more = tell()
     except Exception as error:  # noqa: BLE001 - advice costs no trial
-        found = {UNKNOWN: {name: reason_of(error)}}
-    facts |= {**found, UNKNOWN: {**facts.get(UNKNOWN, {}), **found.get(UNKNOWN, {})}}
+        more = Advice(unknown={name: reason_of(error)})
+    found = {field: getattr(more, field) for field in more.model_fields_set}
+    return known.model_copy(update={**found, "unknown": {**known.unknown, **more.unknown}})
 
 
-def training_facts(result: Trained, metric: str) -> Facts:
+def training_facts(result: Trained, metric: str) -> Training:
     """Return what training took and gave; raise `Diverged` where the metric is no number."""
     line = result.timeline
     first = line.warmup
@@ -48,35 +45,37 @@ def training_facts(result: Trained, metric: str) -> Facts:
     last = result.evaluations[-1].values if result.evaluations else {}
     if result.evaluations and metric not in last:
         raise Diverged(f"the metric {metric} is not a finite number after training")
-    return {
-        "metric": last.get(metric),
-        "metrics": tuple(result.evaluations),
-        "losses": tuple(result.losses),
-        "epochs": result.progress.epoch,
-        "warmup_step_seconds": tuple(step.wall for step in line.steps[:first]),
-        "step_seconds": tuple(step.wall for step in line.steps[first:]),
-        "window_seconds": line.window_seconds(first),
-        "train_seconds": line.seconds + result.finish_seconds,
-        "cpu_seconds": sum(step.cpu for step in line.steps[first:]),
-        "items": sum(step.items for step in line.steps[first:]),
-        "largest_batch": max((step.items for step in line.steps), default=None),
-        "items_seen": sum(step.items for step in line.steps),
-        "phase_seconds": phases,
-        "compiled": bool(torch._dynamo.utils.counters["stats"]["unique_graphs"]),
-    }
+    return Training(
+        metric=last.get(metric),
+        metrics=tuple(result.evaluations),
+        losses=tuple(result.losses),
+        epochs=result.progress.epoch,
+        warmup_step_seconds=tuple(step.wall for step in line.steps[:first]),
+        step_seconds=tuple(step.wall for step in line.steps[first:]),
+        window_seconds=line.window_seconds(first),
+        train_seconds=line.seconds + result.finish_seconds,
+        cpu_seconds=sum(step.cpu for step in line.steps[first:]),
+        items=sum(step.items for step in line.steps[first:]),
+        largest_batch=max((step.items for step in line.steps), default=None),
+        items_seen=sum(step.items for step in line.steps),
+        phase_seconds=phases,
+        compiled=bool(torch._dynamo.utils.counters["stats"]["unique_graphs"]),
+    )
 
 
-def advisory_facts(trial: TrialSpec, job: Job, deployed: nn.Module) -> Facts:
+def advisory_facts(trial: TrialSpec, job: Job, deployed: nn.Module) -> Advice:
     """Return what is known of the model and its deployment beside what is judged."""
-    facts: Facts = {"parameters": _parameters(job.model)}
-    advise(facts, "model_bytes", lambda: _file_facts(deployed, Path(trial.scratch)))
+    known = Advice(parameters=_parameters(job.model))
+    known = advised(known, "model_bytes", lambda: _file_facts(deployed, Path(trial.scratch)))
     if trial.kind == "full":
-        advise(facts, "inference", lambda: {"inference": measure_inference(job, deployed)})
+        known = advised(
+            known, "inference", lambda: Advice(inference=measure_inference(job, deployed))
+        )
     if trial.count_flops:
-        advise(facts, "model_flops_per_step", lambda: _flops_facts(trial, job))
+        known = advised(known, "model_flops_per_step", lambda: _flops_facts(trial, job))
     if "finish" in job.taken:
-        advise(facts, "forward_flops_per_item", lambda: _deployed_flops(job, deployed))
-    return facts
+        known = advised(known, "forward_flops_per_item", lambda: _deployed_flops(job, deployed))
+    return known
 
 
 def _parameters(trained: nn.Module) -> Parameters:
@@ -88,14 +87,15 @@ def _parameters(trained: nn.Module) -> Parameters:
     )
 
 
-def _file_facts(deployed: nn.Module, scratch: Path) -> Facts:
+def _file_facts(deployed: nn.Module, scratch: Path) -> Advice:
     size = file_bytes(deployed, scratch)
     if size is not None:
-        return {"model_bytes": size}
-    return {UNKNOWN: {"model_bytes": "; ".join(state_of(deployed).left_out.values())}}
+        return Advice(model_bytes=size)
+    why = "; ".join(state_of(deployed).left_out.values())
+    return Advice(unknown={"model_bytes": why})
 
 
-def _flops_facts(trial: TrialSpec, job: Job) -> Facts:
+def _flops_facts(trial: TrialSpec, job: Job) -> Advice:
     """Count model FLOPs: without what only changes arithmetic, which recomputes or hides calls.
 
     On a fresh job where techniques took part, or where batches differ in shape from one another.
@@ -105,18 +105,20 @@ def _flops_facts(trial: TrialSpec, job: Job) -> Facts:
         changed = frozenset({Effect.LEARNING, Effect.MODEL})
         job = assembly.build(trial.recipe, trial.places, job.device, trial.seed, only=changed)
         count = count_flops(job)
-    facts: Facts = {
-        "model_flops_per_step": count.per_step,
-        "forward_flops_per_item": count.forward_per_item,
-        "flops_coverage": count.coverage,
-        "flops_uncounted": count.uncounted,
-        UNKNOWN: {"forward_flops_per_item": count.unknown} if count.unknown else {},
-    }
-    if trial.cross_check:
-        model = job.model
-        advise(facts, "flops_check", lambda: {"flops_check": cross_check(model, job.sample(1))})
-    return facts
+    known = Advice(
+        model_flops_per_step=count.per_step,
+        forward_flops_per_item=count.forward_per_item,
+        flops_coverage=count.coverage,
+        flops_uncounted=count.uncounted,
+        unknown={"forward_flops_per_item": count.unknown} if count.unknown else {},
+    )
+    if not trial.cross_check:
+        return known
+    model = job.model
+    return advised(
+        known, "flops_check", lambda: Advice(flops_check=cross_check(model, job.sample(1)))
+    )
 
 
-def _deployed_flops(job: Job, deployed: nn.Module) -> Facts:
-    return {"forward_flops_per_item": whole_forward_flops(deployed, job.sample(1))}
+def _deployed_flops(job: Job, deployed: nn.Module) -> Advice:
+    return Advice(forward_flops_per_item=whole_forward_flops(deployed, job.sample(1)))

@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 import torch
 import torch._dynamo  # the first optimizer imports it otherwise, at a second for every trial
@@ -30,7 +29,15 @@ from bench.machine.surroundings import Clocks, Snapshot, turned_clock
 from bench.recipes import assembly
 from bench.recipes.combination import effect_of, rounding_of, work_of
 from bench.recipes.loading import frame_of
-from bench.records.measurement import Measurement, Status, Surroundings
+from bench.records.measurement import (
+    Ending,
+    Measurement,
+    Preparation,
+    Status,
+    Surroundings,
+    Usage,
+)
+from bench.records.schema import Record
 from bench.trial.describe import describe
 from bench.trial.facts import advisory_facts, training_facts
 from bench.trial.rehearsal import attributed, check_compiled, rehearse_trial, shortened
@@ -43,92 +50,80 @@ def observe(trial: TrialSpec, requested: float) -> Outcome:
 
     `requested` is when the trial was asked for, by the monotonic clock.
     """
-    facts: dict[str, Any] = {
-        **_identity(trial),
-        "started": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "startup_seconds": monotonic() - requested,
-    }
-    stalled, refused = cpu_stall_seconds(), False
+    started = datetime.now(UTC).isoformat(timespec="milliseconds")
+    startup, stalled = monotonic() - requested, cpu_stall_seconds()
+    facts: list[Record] = [trial.identity]
+    status, reason, findings, refused = Status.OK, None, None, False
     try:
-        _measure(trial, facts)
-        facts["status"] = Status.OK
-    except NotApplicable as error:
-        facts |= {"status": Status.NOT_APPLICABLE, "reason": shown(error)}
-    except BenchError as error:
-        facts |= {"status": Status.FAILED, "reason": shown(error)}
-        refused = True
-    except Diverged as error:
-        facts |= {"status": Status.DIVERGED, "reason": shown(error)}
-    except _Untimed as error:
-        facts |= {"status": Status.FAILED, "reason": str(error)}
+        findings = _measure(trial, facts)
     except BaseException as error:  # noqa: BLE001 - a failure is a measurement too, an exit also
-        facts |= _failure(error)
-    wall = facts["wall_seconds"] = monotonic() - requested
-    facts["load_average"] = load_average()
-    if stalled is not None:
-        facts["cpu_pressure"] = _share((cpu_stall_seconds() or 0) - stalled, wall)
-    findings = facts.pop("findings", None)
+        status, reason = _failure(error)
+        refused = isinstance(error, BenchError) and not isinstance(error, NotApplicable)
+    wall = monotonic() - requested
+    ending = Ending(
+        status=status, reason=reason, started=started, startup_seconds=startup, wall_seconds=wall,
+        load_average=load_average(), cpu_pressure=_pressure(stalled, wall),
+    )  # fmt: skip
     return Outcome(
-        measurement=Measurement(**facts), refused=refused, findings=findings,
+        measurement=Measurement.of(*facts, ending), refused=refused, findings=findings,
         home=str(Path(bench.__file__).parent),
     )  # fmt: skip
 
 
-def _identity(trial: TrialSpec) -> dict[str, Any]:
-    return {
-        "arm": trial.arm,
-        "pair": trial.pair,
-        "seed": trial.seed,
-        "kind": trial.kind,
-        "stage": trial.stage,
-        "device": trial.device,
-        "threads": trial.threads,
-        "recipe": trial.recipe.model_dump(mode="json"),
-    }
-
-
-def _failure(error: BaseException) -> dict[str, Any]:
+def _failure(error: BaseException) -> tuple[Status, str]:
+    """Return what an exception makes of a trial, and why; the whole of it goes to the log."""
+    match error:
+        case NotApplicable():
+            return Status.NOT_APPLICABLE, shown(error)
+        case Diverged():
+            return Status.DIVERGED, shown(error)
+        case BenchError() | _Untimed():
+            return Status.FAILED, shown(error)
     reason = reason_of(error)
     if is_out_of_memory(error):
-        return {"status": Status.OUT_OF_MEMORY, "reason": reason}
+        return Status.OUT_OF_MEMORY, reason
     with contextlib.suppress(Exception):  # its text, or the log that it goes to, may be broken too
         traceback.print_exc()
     places = traceback.extract_tb(error.__traceback__)
     place = frame_of(error) or (places[-1] if places else None)
     where = f" ({Path(place.filename).name}, line {place.lineno})" if place else ""
-    return {"status": Status.FAILED, "reason": shown(reason + where)}
+    return Status.FAILED, shown(reason + where)
 
 
-def _measure(trial: TrialSpec, facts: dict[str, Any]) -> None:
+def _measure(trial: TrialSpec, facts: list[Record]) -> Findings | None:
+    """Add what is found, as soon as it is: what was known before a failure is kept."""
     device = torch.device(trial.device)
     _prepare_process(trial, device)
     base, begun = resident(), monotonic()
-    facts["base_rss_bytes"] = base.now
     techniques = assembly.techniques_of(trial.recipe, trial.places)
-    facts |= {"effect": str(effect_of(techniques)), "work": work_of(techniques)}
-    facts["rounding"] = rounding_of(techniques)
+    prepared = Preparation(
+        base_rss_bytes=base.now, effect=str(effect_of(techniques)), work=work_of(techniques),
+        rounding=rounding_of(techniques),
+    )  # fmt: skip
+    facts.append(prepared)
     with attributed(techniques, "it can't be applied"):
         others = shortened if trial.kind == "build" else assembly.unchanged
         job = assembly.build(trial.recipe, trial.places, device, trial.seed, others=others)
-    facts["build_seconds"] = monotonic() - begun
-    facts["data"] = job.data
-    facts["planned_epochs"] = job.epochs
-    facts["epoch_items"] = job.epoch_items
+    built = Preparation(
+        build_seconds=monotonic() - begun, data=job.data, planned_epochs=job.epochs,
+        epoch_items=job.epoch_items,
+    )  # fmt: skip
+    facts.append(built)
     if trial.kind == "build":
         rehearse_trial(trial, techniques, job)
-        if trial.describe:
-            facts["findings"] = _described(trial, device)
-        return
+        return _described(trial, device) if trial.describe else None
     watch = _Watch(device, base.anonymous, base.file)
     limit = StepLimit() if trial.kind == "step" else None
     try:
-        result = train(job, limit, on_trained=watch.read)
+        result = train(job, limit, on_trained=lambda: facts.append(watch.read()))
     except Exception:
         watch.check_clocks()  # times that can't be are refused as they are recorded
         raise
-    facts |= watch.facts | training_facts(result, trial.metric)
-    check_compiled(techniques, facts["compiled"])
-    facts |= advisory_facts(trial, job, result.model)
+    ran_on = trial.model_copy(update={"threads": torch.get_num_threads()})
+    facts += [ran_on.identity, trained := training_facts(result, trial.metric)]
+    check_compiled(techniques, trained.compiled)
+    facts.append(advisory_facts(trial, job, result.model))
+    return None
 
 
 def _described(trial: TrialSpec, device: torch.device) -> Findings:
@@ -149,7 +144,6 @@ class _Watch:
     device: torch.device
     base_anonymous: int | None
     base_file: int | None
-    facts: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._before = Snapshot.take()
@@ -160,21 +154,20 @@ class _Watch:
         if turned := turned_clock(self._before.clocks, Clocks.read()):
             raise _Untimed(turned)
 
-    def read(self) -> None:
+    def read(self) -> Usage:
+        """Return what training used; raise `_Untimed` where that can't be told."""
         self.check_clocks()
-        after = Snapshot.take()
-        self.facts["surroundings"] = Surroundings(**after.since(self._before))
-        self.facts["threads"] = torch.get_num_threads()
+        after, cuda = Snapshot.take(), self.device.type == "cuda"
         now, counters = resident(), read_counters(self.device.type)
-        self.facts["energy_joules"] = joules_between(self._counters, counters)
-        self.facts["peak_rss_bytes"] = None if now.peak is None else now.peak + children_bytes()
-        if now.anonymous is not None and self.base_anonymous is not None:
-            self.facts["end_anonymous_bytes"] = now.anonymous - self.base_anonymous
-        if now.file is not None and self.base_file is not None:
-            self.facts["end_file_bytes"] = now.file - self.base_file
-        if self.device.type == "cuda":
-            self.facts["peak_allocated_bytes"] = torch.cuda.max_memory_allocated(self.device)
-            self.facts["peak_reserved_bytes"] = torch.cuda.max_memory_reserved(self.device)
+        return Usage(
+            surroundings=Surroundings(**after.since(self._before)),
+            energy_joules=joules_between(self._counters, counters),
+            peak_rss_bytes=None if now.peak is None else now.peak + children_bytes(),
+            end_anonymous_bytes=_change(self.base_anonymous, now.anonymous),
+            end_file_bytes=_change(self.base_file, now.file),
+            peak_allocated_bytes=torch.cuda.max_memory_allocated(self.device) if cuda else None,
+            peak_reserved_bytes=torch.cuda.max_memory_reserved(self.device) if cuda else None,
+        )
 
 
 def _prepare_process(trial: TrialSpec, device: torch.device) -> None:
@@ -190,5 +183,13 @@ def _prepare_process(trial: TrialSpec, device: torch.device) -> None:
         limit_memory(trial.memory_limit_bytes or int(0.95 * available_bytes()))
 
 
-def _share(part: float, whole: float) -> float:
-    return min(1.0, max(0.0, part / whole)) if whole > 0 else 0.0
+def _pressure(stalled: float | None, wall: float) -> float | None:
+    """Return the share of the time since `stalled` in which some task waited for a CPU."""
+    now = cpu_stall_seconds()
+    if stalled is None or now is None or wall <= 0:
+        return None
+    return min(1.0, max(0.0, (now - stalled) / wall))
+
+
+def _change(before: int | None, after: int | None) -> int | None:
+    return None if before is None or after is None else after - before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from bench.records.measurement import Measurement, Purpose
+from bench.records.measurement import Identity, Measurement, Purpose
 from bench.records.recipe import Recipe
 from bench.records.schema import Record
 
@@ -33,6 +33,14 @@ class TrialSpec(Record):
     """Count them with fvcore and thop too."""
     scratch: str
     """A folder for compile caches and the trial's own output."""
+
+    @property
+    def identity(self) -> Identity:
+        """Return what its measurement says of which trial it is."""
+        return Identity(
+            arm=self.arm, pair=self.pair, seed=self.seed, kind=self.kind, stage=self.stage,
+            device=self.device, threads=self.threads, recipe=self.recipe.model_dump(mode="json"),
+        )  # fmt: skip
 
 
 class Findings(Record):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bench.errors import reason_of
-from bench.trial.facts import advise, advisory_facts
+from bench.records.measurement import Advice
+from bench.trial.facts import advised, advisory_facts
 from bench.trial.spec import TrialSpec
 from tests.jobs import linear_job
 from tests.records import recipe
@@ -28,11 +28,12 @@ def test_a_sample_that_can_not_be_drawn_leaves_the_rest_known(tmp_path: Path) ->
         raise LookupError("there is no test part")
 
     facts = advisory_facts(spec(tmp_path), job := replace(linear_job(), sample=sample), job.model)
-    assert facts["model_flops_per_step"] == 2 * (2 * 8 * 6 * 2)
-    assert facts["model_bytes"] > 56
-    assert "inference" not in facts
+    assert facts.model_flops_per_step == 2 * (2 * 8 * 6 * 2)
+    assert facts.model_bytes is not None
+    assert facts.model_bytes > 56
+    assert facts.inference == ()
     reason = "LookupError: there is no test part"
-    assert facts["unknown"] == {
+    assert facts.unknown == {
         "inference": reason, "forward_flops_per_item": reason, "flops_check": reason,
     }  # fmt: skip
 
@@ -41,9 +42,9 @@ def test_a_state_that_no_file_holds_has_an_unknown_size_with_the_reason(tmp_path
     model = nn.Linear(6, 2)
     model.register_buffer("wide", torch.ones(2, dtype=torch.cdouble))
     facts = advisory_facts(spec(tmp_path), linear_job(model=model), model)
-    assert "model_bytes" not in facts
-    assert facts["unknown"] == {"model_bytes": "wide is complex128, which safetensors can't hold"}
-    assert len(facts["inference"]) == 2
+    assert facts.model_bytes is None
+    assert facts.unknown == {"model_bytes": "wide is complex128, which safetensors can't hold"}
+    assert len(facts.inference) == 2
 
 
 def test_an_error_that_can_not_say_what_it_is_is_named_by_its_type() -> None:
@@ -51,12 +52,11 @@ def test_an_error_that_can_not_say_what_it_is_is_named_by_its_type() -> None:
         def __str__(self) -> str:
             raise ZeroDivisionError
 
-    def tell() -> dict[str, Any]:
+    def tell() -> Advice:
         raise Dumb
 
-    facts: dict[str, Any] = {}
-    advise(facts, "inference", tell)
-    assert facts == {"unknown": {"inference": "Dumb"}}
+    found = advised(Advice(model_bytes=8), "inference", tell)
+    assert found == Advice(model_bytes=8, unknown={"inference": "Dumb"})
 
 
 def test_a_reason_is_one_line_that_can_be_shown_and_written_anywhere() -> None:
