@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -41,22 +43,79 @@ class Settings(BaseModel):
         return values
 
 
+Direction = Literal["higher", "lower"]
+"""Which values of a metric are better."""
+LOWER = frozenset({
+    "loss", "nll", "mse", "rmse", "mae", "mape", "msle", "rmsle", "error", "err", "ppl",
+    "perplexity", "bpc", "wer", "cer", "eer", "fid",
+})  # fmt: skip
+"""Words in the names of metrics of which lower values are usually better."""
+NEGATED = frozenset({"neg", "negative", "minus"})
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The metric that judges quality, higher is better, and the value worth reaching (or None)."""
+    """The metric that judges quality, and the value worth reaching (or None)."""
 
     metric: str
     value: float | None = None
     bounds: tuple[float, float] | None = None
     """The least and the largest value that the metric can take: its intervals end there."""
+    direction: Direction | None = None
+    """Whether higher or lower values are better; None: higher, and said where that is unlikely."""
+    relative_margin: float | None = None
+    """The largest loss that is accepted as a share of the baseline's metric, where one in its own
+    units means nothing (an RMSE of 19,000). ``--margin`` is then such a share too."""
 
     def __post_init__(self) -> None:
-        """Raise `BenchError` for bounds the wrong way round."""
+        """Raise `BenchError` for what no metric can be."""
+        if self.direction not in (None, *get_args(Direction)):
+            raise BenchError(
+                f'Target({self.metric!r}): direction={self.direction!r} is neither "higher" nor '
+                '"lower"'
+            )
+        margin = self.relative_margin
+        if margin is not None and not 0 <= margin < math.inf:
+            raise BenchError(
+                f"Target({self.metric!r}): relative_margin={margin} is no share of 0 or more, such "
+                "as 0.02"
+            )
         if self.bounds and not self.bounds[0] < self.bounds[1]:
             raise BenchError(
                 f"Target({self.metric!r}): bounds={self.bounds} must be the least value, then a"
                 " larger one"
             )
+
+    @property
+    def lower(self) -> bool:
+        """Tell whether lower values are better."""
+        return self.direction == "lower"
+
+    @property
+    def relative(self) -> bool:
+        """Tell whether margins, and the differences held to them, are shares of the baseline's."""
+        return self.relative_margin is not None
+
+    def gain(self, before: float, after: float) -> float:
+        """Return by how much `after` is better, as the margin counts; NaN for a share of 0."""
+        better = before - after if self.lower else after - before
+        if not self.relative:
+            return better
+        return better / abs(before) if before else math.nan
+
+    def reached(self, found: float, value: float) -> bool:
+        """Tell whether a metric is as good as a value."""
+        return found <= value if self.lower else found >= value
+
+    def doubt(self) -> str | None:
+        """Say that higher is taken for better, where no direction is said and lower is usual."""
+        words = re.findall(r"[a-z]+", self.metric.lower())
+        if self.direction is not None or not LOWER & {*words} or NEGATED & {*words}:
+            return None
+        return (
+            f"{self.metric} is judged as a metric of which higher is better; if lower is, say "
+            f'Target({self.metric!r}, direction="lower")'
+        )
 
 
 @dataclass(frozen=True, slots=True)

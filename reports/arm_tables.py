@@ -39,7 +39,12 @@ def verdicts(run: Run) -> Table | None:
 def times(run: Run) -> Table | None:
     """Return medians over each arm's trials of what time they took."""
     target = run.header.target
-    reach = f"until {run.header.metric} ≥ {formatting.value(target)}" if target is not None else "–"
+    reached = "≤" if run.header.metric_direction == "lower" else "≥"
+    reach = (
+        f"until {run.header.metric} {reached} {formatting.value(target)}"
+        if target is not None
+        else "–"
+    )
     columns = ("arm", "trials", "step", "step, 95th percentile", "CPU time of a step",
                "CPU time ratio", "throughput", "training", reach, "energy")  # fmt: skip
     made = table(columns, [_time_row(run, arm) for arm in run.measured])
@@ -124,7 +129,11 @@ def _row(result: ArmResult) -> list[str]:
         formatting.ratio_with_interval(result.memory_ratio),
         formatting.ratio(result.flops_ratio),
         "same losses" if exact else formatting.metric_with_interval(result.metric),
-        NONE if exact else formatting.difference_with_interval(result.metric_difference),
+        NONE
+        if exact
+        else formatting.difference_with_interval(
+            result.metric_difference, result.difference_is_relative
+        ),
         f"{result.pairs}{fresh}",
     ]
 

@@ -94,14 +94,20 @@ def metric_with_interval(interval: Interval | None) -> str:
     return f"{metric(middle)} {_bounds(metric(low), metric(high))}"
 
 
-def difference_with_interval(interval: Interval | None) -> str:
-    """Return ``−0.0010 [−0.0040, +0.0020]``."""
+def difference_with_interval(interval: Interval | None, share: bool = False) -> str:
+    """Return ``−0.0010 [−0.0040, +0.0020]``; of a share ``−0.10 % [−0.40 %, +0.20 %]``."""
     if interval is None:
         return UNKNOWN
     low, middle, high = interval
+    show = _signed_share if share else _signed
     if low is None or high is None:
-        return f"{_signed(middle)} (no interval)"
-    return f"{_signed(middle)} {_bounds(_signed(low), _signed(high))}"
+        return f"{show(middle)} (no interval)"
+    return f"{show(middle)} {_bounds(show(low), show(high))}"
+
+
+def margin(size: float, share: bool) -> str:
+    """Return the largest loss that is accepted: ``0.01``, or ``1 %`` of the baseline's metric."""
+    return f"{100 * size:g} % of the baseline's" if share else value(size)
 
 
 def number(amount: float, one: str, many: str | None = None) -> str:
@@ -137,6 +143,11 @@ def _signed(found: float) -> str:
     if not float(text):
         return text
     return f"{MINUS if found < 0 else '+'}{text}"
+
+
+def _signed_share(found: float) -> str:
+    text = f"{abs(100 * found):.2f} %"
+    return text if not round(100 * found, 2) else f"{MINUS if found < 0 else '+'}{text}"
 
 
 def _digits(found: float, places: int) -> str:

@@ -205,11 +205,13 @@ def _quality(run: Run, result: ArmResult) -> str:
         if result.losses_agree:
             return f"with losses as near to the baseline's as its own over {LEAST_STEPS} steps"
         return f"{run.header.metric} not measured"
-    change = formatting.difference_with_interval(result.metric_difference)
+    change = formatting.difference_with_interval(
+        result.metric_difference, result.difference_is_relative
+    )
     if result.losses_agree:
         steps = f"the first {LEAST_STEPS} steps"
         return f"the same mathematics by its losses over {steps} ({run.header.metric} {change})"
-    margin = formatting.value(run.comparison.margin)
+    margin = formatting.margin(run.comparison.margin, run.comparison.margin_is_relative)
     return f"with {run.header.metric} kept within the margin of {margin} ({change})"
 
 
@@ -231,7 +233,9 @@ def _search_cost(result: ArmResult) -> str:
 
 def _what_decides(result: ArmResult) -> str:
     needed = result.needed_margin
-    margin = f"a margin of {formatting.value(round(needed, 4))}" if needed is not None else None
+    margin = None
+    if needed is not None:
+        margin = f"a margin of {formatting.margin(round(needed, 4), result.difference_is_relative)}"
     if result.more_pairs is None:
         unknown = "how many more pairs would decide can't be told from these"
         return f"{unknown}; {margin} would" if margin else unknown

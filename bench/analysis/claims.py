@@ -11,6 +11,7 @@ import numpy as np
 from bench.analysis.evidence import evidence_of, items_of_shares
 from bench.analysis.intervals import Interval, repeated_interval
 from bench.analysis.levels import Rule
+from bench.analysis.metric import target_of_claim
 from bench.analysis.objectives import Value, memory_of, time_of
 from bench.analysis.pairs import Pair, failed, matched, pairs_of, ratios, unlike
 from bench.analysis.proof import Proof, prove
@@ -135,14 +136,19 @@ def _quality(
     if claim.metric is None:
         return Proof.HOLDS, []
     pairs = matched(trials, measured.arm)
-    found = evidence_of(pairs, measured.time_basis, claim.margin, unlike(matched(trials, CONTROL)))
+    found = evidence_of(
+        pairs, measured.time_basis, claim.margin, unlike(matched(trials, CONTROL)),
+        target_of_claim(claim),
+    )  # fmt: skip
     kept = lost = False
     for seen in look(found.objectives, found.quality, rule, found.failed):
         kept, lost = bool(seen.kept), bool(seen.lost)
     if kept:
         return Proof.HOLDS, []
-    how = "fell by more than" if lost else "is not shown to be within"
-    said = [f"{claim.metric_name} {how} the margin of {claim.margin:g} beside the baseline's"]
+    moved = "rose" if target_of_claim(claim).lower else "fell"
+    how = f"{moved} by more than" if lost else "is not shown to be within"
+    margin = f"{100 * claim.margin:g} %" if claim.margin_is_relative else f"{claim.margin:g}"
+    said = [f"{claim.metric_name} {how} the margin of {margin} beside the baseline's"]
     return (Proof.BROKEN if lost else Proof.OPEN), said
 
 
@@ -150,20 +156,22 @@ def _metric(claim: Claim, pairs: Sequence[Pair], rule: Rule) -> tuple[Proof, lis
     """Tell whether the metric is surely below what was claimed of it: few seeds tell nothing."""
     if claim.metric is None:
         return Proof.HOLDS, []
-    values = [c.metric for _, c in pairs if c.metric is not None]
-    low = claim.metric[0]
-    said = f"claimed {claim.metric_name} of at least {low:.4f}"
+    target, values = target_of_claim(claim), [c.metric for _, c in pairs if c.metric is not None]
+    sign, end = (-1, claim.metric[2]) if target.lower else (1, claim.metric[0])
+    said = f"claimed {claim.metric_name} of at {'most' if target.lower else 'least'} {end:.4f}"
     if not values:
         return Proof.BROKEN, [f"{said}, but none was measured"]
-    floor = grid_floor(items_of_shares([c for _, c in pairs]))
+    better = [sign * value for value in values]
+    floor = grid_floor(None if target.relative else items_of_shares([c for _, c in pairs]))
     looks = rule.looks(len(values))
-    found = [repeated_interval(values[:n], rule, rule.alpha, floor) for n in looks]
+    found = [repeated_interval(better[:n], rule, rule.alpha, floor) for n in looks]
     reached = [one.high for one in found if one and one.high is not None]
     if not reached:
         seeds = f"{len(values)} seed{'s' * (len(values) > 1)}"
         return Proof.OPEN, [f"{claim.metric_name} is not bounded by {seeds}"]
-    reach = min(reached) + claim.margin
-    if low <= reach:
+    reach = min(reached) + claim.margin * (abs(end) if target.relative else 1)
+    if sign * end <= reach:
         return Proof.HOLDS, []
-    measured = math.fsum(values) / len(values)
-    return Proof.BROKEN, [f"{said}, measured {measured:.4f} (at most {reach:.4f} with the margin)"]
+    measured = f"measured {math.fsum(values) / len(values):.4f}"
+    most = f"at {'least' if target.lower else 'most'} {sign * reach:.4f} with the margin"
+    return Proof.BROKEN, [f"{said}, {measured} ({most})"]

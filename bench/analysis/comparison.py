@@ -11,13 +11,16 @@ from typing import Any, get_args
 from bench.analysis.control import control_of, visible_effect, visible_pairs
 from bench.analysis.evidence import evidence_of
 from bench.analysis.intervals import (
-    METRIC_LEVEL,
-    Interval,
-    mean_interval,
-    repeated_interval,
     repeated_ratio,
 )
 from bench.analysis.levels import Rule, rule_of
+from bench.analysis.metric import (
+    difference,
+    metric_of,
+    other_differences,
+    seconds_to_target,
+    target_of,
+)
 from bench.analysis.objectives import (
     BY_NAME,
     Basis,
@@ -29,9 +32,7 @@ from bench.analysis.objectives import (
 )
 from bench.analysis.pairs import (
     Pair,
-    by_metric,
     compared_steps,
-    differences,
     matched,
     pairs_of,
     ratios,
@@ -80,10 +81,11 @@ def compare(
     shown_in = visible_pairs(arms, control, rule)
     return Comparison(
         margin=margin,
-        baseline_metric=_metric(baseline, target),
-        baseline_seconds_to_target=_to_target(baseline, target),
+        margin_is_relative=target.relative,
+        baseline_metric=metric_of(baseline, target),
+        baseline_seconds_to_target=seconds_to_target(baseline, target),
         control=control,
-        smallest_visible_effect=visible_effect(whole(again), arms, rule, shown_in),
+        smallest_visible_effect=visible_effect(whole(again), arms, rule, shown_in, target),
         visible_pairs=shown_in,
         arms=arms,
         complete=not dead,
@@ -95,10 +97,9 @@ def compare_run(
     header: Header, trials: Sequence[Measurement], probes: Sequence[Measurement]
 ) -> Comparison:
     """Compare a run's trials as its header asks for."""
-    target = Target(header.metric, header.target, header.metric_bounds)
     rules: dict[Purpose, Rule] = {stage: rule_of(header, stage) for stage in get_args(Purpose)}
     screening = header.mode == "full-optimization"
-    return compare(trials, header.margin, target, probes, rules, screening)
+    return compare(trials, header.margin, target_of(header), probes, rules, screening)
 
 
 def standing(header: Header, trials: Sequence[Measurement], arm: str, stage: Purpose) -> Judgement:
@@ -108,7 +109,10 @@ def standing(header: Header, trials: Sequence[Measurement], arm: str, stage: Pur
         dead = len(pairs) >= LEAST_FAILED
         return Judgement(Verdict.UNDECIDED, "no whole pair was measured", goes_on=not dead)
     own = unlike(matched(trials, CONTROL))
-    return judge(pairs, _basis(whole(pairs)), header.margin, rule_of(header, stage), own)
+    return judge(
+        pairs, _basis(whole(pairs)), header.margin, rule_of(header, stage), own,
+        target_of(header),
+    )  # fmt: skip
 
 
 def best(comparison: Comparison) -> ArmResult | None:
@@ -137,13 +141,13 @@ def _judge(
         return _nothing_measured(name, trials_of_arm, statuses)
     candidates = [candidate for _, candidate in good]
     rule = rules.get(candidates[0].stage, Rule())
-    facts = _facts(good, rule) | {
-        "metric": _metric(candidates, target),
-        "other_differences": _other_differences(good, target.metric),
-        "seconds_to_target": _to_target(candidates, target),
+    facts = _facts(good, rule, target) | {
+        "metric": metric_of(candidates, target),
+        "other_differences": other_differences(good, target.metric),
+        "seconds_to_target": seconds_to_target(candidates, target),
         "statuses": statuses,
     }
-    judgement = judge(pairs, facts["time_basis"], margin, rule, own)
+    judgement = judge(pairs, facts["time_basis"], margin, rule, own, target)
     result = ArmResult(arm=name, **judgement._asdict(), **facts)
     return _downgrade_if_never_repaid(result)
 
@@ -169,12 +173,11 @@ def _basis(pairs: Sequence[Pair]) -> Basis:
     return "step" if pairs[0][1].work == "same work" else "training"
 
 
-def _facts(pairs: Sequence[Pair], rule: Rule) -> dict[str, Any]:
+def _facts(pairs: Sequence[Pair], rule: Rule, target: Target) -> dict[str, Any]:
     basis, setup = _basis(pairs), setup_of(pairs)
-    found = evidence_of(pairs, basis, 0.0, None)
+    found = evidence_of(pairs, basis, 0.0, None, target)
     total = rule.of_gain(found.random)
     times, memories = ratios(pairs, time_of(basis)), ratios(pairs, memory_of)
-    changes = differences(pairs)
     return {
         "work": pairs[0][1].work,
         "pairs": len(pairs),
@@ -186,7 +189,8 @@ def _facts(pairs: Sequence[Pair], rule: Rule) -> dict[str, Any]:
         "energy_ratio": repeated_ratio(ratios(pairs, BY_NAME["energy"].value(basis)), rule, total),
         "time_median": _middle(times),
         "memory_median": _middle(memories),
-        "metric_difference": repeated_interval(changes, rule, rule.alpha, found.quality.floor),
+        "metric_difference": difference(pairs, target, rule, found.quality.floor),
+        "difference_is_relative": target.relative,
         "same_losses": same_losses(pairs),
         "loss_steps": compared_steps(pairs),
         "flops_ratio": _middle(ratios(pairs, lambda m: m.model_flops_per_step)),
@@ -234,33 +238,12 @@ def _with_search(
     return result.model_copy(update={"search_seconds": spent, "search_payback_epochs": epochs})
 
 
-def _metric(trials: Sequence[Measurement], target: Target) -> Interval | None:
-    """Return the mean over seeds: equal seeds are no replicates, so each seed counts once."""
-    by_seed = {t.seed: t.metric for t in trials if t.metric is not None}
-    return mean_interval(list(by_seed.values()), METRIC_LEVEL, target.bounds)
-
-
-def _other_differences(pairs: Sequence[Pair], metric: str) -> dict[str, Interval]:
-    found = {name: mean_interval(each, METRIC_LEVEL) for name, each in by_metric(pairs).items()}
-    return {name: known for name, known in found.items() if known and name != metric}
-
-
-def _to_target(trials: Sequence[Measurement], target: Target) -> float | None:
-    """Return the median training seconds to the target; None when most trials never reach it."""
-    whole = [t for t in trials if t.kind == "full"]
-    if target.value is None or not whole:
-        return None
-    times = [t.seconds_to(target.value, target.metric) for t in whole]
-    middle = median(math.inf if seconds is None else seconds for seconds in times)
-    return middle if math.isfinite(middle) else None
-
-
-def _middle(values: Sequence[float]) -> float | None:
-    return median(values) if values else None
-
-
 def _merit(result: ArmResult) -> tuple[bool, float]:
     time = (result.time_ratio.low if result.time_ratio else None) or 0.0
     memory = (result.memory_ratio.low if result.memory_ratio else None) or 0.0
     faster = "faster" in result.gains
     return faster, time if faster else memory
+
+
+def _middle(values: Sequence[float]) -> float | None:
+    return median(values) if values else None

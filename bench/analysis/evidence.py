@@ -14,6 +14,7 @@ from bench.analysis.objectives import Basis
 from bench.analysis.pairs import Pair, failed
 from bench.analysis.quality import REORDERED, grid_floor, losses_agree
 from bench.analysis.sequential import Objective, Quality
+from bench.baseline import Target
 from bench.records.measurement import Measurement, Status
 
 ON_GRID = 1e-6
@@ -36,7 +37,7 @@ class Evidence(NamedTuple):
 
 
 def evidence_of(
-    pairs: Sequence[Pair], basis: Basis, margin: float, unlike: float | None
+    pairs: Sequence[Pair], basis: Basis, margin: float, unlike: float | None, target: Target
 ) -> Evidence:
     """Return what pairs say; `unlike` is how far the baseline's losses differ from its own, if so.
 
@@ -46,11 +47,12 @@ def evidence_of(
     effect = candidate.effect if candidate else None
     rows = objectives.counting(effect, next((b for b, _ in pairs if b.ok), pairs[0][0]))
     seen = tuple(Objective(row.name, _logs(pairs, row, basis), row.deterministic) for row in rows)
-    changes = [_difference(pair) for pair in pairs]
+    changes = [_gain(pair, target) for pair in pairs]
     exact = effect == "exact" and unlike is None
     tolerance = _tolerance(effect, candidate.rounding if candidate else None, unlike)
     agree = None if tolerance is None else [losses_agree_in(pair, tolerance) for pair in pairs]
-    items = items_of_shares([trial for pair in pairs for trial in pair])
+    trials = [trial for pair in pairs for trial in pair]
+    items = None if target.relative else items_of_shares(trials)
     quality = Quality(
         np.array(changes, float), margin, grid_floor(items),
         None if agree is None else np.array(agree, bool), exact,
@@ -91,9 +93,9 @@ def _log(pair: Pair, row: objectives.Objective, basis: Basis) -> float:
     return math.log(before / after)
 
 
-def _difference(pair: Pair) -> float:
+def _gain(pair: Pair, target: Target) -> float:
     before, after = (trial.metric for trial in pair)
-    return math.nan if before is None or after is None else after - before
+    return math.nan if before is None or after is None else target.gain(before, after)
 
 
 def items_of_shares(trials: Sequence[Measurement]) -> int | None:

@@ -12,11 +12,13 @@ from typing import Any, NamedTuple
 from bench.analysis.estimate import RATIO_FLOOR
 from bench.analysis.evidence import items_of_shares
 from bench.analysis.intervals import Interval, mean_interval
+from bench.analysis.metric import target_of
 from bench.analysis.objectives import Value, memory_of, time_of
 from bench.analysis.pairs import failed, matched, pairs_of, ratios
 from bench.analysis.quality import grid_floor
 from bench.analysis.ratio_of_ratios import by_seed, change
 from bench.analysis.sequential import FAILED_COUNT, FAILED_SHARE
+from bench.baseline import Target
 from bench.errors import BenchError
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, Measurement, counting
@@ -205,22 +207,31 @@ def _metric_row(arm: str, rule: Rule, sides: Sides) -> Row:
     """Compare the metric seed by seed: equal seeds are no replicates."""
     if sides.across_machines and arm == BASELINE:
         return Row("-", f"{arm}: {sides.header.metric} is not compared across machines")
+    target = target_of(sides.header)
     limit = sides.header.margin if rule.limit < 0 else rule.limit
-    old, new = (_metrics(own, arm, sides.across_machines) for own in (sides.old, sides.new))
-    found = _fall(old, new, grid_floor(items_of_shares([*sides.old, *sides.new])))
+    old, new = (_metrics(own, arm, sides.across_machines, target) for own in (sides.old, sides.new))
+    items = None if target.relative else items_of_shares([*sides.old, *sides.new])
+    found = _fall(old, new, grid_floor(items))
     if found is None or found.low is None:
         return _unknown(arm, sides.header.metric, old, new)
+    sign, worse = (1, "higher") if target.lower else (-1, "lower")
     text = (
-        f"{arm}: {sides.header.metric} {-found.middle:+.4f} "
-        f"(at least {found.low:.4f} lower; limit -{limit:g})"
+        f"{arm}: {sides.header.metric} {_amount(sign * found.middle, target):s} "
+        f"(at least {_amount(found.low, target).lstrip('+')} {worse}; "
+        f"limit {_amount(sign * limit, target, 'g')})"
     )
     return Row("FAIL" if found.low > limit else "ok", text)
+
+
+def _amount(change: float, target: Target, form: str = ".4f") -> str:
+    """Return a change of the metric with its sign: a share where margins are shares."""
+    return f"{100 * change:+{form}} %" if target.relative else f"{change:+{form}}"
 
 
 def _fall(
     old: Sequence[tuple[int, float]], new: Sequence[tuple[int, float]], floor: float
 ) -> Interval | None:
-    """Return how far a metric fell: over the seeds that both have, else over each one's own."""
+    """Return how much worse a metric is: over the seeds of both, else over each one's own."""
     falls = [-gain for gain in by_seed(old, new)]
     if len(falls) >= 2:
         return mean_interval(falls, 2 * LEVEL - 1, floor=floor)
@@ -229,18 +240,28 @@ def _fall(
 
 
 def _metrics(
-    trials: Sequence[Measurement], arm: str, beside_baseline: bool
+    trials: Sequence[Measurement], arm: str, beside_baseline: bool, target: Target
 ) -> list[tuple[int, float]]:
-    """Return (seed, metric) of an arm's trials, or what it differs by from its baseline."""
+    """Return (seed, how good) of an arm's trials, or by how much it is better than its baseline.
+
+    Higher is better. Where margins are shares, these are logarithms: their differences are shares.
+    """
     if beside_baseline:
         return [
-            (c.seed, c.metric - b.metric)
+            (c.seed, target.gain(b.metric, c.metric))
             for b, c in pairs_of(trials, arm)
             if b.metric is not None and c.metric is not None
         ]
     names = (BASELINE, CONTROL) if arm == BASELINE else (arm,)
     own = [t for t in trials if t.ok and t.arm in names]
-    return [(t.seed, t.metric) for t in own if t.metric is not None]
+    return [(t.seed, _goodness(t.metric, target)) for t in own if t.metric is not None]
+
+
+def _goodness(metric: float, target: Target) -> float:
+    size = (
+        math.log(abs(metric)) * math.copysign(1, metric) if target.relative and metric else metric
+    )
+    return -size if target.lower else size
 
 
 def _logs(trials: Sequence[Measurement], value: Value) -> list[float]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from bench.analysis.objectives import Value
 from bench.analysis.quality import apart, losses_agree
+from bench.baseline import Target
 from bench.records.measurement import BASELINE, CONTROL, Measurement, Status
 
 Pair = tuple[Measurement, Measurement]
@@ -55,9 +57,11 @@ def ratios(pairs: Sequence[Pair], value: Value) -> list[float]:
     return [b / c for b, c in values if b is not None and c is not None and b > 0 and c > 0]
 
 
-def differences(pairs: Sequence[Pair]) -> list[float]:
-    """Return the metric's candidate - baseline of each pair that has it."""
-    return [c.metric - b.metric for b, c in pairs if c.metric is not None and b.metric is not None]
+def gains(pairs: Sequence[Pair], target: Target) -> list[float]:
+    """Return by how much the candidate's metric is better, in each pair that tells."""
+    both = [(b.metric, c.metric) for b, c in pairs]
+    known = [target.gain(b, c) for b, c in both if b is not None and c is not None]
+    return [gain for gain in known if not math.isnan(gain)]
 
 
 def by_metric(pairs: Sequence[Pair]) -> dict[str, list[float]]:

@@ -38,6 +38,8 @@ class ArmResult(Record):
     metric: Interval | None = None
     metric_difference: Interval | None = None
     """Candidate - baseline, paired by seed."""
+    difference_is_relative: bool = False
+    """Whether that is a share of the baseline's."""
     other_differences: dict[str, Interval] = {}
     """The same of each metric that stands beside the judged one, by its name."""
     same_losses: bool | None = None
@@ -82,6 +84,8 @@ class Comparison(Record):
     """Everything that a report says, apart from the records themselves."""
 
     margin: float
+    margin_is_relative: bool = False
+    """Whether it is a share of the baseline's metric."""
     baseline_metric: Interval | None
     baseline_seconds_to_target: float | None
     control: Control | None

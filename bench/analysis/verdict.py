@@ -14,6 +14,7 @@ from bench.analysis.outlook import MOST_ADVISED, Outlook, outlook
 from bench.analysis.pairs import Pair, compared_steps, failed, same_losses, whole
 from bench.analysis.quality import LEAST_STEPS
 from bench.analysis.sequential import WORTH_FINDING, Answer, Look, last_look
+from bench.baseline import Target
 
 
 class Verdict(StrEnum):
@@ -47,8 +48,9 @@ class Judgement(NamedTuple):
 
 
 def judge(
-    pairs: Sequence[Pair], basis: Basis, margin: float, rule: Rule, unlike: float | None = None
-) -> Judgement:
+    pairs: Sequence[Pair], basis: Basis, margin: float, rule: Rule, unlike: float | None,
+    target: Target,
+) -> Judgement:  # fmt: skip
     """Judge a candidate by its pairs with the baseline, of which one at least is whole.
 
     `unlike` is how far the baseline's own losses differ in equal trials; None where they don't:
@@ -58,7 +60,7 @@ def judge(
     exact = good[0][1].effect == "exact"
     if exact and unlike is None and same_losses(good) is False:
         return Judgement(Verdict.FAILED, "it declares the effect exact, but the losses differ")
-    found = evidence_of(pairs, basis, margin, unlike)
+    found = evidence_of(pairs, basis, margin, unlike, target)
     seen = last_look(found.objectives, found.quality, rule, found.failed)
     if seen is None:
         return _too_early(len(pairs), rule)
@@ -71,7 +73,7 @@ def judge(
             reason = f"a gain of {100 * (WORTH_FINDING - 1):.0f} % or more is excluded"
             return Judgement(Verdict.NO_GAIN, reason)
         case Answer.LOSS:
-            return Judgement(Verdict.ACCURACY_LOSS, _loss(seen, pairs, rule), gains)
+            return Judgement(Verdict.ACCURACY_LOSS, _loss(seen, pairs, rule, target), gains)
         case Answer.UNSAFE:
             reason = f"{' and '.join(gains)}, but {_failures(pairs)}"
             return Judgement(Verdict.UNDECIDED, reason, gains)
@@ -94,13 +96,14 @@ def _gains(seen: Look, found: Evidence) -> tuple[Gain, ...]:
     return tuple(row.gain for row, shown in zip(found.rows, seen.gained, strict=True) if shown)
 
 
-def _loss(seen: Look, pairs: Sequence[Pair], rule: Rule) -> str:
+def _loss(seen: Look, pairs: Sequence[Pair], rule: Rule, target: Target) -> str:
     if not seen.lost:
         return _failures(pairs)
     fall = -float(bounds(seen.metric, rule.alpha, rule)[1])
-    return f"the metric fell by at least {fall:.4f} (one-sided, {1 - rule.alpha:.0%})".replace(
-        "%", " %"
-    )
+    moved = "rose" if target.lower else "fell"
+    by = f"{fall:.2%}" if target.relative else f"{fall:.4f}"
+    said = f"the metric {moved} by at least {by} (one-sided, {1 - rule.alpha:.0%})"
+    return said.replace("%", " %")
 
 
 def _failures(pairs: Sequence[Pair]) -> str:

@@ -105,7 +105,12 @@ def run(  # long: an option a line
     seed: Annotated[int, Option(help="the first training seed; each pair takes the next")] = 0,
     repeats: Annotated[str, Option(help="pairs of trials for each arm, or auto")] = "auto",
     budget: Annotated[str | None, Option(help="stop after this time: 90s, 15m, 2h")] = None,
-    margin: Annotated[float, Option(help="largest loss of the metric that is accepted")] = 0.01,
+    margin: Annotated[
+        float | None,
+        Option(
+            help="largest loss of the metric that is accepted (what its target says, else 0.01)"
+        ),
+    ] = None,
     trial_timeout: Annotated[str, Option(help="a trial that takes longer is ended")] = "30m",
     output: Output = Path("results"),
     resume: Annotated[Path | None, Option(help="go on with an interrupted run")] = None,

@@ -32,9 +32,9 @@ def parse_repeats(text: str) -> int | None:
     return int(text)
 
 
-def parse_margin(value: float) -> float:
-    """Return a margin, at least 0 and finite."""
-    if not 0 <= value < float("inf"):
+def parse_margin(value: float | None) -> float | None:
+    """Return an optional margin, at least 0 and finite."""
+    if value is not None and not 0 <= value < float("inf"):
         raise BenchError(f"--margin {value} is not a number of 0 or more")
     return value
 

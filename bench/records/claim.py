@@ -30,6 +30,10 @@ class Claim(Record):
     metric_name: Text
     metric: Bounds | None
     margin: Amount
+    margin_is_relative: bool = False
+    """Whether it is a share of the baseline's metric."""
+    metric_direction: Literal["higher", "lower"] = "higher"
+    """Which values of the metric are better."""
     data_sha256: Text | None
     environment: Json
     seed: Whole

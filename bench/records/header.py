@@ -63,6 +63,10 @@ class Header(Record):
     budget_seconds: Amount | None
     trial_timeout_seconds: Amount
     margin: Amount
+    margin_is_relative: bool = False
+    """Whether it is a share of the baseline's metric."""
+    metric_direction: Literal["higher", "lower"] = "higher"
+    """Which values of the metric are better."""
     unit: Text
     metric: Text
     target: Number | None

@@ -277,13 +277,6 @@ class Measurement(Advice, Usage, Training, Preparation, Ending, Identity):
         usual = median(self.step_seconds) * len(self.warmup_step_seconds)
         return max(0.0, sum(self.warmup_step_seconds) - usual)
 
-    def seconds_to(self, target: float, metric: str) -> float | None:
-        """Return training seconds until `metric` first reached `target`; None is censored."""
-        for evaluation in self.metrics:
-            if evaluation.values.get(metric, float("-inf")) >= target:
-                return evaluation.train_seconds
-        return None
-
 
 def counting(records: Iterable[Measurement]) -> list[Measurement]:
     """Return the trials that count: without those that were disturbed and run again."""

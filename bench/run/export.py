@@ -51,6 +51,8 @@ def exported_of(
     facts = {
         "metric_name": header.metric,
         "margin": header.margin,
+        "margin_is_relative": header.margin_is_relative,
+        "metric_direction": header.metric_direction,
         "data_sha256": data.sha256 if data else None,
         "environment": {**header.environment, "device": header.device, "threads": header.threads},
         "seed": header.seed,

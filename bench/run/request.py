@@ -24,7 +24,8 @@ class Request:
     repeats: int | None = None
     budget_seconds: float | None = None
     trial_timeout_seconds: float = 1800.0
-    margin: float = 0.01
+    margin: float | None = None
+    """None: what the target says, or a hundredth of the metric's own unit."""
     claim: Claim | None = None
     """What is verified."""
     output: Path = Path("results")

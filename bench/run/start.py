@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from bench.analysis.levels import ALPHA, FIRST, MOST
-from bench.baseline import Baseline
+from bench.baseline import Baseline, Target
 from bench.errors import BenchError
 from bench.launch.local import Runner
 from bench.machine import environment
@@ -34,6 +34,8 @@ from bench.run.identity import CODE
 from bench.run.request import Request, Resumption
 from bench.run.session import Observer, Session
 
+MARGIN = 0.01
+"""The largest loss that is accepted, where nobody says otherwise, in the metric's own units."""
 FIXED = {"baseline-only": 3}
 """Pairs where there is nothing to decide."""
 
@@ -57,6 +59,8 @@ def _new(asked: Request, show: Observer) -> Iterator[Session]:
         arm_names.labels(techniques)
         device = choose_device(asked.device)
         settings, notices = prepared(baseline, values)
+        doubt = target_of(baseline, settings).doubt()
+        notices = (*notices, doubt) if doubt else notices
         for notice in (*notices_on(places), *notices):
             show.note(notice)
         code = given or hashed(places)
@@ -175,7 +179,9 @@ def _header(  # long: a field a line
         alpha=ALPHA,
         budget_seconds=asked.budget_seconds,
         trial_timeout_seconds=asked.trial_timeout_seconds,
-        margin=asked.margin,
+        margin=margin_of(asked.margin, target),
+        margin_is_relative=target.relative,
+        metric_direction=target.direction or "higher",
         unit=baseline.unit,
         metric=target.metric,
         metric_bounds=target.bounds,
@@ -185,6 +191,12 @@ def _header(  # long: a field a line
         notices=notices,
         environment={**environment.capture(), CODE: own_packages.digest()},
     )
+
+
+def margin_of(asked: float | None, target: Target) -> float:
+    """Return the margin that was asked for, else the target's own, else a hundredth."""
+    known = (asked, target.relative_margin, MARGIN)
+    return next(margin for margin in known if margin is not None)
 
 
 def _runner(baseline: Baseline, timeout_seconds: float) -> Runner:

@@ -88,7 +88,7 @@ def _content(run: Run) -> dict[str, Any]:
         "environment": context_tables.environment(run),
         "device": header.device,
         "metric": header.metric,
-        "margin": formatting.value(run.comparison.margin),
+        "margin": formatting.margin(run.comparison.margin, run.comparison.margin_is_relative),
         "error": f"{run.comparison.rule.alpha:.0%}".replace("%", " %"),
         "metric_level": f"{METRIC_LEVEL:.0%}".replace("%", " %"),
     }

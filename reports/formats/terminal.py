@@ -45,7 +45,11 @@ def _row(result: ArmResult) -> list[str]:
         formatting.ratio_with_interval(result.time_ratio),
         result.time_basis,
         formatting.ratio_with_interval(result.memory_ratio),
-        "same losses" if exact else formatting.difference_with_interval(result.metric_difference),
+        "same losses"
+        if exact
+        else formatting.difference_with_interval(
+            result.metric_difference, result.difference_is_relative
+        ),
         str(result.pairs),
     ]
 

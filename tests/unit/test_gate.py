@@ -285,3 +285,21 @@ def test_where_the_data_lies_may_differ(tmp_path: Path) -> None:
 def test_runs_without_a_common_arm_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="have no measured arm in common"):
         gated(tmp_path, STEADY, [], "time=5%")
+
+
+@pytest.mark.parametrize(("factor", "fails"), [(1.05, True), (0.9, False), (1.001, False)])
+def test_a_metric_of_which_lower_is_better_is_gated_by_its_direction_and_share(
+    tmp_path: Path, factor: float, fails: bool
+) -> None:
+    before = [measurement(pair=n, metric=19_000 + 10 * LUCK[n]) for n in range(6)]
+    after = [measurement(pair=n, metric=factor * (19_000 - 10 * LUCK[n])) for n in range(6)]
+    judged_by = {
+        "metric": "rmse", "metric_direction": "lower", "margin": 0.02, "margin_is_relative": True,
+    }  # fmt: skip
+    old = run(tmp_path, "old", before, **judged_by)
+    new = run(tmp_path, "new", after, **judged_by)
+    found = gate.check(old, new, gate.parse_rules(["accuracy"]))
+    assert found.failed is fails
+    if fails:
+        assert "baseline: rmse +4.87" in found.text
+        assert found.text.endswith("% higher; limit +2 %)")

@@ -1,0 +1,71 @@
+"""What is said of the metric that a run is judged by: its mean, its change, when it is reached."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import median
+
+from bench.analysis.intervals import METRIC_LEVEL, Interval, mean_interval, repeated_interval
+from bench.analysis.levels import Rule
+from bench.analysis.pairs import Pair, by_metric, gains
+from bench.baseline import Target
+from bench.records.claim import Claim
+from bench.records.header import Header
+from bench.records.measurement import Measurement
+
+
+def target_of(header: Header) -> Target:
+    """Return what a run's arms are judged by."""
+    return Target(
+        header.metric, header.target, header.metric_bounds, header.metric_direction,
+        header.margin if header.margin_is_relative else None,
+    )  # fmt: skip
+
+
+def target_of_claim(claim: Claim) -> Target:
+    """Return what a claim's metric is judged by."""
+    return Target(
+        claim.metric_name, direction=claim.metric_direction,
+        relative_margin=claim.margin if claim.margin_is_relative else None,
+    )  # fmt: skip
+
+
+def metric_of(trials: Sequence[Measurement], target: Target) -> Interval | None:
+    """Return the mean over seeds: equal seeds are no replicates, so each seed counts once."""
+    by_seed = {t.seed: t.metric for t in trials if t.metric is not None}
+    return mean_interval(list(by_seed.values()), METRIC_LEVEL, target.bounds)
+
+
+def difference(pairs: Sequence[Pair], target: Target, rule: Rule, floor: float) -> Interval | None:
+    """Return candidate - baseline, as a share where margins are shares."""
+    better = repeated_interval(gains(pairs, target), rule, rule.alpha, floor)
+    if better is None or not target.lower:
+        return better
+    low, high = (None if end is None else -end for end in (better.high, better.low))
+    return Interval(low, -better.middle, high)
+
+
+def other_differences(pairs: Sequence[Pair], metric: str) -> dict[str, Interval]:
+    """Return candidate - baseline of each metric that stands beside the judged one."""
+    found = {name: mean_interval(each, METRIC_LEVEL) for name, each in by_metric(pairs).items()}
+    return {name: known for name, known in found.items() if known and name != metric}
+
+
+def seconds_to_target(trials: Sequence[Measurement], target: Target) -> float | None:
+    """Return the median training seconds to the target; None when most trials never reach it."""
+    whole = [t for t in trials if t.kind == "full"]
+    if target.value is None or not whole:
+        return None
+    times = [_seconds_to(t, target, target.value) for t in whole]
+    middle = median(math.inf if seconds is None else seconds for seconds in times)
+    return middle if math.isfinite(middle) else None
+
+
+def _seconds_to(trial: Measurement, target: Target, wanted: float) -> float | None:
+    """Return training seconds until the metric first reached the target; None is censored."""
+    for evaluation in trial.metrics:
+        found = evaluation.values.get(target.metric)
+        if found is not None and target.reached(found, wanted):
+            return evaluation.train_seconds
+    return None
