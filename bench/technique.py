@@ -74,6 +74,10 @@ class Technique(BaseModel):
     conflicts: ClassVar[frozenset[str]] = frozenset()
     """Names of techniques that can't be in one recipe with this one."""
 
+    def caution(self, device: str) -> str | None:
+        """Say what speaks against it on this machine, before it is measured; it forbids nothing."""
+        return None
+
     def configure(self, settings: SettingsT, probe: Probe) -> SettingsT:
         """Return the baseline's settings as this technique wants them; called once per run."""
         return settings

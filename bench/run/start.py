@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +33,7 @@ from bench.run import arm_names, identity
 from bench.run.identity import CODE
 from bench.run.request import Request, Resumption
 from bench.run.session import Observer, Session
+from bench.technique import Technique
 
 MARGIN = 0.01
 """The largest loss that is accepted, where nobody says otherwise, in the metric's own units."""
@@ -60,7 +61,7 @@ def _new(asked: Request, show: Observer) -> Iterator[Session]:
         device = choose_device(asked.device)
         settings, notices = prepared(baseline, values)
         doubt = target_of(baseline, settings).doubt()
-        notices = (*notices, doubt) if doubt else notices
+        notices = (*notices, *cautions(techniques, device), *filter(None, [doubt]))
         for notice in (*notices_on(places), *notices):
             show.note(notice)
         code = given or hashed(places)
@@ -191,6 +192,12 @@ def _header(  # long: a field a line
         notices=notices,
         environment={**environment.capture(), CODE: own_packages.digest()},
     )
+
+
+def cautions(arms: Sequence[Sequence[tuple[str, Technique]]], device: str) -> list[str]:
+    """Return what speaks against techniques that were asked for, on this machine, each once."""
+    said = [technique.caution(device) for used in arms for _, technique in used]
+    return list(dict.fromkeys(text for text in said if text))
 
 
 def margin_of(asked: float | None, target: Target) -> float:
