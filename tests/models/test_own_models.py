@@ -1,0 +1,133 @@
+"""Ten models as people of their fields write them: every technique works on them, or says why not.
+
+The fast tests rehearse what should work and what should not; the slow ones are the command line's:
+`list techniques`, then `--test` of all that apply.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.errors import BenchError, NotApplicable
+from bench.recipes import assembly
+from bench.testing import Case
+from bench.trial.describe import describe
+from bench.trial.rehearsal import rehearse_trial, shortened
+from bench.trial.spec import Findings, TrialSpec
+from bench.trial.training import train
+from tests.cli.processes import only_run, records, run
+
+HERE = Path(__file__).resolve().parent
+MODELS = {
+    "causal_lm": "CausalLM", "encoder": "Encoder", "lightning": "Lightning", "gcn": "Graph",
+    "unet": "Segmentation", "packed_lstm": "Sentiment", "gan": "Gan", "vae": "Autoencoder",
+    "tabular": "Houses", "lora": "Lora",
+}  # fmt: skip
+WORKS = {
+    "causal_lm": "mixed-precision ema fused-optimizer gradient-accumulation low-rank",
+    "encoder": "mixed-precision gradient-accumulation ema quantization:mode=bf16",
+    "lightning": "mixed-precision fused-optimizer gradient-accumulation ema",
+    "gcn": "fused-optimizer ema early-stopping:patience=1,every=1",
+    "unet": "mixed-precision gradient-accumulation channels-last ema",
+    "packed_lstm": "gradient-accumulation fused-optimizer quantization:mode=dynamic",
+    "gan": "mixed-precision gradient-accumulation fused-optimizer adafactor",
+    "vae": "fused-optimizer ema",
+    "tabular": "mixed-precision fused-optimizer ema gradient-accumulation",
+    "lora": "ema gradient-accumulation mixed-precision fused-optimizer",
+}
+REFUSED = {
+    ("encoder", "dynamic-lr"): "sets its learning rate itself",
+    ("lightning", "dynamic-lr"): "sets its learning rate itself",
+    ("lightning", "compile"): "no step calls what compile changes of the model",
+    ("gcn", "gradient-accumulation"): "a batch holds a sparse tensor, which has no items",
+    ("gan", "ema"): "optimizers take turns: critic, generator",
+    ("unet", "fused-optimizer"): "torch.optim.RMSprop has no fused form",
+    ("unet", "progressive-resizing"): "a rehearsed step failed: ValueError: Target size",
+}
+each_model = pytest.mark.parametrize("model", MODELS)
+
+
+def case_of(model: str) -> Case:
+    return Case(f"{HERE / model}.py:{MODELS[model]}", {})
+
+
+def rehearsed(model: str, *techniques: str) -> None:
+    case = case_of(model)
+    recipe, places = case.recipe(*techniques)
+    metric = str(assembly.baseline_of(recipe, places).target.metric)
+    spec = TrialSpec(
+        arm="own", pair=0, seed=0, kind="build", recipe=recipe, metric=metric, device="cpu",
+        threads=1, places=places, scratch="unused",
+    )  # fmt: skip
+    job = assembly.build(recipe, places, case.device, 0, others=shortened)
+    rehearse_trial(spec, assembly.techniques_of(recipe, places), job)
+
+
+def described(model: str, folder: Path) -> Findings:
+    return describe(lambda: case_of(model).job(), "any", folder)
+
+
+@each_model
+def test_a_model_trains_and_repeats(model: str, tmp_path: Path) -> None:
+    found = described(model, tmp_path)
+    assert found.repeats
+    assert found.model_bytes
+    assert train(case_of(model).job()).evaluations[-1].values
+
+
+def test_what_a_check_says_of_them_is_so(tmp_path: Path) -> None:
+    """A summed loss, a loss of nodes, a sparse graph."""
+    found = {model: described(model, tmp_path) for model in MODELS}
+    assert {model for model, one in found.items() if one.mean_of_parts is False} == {"vae"}
+    assert {model for model, one in found.items() if one.unsplit} == {"gcn"}
+    assert found["encoder"].items == 16
+    assert "text: 16 x str" in found["encoder"].batch
+    assert "token_type_ids: None" in found["encoder"].batch
+
+
+@pytest.mark.parametrize(
+    ("model", "technique"), [(model, one) for model, all_ in WORKS.items() for one in all_.split()]
+)
+def test_a_technique_works_on_a_model_of_one_s_own(model: str, technique: str) -> None:
+    rehearsed(model, technique)
+
+
+@pytest.mark.parametrize(("model", "technique"), REFUSED)
+def test_a_technique_that_can_t_work_there_says_why(model: str, technique: str) -> None:
+    with pytest.raises(NotApplicable, match=REFUSED[model, technique]) as refused:
+        rehearsed(model, technique)
+    assert "\n" not in str(refused.value)
+
+
+def test_frozen_weights_are_frozen_whatever_is_done_to_the_model() -> None:
+    for technique in ("pruning:after=0", "low-rank", "ema", "gradient-checkpointing"):
+        try:
+            job = case_of("lora").job(technique)
+        except BenchError:
+            continue
+        trainable = sum(p.numel() for p in job.model.parameters() if p.requires_grad)
+        assert trainable <= sum(
+            p.numel() for p in case_of("lora").job().model.parameters() if p.requires_grad
+        )
+
+
+@pytest.mark.slow
+@each_model
+def test_all_that_apply_are_measured_without_a_failure(model: str, tmp_path: Path) -> None:
+    baseline = case_of(model).baseline
+    listed = run("list", "techniques", "--baseline", baseline, "--json", cwd=tmp_path)
+    assert listed.returncode == 0, listed.stderr
+    rows = json.loads(listed.stdout)
+    assert all(row["applies"] or row["reason"] for row in rows)
+    named = [row["name"] for row in rows if row["applies"] and row["name"] != "compile"]
+    measured = ("--baseline", baseline, "--test", *named, "--repeats", "2", "--quiet")
+    done = run(*measured, "--threads", "1", cwd=tmp_path, timeout=3000)
+    assert "Traceback" not in done.stderr + done.stdout
+    assert done.returncode in (0, 3), done.stderr
+    failed = [
+        (r["arm"], r["reason"]) for r in records(only_run(tmp_path)) if r["status"] == "failed"
+    ]
+    assert not failed
