@@ -74,19 +74,19 @@ class Pruning(Technique):
                     f"the model has a {type(module).__name__}, whose channels can't be traced"
                 )
         before, shapes = _parameters(model), _shapes(model, inputs)
-        was_training = model.training
         doing = "torch-pruning can't follow this model"
         try:
-            self._remove(model.eval(), inputs)
-            doing = "the model does not run with fewer channels (its input's may be tied to them)"
-            found = _shapes(model, inputs)
+            with evaluating(model):
+                self._remove(model, inputs)
+                doing = (
+                    "the model does not run with fewer channels (its input's may be tied to them)"
+                )
+                found = _shapes(model, inputs)
         except (NotApplicable, torch.OutOfMemoryError):
             raise
         except Exception as error:  # torch-pruning and the model it cut raise anything
             said = (str(error).strip().splitlines() or [""])[0][:120]
             raise NotApplicable(f"{doing}: {type(error).__name__}: {said}") from error
-        finally:
-            model.train(was_training)
         if found != shapes:
             raise NotApplicable(f"pruning would change the output's shape {shapes} to {found}")
         if _parameters(model) == before:
