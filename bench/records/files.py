@@ -30,7 +30,7 @@ def appearing(path: Path) -> Iterator[Path]:
         temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as error:
-        raise BenchError(f"can't write {path} ({error})") from error
+        raise BenchError(f"can't write {path} ({error.strerror or error})") from error
     finally:
         temporary.unlink(missing_ok=True)
 

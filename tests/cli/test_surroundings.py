@@ -106,7 +106,8 @@ def test_a_report_that_can_not_be_written_costs_no_trial(tmp_path: Path, bench: 
     done = bench("--resume", str(run))
     assert done.returncode == 2
     last = done.stderr.splitlines()[-1]
-    assert last.startswith(f"bench: can't write the report of {run}: Is a directory; its records")
+    told = f"can't write {run / 'report.md'} (Is a directory); its records are whole: bench report"
+    assert last == f"bench: can't write the report of {run}: {told} {run}"
     assert len(records(run)) == len(whole.splitlines())
 
 
