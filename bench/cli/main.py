@@ -50,7 +50,7 @@ def _names(group: str) -> Callable[[str], list[str]]:
 TECHNIQUES = _names("bench.optimizers")
 
 
-RESUMED = ("resume", "quiet", "json_", "tensorboard")
+RESUMED = ("resume", "trust", "quiet", "json_", "tensorboard")
 """Options that may be given anew when a run goes on: all others are fixed before it begins."""
 
 
