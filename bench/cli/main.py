@@ -28,7 +28,6 @@ INTERRUPTED = 130
 
 Output = Annotated[Path, Option(help="folder that run folders are made in")]
 Device = Annotated[str, Option(help="auto, cpu or cuda")]
-Threads = Annotated[int | None, Option(help="CPU threads (as the baseline advises, else all)")]
 DataDir = Annotated[Path | None, Option(help="folder that data sets lie in")]
 SkipBad = Annotated[bool | None, Option("--skip-bad", help="leave out, and count, bad records")]
 Json = Annotated[bool, Option("--json", help="print JSON")]

@@ -110,11 +110,6 @@ def _save(state: State, path: Path) -> None:
     save_file(state.tensors, str(path), metadata=state.same or None)
 
 
-def tensors_of(model: nn.Module) -> dict[str, Tensor]:
-    """Return a model's state as plain tensors by name, those under two names once."""
-    return state_of(model).tensors
-
-
 def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, tuple | list):
         for index, part in enumerate(value):

@@ -8,8 +8,3 @@ REPLACEMENT = "\ufffd"
 def printable(text: str) -> str:
     """Return a text with control characters, but for line breaks and tabs, replaced."""
     return "".join(c if c.isprintable() or c in "\n\t" else REPLACEMENT for c in text)
-
-
-def one_line(text: str) -> str:
-    """Return a text on one line, control characters replaced."""
-    return printable(" ".join(text.split()))

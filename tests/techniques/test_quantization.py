@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from bench.errors import NotApplicable
 from bench.job import Job, Progress
-from bench.model.weights_file import file_bytes, tensors_of, write
+from bench.model.weights_file import file_bytes, state_of, write
 from bench.trial.flops import whole_forward_flops
 from bench.trial.training import train
 from optimizers.quantization import Quantization
@@ -114,7 +114,7 @@ def test_a_quantised_model_is_written_as_integers_with_scales(tmp_path: Path) ->
 
 
 def test_packed_weights_of_linear_layers_are_in_the_file(tmp_path: Path) -> None:
-    found = tensors_of(deployed(wide_job(), mode="dynamic"))
+    found = state_of(deployed(wide_job(), mode="dynamic")).tensors
     assert sum(t.numel() for t in found.values() if t.dtype is torch.int8) == 6 * 64 + 64 * 66
 
 

@@ -7,11 +7,10 @@ import math
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
-from scipy.special import ndtr
 
 from bench.analysis.levels import Rule
 from bench.analysis.power import automatic_margin, smallest_effect, smallest_loss
-from bench.analysis.quality import apart, grid_floor, losses_agree, moderated, paired_items
+from bench.analysis.quality import apart, grid_floor, losses_agree
 from bench.analysis.sequential import LEAST_GAIN
 
 LOSSES = [1 / (1 + step) for step in range(20)]
@@ -49,35 +48,6 @@ def test_the_least_spread_of_a_share_is_half_an_item() -> None:
     assert grid_floor(None) == 0.0
 
 
-def test_items_tell_the_spread_that_one_seed_can_not() -> None:
-    found = moderated([0.01], discordant=0.02, items=345, level=0.95)
-    assert found is not None
-    assert found.middle == 0.01
-    assert found.high is not None
-    assert found.high - 0.01 == pytest.approx(1.8125 * math.sqrt(0.02 / 345), rel=1e-4)
-    assert moderated([], 0.02, 345, 0.95) is None
-
-
-def test_seeds_and_items_share_in_the_spread_by_their_degrees_of_freedom() -> None:
-    differences = [0.01, -0.01, 0.0]
-    found = moderated(differences, discordant=0.02, items=345, level=0.95)
-    assert found is not None
-    assert found.low is not None
-    variance = (10 * 0.02 / 345 + 2 * 0.0001) / 12
-    assert -found.low == pytest.approx(1.7823 * math.sqrt(variance / 3), rel=1e-4)
-
-
-def test_no_item_that_changed_leaves_an_interval_of_its_own_width() -> None:
-    z2 = 1.959964**2
-    assert paired_items(0, 0, 54, 0.975) == pytest.approx((-z2 / (54 + z2), 0, z2 / (54 + z2)))
-
-
-@pytest.mark.parametrize(("gained", "lost", "items"), [(8, 4, 64), (5, 1, 300)])
-def test_the_test_of_no_change_is_mcnemars(gained: int, lost: int, items: int) -> None:
-    level = float(ndtr((gained - lost) / math.sqrt(gained + lost)))
-    assert paired_items(gained, lost, items, level).low == pytest.approx(0, abs=1e-9)
-
-
 def likeliest_loss_share(gained: int, lost: int, items: int, change: float) -> float:
     """Return the share of lost items that makes the counts likeliest, given the true change."""
 
@@ -88,37 +58,6 @@ def likeliest_loss_share(gained: int, lost: int, items: int, change: float) -> f
 
     least, most = max(0.0, -change), (1 - change) / 2
     return float(minimize_scalar(unlikely, bounds=(least, most), method="bounded").x)
-
-
-def test_the_bounds_are_where_the_score_of_the_likeliest_shares_is_as_unlikely_as_asked() -> None:
-    found = paired_items(8, 4, 64, 0.95)
-    for bound, sign in ((found.low, 1), (found.high, -1)):
-        assert bound is not None
-        share = likeliest_loss_share(8, 4, 64, bound)
-        variance = 64 * (2 * share + bound - bound**2)
-        assert (8 - 4 - 64 * bound) / math.sqrt(variance) == pytest.approx(sign * 1.64485, abs=1e-3)
-
-
-def test_swapping_before_and_after_turns_the_interval_round() -> None:
-    one, other = paired_items(7, 2, 90, 0.95), paired_items(2, 7, 90, 0.95)
-    assert (one.low, one.high) == pytest.approx((-(other.high or 0), -(other.low or 0)))
-
-
-def test_a_loss_of_the_margin_is_rarely_excluded_by_paired_items() -> None:
-    random, items, runs = np.random.default_rng(1), 624, 2000
-    draws = random.multinomial(items, [0.01, 0.02, 0.97], runs)
-    kept = [(paired_items(int(g), int(w), items, 0.95).low or 0) >= -0.01 for g, w, _ in draws]
-    assert sum(kept) / runs <= 0.065
-
-
-def test_a_loss_of_the_margin_is_rarely_excluded_by_seeds_and_items() -> None:
-    random, items, runs = np.random.default_rng(2), 345, 2000
-    won, lost = random.binomial(items, 0.01, (runs, 3)), random.binomial(items, 0.02, (runs, 3))
-    kept = 0
-    for row, flips in zip((won - lost) / items, (won + lost).mean(1) / items, strict=True):
-        found = moderated(list(row), float(flips), items, 0.95)
-        kept += found is not None and (found.low or 0) >= -0.01
-    assert kept / runs <= 0.065
 
 
 def test_the_smallest_effect_is_found_four_times_in_five() -> None:

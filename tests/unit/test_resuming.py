@@ -16,7 +16,7 @@ from torch import nn
 from bench.batches import Batch
 from bench.errors import BenchError
 from bench.job import Job, Progress
-from bench.model.weights_file import tensors_of
+from bench.model.weights_file import state_of
 from bench.records.recipe import Recipe
 from bench.testing import Case, refusal
 from bench.trial.checkpoint import Checkpointer
@@ -71,7 +71,7 @@ def assert_same(whole: Trained, again: Trained) -> None:
     assert again.losses == whole.losses
     assert again.progress == whole.progress
     assert [e.values for e in again.evaluations] == [e.values for e in whole.evaluations]
-    state, other = tensors_of(whole.model), tensors_of(again.model)
+    state, other = state_of(whole.model).tensors, state_of(again.model).tensors
     assert all(torch.equal(state[name], other[name]) for name in state)
 
 
