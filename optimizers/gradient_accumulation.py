@@ -12,7 +12,6 @@ Source:  Goyal et al., Accurate, Large Minibatch SGD, 2017, section 3; PyTorch's
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -24,11 +23,8 @@ from torch.optim import Optimizer
 from bench.batches import Batch
 from bench.errors import NotApplicable
 from bench.job import Job, Loss, Mark, turns
-from bench.random_state import undisturbed
+from bench.model.parts_of_loss import parts_of_loss
 from bench.technique import Effect, Probe, SettingsT, Stage, Technique
-
-CLOSE = 2e-3
-"""How far, relatively, a batch's loss may be from its parts': in 16 bits they round otherwise."""
 
 
 class GradientAccumulation(Technique):
@@ -97,36 +93,15 @@ def _has_batch_norm(model: nn.Module) -> bool:
 
 
 def sums_up(job: Job, loss_of: Loss, batch: Batch, parts: list[Batch]) -> bool:
-    """Tell whether a batch's loss is the sum of its parts', and not their mean by items.
+    """Return whether a batch's loss is the sum of its parts', and not their mean by items.
 
-    Both are computed once in eval mode. A loss outside of what any mean of the parts' could be is
-    one over pairs of items, which sees fewer of them in parts. Raises `NotApplicable` for a mean
-    with other weights, such as one over tokens or labelled items.
+    Raises `NotApplicable` for a mean with other weights, such as one over tokens or labelled items.
     """
-    whole, again, *own = _losses(job, loss_of, [batch, batch, *parts])
-    near = CLOSE * max(map(abs, (whole, *own))) + 4 * abs(whole - again)  # a loss may draw numbers
-    counts = [job.items(part) for part in parts]
-    mean = sum(n * loss for n, loss in zip(counts, own, strict=True)) / sum(counts)
-    if abs(mean - whole) <= near:
-        return False
-    if abs(sum(own) - whole) <= near:
-        return True
-    if math.isfinite(mean) and not min(own) - near <= whole <= max(own) + near:
-        return False
+    found = parts_of_loss(job, batch, parts, loss_of)
+    if found.is_mean or found.is_sum or found.is_of_pairs:
+        return found.is_sum and not found.is_mean
     raise NotApplicable(
-        f"the loss of a batch, {whole:.5g}, is not the mean of its {len(parts)} parts' by their "
-        f"items, {mean:.5g}; where it is a mean over tokens, or over those with a label, give the "
-        "job `items`, which counts them"
+        f"the loss of a batch, {found.whole:.5g}, is not the mean of its {len(parts)} parts' by "
+        f"their items, {found.mean:.5g}; where it is a mean over tokens, or over those with a "
+        "label, give the job `items`, which counts them"
     )
-
-
-def _losses(job: Job, loss_of: Loss, batches: list[Batch]) -> list[float]:
-    """Return losses without training, leaving model and random state as they were."""
-    modes = [(module, module.training) for module in job.model.modules()]
-    try:
-        with torch.compiler.set_stance("force_eager"), torch.no_grad(), undisturbed(job.device):
-            job.model.eval()
-            return [float(loss_of(job.model, batch)) for batch in batches]
-    finally:
-        for module, training in modes:
-            module.training = training

@@ -55,7 +55,7 @@ def _loss_facts(job: Job, batch: Batch) -> dict[str, Any]:
         loss = float(job.loss(given, batch))
     facts: dict[str, Any] = {"loss": loss, "calls_forward": bool(heard.calls)}
     try:
-        found = parts_of_loss(job, batch)
+        found = parts_of_loss(job, batch, job.split(batch, 2))
     except BenchError as reason:
         return facts | {"unsplit": str(reason)}
     except Exception as error:  # noqa: BLE001 - it only advises: why it can't be told is said

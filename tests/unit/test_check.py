@@ -86,7 +86,7 @@ def test_chance_in_a_loss_is_not_taken_for_another_divisor() -> None:
 
     job = linear_job(loss=noisy)
     batch = next(iter(job.batches(Progress(1))))
-    found = parts_of_loss(job, batch)
+    found = parts_of_loss(job, batch, job.split(batch, 2))
     assert found.noise > 0
     assert found.is_mean
 
@@ -95,7 +95,7 @@ def test_the_random_state_stays_where_it_was() -> None:
     job = linear_job()
     batch = next(iter(job.batches(Progress(1))))
     before = torch.get_rng_state()
-    parts_of_loss(job, batch)
+    parts_of_loss(job, batch, job.split(batch, 2))
     assert torch.equal(before, torch.get_rng_state())
 
 
