@@ -46,6 +46,21 @@ def outcome(measured: Measurement) -> str:
     return str(measured.status).replace("_", " ")
 
 
+def attribution(run: Run) -> Table | None:
+    """Return what each technique of the confirmed combination adds to its gain."""
+    found = run.comparison.attribution
+    if found is None:
+        return None
+    columns = ("technique", f"adds to {found.objective}", "rounds")
+    alone = [(one.technique, one.ratio) for one in found.contributions]
+    both = [(" with ".join(one.techniques), one.ratio) for one in found.interactions]
+    rows = [
+        (what, formatting.ratio_with_interval(ratio), str(found.rounds))
+        for what, ratio in (*alone, *both)
+    ]
+    return table(columns, rows)
+
+
 def settings(run: Run) -> Table | None:
     """Return the baseline's settings."""
     found = run.header.settings.items()
@@ -55,7 +70,7 @@ def settings(run: Run) -> Table | None:
 def changes(run: Run) -> Table | None:
     """Return what each arm's recipe changed of these, and its techniques' own settings."""
     first: dict[str, Recipe] = {}
-    for trial in run.trials:
+    for trial in run.judging:
         if trial.pair >= 0 and trial.arm != CONTROL and trial.recipe.get("techniques"):
             first.setdefault(trial.arm, Recipe.model_validate(trial.recipe))
     rows = [
@@ -137,7 +152,7 @@ def _probe_row(
 
 def _chosen(run: Run, name: str, keys: list[str]) -> list[dict[str, Any]]:
     """Return what the recipes that use a technique have for the settings it searched."""
-    recipes = [t.recipe for t in run.trials if name in t.arm.split("+") and t.pair >= 0]
+    recipes = [t.recipe for t in run.judging if name in t.arm.split("+") and t.pair >= 0]
     return [{key: recipe.get("settings", {}).get(key) for key in keys} for recipe in recipes]
 
 

@@ -83,10 +83,15 @@ class Run:
         """Return the baseline's own name."""
         return self.header.name
 
+    @property
+    def judging(self) -> list[Measurement]:
+        """Return the trials that judge arms, without those that take a combination apart."""
+        return [trial for trial in self.trials if trial.judges]
+
     def of(self, arm: str) -> list[Measurement]:
-        """Return the good trials of an arm; the baseline's with those of its A/A control."""
+        """Return the good trials that judge an arm; the baseline's with those of its control."""
         names = (BASELINE, CONTROL) if arm == BASELINE else (arm,)
-        return [trial for trial in self.trials if trial.ok and trial.arm in names]
+        return [trial for trial in self.judging if trial.ok and trial.arm in names]
 
     def result(self, arm: str) -> ArmResult | None:
         """Return the verdict on an arm; None for the baseline."""

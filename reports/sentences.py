@@ -274,7 +274,7 @@ def _missing(run: Run) -> str | None:
     if found is not None:
         going = found.goes_on and done < rule.most
         return f"the claim is not decided in {number(done, 'pair')}" if going else None
-    seen = {trial.arm for trial in run.trials if trial.arm not in (BASELINE, CONTROL)}
+    seen = {trial.arm for trial in run.judging if trial.arm not in (BASELINE, CONTROL)}
     unseen = sum(1 for arm in run.header.arms if arm.techniques) - len(seen)
     open_ones = [result.arm for result in run.candidates if result.goes_on]
     if unseen > 0:
@@ -285,8 +285,8 @@ def _missing(run: Run) -> str | None:
 
 def _pairs_done(run: Run) -> tuple[int, int]:
     """Return how many pairs were run, whatever their outcome, and how many were planned."""
-    baseline = {trial.pair for trial in run.trials if trial.arm == BASELINE}
-    others = [trial for trial in run.trials if trial.arm != BASELINE]
+    baseline = {trial.pair for trial in run.judging if trial.arm == BASELINE}
+    others = [trial for trial in run.judging if trial.arm != BASELINE]
     groups = {(trial.arm, trial.stage) for trial in others if trial.pair >= 0}
     done = {trial.key for trial in others if trial.pair in baseline}
     asked = sum(1 for arm in run.header.arms if arm.techniques) + 1

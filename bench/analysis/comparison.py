@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any, get_args
 
+from bench.analysis.attribution import Attribution, attribution, largest
 from bench.analysis.control import control_of, visible_effect, visible_pairs
 from bench.analysis.evidence import evidence_of
 from bench.analysis.intervals import (
@@ -23,9 +24,11 @@ from bench.analysis.metric import (
 )
 from bench.analysis.objectives import (
     BY_NAME,
-    Basis,
+    TIME,
+    basis_of,
     cpu_of,
     file_of,
+    gained,
     inference_of,
     memory_of,
     time_of,
@@ -99,7 +102,9 @@ def compare_run(
     """Compare a run's trials as its header asks for."""
     rules: dict[Purpose, Rule] = {stage: rule_of(header, stage) for stage in get_args(Purpose)}
     screening = header.mode == "full-optimization"
-    return compare(trials, header.margin, target_of(header), probes, rules, screening)
+    judging = [trial for trial in trials if trial.judges]
+    found = compare(judging, header.margin, target_of(header), probes, rules, screening)
+    return found.model_copy(update={"attribution": _attribution(trials, found.arms)})
 
 
 def standing(header: Header, trials: Sequence[Measurement], arm: str, stage: Purpose) -> Judgement:
@@ -110,7 +115,7 @@ def standing(header: Header, trials: Sequence[Measurement], arm: str, stage: Pur
         return Judgement(Verdict.UNDECIDED, "no whole pair was measured", goes_on=not dead)
     own = unlike(matched(trials, CONTROL))
     return judge(
-        pairs, _basis(whole(pairs)), header.margin, rule_of(header, stage), own,
+        pairs, basis_of(whole(pairs)[0][1]), header.margin, rule_of(header, stage), own,
         target_of(header),
     )  # fmt: skip
 
@@ -169,12 +174,8 @@ def _nothing_measured(name: str, own: Sequence[Measurement], statuses: dict[str,
     return ArmResult(arm=name, verdict=verdict, reason=reason, work=work, statuses=statuses)
 
 
-def _basis(pairs: Sequence[Pair]) -> Basis:
-    return "step" if pairs[0][1].work == "same work" else "training"
-
-
 def _facts(pairs: Sequence[Pair], rule: Rule, target: Target) -> dict[str, Any]:
-    basis, setup = _basis(pairs), setup_of(pairs)
+    basis, setup = basis_of(pairs[0][1]), setup_of(pairs)
     found = evidence_of(pairs, basis, 0.0, None, target)
     total = rule.of_gain(found.random)
     times, memories = ratios(pairs, time_of(basis)), ratios(pairs, memory_of)
@@ -236,6 +237,13 @@ def _with_search(
     spent, saved = math.fsum(own), seconds_saved_an_epoch(pairs_of(trials, result.arm))
     epochs = math.ceil(spent / saved) if saved and saved > 0 else None
     return result.model_copy(update={"search_seconds": spent, "search_payback_epochs": epochs})
+
+
+def _attribution(trials: Sequence[Measurement], arms: Sequence[ArmResult]) -> Attribution | None:
+    """Attribute what the combination won by first: time, if it is faster."""
+    own = [trial for trial in trials if trial.stage == "attribute"]
+    result = next((r for r in arms if own and r.arm == largest(own).arm), None)
+    return attribution(own, next(iter(gained(result.gains if result else ())), TIME))
 
 
 def _merit(result: ArmResult) -> tuple[bool, float]:

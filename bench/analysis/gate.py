@@ -147,7 +147,8 @@ def _unlike(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 
 def _arms(trials: Sequence[Measurement]) -> list[str]:
-    return list(dict.fromkeys(t.arm for t in trials if t.ok and t.arm != CONTROL))
+    own = [t for t in trials if t.ok and t.judges and t.arm != CONTROL]
+    return list(dict.fromkeys(t.arm for t in own))
 
 
 def _lost(arms: Sequence[str], new: Sequence[Measurement]) -> list[Measurement]:

@@ -6,7 +6,7 @@ how many there are. A new objective is a new row.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from types import MappingProxyType
@@ -118,6 +118,16 @@ def memory_of(measured: Measurement) -> float | None:
 def file_of(measured: Measurement) -> float | None:
     """Return the size of the deployed model's file in bytes."""
     return measured.model_bytes
+
+
+def basis_of(candidate: Measurement) -> Basis:
+    """Return by what costs of a candidate are compared: by the item where its work is the same."""
+    return "step" if candidate.work == "same work" else "training"
+
+
+def gained(gains: Sequence[Gain]) -> tuple[Objective, ...]:
+    """Return the objectives that these gains are gains in, in order of the table."""
+    return tuple(objective for objective in OBJECTIVES if objective.gain in gains)
 
 
 def counting(effect: str | None, measured: Measurement) -> tuple[Objective, ...]:

@@ -31,10 +31,12 @@ def matched(trials: Sequence[Measurement], arm: str) -> list[Pair]:
     """Return (baseline, candidate) of each pair that says something, however its trials ended.
 
     That is, one of them is whole: a candidate that fails where the baseline succeeds is no accident
-    to be passed over. Of an arm that was confirmed, only the fresh pairs.
+    to be passed over. Of an arm that was confirmed, only the fresh pairs. Arms of one block share
+    their pair's number, and so the baseline's trial.
     """
-    known = {trial.key: trial for trial in trials}
-    own = {trial.pair: trial for trial in trials if trial.arm == arm and trial.pair >= 0}
+    judging = [trial for trial in trials if trial.judges]
+    known = {trial.key: trial for trial in judging}
+    own = {trial.pair: trial for trial in judging if trial.arm == arm and trial.pair >= 0}
     if arm != CONTROL and any(t.stage == "confirm" for t in own.values()):
         own = {number: trial for number, trial in own.items() if trial.stage == "confirm"}
     found = [

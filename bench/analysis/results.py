@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bench.analysis.attribution import Attribution
 from bench.analysis.intervals import Interval
 from bench.analysis.levels import Rule
 from bench.analysis.objectives import Basis, Gain
@@ -97,3 +98,5 @@ class Comparison(Record):
     """False when every trial of some arm failed."""
     rule: Rule = Rule()
     """How arms are looked at, and among how many the allowed error is shared out."""
+    attribution: Attribution | None = None
+    """What each technique of the confirmed combination adds, where that was measured."""

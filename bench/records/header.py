@@ -60,6 +60,8 @@ class Header(Record):
     """The error that the whole run is allowed in each of its statements."""
     raced: dict[Purpose, Count] = {}
     """How many arms share it, by stage; written before the stage's first trial."""
+    blocks: dict[Purpose, Positive] = {}
+    """How many arms share a trial of the baseline, by stage; 1 where that was not written."""
     budget_seconds: Amount | None
     trial_timeout_seconds: Amount
     margin: Amount

@@ -84,8 +84,11 @@ class Surroundings(Record):
     """By how much its clocks disagree about how long it took: the time was set, or it slept."""
 
 
-Purpose = Literal["test", "confirm"]
-"""Confirming trials are fresh pairs of what a screening chose; only they judge it."""
+Purpose = Literal["test", "combine", "confirm", "attribute"]
+"""Confirming trials are fresh pairs of what a screening chose; only they judge it. Combining ones
+tell which techniques of a combination add nothing, attributing ones what each adds: they judge no
+arm."""
+JUDGING = frozenset[Purpose]({"test", "confirm"})
 
 Work = Literal["same work", "other mathematics", "less work"]
 """What a gain would come from."""
@@ -247,6 +250,11 @@ class Measurement(Advice, Usage, Training, Preparation, Ending, Identity):
     def inference_of(self, asked: int) -> Inference | None:
         """Return the timing for which so many items were asked."""
         return next((i for i in self.inference if (i.asked or i.items) == asked), None)
+
+    @property
+    def judges(self) -> bool:
+        """Return whether an arm may be judged by the trial."""
+        return self.stage in JUDGING
 
     @property
     def seconds_per_item(self) -> float | None:

@@ -49,14 +49,17 @@ class Folder:
         if not self.trials.records and not self.probes.records:
             shutil.rmtree(self.path, ignore_errors=True)
 
-    def race(self, stage: Purpose, arms: int) -> None:
-        """Write among how many arms a stage shares the error, before its first trial.
+    def race(self, stage: Purpose, arms: int, block: int = 1) -> None:
+        """Write what is fixed before a stage's first trial: among how many arms it shares the
+        error, and how many of them share a trial of the baseline.
 
         What stands in ``run.json`` already is never changed.
         """
         if stage in self.header.raced:
             return
-        self.header = self.header.model_copy(update={"raced": {**self.header.raced, stage: arms}})
+        raced = {**self.header.raced, stage: arms}
+        blocks = {**self.header.blocks, stage: block}
+        self.header = self.header.model_copy(update={"raced": raced, "blocks": blocks})
         write_text(self.path / "run.json", self.header.model_dump_json(indent=1) + "\n")
 
     def close(self) -> None:

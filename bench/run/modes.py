@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from bench.analysis.comparison import best_screened, compare_run
+from bench.analysis.comparison import best, best_screened, compare_run
+from bench.analysis.objectives import Gain
 from bench.analysis.results import ArmResult, Comparison
 from bench.analysis.verdict import Verdict
 from bench.errors import BenchError, Clash, NotApplicable
-from bench.recipes.combination import check_conflicts, effect_of
+from bench.recipes.combination import check_conflicts
 from bench.recipes.resolve import make_techniques, with_techniques
 from bench.records.claim import read_exported
 from bench.records.measurement import CONTROL, Status
 from bench.records.recipe import Recipe
 from bench.run import arm_names
 from bench.run.arm_names import Used
-from bench.run.plan import Contrast
+from bench.run.combining import (
+    Combination,
+    attribute,
+    judged_by,
+    names_in,
+    raced_by,
+    without_passengers,
+)
+from bench.run.plan import Contrast, Kind
 from bench.run.session import Mode, Session
-from bench.technique import Effect, Probe, Technique
+from bench.technique import Probe, Technique
 
 
 def baseline_only(session: Session) -> None:
@@ -55,23 +65,33 @@ def with_settings(recipe: Recipe, old: Recipe, new: Recipe) -> Recipe:
 
 
 def full_optimization(session: Session) -> None:
-    """Screen every technique alone, combine what wins, confirm in fresh pairs.
+    """Screen every technique alone, combine what wins, confirm in fresh pairs, attribute the gain.
 
-    With the combination the best single technique is confirmed: it may be the better recipe. Where
-    not all that win apply together, those are combined that do, the fastest first.
+    Parts that add nothing to the combination are dropped before it is confirmed. With it the best
+    single technique is confirmed: it may be the better recipe. Where not all that win apply
+    together, those are combined that do, the fastest first.
     """
     _check_baseline(session)
     arms = [make_techniques(arm.techniques, session.code) for arm in session.header.arms]
-    screened = _candidates(session, arms)
+    screened = _candidates(session, arms, raced_by)
     session.measure(screened)
     comparison = compare_run(session.header, session.records, session.probed)
     winners = combination(comparison, arms, session.show.note)
     if not winners:
         return
-    chosen, contrasts = together(winners, lambda used: _candidates(session, [used]))
-    contrasts += best_alone(comparison, chosen, screened)
-    first_pair = (len(screened) + 1) * session.header.repeats
-    session.measure(contrasts, first_pair, "confirm")
+    used, contrasts = together(winners, lambda used: _candidates(session, [used]))
+    names = map(arm_names.join, arm_names.labels(arms))
+    by_name = dict(zip(names, arms, strict=True))
+    won = [contrast for contrast in screened if contrast.arm in _gains(comparison)]
+    for whole in contrasts:
+        parts = tuple(c for c in won if names_in(c.recipe) <= names_in(whole.recipe))
+        chosen = without_passengers(session, Combination(whole, used, parts), _gains(comparison))
+        alone = best_alone(comparison, chosen.whole.arm, screened)
+        judged = [replace(c, kind=judged_by(by_name[c.arm])) for c in alone]
+        session.measure([chosen.whole, *judged], "confirm")
+        winner = best(compare_run(session.header, session.records, session.probed))
+        if winner is not None and winner.arm == chosen.whole.arm:
+            attribute(session, chosen)
 
 
 def combination(
@@ -112,12 +132,10 @@ def together(
     return chosen, contrasts
 
 
-def best_alone(
-    comparison: Comparison, chosen: Used, screened: Sequence[Contrast]
-) -> list[Contrast]:
-    """Return the contrast of the best single technique, unless it is all of the combination."""
+def best_alone(comparison: Comparison, chosen: str, screened: Sequence[Contrast]) -> list[Contrast]:
+    """Return the contrast of the best single technique, unless it is what is `chosen` already."""
     winner = best_screened(comparison)
-    if winner is None or winner.arm == arm_names.join(arm_names.labels([chosen])[0]):
+    if winner is None or winner.arm == chosen:
         return []
     return [contrast for contrast in screened if contrast.arm == winner.arm]
 
@@ -132,6 +150,11 @@ MODES: dict[str, Mode] = {
 }
 
 
+def _gains(comparison: Comparison) -> dict[str, tuple[Gain, ...]]:
+    """Return by what each arm won that was worth combining."""
+    return {result.arm: result.gains for result in comparison.arms if _worth_combining(result)}
+
+
 def _worth_combining(result: ArmResult) -> bool:
     ratio = result.time_ratio
     slower = ratio is not None and ratio.high is not None and ratio.high < 1
@@ -144,7 +167,9 @@ def _check_baseline(session: Session) -> None:
         raise BenchError(f"the baseline does not train: {record.reason}")
 
 
-def _candidates(session: Session, arms: Sequence[Used]) -> list[Contrast]:
+def _candidates(
+    session: Session, arms: Sequence[Used], tried_by: Callable[[Used], Kind] = judged_by
+) -> list[Contrast]:
     """Resolve each arm's recipe; record those that don't apply."""
     contrasts = []
     for used, label in zip(arms, arm_names.labels(arms), strict=True):
@@ -157,8 +182,7 @@ def _candidates(session: Session, arms: Sequence[Used]) -> list[Contrast]:
         except NotApplicable as reason:
             session.refuse(name, session.recipe, str(reason))
             continue
-        exact = effect_of(t for _, t in used) is Effect.EXACT
-        contrasts += _applicable(session, name, recipe, "step" if exact else "full")
+        contrasts += _applicable(session, name, recipe, tried_by(used))
     return contrasts
 
 
@@ -168,7 +192,7 @@ def _probes(session: Session, used: Used, label: Sequence[str]) -> Callable[[Tec
     return lambda technique: session.probe_for(called[technique.name])
 
 
-def _applicable(session: Session, name: str, recipe: Recipe, kind: str) -> list[Contrast]:
+def _applicable(session: Session, name: str, recipe: Recipe, kind: Kind) -> list[Contrast]:
     try:
         record = session.rehearse(name, recipe)
     except BenchError as error:  # the baseline can be built: it is what the techniques ask for
@@ -177,4 +201,4 @@ def _applicable(session: Session, name: str, recipe: Recipe, kind: str) -> list[
     if record.status is Status.NOT_APPLICABLE:
         session.refuse(name, recipe, record.reason or "")
         return []
-    return [Contrast(name, recipe, session.recipe, "step" if kind == "step" else "full")]
+    return [Contrast(name, recipe, session.recipe, kind)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -82,9 +83,23 @@ def _pairs_left(
     return float(rule.most if now.more_pairs is None else now.more_pairs)
 
 
+def pays(header: Header, trials: Sequence[Measurement], more: int, spent_seconds: float) -> bool:
+    """Tell whether the budget pays for more trials that take what those so far took."""
+    if header.budget_seconds is None:
+        return True
+    seconds = [trial.wall_seconds for trial in trials if trial.wall_seconds is not None]
+    usual = math.fsum(seconds) / max(1, len(seconds))
+    return spent_seconds + more * usual <= header.budget_seconds
+
+
 def _pair_seconds(trials: Sequence[Measurement], arm: str) -> float:
-    """Return the mean wall seconds of an arm's pairs so far."""
-    numbers = {trial.pair for trial in trials if trial.arm == arm}
-    own = [t for t in trials if t.pair in numbers and t.arm in (arm, BASELINE)]
-    spent = math.fsum(trial.wall_seconds or 0.0 for trial in own)
-    return spent / max(1, len(numbers))
+    """Return the mean wall seconds of an arm's pairs so far, its share of the baseline's trials."""
+    own = {trial.pair: trial for trial in trials if trial.arm == arm}
+    sharing = Counter(trial.pair for trial in trials if trial.arm != BASELINE)
+    spent = [trial.wall_seconds or 0.0 for trial in own.values()]
+    spent += [
+        (trial.wall_seconds or 0.0) / sharing[trial.pair]
+        for trial in trials
+        if trial.arm == BASELINE and trial.pair in own
+    ]
+    return math.fsum(spent) / max(1, len(own))

@@ -1,4 +1,4 @@
-"""Plan the trials of a run: interleaved pairs in random order, from the seed alone."""
+"""Plan the trials of a run: interleaved blocks in random order, from the seed alone."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from typing import Literal
 from bench.records.measurement import BASELINE, Purpose
 from bench.records.recipe import Recipe
 
+Kind = Literal["step", "full"]
+BLOCK = 3
+"""Arms that share a trial of the baseline: more would lie too far from it in time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Contrast:
@@ -18,7 +22,7 @@ class Contrast:
     arm: str
     recipe: Recipe
     baseline: Recipe
-    kind: Literal["step", "full"]
+    kind: Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +33,12 @@ class Planned:
     pair: int
     seed: int
     recipe: Recipe
-    kind: Literal["step", "full"]
+    kind: Kind
     stage: Purpose = "test"
+
+
+Block = list[Planned]
+"""A trial of the baseline among those of the arms that are paired with it, back to back."""
 
 
 def rounds(
@@ -39,32 +47,55 @@ def rounds(
     seed: int,
     first_pair: int = 0,
     stage: Purpose = "test",
-) -> Iterator[list[tuple[Planned, Planned]]]:
-    """Yield one round after another: every contrast once, as a pair of trials back to back.
+    block: int = BLOCK,
+) -> Iterator[list[Block]]:
+    """Yield one round after another: every contrast once, in blocks that share a baseline's trial.
 
-    Contrasts are in random order within a round, and so are the two trials of a pair; a round's
-    pairs share one training seed, and every round has another.
+    Contrasts are in random order within a round, and the baseline has a random place within its
+    block. The trials of a block share one pair number; a round's share one training seed, and every
+    round has another.
     """
     for number in range(repeats):
         order = random.Random(f"{seed}/{first_pair}/{number}")
-        indices = list(range(len(contrasts)))
-        order.shuffle(indices)
-        pairs = []
-        for index in indices:
-            pair_number = first_pair + number * len(contrasts) + index
-            pair = _pair(contrasts[index], pair_number, seed + number, stage)
-            pairs.append(pair if order.random() < 0.5 else (pair[1], pair[0]))
-        yield pairs
+        begin = first_pair + number * len(contrasts)
+        yield [
+            _block([contrasts[i] for i in indices], begin + min(indices), seed + number, stage,
+                   order)
+            for indices in _shared(contrasts, order, block)
+        ]  # fmt: skip
 
 
-def candidate(pair: tuple[Planned, Planned]) -> str:
-    """Return the arm that a pair measures against the baseline."""
-    one, other = pair
-    return other.arm if one.arm == BASELINE else one.arm
+def trials_in(blocks: Sequence[Block]) -> int:
+    """Return how many trials blocks hold, the baseline's included."""
+    return sum(map(len, blocks))
 
 
-def _pair(contrast: Contrast, number: int, seed: int, stage: Purpose) -> tuple[Planned, Planned]:
-    return (
-        Planned(BASELINE, number, seed, contrast.baseline, contrast.kind, stage),
-        Planned(contrast.arm, number, seed, contrast.recipe, contrast.kind, stage),
-    )
+def only(block: Block, arms: Sequence[str]) -> Block:
+    """Return the trials of a block for some arms, with the baseline's; none where it has no arm."""
+    kept = [planned for planned in block if planned.arm in {BASELINE, *arms}]
+    return kept if len(kept) > 1 else []
+
+
+def _shared(contrasts: Sequence[Contrast], order: random.Random, most: int) -> list[list[int]]:
+    """Return contrasts in random order, together where one trial of the baseline serves them."""
+    indices = list(range(len(contrasts)))
+    order.shuffle(indices)
+    blocks: list[list[int]] = []
+    open_: dict[tuple[str, str], list[int]] = {}
+    for index in indices:
+        serves = (contrasts[index].kind, contrasts[index].baseline.id)
+        if len(open_.get(serves, ())) in (0, most):
+            open_[serves] = []
+            blocks.append(open_[serves])
+        open_[serves].append(index)
+    return blocks
+
+
+def _block(
+    contrasts: Sequence[Contrast], number: int, seed: int, stage: Purpose, order: random.Random
+) -> Block:
+    one = contrasts[0]
+    made = [Planned(c.arm, number, seed, c.recipe, c.kind, stage) for c in contrasts]
+    baseline = Planned(BASELINE, number, seed, one.baseline, one.kind, stage)
+    made.insert(int(order.random() * (len(made) + 1)), baseline)
+    return made

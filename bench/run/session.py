@@ -7,7 +7,7 @@ in the journal before running it. So resuming a run is doing it again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -31,7 +31,7 @@ from bench.records.run_folder import Folder
 from bench.run import plan
 from bench.run.disturbance import disturbance_of, may_repeat
 from bench.run.identity import check_data, check_same
-from bench.run.open_arms import next_round
+from bench.run.open_arms import next_round, pays
 from bench.run.plan import Contrast, Planned
 from bench.technique import Probe
 from bench.trial.spec import Outcome, TrialSpec
@@ -75,6 +75,8 @@ class Session:
     show: Observer
     begun: float = field(default_factory=time.monotonic)
     _probes: dict[str, int] = field(default_factory=dict)
+    _numbered: int = 0
+    """Pairs whose numbers the stages so far have taken, whether they were made or not."""
 
     @property
     def header(self) -> Header:
@@ -112,10 +114,8 @@ class Session:
                 check_data(known, outcome.measurement)
         return outcome.measurement
 
-    def measure(
-        self, contrasts: Sequence[Contrast], first_pair: int = 0, stage: Purpose = "test"
-    ) -> None:
-        """Run interleaved pairs of every open contrast and of the A/A control, within the budget.
+    def measure(self, contrasts: Sequence[Contrast], stage: Purpose = "test") -> None:
+        """Run interleaved blocks of every open contrast and of the A/A control, within the budget.
 
         After each round every arm is asked whether it is decided. What later pairs are, their
         numbers, seeds and order, does not depend on which arms are left.
@@ -124,11 +124,13 @@ class Session:
         full = not contrasts or any(c.kind == "full" for c in contrasts)
         control = Contrast(CONTROL, self.recipe, self.recipe, "full" if full else "step")
         todo = [*contrasts] if alone else [*contrasts, control]
-        self.folder.race(stage, len(todo) - 1)
+        most = self.header.repeats
+        seed = self.header.seed + (most if stage == "confirm" else 0)  # seeds not seen yet
+        planned = self._rounds(todo, most, seed, stage)
         rule = rule_of(self.header, stage)
-        seed = self.header.seed + (rule.most if stage == "confirm" else 0)  # seeds not seen yet
-        self.show.expect(2 * len(todo) * rule.first)
-        for number, pairs in enumerate(plan.rounds(todo, rule.most, seed, first_pair, stage)):
+        for number, blocks in enumerate(planned):
+            if number == 0:
+                self.show.expect(plan.trials_in(blocks) * rule.first)
             choice = next_round(
                 self.header, self.records, [c.arm for c in todo], number, rule, stage,
                 time.monotonic() - self.begun,
@@ -136,12 +138,41 @@ class Session:
             if not choice.measured:
                 self._say_left(number, choice.left)
                 return
+            kept = [plan.only(block, choice.measured) for block in blocks]
             if number >= rule.first:
-                self.show.expect(2 * len(choice.measured))
-            for pair in pairs:
-                if plan.candidate(pair) in choice.measured:
-                    for planned in pair:
-                        self.trial(planned)
+                self.show.expect(plan.trials_in(kept))
+            self._measure(kept)
+
+    def side(self, contrasts: Sequence[Contrast], count: int, seed: int, stage: Purpose) -> int:
+        """Run rounds that judge no arm, each of all contrasts, as many as the budget pays for.
+
+        Return the number of their first pair.
+        """
+        first_pair = self._numbered
+        for number, blocks in enumerate(self._rounds(contrasts, count, seed, stage)):
+            spent = time.monotonic() - self.begun
+            if not pays(self.header, self.records, plan.trials_in(blocks), spent):
+                self.show.note(f"the budget is spent after {number} rounds of {stage}")
+                break
+            self.show.expect(plan.trials_in(blocks))
+            self._measure(blocks)
+        return first_pair
+
+    def _rounds(
+        self, contrasts: Sequence[Contrast], count: int, seed: int, stage: Purpose
+    ) -> Iterator[list[plan.Block]]:
+        """Fix what a stage may not change any more, and return its rounds."""
+        arms = sum(contrast.arm != CONTROL for contrast in contrasts)
+        self.folder.race(stage, arms, plan.BLOCK)
+        first_pair = self._numbered
+        self._numbered += len(contrasts) * count
+        block = self.header.blocks.get(stage, 1)
+        return plan.rounds(contrasts, count, seed, first_pair, stage, block)
+
+    def _measure(self, blocks: Sequence[plan.Block]) -> None:
+        for block in blocks:
+            for planned in block:
+                self.trial(planned)
 
     def _say_left(self, rounds: int, left: Sequence[str]) -> None:
         """Say what stays open where the budget ends a run."""

@@ -41,6 +41,7 @@ def content(run: Run) -> dict[str, Any]:
         "claim": _claim(run),
         "winner": winner.arm if winner else None,
         "arms": {result.arm: _arm(result) for result in run.candidates},
+        "attribution": _attribution(run),
         "smallest_visible_effect": _number(found.smallest_visible_effect),
         "visible_pairs": found.visible_pairs,
         "rule": _rule(run),
@@ -113,6 +114,20 @@ def _claim(run: Run) -> dict[str, Any] | None:
         "time_basis": claim.time_basis,
         "memory_ratio": claim.memory_ratio,
         "metric": claim.metric,
+    }
+
+
+def _attribution(run: Run) -> dict[str, Any] | None:
+    """Return what each technique of the confirmed combination adds, and each two together."""
+    found = run.comparison.attribution
+    if found is None:
+        return None
+    return {
+        "arm": found.arm,
+        "objective": found.objective,
+        "rounds": found.rounds,
+        "contributions": {one.technique: triple(one.ratio) for one in found.contributions},
+        "interactions": {"+".join(o.techniques): triple(o.ratio) for o in found.interactions},
     }
 
 

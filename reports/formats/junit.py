@@ -72,13 +72,13 @@ def _cases(run: Run) -> list[Case]:
 
 
 def _of_baseline(run: Run) -> Case:
-    trials = tuple(trial for trial in run.trials if trial.arm in (BASELINE, CONTROL))
+    trials = tuple(trial for trial in run.judging if trial.arm in (BASELINE, CONTROL))
     said = " ".join([sentences.of_baseline(run), *sentences.noise(run)])
     return Case(BASELINE, said, None if run.of(BASELINE) else "error", trials)
 
 
 def _of_candidate(run: Run, result: ArmResult) -> Case:
-    trials = tuple(trial for trial in run.trials if trial.arm == result.arm)
+    trials = tuple(trial for trial in run.judging if trial.arm == result.arm)
     said = f"{result.verdict}: {sentences.reason(run, result)}"
     return Case(result.arm, said, MARKS.get(result.verdict), trials)
 

@@ -66,6 +66,7 @@ def _content(run: Run) -> dict[str, Any]:
         "notices": header.notices,
         "verdicts": arm_tables.verdicts(run),
         "reasons": [(r.arm, str(r.verdict), sentences.reason(run, r)) for r in run.candidates],
+        "attribution": context_tables.attribution(run),
         "noise": sentences.noise(run),
         "warnings": warnings.warnings(run),
         "times": arm_tables.times(run),

@@ -7,7 +7,7 @@ import textwrap
 from bench.analysis.results import ArmResult
 from bench.records.measurement import BASELINE
 from bench.records.text import printable
-from reports import formatting, sentences, warnings
+from reports import context_tables, formatting, sentences, warnings
 from reports.run import Run, middle, step_seconds
 from reports.tables import Table, table
 
@@ -21,6 +21,9 @@ def summary(run: Run) -> str:
     if verdicts:
         parts.append(_laid_out(verdicts))
         parts.append("\n".join(_reason(run, result) for result in run.candidates))
+    added = context_tables.attribution(run)
+    if added:
+        parts.append(_laid_out(added))
     parts += [_baseline(run), _filled(" ".join(sentences.noise(run)))]
     found = [*warnings.warnings(run), sentences.unfinished(run), sentences.incomplete(run)]
     parts += [_filled(f"Warning: {doubt}") for doubt in found if doubt]

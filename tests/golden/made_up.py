@@ -194,6 +194,14 @@ def searched(path: Path) -> Path:
         *pairs(both, lambda n: trial(both, n, 1.7, 0.8, **mixed), 18, stage="confirm"),
         *control(24, stage="confirm"),
     ]
+    for n in range(30, 34):
+        apart: dict[str, Any] = {**wide, "stage": "attribute"}
+        trials += [
+            trial(BASELINE, n, stage="attribute"),
+            trial("mixed-precision", n, 1.2, stage="attribute"),
+            trial("adaptive-batch", n, 1.5, 0.8, **apart),
+            trial(both, n, 1.7, 0.8, **{**apart, "recipe": whole}),
+        ]
     probes = [_probe(0, 8, 1.0), _probe(1, 16, 1.8), _probe(2, 32, 1.5)]
     reason = "RuntimeError: DefaultCPUAllocator: can't allocate memory"
     probes.append(lost("adaptive-batch", 3, Status.OUT_OF_MEMORY, reason, wall_seconds=0.4,

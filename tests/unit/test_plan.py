@@ -2,86 +2,109 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from bench.records.measurement import BASELINE, CONTROL
-from bench.run.plan import Contrast, Planned, candidate, rounds
+from bench.run.plan import BLOCK, Block, Contrast, only, rounds, trials_in
 from tests.records import recipe
 
 CONTRASTS = [
     Contrast("fast", recipe("fast"), recipe(), "full"),
     Contrast("small", recipe("small"), recipe(), "full"),
     Contrast(CONTROL, recipe(), recipe(), "step"),
+    *(Contrast(f"a{n}", recipe(f"a{n}"), recipe(), "full") for n in range(3)),
 ]
-Rounds = list[list[tuple[Planned, Planned]]]
+Rounds = list[list[Block]]
 
 
-def plan(repeats: int = 20, seed: int = 3, first_pair: int = 0) -> Rounds:
-    return list(rounds(CONTRASTS, repeats, seed, first_pair))
+def plan(repeats: int = 20, seed: int = 3, first_pair: int = 0, block: int = BLOCK) -> Rounds:
+    return list(rounds(CONTRASTS, repeats, seed, first_pair, block=block))
+
+
+def arms(block: Block) -> list[str]:
+    return [planned.arm for planned in block]
 
 
 def test_every_contrast_is_in_every_round_once() -> None:
-    for pairs in plan():
-        arms = [trial.arm for pair in pairs for trial in pair if trial.arm != BASELINE]
-        assert sorted(arms) == sorted(contrast.arm for contrast in CONTRASTS)
+    for blocks in plan():
+        found = [arm for block in blocks for arm in arms(block) if arm != BASELINE]
+        assert sorted(found) == sorted(contrast.arm for contrast in CONTRASTS)
 
 
 def test_there_are_as_many_rounds_as_repeats() -> None:
     assert len(plan(repeats=7)) == 7
 
 
-def test_every_pair_has_the_baseline_and_its_candidate() -> None:
-    assert all(
-        len({one.arm, other.arm} & {BASELINE}) == 1 for pairs in plan() for one, other in pairs
-    )
+def test_one_trial_of_the_baseline_serves_up_to_three_arms() -> None:
+    sizes = {len(block) for blocks in plan() for block in blocks}
+    assert sizes == {2, 3, 4}
+    assert {trials_in(blocks) for blocks in plan()} == {9}
+    assert all(arms(block).count(BASELINE) == 1 for blocks in plan() for block in blocks)
 
 
-def test_both_trials_of_a_pair_share_seed_number_and_kind() -> None:
-    for pairs in plan():
-        for one, other in pairs:
-            assert (one.seed, one.pair, one.kind) == (other.seed, other.pair, other.kind)
+def test_the_trials_of_a_block_share_seed_number_and_kind() -> None:
+    for blocks in plan():
+        for block in blocks:
+            assert len({(one.seed, one.pair, one.kind) for one in block}) == 1
+
+
+def test_a_run_that_shared_no_baseline_is_planned_as_it_was() -> None:
+    order = random.Random("3/0/0")
+    indices = list(range(len(CONTRASTS)))
+    order.shuffle(indices)
+    expected = []
+    for index in indices:
+        pair = [(BASELINE, index), (CONTRASTS[index].arm, index)]
+        expected.append(pair if order.random() < 0.5 else pair[::-1])
+    assert [[(one.arm, one.pair) for one in block] for block in plan(1, block=1)[0]] == expected
+
+
+def test_a_block_is_measured_for_its_open_arms_alone() -> None:
+    (blocks,) = plan(1)
+    kept = [only(block, ["fast", CONTROL]) for block in blocks]
+    assert sorted(arm for block in kept for arm in arms(block)) == [
+        BASELINE, BASELINE, CONTROL, "fast",
+    ]  # fmt: skip
+    assert [] in kept
 
 
 def test_a_round_shares_a_seed_and_every_round_has_the_next() -> None:
-    seeds = [{trial.seed for pair in pairs for trial in pair} for pairs in plan(4, seed=10)]
+    seeds = [{one.seed for block in blocks for one in block} for blocks in plan(4, seed=10)]
     assert seeds == [{10}, {11}, {12}, {13}]
 
 
-def test_what_a_pair_measures_is_known_in_either_order() -> None:
-    for pairs in plan(5):
-        for one, other in pairs:
-            assert candidate((one, other)) == candidate((other, one)) != BASELINE
+def test_a_block_is_of_one_stage() -> None:
+    (blocks,) = rounds(CONTRASTS, 1, 0, stage="confirm")
+    assert {one.stage for block in blocks for one in block} == {"confirm"}
 
 
-def test_a_pair_is_of_one_stage() -> None:
-    (pairs,) = rounds(CONTRASTS, 1, 0, stage="confirm")
-    assert {trial.stage for pair in pairs for trial in pair} == {"confirm"}
+def test_the_blocks_of_one_run_have_numbers_of_their_own() -> None:
+    numbers = [block[0].pair for blocks in plan(5) for block in blocks]
+    assert len(set(numbers)) == len(numbers)
+    assert max(numbers) < 5 * len(CONTRASTS)
 
 
-def test_the_pairs_of_one_run_have_numbers_of_their_own() -> None:
-    numbers = [pair[0].pair for pairs in plan(5) for pair in pairs]
-    assert sorted(numbers) == list(range(15))
-
-
-def test_later_pairs_begin_where_they_are_told() -> None:
-    numbers = {pair[0].pair for pairs in plan(2, first_pair=30) for pair in pairs}
-    assert numbers == set(range(30, 36))
+def test_later_blocks_begin_where_they_are_told() -> None:
+    numbers = {block[0].pair for blocks in plan(2, first_pair=30) for block in blocks}
+    assert min(numbers) >= 30
+    assert max(numbers) < 30 + 2 * len(CONTRASTS)
 
 
 @pytest.mark.parametrize("arm", ["fast", "small", CONTROL])
 def test_the_baseline_comes_first_about_half_of_the_time(arm: str) -> None:
     firsts = [
-        one.arm == BASELINE
-        for pairs in plan(100)
-        for one, other in pairs
-        if arm in (one.arm, other.arm)
+        arms(block).index(BASELINE) < arms(block).index(arm)
+        for blocks in plan(100)
+        for block in blocks
+        if arm in arms(block)
     ]
     assert 30 <= sum(firsts) <= 70
 
 
 def test_contrasts_change_places_between_rounds() -> None:
-    first = {(pairs[0][0].arm, pairs[0][1].arm) for pairs in plan(30)}
-    assert len({arm for pair in first for arm in pair} - {BASELINE}) == 3
+    assert len({next(a for a in arms(blocks[0]) if a != BASELINE) for blocks in plan(30)}) >= 4
 
 
 def test_a_plan_follows_from_its_seed() -> None:
@@ -90,6 +113,6 @@ def test_a_plan_follows_from_its_seed() -> None:
 
 
 def test_a_baseline_runs_the_recipe_without_techniques() -> None:
-    trials = [trial for pairs in plan(3) for pair in pairs for trial in pair]
-    assert all(trial.recipe == recipe() for trial in trials if trial.arm in (BASELINE, CONTROL))
-    assert all(trial.recipe == recipe("fast") for trial in trials if trial.arm == "fast")
+    trials = [one for blocks in plan(3) for block in blocks for one in block]
+    assert all(one.recipe == recipe() for one in trials if one.arm in (BASELINE, CONTROL))
+    assert all(one.recipe == recipe("fast") for one in trials if one.arm == "fast")

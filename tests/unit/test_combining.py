@@ -1,0 +1,254 @@
+"""What adds nothing is dropped from a combination, and the others' contributions are measured."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from bench.analysis.comparison import compare_run
+from bench.analysis.passengers import passenger
+from bench.launch.local import Runner
+from bench.recipes.parts import part_of
+from bench.recipes.resolve import make_techniques
+from bench.records.measurement import Measurement, Status
+from bench.records.recipe import Recipe, Use
+from bench.records.run_folder import Folder
+from bench.run.combining import (
+    Combination,
+    attribute,
+    judged_by,
+    raced_by,
+    without_passengers,
+)
+from bench.run.plan import Contrast
+from bench.run.session import Session
+from bench.trial.spec import Outcome, TrialSpec
+from tests.records import header, measurement, recipe
+
+NAMES = ("early-stopping", "adaptive-batch", "compile")
+TIMES = (1.0, 1.01, 0.99, 1.005)
+
+
+class Machine:
+    """Runs no trial: says how long it would have taken."""
+
+    def __init__(self, gains: dict[str, float], broken: str = "") -> None:
+        self.gains, self.broken = gains, broken
+        self.asked: list[TrialSpec] = []
+
+    def run(self, trial: TrialSpec) -> Outcome:
+        if trial.kind != "build":
+            self.asked.append(trial)
+        gain = math.prod(self.gains.get(use.name, 1.0) for use in trial.recipe.techniques)
+        facts: dict[str, Any] = {
+            "seed": trial.seed, "kind": trial.kind, "stage": trial.stage,
+            "recipe": trial.recipe.model_dump(mode="json"),
+            "seconds": TIMES[trial.seed % 4] / gain,
+        }  # fmt: skip
+        if trial.recipe.arm == self.broken:
+            facts |= {"status": Status.NOT_APPLICABLE, "reason": "it can't be"}
+        made = measurement(trial.arm, max(0, trial.pair), **facts)
+        return Outcome(measurement=made, refused=False, home="")
+
+
+class Quiet:
+    """Shows nothing but keeps what is noted."""
+
+    def __init__(self) -> None:
+        self.noted: list[str] = []
+
+    def opened(self, folder: Folder) -> None: ...
+    def expect(self, trials: int) -> None: ...
+    def begin(self, what: str) -> None: ...
+    def done(self, record: Measurement) -> None: ...
+    def note(self, text: str) -> None:
+        self.noted.append(text)
+
+
+Made = tuple[Session, Machine, Quiet]
+
+
+def session(path: Path, machine: Machine, **changes: Any) -> Made:
+    head = header(mode="full-optimization", first=4, repeats=30, **changes)
+    path.mkdir(exist_ok=True)
+    (path / "run.json").write_text(head.model_dump_json())
+    show = Quiet()
+    made = Session(
+        Folder(path, head), cast(Runner, machine), cast(Any, None), recipe(), {}, show
+    )  # fmt: skip
+    return made, machine, show
+
+
+def contrast(*names: str) -> Contrast:
+    return Contrast("+".join(names), recipe(*names), recipe(), "full")
+
+
+@pytest.mark.parametrize(
+    ("name", "raced", "judged"),
+    [
+        ("gradient-checkpointing", "step", "step"),
+        ("compile", "step", "full"),
+        ("early-stopping", "full", "full"),
+    ],
+)
+def test_other_roundings_are_chosen_by_steps_and_judged_by_whole_trainings(
+    name: str, raced: str, judged: str
+) -> None:
+    used = make_techniques([name])
+    assert (raced_by(used), judged_by(used)) == (raced, judged)
+
+
+def combined(*names: str) -> Combination:
+    parts = tuple(contrast(name) for name in names)
+    return Combination(contrast(*names), make_techniques(names), parts)
+
+
+GAINS: dict[str, Any] = dict.fromkeys(NAMES, ("faster",))
+
+
+def test_a_passenger_is_left_out_and_what_adds_stays(tmp_path: Path) -> None:
+    made, _, show = session(tmp_path, Machine({"early-stopping": 1.3, "compile": 1.2}))
+    found = without_passengers(made, combined(*NAMES), GAINS)
+    assert found.whole.arm == "early-stopping+compile"
+    assert found.whole.recipe == recipe("early-stopping", "compile")
+    assert [part.arm for part in found.parts] == ["early-stopping", "compile"]
+    assert show.noted == [f"{'+'.join(NAMES)} gains nothing by adaptive-batch: it is left out"]
+
+
+def test_where_one_part_is_all_the_gain_it_is_left_alone(tmp_path: Path) -> None:
+    made, _, _ = session(tmp_path, Machine({"compile": 1.2}))
+    found = without_passengers(made, combined(*NAMES), GAINS)
+    assert (found.whole.arm, found.whole.recipe) == ("compile", recipe("compile"))
+
+
+def test_two_that_gain_the_same_are_not_both_dropped() -> None:
+    def gain(names: tuple[str, ...]) -> float:
+        return 1.3 if {"early-stopping", "compile"} & set(names) else 1.0
+
+    trials = [measurement(stage="combine")]
+    for names in (("early-stopping", "compile"), ("early-stopping",), ("compile",)):
+        trials.append(measurement("+".join(names), seconds=1 / gain(names), stage="combine"))
+    parts: dict[Any, Any] = {frozenset({n}): ("faster",) for n in ("early-stopping", "compile")}
+    assert passenger(trials, parts) == frozenset({"compile"})
+
+
+@pytest.mark.parametrize(
+    ("time", "memory", "dropped"), [(1.0, 1.3, False), (0.9, 1.3, True), (1.0, 1.0, True)]
+)
+def test_a_part_that_won_by_memory_stays_while_it_saves_some_and_costs_no_time(
+    time: float, memory: float, dropped: bool
+) -> None:
+    trials = [
+        measurement(),
+        measurement("small+quick", seconds=1 / (1.2 * time), memory=50e6 / memory),
+        measurement("quick", seconds=1 / 1.2, memory=50e6),
+        measurement("small", seconds=1 / time, memory=50e6 / memory),
+    ]
+    parts: dict[Any, Any] = {
+        frozenset({"small"}): ("smaller",), frozenset({"quick"}): ("faster",),
+    }  # fmt: skip
+    assert passenger(trials, parts) == (frozenset({"small"}) if dropped else None)
+
+
+def test_a_part_that_can_not_be_left_out_stays(tmp_path: Path) -> None:
+    machine = Machine({"compile": 1.2}, broken="compile")
+    made, _, _ = session(tmp_path, machine)
+    both = ("adaptive-batch", "compile")
+    assert without_passengers(made, combined(*both), GAINS).whole.arm == "adaptive-batch+compile"
+
+
+def test_contributions_are_what_was_put_in(tmp_path: Path) -> None:
+    gains = {"early-stopping": 1.3, "adaptive-batch": 1.1, "compile": 1.2}
+    made, machine, _ = session(tmp_path, Machine(gains))
+    attribute(made, combined(*NAMES))
+    found = compare_run(made.header, made.records, []).attribution
+    assert found is not None
+    assert (found.arm, found.objective, found.rounds) == ("+".join(NAMES), "time", 4)
+    assert {c.technique: round(c.ratio.middle, 3) for c in found.contributions} == gains
+    assert all(round(one.ratio.middle, 3) == 1 for one in found.interactions)
+    assert {trial.stage for trial in machine.asked} == {"attribute"}
+    assert {trial.seed for trial in machine.asked} == {60, 61, 62, 63}
+
+
+def test_what_takes_a_combination_apart_judges_no_arm(tmp_path: Path) -> None:
+    made, _, _ = session(tmp_path, Machine({"compile": 1.2, "early-stopping": 1.2}))
+    attribute(made, combined("compile", "early-stopping"))
+    found = compare_run(made.header, made.records, [])
+    assert (found.arms, found.control, found.baseline_metric) == ((), None, None)
+
+
+def test_a_subset_that_does_not_train_is_said_and_nothing_is_measured(tmp_path: Path) -> None:
+    made, machine, show = session(tmp_path, Machine({}, broken="compile"))
+    attribute(made, combined("compile", "early-stopping"))
+    assert machine.asked == []
+    assert show.noted == [
+        "what each technique of compile+early-stopping adds can't be told: compile doesn't train"
+    ]
+
+
+def test_a_budget_ends_attribution_between_rounds(tmp_path: Path) -> None:
+    made, machine, show = session(tmp_path, Machine({}), budget_seconds=3.0)
+    attribute(made, combined("compile", "early-stopping"))
+    assert len(machine.asked) == 4
+    assert show.noted == ["the budget is spent after 1 rounds of attribute"]
+
+
+def test_a_run_that_is_taken_up_again_makes_no_trial_twice(tmp_path: Path) -> None:
+    gains = {"early-stopping": 1.3, "compile": 1.2}
+    whole, _, _ = session(tmp_path / "whole", Machine(gains))
+    expected = _optimized(whole)
+    for stop in (3, 20, 41):
+        folder = tmp_path / f"cut{stop}"
+        made, machine, _ = session(folder, _Ends(gains, stop))
+        with pytest.raises(KeyboardInterrupt):
+            _optimized(made)
+        made.folder.close()
+        again, rest, _ = session(folder, Machine(gains), **made.header.model_dump(
+            include={"raced", "blocks"}))  # fmt: skip
+        assert _optimized(again) == expected
+        keys = [(t.pair, t.arm) for t in (*machine.asked[:stop], *rest.asked)]
+        assert len(keys) == len(set(keys)) == len(whole.records)
+
+
+class _Ends(Machine):
+    """Ends its process, as it were, after so many trials."""
+
+    def __init__(self, gains: dict[str, float], after: int) -> None:
+        super().__init__(gains)
+        self.after = after
+
+    def run(self, trial: TrialSpec) -> Outcome:
+        if len(self.asked) >= self.after:
+            raise KeyboardInterrupt
+        return super().run(trial)
+
+
+def _optimized(session: Session) -> tuple[str, list[tuple[Any, ...]]]:
+    session.measure([contrast(name) for name in NAMES])
+    chosen = without_passengers(session, combined(*NAMES), GAINS)
+    session.measure([chosen.whole], "confirm")
+    attribute(session, chosen)
+    found = compare_run(session.header, session.records, [])
+    return chosen.whole.arm, [(r.arm, r.verdict, r.pairs, r.time_ratio) for r in found.arms]
+
+
+def test_a_part_has_the_settings_of_the_whole_and_no_others() -> None:
+    base = Recipe(baseline="b", settings={"batch_size": 8, "lr": 1, "width": 4})
+    large = base.model_copy(
+        update={"settings": {**base.settings, "batch_size": 32}, "techniques": (Use(name="large"),)}
+    )
+    slim = base.model_copy(
+        update={"settings": {**base.settings, "width": 2}, "techniques": (Use(name="slim"),)}
+    )
+    whole = base.model_copy(
+        update={
+            "settings": {**base.settings, "batch_size": 64, "width": 2},
+            "techniques": (Use(name="large"), Use(name="slim")),
+        }
+    )
+    assert part_of(whole, base, [large]).settings == {"batch_size": 64, "lr": 1, "width": 4}
+    assert part_of(whole, base, [slim]) == slim
+    assert part_of(whole, base, [large, slim]) == whole
