@@ -1,6 +1,6 @@
 """The engine: measures a baseline, applies techniques, decides, and exports what was measured."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bench.data.loaders import from_loaders as from_loaders
@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 __all__ = ["from_loaders"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import what takes torch only when it is asked for."""
     if name == "from_loaders":
         from bench.data.loaders import from_loaders

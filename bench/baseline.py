@@ -33,7 +33,7 @@ class Settings(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _filled(cls, values: Any) -> Any:
+    def _filled(cls, values: object) -> object:
         """Fill in what a preset sets, where it isn't given itself."""
         if not isinstance(values, dict):
             return values
@@ -152,7 +152,7 @@ class Baseline(Protocol):
         ...
 
 
-def marked(settings: Any, mark: str) -> dict[str, Any]:
+def marked(settings: BaseModel | type[BaseModel], mark: str) -> dict[str, Any]:
     """Return what `mark` says of each setting that has it, by name; of settings or their class.
 
     A field's ``json_schema_extra`` marks it for the techniques that change settings:
@@ -162,7 +162,7 @@ def marked(settings: Any, mark: str) -> dict[str, Any]:
     (which turns the baseline's own learning-rate schedule off), ``{"fills": {value: {setting:
     value, ...}}}`` (a preset: other settings' defaults for a value of this one).
     """
-    kind: Any = settings if isinstance(settings, type) else type(settings)
+    kind = settings if isinstance(settings, type) else type(settings)
     extras = {name: f.json_schema_extra for name, f in kind.model_fields.items()}
     return {
         name: extra[mark]

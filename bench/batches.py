@@ -17,9 +17,12 @@ from torch import Tensor
 
 from bench.errors import NotApplicable
 
-Batch = (
-    Any  # a user's batch: a tensor, or tuples, lists and dicts of tensors with items along dim 0
-)
+Batch = Any
+"""A user's batch: a tensor, or tuples, lists and dicts of tensors with items along dim 0."""
+Inputs = Any
+"""What `Job.sample` gives: a tuple of arguments, a mapping of named ones, or a pair of both."""
+Outputs = Any
+"""What a user's model answers: a tensor, or tuples, dicts and dataclasses of them."""
 
 
 def first_size(batch: Batch) -> int:
@@ -39,13 +42,13 @@ def chunk_items(batch: Batch, parts: int) -> list[Batch]:
 def select_items(batch: Batch, index: Tensor) -> Batch:
     """Return the items of a batch at `index` ``(N,)``, in that order."""
 
-    def chosen(values: Any) -> Any:
+    def chosen(values: Batch) -> Batch:
         return values[index] if isinstance(values, Tensor) else [values[i] for i in index.tolist()]
 
     return _of_items(batch, first_size(batch), chosen)
 
 
-def _of_items(batch: Batch, items: int, change: Callable[[Any], Any]) -> Batch:
+def _of_items(batch: Batch, items: int, change: Callable[[Batch], Batch]) -> Batch:
     """Return a batch with `change` made to all that has an entry for each of so many items.
 
     Raises `NotApplicable` for a tensor of another length, or one that can't be taken apart.
@@ -103,7 +106,7 @@ def each_tensor(batches: Sequence[Batch], change: Callable[[list[Tensor]], Tenso
     return rebuilt(first, [each_tensor(column, change) for column in columns])
 
 
-def rebuilt(batch: Batch, values: Iterable[Any]) -> Batch:
+def rebuilt(batch: Batch, values: Iterable[Batch]) -> Batch:
     """Return a batch of the same kind with other parts."""
     if isinstance(batch, Mapping):
         return dict(zip(batch, values, strict=True))
@@ -115,7 +118,7 @@ def _is_tree(batch: Batch) -> bool:
     return isinstance(batch, Mapping | list | tuple)
 
 
-def _values(batch: Batch) -> list[Any]:
+def _values(batch: Batch) -> list[Batch]:
     return list(batch.values()) if isinstance(batch, Mapping) else list(batch)
 
 

@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from bench.batches import Batch, chunk_items, first_size, select_items
+from bench.batches import Inputs as Inputs
 from bench.data_card import DataCard as DataCard
 from bench.errors import BenchError, Clash, NotApplicable
 from bench.turns import Turns
@@ -57,8 +58,6 @@ Batches = Callable[[Progress], Iterable[Batch]]
 """The type of `Job.batches`."""
 Schedule = Callable[[Optimizer, Progress], None]
 """The type of `Job.schedule`."""
-Inputs = Any
-"""What `Job.sample` gives: a tuple of arguments, a mapping of named ones, or a pair of both."""
 Loss = Callable[[nn.Module, Batch], Tensor]
 """The type of `Job.loss`: forward pass and loss, a scalar."""
 MakeOptimizer = Callable[[nn.Module], Optimizer]
@@ -240,7 +239,7 @@ class Job:
     """The loss of each item ``(B,)``, where items are independent and `loss` is their mean."""
     targets: Targets | None = None
     """What ``batch[1]`` holds, where a batch is ``(inputs, targets)`` and the loss says so."""
-    again: Callable[[Mapping[str, Any]], Job] | None = None
+    again: Callable[[Mapping[str, object]], Job] | None = None
     """Builds a fresh job of the same baseline, seed and device with some settings changed and no
     technique (a teacher, say); given by the assembly, so a baseline leaves it out."""
     sibling: Callable[[int], Job] | None = None
@@ -261,7 +260,7 @@ class Job:
             return made
         return replace(made, losses={name: wrapper(one) for name, one in self.losses.items()})
 
-    def claim(self, part: str, new: Any, by: str) -> Job:
+    def claim(self, part: str, new: object, by: str) -> Job:
         """Replace `part` outright; raise `Clash` when a technique already replaced it."""
         if earlier := self.taken.get(part):
             raise Clash(

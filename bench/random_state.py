@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import torch
+
+
+class RandomState(TypedDict):
+    """The state of torch's, numpy's and Python's own generators."""
+
+    torch: torch.Tensor
+    numpy: str
+    python: str
+    cuda: NotRequired[list[torch.Tensor]]
+    """Of each device."""
 
 
 @contextmanager
@@ -24,16 +34,16 @@ def undisturbed(device: torch.device) -> Iterator[None]:
         np.random.set_state(numpys)
 
 
-def python_state(text: str) -> tuple[Any, ...]:
+def python_state(text: str) -> tuple[object, ...]:
     """Return the argument of `random.setstate` from its state as JSON."""
     version, numbers, gauss = json.loads(text)
     return version, tuple(numbers), gauss
 
 
-def global_random() -> dict[str, Any]:
+def global_random() -> RandomState:
     """Return the state of torch's, numpy's and Python's own generators, as text and tensors."""
     name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
-    state: dict[str, Any] = {
+    state: RandomState = {
         "torch": torch.get_rng_state(),
         "numpy": json.dumps([name, keys.tolist(), position, has_gauss, gauss]),  # type: ignore[union-attr]  # legacy is an array
         "python": json.dumps(random.getstate()),
@@ -43,13 +53,13 @@ def global_random() -> dict[str, Any]:
     return state
 
 
-def set_global_random(state: Mapping[str, Any]) -> None:
-    """Restore all generators."""
-    torch.set_rng_state(state["torch"])
+def set_global_random(state: RandomState) -> None:
+    """Restore all generators, from tensors on any device."""
+    torch.set_rng_state(state["torch"].cpu())
     np.random.set_state(tuple(json.loads(state["numpy"])))
     random.setstate(python_state(state["python"]))
     if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
+        torch.cuda.set_rng_state_all([one.cpu() for one in state["cuda"]])
 
 
 def seed_everything(seed: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,14 @@ Loss = Callable[[nn.Module, Any], Tensor]
 MakeOptimizer = Callable[[nn.Module], Optimizer]
 
 
+class TurnParts(TypedDict):
+    """The parts of a job that optimizers in turn take."""
+
+    loss: Loss
+    losses: dict[str, Loss]
+    make_optimizer: MakeOptimizer
+
+
 class Turns(Optimizer):
     """Optimizers by name, seen as one: its groups are theirs, and change with them."""
 
@@ -25,7 +33,7 @@ class Turns(Optimizer):
         self._opt_called = True  # or torch's schedulers warn that this whole never steps
         self._gather()
 
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]  # torch's has two forms
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]  # torch's has two forms
         """Let each make a step."""
         for one in self.named.values():
             one.step()
@@ -35,11 +43,11 @@ class Turns(Optimizer):
         for one in self.named.values():
             one.zero_grad(set_to_none)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, object]:
         """Return the state of each by its name."""
         return {name: one.state_dict() for name, one in self.named.items()}
 
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state_dict: Mapping[str, dict[str, object]]) -> None:
         """Put back the state of each."""
         for name, one in self.named.items():
             one.load_state_dict(state_dict[name])
@@ -61,7 +69,7 @@ def each_changed(optimizer: Optimizer, change: Callable[[Optimizer], Optimizer])
     return Turns({name: change(one) for name, one in optimizer.named.items()})
 
 
-def in_turns(losses: Mapping[str, Loss], optimizers: Mapping[str, MakeOptimizer]) -> dict[str, Any]:
+def in_turns(losses: Mapping[str, Loss], optimizers: Mapping[str, MakeOptimizer]) -> TurnParts:
     """Return the parts of a job that trains with several losses, each with its own optimizer.
 
     ``Job(..., **in_turns(losses={"critic": ..., "generator": ...}, optimizers={...}))``: in every

@@ -13,7 +13,8 @@ Source:  Shazeer and Stern, Adafactor, ICML 2018; torch.optim.Adafactor.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import ClassVar
 
 from pydantic import Field
 from torch import nn
@@ -64,17 +65,18 @@ class Adafactor(Technique):
 class Relative(TorchAdafactor):
     """Adafactor whose rates are so many times those of its groups, whatever schedule sets them."""
 
-    def __init__(self, groups: list[dict[str, Any]], factor: float, weight_decay: float) -> None:
+    def __init__(self, groups: list[dict[str, object]], factor: float, weight_decay: float) -> None:
         super().__init__(groups, weight_decay=weight_decay)
         self.factor = factor
 
-    def step(self, closure: Any = None) -> Any:
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]  # torch's has two forms
         """Update once."""
         rates = [group["lr"] for group in self.param_groups]
         for group in self.param_groups:
             group["lr"] = self.factor * group["lr"]
         try:
-            return super().step(closure)  # type: ignore[no-untyped-call]  # torch's
+            found: float | None = super().step(closure)  # type: ignore[no-untyped-call]  # torch's
+            return found
         finally:
             for group, rate in zip(self.param_groups, rates, strict=True):
                 group["lr"] = rate

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -47,7 +47,7 @@ class AdaptiveBatch(Technique):
         if start > self.largest:
             raise NotApplicable(f"the batch size {start} is above largest={self.largest}")
         limit = int(self.memory_limit_gib * GIB) if self.memory_limit_gib else None
-        tried = self._search(start, lambda size: probe(self._sized(settings, size), limit))
+        tried = self._search(start, lambda size: probe(self._sized(settings, start, size), limit))
         fitting = {size: record for size, record in tried.items() if record.ok}
         if not fitting:
             first = tried[start]
@@ -58,8 +58,7 @@ class AdaptiveBatch(Technique):
                 f"the batch size {start} is the fastest of {', '.join(map(str, sorted(fitting)))}"
                 f" (the largest that fits: {max(fitting)})"
             )
-        sized: SettingsT = self._sized(settings, fastest)
-        return sized
+        return self._sized(settings, start, fastest)
 
     def _search(self, start: int, attempt: Callable[[int], Measurement]) -> dict[int, Measurement]:
         """Try sizes up to the largest that works, to within an eighth of it.
@@ -83,14 +82,15 @@ class AdaptiveBatch(Technique):
             works, fails = (size, fails) if tried[size].ok else (works, size)
         return tried
 
-    def _sized(self, settings: Any, size: int) -> Any:
-        changes: dict[str, Any] = {"batch_size": size}
-        factor = size / settings.batch_size
+    def _sized(self, settings: SettingsT, start: int, size: int) -> SettingsT:
+        changes: dict[str, float] = {"batch_size": size}
+        factor = size / start
         if self.learning_rate_scaling != "none":
-            if not hasattr(settings, "lr"):
+            lr = getattr(settings, "lr", None)
+            if lr is None:
                 raise NotApplicable("the baseline has no setting lr to scale with the batch")
             power = 1.0 if self.learning_rate_scaling == "linear" else 0.5
-            changes["lr"] = settings.lr * factor**power
+            changes["lr"] = lr * factor**power
         return settings.model_copy(update=changes)
 
 

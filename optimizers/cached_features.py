@@ -16,7 +16,7 @@ import hashlib
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal, ParamSpec, TypeVar
 
 import torch
 from pydantic import Field
@@ -84,6 +84,10 @@ def _check_repeatable(job: Job, encoder: nn.Module, items: FixedItems) -> None:
         )
 
 
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
+
+
 @dataclass
 class _Cache:
     """What the encoder gave; `mode` says what the encoder does when it is called."""
@@ -122,11 +126,13 @@ class _Cache:
             self.remembered[key] = run(x)
         return self.remembered[key]
 
-    def during(self, mode: Literal["pass", "remember"], old: Callable[..., Any]) -> Any:
-        def call(*args: Any) -> Any:
+    def during(
+        self, mode: Literal["pass", "remember"], old: Callable[Given, Made]
+    ) -> Callable[Given, Made]:
+        def call(*args: Given.args, **kwargs: Given.kwargs) -> Made:
             self.mode = mode
             try:
-                return old(*args)
+                return old(*args, **kwargs)
             finally:
                 self.mode = "run"
 

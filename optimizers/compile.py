@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import Any, ClassVar, Literal, cast
+from collections.abc import Callable
+from typing import ClassVar, Literal, cast
 
 import torch
 from pydantic import Field
@@ -23,6 +24,8 @@ from bench.errors import NotApplicable
 from bench.job import Job
 from bench.model.strided_convolutions import sample_before_striding
 from bench.technique import Effect, Probe, SettingsT, Stage, Technique
+
+Snapshot = Callable[[nn.Module], nn.Module]
 
 
 class Compile(Technique):
@@ -61,5 +64,5 @@ class Compile(Technique):
         return job.relying([compiled], by=self.name)
 
 
-def _unwrapped(old: Any, compiled: nn.Module, plain: nn.Module) -> Any:
+def _unwrapped(old: Snapshot, compiled: nn.Module, plain: nn.Module) -> Snapshot:
     return lambda model: old(plain if model is compiled else model)

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from types import EllipsisType
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ from bench.model.outputs import checked_targets, pair_of
 from bench.targets import Targets
 from bench.technique import Effect, Stage, Technique
 
-Box = tuple[Any, ...]
+Box = tuple[slice, ...]
 
 
 class Cutmix(Technique):
@@ -65,7 +66,8 @@ class Cutmix(Technique):
         order = order.to(inputs.device, non_blocking=True)
         box = drawn_box(inputs.shape[2:], float(draw.beta(self.alpha, self.alpha)), draw)
         pasted, soft = inputs.clone(), targets.soft(known)
-        pasted[(..., *box)] = inputs[(..., *box)][order]
+        inside: tuple[EllipsisType | slice, ...] = (..., *box)
+        pasted[inside] = inputs[inside][order]
         return pasted, torch.lerp(soft[order], soft, 1 - share_of(box, inputs.shape[2:]))
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 from torch import nn
@@ -67,7 +67,7 @@ class _Watch:
     rule: EarlyStopping
     best: float = float("inf")
     epoch: int = 0
-    weights: dict[str, Any] | None = None
+    weights: dict[str, object] | None = None
 
     def stop(self, old: Stop) -> Stop:
         def stop(job: Job, progress: Progress) -> bool:

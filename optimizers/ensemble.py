@@ -15,12 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from pydantic import Field
 from torch import nn
 
+from bench.batches import Outputs
 from bench.job import Job
 from bench.model.outputs import checked_scores, mean_of
 from bench.random_state import undisturbed
@@ -72,6 +73,6 @@ class Members(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(members)
 
-    def forward(self, *inputs: Any, **named: Any) -> Any:
+    def forward(self, *inputs: object, **named: object) -> Outputs:
         """Return the mean of the answers."""
         return mean_of([member(*inputs, **named) for member in self.members])

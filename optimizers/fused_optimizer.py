@@ -12,8 +12,8 @@ Source:  torch.optim documentation, on foreach and fused implementations.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Literal
 
 from pydantic import Field
 from torch import nn
@@ -78,7 +78,7 @@ class FusedOptimizer(Technique):
         return made
 
 
-def in_use(group: dict[str, Any], device: str) -> str:
+def in_use(group: Mapping[str, object], device: str) -> str:
     """Return the form in which a group is updated, as torch chooses where none is said."""
     said = next((one for one in FORMS if group.get(one)), None)
     if said or group.get("foreach") is False or group.get("fused") is False:

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import torch
 from pydantic import Field, model_validator
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from bench.batches import Outputs
 from bench.errors import NotApplicable
 from bench.job import Job
 from bench.model.activations import Activations, activations
@@ -119,8 +120,8 @@ def _no_larger(module: nn.Module, name: str, found: Activations, most: float) ->
 
 
 def _checkpointed(kind: type[nn.Module]) -> type[nn.Module]:
-    def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        def run(*inner: Any) -> Any:
+    def forward(self: nn.Module, *args: object, **kwargs: object) -> Outputs:
+        def run(*inner: object) -> Outputs:
             return kind.forward(self, *inner, **kwargs)
 
         if not (self.training and torch.is_grad_enabled()):

@@ -14,15 +14,17 @@ from __future__ import annotations
 
 import inspect
 import operator
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
+from bench.batches import Outputs
 from bench.errors import NotApplicable
 from bench.job import Job
-from bench.model.calls import ask
+from bench.model.calls import Call, ask
 from bench.model.nested import tensors_in
 from bench.model.outputs import FAILURES
 from bench.random_state import undisturbed
@@ -71,12 +73,12 @@ def _near(one: Tensor, other: Tensor) -> bool:
     return one.shape == other.shape and torch.allclose(one, other, rtol=1e-3, atol=1e-5)
 
 
-def _observed(job: Job) -> tuple[list[Tensor] | None, dict[nn.Module, Any]]:
+def _observed(job: Job) -> tuple[list[Tensor] | None, dict[nn.Module, Call]]:
     """Run a sample in eval mode; return what came out, and how each module was called."""
-    calls: dict[nn.Module, Any] = {}
+    calls: dict[nn.Module, Call] = {}
 
-    def note(*call: Any) -> None:
-        calls[call[0]] = call[1:]
+    def note(module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+        calls[module] = args, kwargs
 
     hooks = [m.register_forward_pre_hook(note, with_kwargs=True) for m in job.model.modules()]
     try:
@@ -90,7 +92,7 @@ def _observed(job: Job) -> tuple[list[Tensor] | None, dict[nn.Module, Any]]:
             hook.remove()
 
 
-def _replacement(module: nn.Module, call: Any, device: str) -> Any:
+def _replacement(module: nn.Module, call: Call, device: str) -> Callable[..., Outputs] | None:
     """Return a new forward of a module; None where there is nothing to replace in it."""
     if isinstance(module, nn.MultiheadAttention):
         wanted = MULTIHEAD.bind(module, *call[0], **call[1]).arguments.get("need_weights", True)
@@ -105,16 +107,17 @@ def _replacement(module: nn.Module, call: Any, device: str) -> Any:
     return type(fx.GraphModule(module, graph)).forward if any(found) else None
 
 
-def _without_weights(*args: Any, **kwargs: Any) -> Any:
+def _without_weights(*args: object, **kwargs: object) -> Outputs:
     arguments = MULTIHEAD.bind(*args, **kwargs).arguments | {"need_weights": False}
     return nn.MultiheadAttention.forward(**arguments)
 
 
-def _rewrite(module: nn.Module, graph: Any, end: Any, device: str) -> bool:
+def _rewrite(module: nn.Module, graph: fx.Graph, end: fx.Node, device: str) -> bool:
     """Replace the attention that ends in the product `end`; tell whether there was one."""
-    chain, dropout, mask = [end], None, (None, 0.0)
+    chain: list[Any] = [end]
+    dropout, mask = None, (None, 0.0)
 
-    def last_is(*kinds: Any) -> bool:
+    def last_is(*kinds: object) -> bool:
         op, target = getattr(chain[-1], "op", ""), getattr(chain[-1], "target", None)
         found = type(module.get_submodule(str(target))) if op == "call_module" else target
         return op.startswith("call") and found in kinds and len(chain[-1].args) > 0
@@ -149,7 +152,10 @@ def _rewrite(module: nn.Module, graph: Any, end: Any, device: str) -> bool:
     return True
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, dropout: Any, hidden: Any, fill: Any) -> Any:
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, dropout: nn.Dropout | None, hidden: Tensor | None,
+    fill: float,
+) -> Tensor:  # fmt: skip
     """Return softmax(query key) value; the saving kernels want 4 dims, with one of heads."""
     q, k, v = (p.unsqueeze(1) if p.dim() == 3 else p for p in (query, key.mT, value))
     share = dropout.p if dropout is not None and dropout.training else 0.0

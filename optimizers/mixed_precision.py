@@ -12,8 +12,8 @@ Source:  Micikevicius et al., Mixed Precision Training, ICLR 2018; torch.amp doc
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -107,7 +107,7 @@ class _Scaled:
     def step(self) -> None:
         self._scaler.step(self._optimizer)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._optimizer, name)
 
 
@@ -118,7 +118,10 @@ class _Formats(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch lea
         super().__init__()  # type: ignore[no-untyped-call]
         self.found: set[torch.dtype] = set()
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, func: Callable[..., object], types: Sequence[type], args: tuple[object, ...] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:  # fmt: skip
         made = func(*args, **(kwargs or {}))
         self.found |= {part.dtype for part in tensors_in(made)}
         return made

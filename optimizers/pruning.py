@@ -15,7 +15,7 @@ Source:  Fang et al., DepGraph: Towards Any Structural Pruning, CVPR 2023 (torch
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -38,7 +38,7 @@ FINENESS = 50
 MOST = 0.95
 """No more than this share of a layer's channels is removed for a target of FLOPs."""
 UNTRACED = (nn.RNNBase, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
-Inputs = tuple[Any, ...]
+Inputs = tuple[object, ...]
 
 
 class Pruning(Technique):

@@ -18,17 +18,18 @@ Source:  Jacob et al., Quantization and Training of Neural Networks for Efficien
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import nn
 
+from bench.batches import Outputs
 from bench.errors import NotApplicable
 from bench.job import Job
-from bench.model.calls import arguments
+from bench.model.calls import Call, arguments
 from bench.model.copies import copied, weights_of
-from bench.model.hooks import Call, calls_in_training
+from bench.model.hooks import calls_in_training
 from bench.model.nested import cast
 from bench.random_state import undisturbed
 from bench.technique import Effect, Stage, Technique
@@ -139,11 +140,11 @@ def _bf16(model: nn.Module, calls: list[Call], rough: bool) -> nn.Module:
     return model.to(torch.bfloat16)
 
 
-def _into_bf16(model: nn.Module, *call: Any) -> Any:
+def _into_bf16(model: nn.Module, *call: object) -> Outputs:
     return cast(call, torch.float32, torch.bfloat16)
 
 
-def _into_float32(model: nn.Module, inputs: Any, output: Any) -> Any:
+def _into_float32(model: nn.Module, inputs: object, output: Outputs) -> Outputs:
     return cast(output, torch.bfloat16, torch.float32)
 
 

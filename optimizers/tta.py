@@ -16,13 +16,13 @@ Source:  Krizhevsky et al., ImageNet Classification with Deep CNNs, NeurIPS 2012
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from bench.batches import inputs_of, with_inputs
+from bench.batches import Outputs, inputs_of, with_inputs
 from bench.errors import NotApplicable
 from bench.job import Job
 from bench.model.outputs import checked_scores, mean_of, objection
@@ -114,7 +114,7 @@ class Views(nn.Module):
         super().__init__()
         self.model, self.starts, self.flip, self.width = model, starts, flip, width
 
-    def forward(self, *inputs: Any, **named: Any) -> Any:
+    def forward(self, *inputs: object, **named: object) -> Outputs:
         """Return the mean of the answers to views of the first tensor, wherever it is given."""
         whole = inputs_of([inputs, named])
         views = [self._view(whole, start) for start in self.starts]

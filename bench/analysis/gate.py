@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from bench.analysis.estimate import RATIO_FLOOR
 from bench.analysis.evidence import items_of_shares
@@ -23,6 +23,7 @@ from bench.errors import BenchError
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, Measurement, counting
 from bench.records.run_folder import read_run
+from bench.records.schema import Json
 
 LEVEL = 0.95
 """One-sided: of code that didn't change, at most one row in twenty fails by chance."""
@@ -135,7 +136,7 @@ def _comparable(old: Header, new: Header, across_machines: bool) -> None:
         )
 
 
-def _unlike(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+def _unlike(old: Json, new: Json) -> list[str]:
     """Return in what two machines differ, as far as both are known."""
     facts = [(key, old.get(key), new.get(key)) for key in OF_MACHINE]
     torch = ("torch", *((side.get("packages") or {}).get("torch") for side in (old, new)))

@@ -6,11 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from typer.core import TyperCommand, TyperGroup
 
 from bench.errors import BenchError
+
+if TYPE_CHECKING:  # typer keeps a click of its own
+    from typer._click import Context, HelpFormatter
+    from typer._click.shell_completion import CompletionItem
 
 SEVERAL = {"--test", "--combine", "--recipe", "--set", "--fail-on"}
 """Options that take one value or more, separated by spaces."""
@@ -21,14 +25,14 @@ OWN = {"--help", "--install-completion", "--show-completion", "--version"}
 class DefaultGroup(TyperGroup):
     """A group in which options without a command belong to ``run``."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
         """Insert ``run`` before options that are not the group's own."""
         first = args[0].partition("=")[0] if args else ""
         if first.startswith("-") and first not in OWN:
             args = ["run", *args]
         return super().parse_args(ctx, args)
 
-    def format_help(self, ctx: Any, formatter: Any) -> None:
+    def format_help(self, ctx: Context, formatter: HelpFormatter) -> None:
         """Show the commands, and the options of ``run``, which need no command."""
         super().format_help(ctx, formatter)
         run = self.commands["run"]
@@ -36,7 +40,7 @@ class DefaultGroup(TyperGroup):
             run.make_context("run", [], parent=ctx, resilient_parsing=True), formatter
         )
 
-    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+    def shell_complete(self, ctx: Context, incomplete: str) -> list[CompletionItem]:
         """Complete commands, and the options of ``run`` too."""
         run = self.commands["run"]
         found = super().shell_complete(ctx, incomplete)
@@ -49,9 +53,10 @@ class DefaultGroup(TyperGroup):
 class SpacedCommand(TyperCommand):
     """A command whose options in `SEVERAL` take space-separated values."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
         """Repeat such an option before each of its values, then parse as usual."""
-        commands = ctx.parent.command.commands if ctx.parent else ()
+        group = ctx.parent.command if ctx.parent else None
+        commands = group.commands if isinstance(group, TyperGroup) else ()
         if not ctx.resilient_parsing:
             args = list(spread(args, frozenset(commands)))
         return super().parse_args(ctx, args)

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from math import log
 from pathlib import Path
 from statistics import stdev
-from typing import Any
 
 from bench.analysis.intervals import ratio_interval
 from bench.analysis.levels import MOST, Rule
@@ -21,6 +20,7 @@ from bench.recipes import registry, resolve
 from bench.recipes.references import places_of
 from bench.recipes.resolve import prepared
 from bench.records import measurement
+from bench.records.schema import Json
 from bench.run import plan
 from bench.trial.spec import TrialSpec
 
@@ -32,7 +32,7 @@ BUSY = 0.1
 TRIAL_SECONDS = 300.0
 
 
-def examine(device: str) -> dict[str, Any]:
+def examine(device: str) -> Json:
     """Return what this machine is and can show; runs for about half a minute."""
     chosen = choose_device(device)
     facts = environment.capture()
@@ -44,7 +44,7 @@ def examine(device: str) -> dict[str, Any]:
     }
 
 
-def as_text(found: dict[str, Any]) -> str:
+def as_text(found: Json) -> str:
     """Return the findings for a person."""
     facts, noise = found["environment"], found["noise"]
     gpus = ", ".join(gpu["name"] for gpu in facts["gpus"]) or "none"
@@ -70,7 +70,7 @@ def as_text(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _noise(device: str) -> dict[str, Any]:
+def _noise(device: str) -> Json:
     """Time the template's model against itself, in interleaved pairs of step trials."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "my_model.py"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+
+from pydantic import BaseModel
 
 from bench.baseline import Baseline, Dataset
 from bench.errors import BenchError
@@ -14,10 +15,11 @@ from bench.machine.device import choose_device
 from bench.recipes import registry, resolve
 from bench.recipes.references import places_of
 from bench.recipes.resolve import prepared
+from bench.records.schema import Json
 from bench.run.applicability import why_not
 from bench.technique import Technique
 
-Rows = list[dict[str, Any]]
+Rows = list[Json]
 BUILD_SECONDS = 300.0
 
 
@@ -47,14 +49,14 @@ def as_text(what: str, rows: Rows) -> str:
     return "\n".join(f"{row['name']:{width}}  {_line(row)}" for row in rows)
 
 
-def _line(row: dict[str, Any]) -> str:
+def _line(row: Json) -> str:
     if "applies" not in row:
         return f"{row['summary']}" + (f"  ({row['where']})" if "where" in row else "")
     here = "" if row["applies"] else f"  [not here: {row['reason']}]"
     return f"{row['effect']:9} {row['summary']}{here}"
 
 
-def _card_text(row: dict[str, Any]) -> str:
+def _card_text(row: Json) -> str:
     lines = [row["name"], "", row["card"], "", "Settings:"]
     for name, field in row["settings"].items():
         lines.append(f"  {name} = {field['default']!r}  ({field['type']}) {field['about']}")
@@ -70,7 +72,7 @@ def _baselines() -> Rows:
     ]
 
 
-def _card_of_baseline(name: str) -> dict[str, Any]:
+def _card_of_baseline(name: str) -> Json:
     baseline = registry.load_baseline(name)
     card = _module_card(baseline)
     fields = _fields(baseline.settings)
@@ -100,7 +102,7 @@ def _techniques(names: list[str], baseline: str, data_dir: Path | None, device: 
         base = resolve.baseline_recipe(baseline, settings, places)
         chosen = choose_device(device)
 
-        def attempt(name: str, technique: Technique) -> dict[str, Any]:
+        def attempt(name: str, technique: Technique) -> Json:
             reason = why_not(name, technique, loaded, base, places, runner, chosen, scratch)
             card = sys.modules[type(technique).__module__].__doc__ or ""
             return {
@@ -114,13 +116,13 @@ def _techniques(names: list[str], baseline: str, data_dir: Path | None, device: 
         return [attempt(name, technique) for name, technique in made]
 
 
-def _card_of_technique(reference: str, row: dict[str, Any]) -> dict[str, Any]:
+def _card_of_technique(reference: str, row: Json) -> Json:
     kind = registry.load_technique(reference)
     card = (sys.modules[kind.__module__].__doc__ or "").strip()
     return {**row, "card": card, "settings": _fields(kind)}
 
 
-def _fields(model: Any) -> dict[str, dict[str, Any]]:
+def _fields(model: type[BaseModel]) -> dict[str, Json]:
     schema = model.model_json_schema().get("properties", {})
     return {
         name: {
@@ -132,7 +134,7 @@ def _fields(model: Any) -> dict[str, dict[str, Any]]:
     }
 
 
-def _type(field: dict[str, Any]) -> str:
+def _type(field: Json) -> str:
     if "enum" in field:
         return " | ".join(map(str, field["enum"]))
     kinds = [_type(one) for one in field.get("anyOf", [])] or [str(field.get("type", "any"))]

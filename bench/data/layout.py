@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from bench.batches import Batch, chunk_items, each_tensor, first_size, inputs_of, select_items
+from bench.batches import (
+    Batch,
+    Inputs,
+    chunk_items,
+    each_tensor,
+    first_size,
+    inputs_of,
+    select_items,
+)
 from bench.job import Job
 from bench.random_state import undisturbed
 
 
-def items_held(one: Any, many: Any, asked: int) -> tuple[int, int]:
+def items_held(one: Inputs, many: Inputs, asked: int) -> tuple[int, int]:
     """Return how many items the inputs of one item hold, and those of `asked` items.
 
     What grows with the items tells it: a dimension, or a flattened one. Where nothing grows (a
@@ -53,12 +60,12 @@ def _dim_of_items(job: Job) -> int | None:
     return next((dim for dim, (a, b) in enumerate(sizes) if (a, b) == (1, 2)), None)
 
 
-def _tensors(inputs: Any) -> list[Tensor]:
+def _tensors(inputs: Inputs) -> list[Tensor]:
     leaves = torch.utils._pytree.tree_leaves(inputs)
     return [leaf for leaf in leaves if isinstance(leaf, Tensor)]
 
 
-def _sizes(one: Any, many: Any) -> Iterator[tuple[int, int]]:
+def _sizes(one: Inputs, many: Inputs) -> Iterator[tuple[int, int]]:
     """Yield the lengths, all above 0, of each dimension of the tensors of two like inputs."""
     for single, several in zip(_tensors(one), _tensors(many), strict=False):
         for size, other in zip(single.shape, several.shape, strict=False):
@@ -66,7 +73,7 @@ def _sizes(one: Any, many: Any) -> Iterator[tuple[int, int]]:
                 yield size, other
 
 
-def _first_length(inputs: Any) -> int:
+def _first_length(inputs: Inputs) -> int:
     shapes = [tensor.shape for tensor in _tensors(inputs)]
     return int(shapes[0][0]) if shapes and shapes[0] else 1
 

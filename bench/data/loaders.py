@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, SupportsFloat
 
 import torch
 from pydantic import BaseModel, Field, create_model
@@ -14,13 +14,17 @@ from torch.optim import Optimizer
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset
 
 from bench.baseline import Settings, Target
-from bench.batches import Batch, each_tensor, first_size, inputs_of, select_items
-from bench.data.reloading import card_of, is_sized, reloaded
+from bench.batches import Batch, Inputs, Outputs, each_tensor, first_size, inputs_of, select_items
+from bench.data.reloading import card_of, length, reloaded
 from bench.data.sampling import placing
 from bench.errors import BenchError
 from bench.job import Job, Progress
 
 LABEL = "labels"
+Label = Any
+"""The key of a batch's target, or its place."""
+Metric = Callable[[Outputs, Batch], SupportsFloat]
+"""Of a model's answer and the targets."""
 
 
 def from_loaders(
@@ -28,16 +32,16 @@ def from_loaders(
     train: Iterable[Batch],
     test: Iterable[Batch],
     *,
-    loss: Callable[[Any, Any], Tensor],
+    loss: Callable[[Outputs, Batch], Tensor],
     optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
-    metrics: Mapping[str, Callable[[Any, Any], Any]],
+    metrics: Mapping[str, Metric],
     target: Target | None = None,
     epochs: int = 10,
     held_out: Iterable[Batch] | None = None,
     label: str | int | None = None,
     name: str = "my-model",
     unit: str = "items",
-    **parts: Any,
+    **parts: object,
 ) -> FromLoaders:
     """Return a baseline, to be measured as ``bench --baseline FILE.py:NAME``.
 
@@ -73,21 +77,20 @@ class FromLoaders:
     model: nn.Module | Callable[[], nn.Module]
     train: Iterable[Batch]
     test: Iterable[Batch]
-    loss: Callable[[Any, Any], Tensor]
+    loss: Callable[[Outputs, Batch], Tensor]
     optimizer: Callable[[Iterable[nn.Parameter]], Optimizer]
-    metrics: Mapping[str, Callable[[Any, Any], Any]]
+    metrics: Mapping[str, Metric]
     held_out: Iterable[Batch] | None
     label: str | int | None
-    parts: Mapping[str, Any] = field(default_factory=dict)
+    parts: Mapping[str, object] = field(default_factory=dict)
 
     def job(self, settings: Any, device: torch.device, seed: int) -> Job:
         """Build a fresh job: a fresh model, and loaders whose order follows from the seed."""
         made = copy.deepcopy(self.model) if isinstance(self.model, nn.Module) else self.model()
         random = torch.Generator().manual_seed(seed)
         train = reloaded(self.train, random, getattr(settings, "batch_size", None))
-        test, held_out = (
-            reloaded(part, torch.Generator().manual_seed(0)) for part in (self.test, self.held_out)
-        )
+        test = reloaded(self.test, _fixed_order())
+        held_out = None if self.held_out is None else reloaded(self.held_out, _fixed_order())
         place = placing(device)
 
         def batches(progress: Progress, random: torch.Generator = random) -> Iterator[Batch]:
@@ -102,11 +105,11 @@ class FromLoaders:
             "validate": None if held_out is None else (
                 lambda model: self._validate(model, map(place, held_out))
             ),
-            "epoch_steps": len(train) if is_sized(train) else None,
+            "epoch_steps": length(train),
         }  # fmt: skip
         return Job(**{**parts, **self.parts})
 
-    def _label_of(self, batch: Batch) -> Any:
+    def _label_of(self, batch: Batch) -> Label:
         """Return the key or place of a batch's target."""
         if self.label is not None:
             return self.label
@@ -114,7 +117,7 @@ class FromLoaders:
             return LABEL if LABEL in batch else list(batch)[-1]
         return len(batch) - 1
 
-    def _answer(self, model: nn.Module, batch: Batch) -> tuple[Any, Any]:
+    def _answer(self, model: nn.Module, batch: Batch) -> tuple[Outputs, Batch]:
         """Return what a model says to a batch's inputs, and the batch's targets."""
         inputs, targets = _apart(batch, self._label_of(batch))
         by_name = isinstance(inputs, Mapping)
@@ -137,19 +140,23 @@ class FromLoaders:
         losses = [(first_size(batch), float(self._loss(model, batch))) for batch in held_out]
         return sum(items * loss for items, loss in losses) / sum(items for items, _ in losses)
 
-    def _sample(self, batch: Batch) -> Callable[[int], Any]:
+    def _sample(self, batch: Batch) -> Callable[[int], Inputs]:
         """Return what gives the inputs of n items: those of a batch, over again if it has fewer."""
         inputs = _apart(batch, self._label_of(batch))[0]
         count, device = first_size(inputs), inputs_of(inputs).device
 
-        def sample(items: int) -> Any:
+        def sample(items: int) -> Inputs:
             found = select_items(inputs, torch.arange(items, device=device) % count)
             return found if isinstance(found, Mapping) else tuple(found)
 
         return sample
 
 
-def _batch_size(loader: Any) -> int | None:
+def _fixed_order() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def _batch_size(loader: object) -> int | None:
     """Return the size of the batches that a loader draws by itself; None where others choose."""
     if not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset):
         return None
@@ -162,7 +169,7 @@ def _first(test: Iterable[Batch]) -> Batch:
     raise BenchError("from_loaders: the test loader gives no batch")
 
 
-def _apart(batch: Batch, label: Any) -> tuple[Any, Any]:
+def _apart(batch: Batch, label: Label) -> tuple[Inputs, Batch]:
     """Return a batch's inputs, by name or by place, and its targets: of a tensor, itself."""
     if isinstance(batch, Tensor):
         return [batch], batch
@@ -178,7 +185,7 @@ def _apart(batch: Batch, label: Any) -> tuple[Any, Any]:
         ) from None
 
 
-def _joined(values: list[Any]) -> Any:
+def _joined(values: list[Outputs]) -> Outputs:
     """Return the answers to several batches as one."""
 
     def join(parts: list[Tensor]) -> Tensor:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -36,7 +36,7 @@ def with_loader(job: Job, name: str) -> Job:
 
 def read_ahead(items: FixedItems, progress: Progress) -> Iterator[Batch]:
     """Yield batches that a thread has taken in the meantime."""
-    waiting: deque[Any] = deque()
+    waiting: deque[Future[Batch]] = deque()
     with ThreadPoolExecutor(1) as pool:
         for rows in items.rows(progress):
             waiting.append(pool.submit(_taken, items, rows))
@@ -81,7 +81,7 @@ class _Workers:
         return map(items.place, self.loader)
 
 
-class _Rows(Sampler[Any]):
+class _Rows(Sampler[Tensor]):
     """The rows of the batches of the epoch that is running."""
 
     def __init__(self) -> None:
@@ -100,5 +100,5 @@ class _Taken(Dataset[Batch]):
     def __init__(self, items: FixedItems) -> None:
         self.items = items
 
-    def __getitem__(self, rows: Any) -> Batch:
+    def __getitem__(self, rows: Tensor) -> Batch:
         return self.items.take(rows)

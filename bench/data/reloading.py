@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, IterableDataset, Subset, TensorDataset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    Subset,
+    TensorDataset,
+)
 
 from bench.batches import Batch, first_size
 from bench.job import DataCard
@@ -19,15 +26,17 @@ LOOKED_AT = 64
 """So many items are read for the hash of data that doesn't lie in tensors."""
 
 
-def is_sized(loader: Any) -> bool:
-    """Return whether a loader knows how many batches it gives."""
+def length(loader: object) -> int | None:
+    """Return how many batches a loader gives, or items a data set; None where it doesn't know."""
     try:
-        return len(loader) >= 0
+        return len(loader) if isinstance(loader, Sized) else None
     except TypeError:  # of a stream
-        return False
+        return None
 
 
-def reloaded(loader: Any, random: torch.Generator, size: int | None = None) -> Any:
+def reloaded(
+    loader: Iterable[Batch], random: torch.Generator, size: int | None = None
+) -> Iterable[Batch]:
     """Return a loader like another, that draws from `random` alone, in batches of `size`.
 
     What is no DataLoader, or streams, is returned as it is.
@@ -59,7 +68,7 @@ def _drawn(sampler: Any, random: torch.Generator, size: int | None) -> Any:
     return made
 
 
-def card_of(name: str, train: Any, test: Any) -> DataCard:
+def card_of(name: str, train: Iterable[Batch], test: Iterable[Batch]) -> DataCard:
     """Return what is known of the data of two loaders: how many items, and a hash of them."""
     counts = [_count(loader) for loader in (train, test)]
     with undisturbed(torch.device("cpu")):
@@ -68,31 +77,30 @@ def card_of(name: str, train: Any, test: Any) -> DataCard:
     return DataCard.of(name, tensors, *counts)
 
 
-def _count(loader: Any) -> int:
+def _count(loader: Iterable[Batch]) -> int:
     dataset = getattr(loader, "dataset", None)
     if dataset is not None:
-        return len(dataset) if is_sized(dataset) else 0
-    return sum(first_size(batch) for batch in loader) if is_sized(loader) else 0
+        return length(dataset) or 0
+    return sum(map(first_size, loader)) if length(loader) is not None else 0
 
 
-def _looked_at(loader: Any) -> Iterator[Tensor]:
+def _looked_at(loader: Iterable[Batch]) -> Iterator[Tensor]:
     """Yield the tensors of a loader's items, or of what gives batches without a dataset."""
     dataset = getattr(loader, "dataset", None)
     if dataset is not None:
         yield from _items_of(dataset)
-    elif is_sized(loader):
+    elif length(loader) is not None:
         yield from _leaves(list(loader))
 
 
-def _items_of(dataset: Any) -> Iterator[Tensor]:
+def _items_of(dataset: Dataset[Batch]) -> Iterator[Tensor]:
     """Yield all of a dataset that lies in tensors, or of another some items, evenly spread."""
     if isinstance(dataset, TensorDataset):
         yield from dataset.tensors
     elif isinstance(dataset, Subset):
         yield torch.tensor(list(dataset.indices))
         yield from _items_of(dataset.dataset)
-    elif is_sized(dataset) and not isinstance(dataset, IterableDataset):
-        count = len(dataset)
+    elif not isinstance(dataset, IterableDataset) and (count := length(dataset)) is not None:
         yield torch.tensor(count)
         for at in sorted({round(at) for at in np.linspace(0, count - 1, min(count, LOOKED_AT))}):
             yield from _leaves(dataset[at])

@@ -53,7 +53,7 @@ def cpu_name() -> str | None:
     return platform.processor() or None
 
 
-def gpus() -> list[dict[str, Any]]:
+def gpus() -> list[dict[str, str | int]]:
     """Return name, memory and driver of each NVIDIA GPU; empty where there is none."""
     import pynvml
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,10 +47,10 @@ class _Account:
                     kept[place] = size
         return tensor
 
-    def enter(self, name: str, inputs: Any) -> None:
+    def enter(self, name: str, inputs: object) -> None:
         self.open.append((name, _storages(inputs), {}))
 
-    def leave(self, outputs: Any) -> None:
+    def leave(self, outputs: object) -> None:
         name, _, kept = self.open.pop()
         for place in _storages(outputs):
             kept.pop(place, None)
@@ -76,6 +75,6 @@ def activations(job: Job) -> Activations:
     return Activations(sum(account.seen.values()), account.within)
 
 
-def _storages(values: Any) -> set[int]:
+def _storages(values: object) -> set[int]:
     tensors = (leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor))
     return {tensor.untyped_storage().data_ptr() for tensor in tensors}

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from torch import nn
 
+from bench.batches import Inputs, Outputs
 from bench.errors import NotApplicable
-from bench.job import Inputs
+
+Call = tuple[tuple[object, ...], dict[str, object]]
+"""Arguments by position, and by name."""
 
 
-def arguments(inputs: Inputs) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def arguments(inputs: Inputs) -> Call:
     """Return a sample's arguments by position and by name."""
     if isinstance(inputs, Mapping):
         return (), dict(inputs)
@@ -21,13 +23,13 @@ def arguments(inputs: Inputs) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return tuple(inputs), {}
 
 
-def ask(model: Callable[..., Any], inputs: Inputs) -> Any:
+def ask(model: Callable[..., Outputs], inputs: Inputs) -> Outputs:
     """Return what a model answers to a sample."""
     args, kwargs = arguments(inputs)
     return model(*args, **kwargs)
 
 
-def by_position(model: nn.Module, inputs: Inputs) -> tuple[Any, ...]:
+def by_position(model: nn.Module, inputs: Inputs) -> tuple[object, ...]:
     """Return a sample's arguments in the order of the model's forward, for what only knows these.
 
     Raises `NotApplicable` where the forward takes some by their names alone.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -21,7 +20,7 @@ def copied(model: nn.Module) -> nn.Module:
     These (a loss that a layer keeps, a weight made of others) are no state of their own: the next
     forward pass makes them again. Raises `NotApplicable` where something in it can't be copied.
     """
-    memo: dict[int, Any] = {}
+    memo: dict[int, Tensor] = {}
     for module in model.modules():
         for result in _results(vars(module), set()):
             memo[id(result)] = result.detach().clone()
@@ -34,7 +33,7 @@ def copied(model: nn.Module) -> nn.Module:
         ) from error
 
 
-def _results(value: Any, seen: set[int]) -> Iterator[Tensor]:
+def _results(value: object, seen: set[int]) -> Iterator[Tensor]:
     """Yield tensors with a history, in attributes and containers of them."""
     if isinstance(value, Tensor):
         if not value.is_leaf:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import nn
+
+from bench.batches import Outputs
 
 
 def freeze(module: nn.Module) -> None:
@@ -17,7 +17,7 @@ def freeze(module: nn.Module) -> None:
 
 
 def _frozen(kind: type[nn.Module]) -> type[nn.Module]:
-    def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    def forward(self: nn.Module, *args: object, **kwargs: object) -> Outputs:
         with torch.no_grad():
             return kind.forward(self, *args, **kwargs)
 

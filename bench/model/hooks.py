@@ -6,17 +6,14 @@ import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import nn
 
+from bench.batches import Batch, Outputs
 from bench.errors import NotApplicable
 from bench.job import Job, Progress
-
-Call = tuple[tuple[Any, ...], dict[str, Any]]
-"""Arguments by position, and by name."""
-
+from bench.model.calls import Call
 
 UNHEARD = (
     "the loss never calls the forward of the model that it is given; it may call a method of it, "
@@ -29,8 +26,8 @@ class Calls:
     """The calls of a model's forward, in order."""
 
     calls: list[Call] = field(default_factory=list)
-    answers: list[Any] = field(default_factory=list)
-    inside: list[Any] = field(default_factory=list)
+    answers: list[Outputs] = field(default_factory=list)
+    inside: list[Batch] = field(default_factory=list)
     """The first argument of a part's forward."""
 
 
@@ -39,13 +36,13 @@ def listening(model: nn.Module, part: nn.Module | None = None) -> Iterator[Calls
     """Collect the calls of a model, and of a `part` of it, until the end of the context."""
     heard = Calls()
 
-    def ask(_: nn.Module, args: Any, kwargs: Any) -> None:
+    def ask(_: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
         heard.calls.append((args, kwargs))
 
-    def answer(_: nn.Module, args: Any, output: Any) -> None:
+    def answer(_: nn.Module, args: object, output: Outputs) -> None:
         heard.answers.append(output)
 
-    def look(_: nn.Module, args: Any, kwargs: Any) -> None:
+    def look(_: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
         heard.inside.append(args[0] if args else next(iter(kwargs.values())))
 
     hooks = [

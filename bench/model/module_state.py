@@ -80,7 +80,7 @@ def _own(place: Place) -> Place:
     return {name: value for name, value in place.items() if name not in OWN}
 
 
-def _copied(value: Any) -> Any:
+def _copied(value: object) -> object:
     """Return a copy of what may be changed in place, None for anything else.
 
     Tensors with a history are results of a pass, which it makes again.

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
+from bench.batches import Outputs
 from bench.errors import NotApplicable
 
 
-def mapped(output: Any, change: Callable[[Tensor], Any]) -> Any:
+def mapped(output: Outputs, change: Callable[[Tensor], object]) -> Outputs:
     """Return an output of the same form, of tuples, dicts and dataclasses, its tensors changed."""
 
-    def changed(leaf: Any) -> Any:
+    def changed(leaf: object) -> object:
         if isinstance(leaf, Tensor):
             return change(leaf)
         if dataclasses.is_dataclass(leaf) and not isinstance(leaf, type):
@@ -26,13 +26,13 @@ def mapped(output: Any, change: Callable[[Tensor], Any]) -> Any:
             return {key: inner(one) for key, one in leaf.items()}
         return leaf
 
-    def inner(value: Any) -> Any:
+    def inner(value: object) -> object:
         return tree_map(changed, value)
 
     return inner(output)
 
 
-def tensors_in(output: Any) -> list[Tensor]:
+def tensors_in(output: object) -> list[Tensor]:
     """Return the tensors of an output, in order."""
     found: list[Tensor] = []
     for leaf in tree_leaves(output):
@@ -45,12 +45,12 @@ def tensors_in(output: Any) -> list[Tensor]:
     return found
 
 
-def cast(values: Any, old: torch.dtype, new: torch.dtype) -> Any:
+def cast(values: Outputs, old: torch.dtype, new: torch.dtype) -> Outputs:
     """Return values of the same form, tensors of one dtype turned into another."""
     return mapped(values, lambda x: x.to(new) if x.dtype is old else x)
 
 
-def scores_in(output: Any) -> Tensor:
+def scores_in(output: object) -> Tensor:
     """Return the scores in an output: what is called logits, or the first rows of numbers in it.
 
     Raises `NotApplicable` where an output of several parts has no floating-point tensor of rows.

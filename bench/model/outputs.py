@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from bench.batches import Batch
+from bench.batches import Batch, Outputs
 from bench.errors import NotApplicable
 from bench.job import Inputs, Job, Loss
 from bench.model.calls import arguments, ask
@@ -58,7 +57,7 @@ def checked_scores(job: Job) -> None:
         raise NotApplicable(f"the model's answer to two items, {shapes}, is no row of scores each")
 
 
-def mean_of(answers: Sequence[Any]) -> Any:
+def mean_of(answers: Sequence[Outputs]) -> Outputs:
     """Return the mean of outputs of the same form and shapes, of all tensors in them."""
     columns = zip(*(tensors_in(answer) for answer in answers), strict=True)
     means = iter([torch.stack(column).mean(0) for column in columns])

@@ -41,7 +41,7 @@ def state_of(model: nn.Module) -> State:
     A quantised tensor ``w`` becomes its integers ``w``, ``w.scale`` and ``w.zero_point`` (of each
     channel of ``w.axis``, where there is one).
     """
-    state, places = State(), dict[Any, str]()
+    state, places = State(), dict[object, str]()
     memories = set[int]()
     for name, value in sorted(model.state_dict().items()):
         for part, found in _parts(name, value):
@@ -58,7 +58,7 @@ def state_of(model: nn.Module) -> State:
     return state
 
 
-def copied_state(model: nn.Module) -> dict[str, Any]:
+def copied_state(model: nn.Module) -> dict[str, object]:
     """Return a copy of a model's state: extra states, which can be anything, are copied deeply."""
     return {
         name: value.detach().clone() if isinstance(value, Tensor) else copy.deepcopy(value)
@@ -66,7 +66,7 @@ def copied_state(model: nn.Module) -> dict[str, Any]:
     }
 
 
-def is_plain(value: Any) -> bool:
+def is_plain(value: object) -> bool:
     """Tell whether a value is made of tensors and Python's own plain values alone."""
     if isinstance(value, dict):
         return type(value) is dict and all(map(is_plain, (*value.keys(), *value.values())))
@@ -110,7 +110,7 @@ def _save(state: State, path: Path) -> None:
     save_file(state.tensors, str(path), metadata=state.same or None)
 
 
-def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+def _parts(name: str, value: object) -> Iterator[tuple[str, object]]:
     if isinstance(value, tuple | list):
         for index, part in enumerate(value):
             yield from _parts(f"{name}.{index}", part)
@@ -122,7 +122,7 @@ def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
-def _packed(name: str, value: Any) -> Iterator[tuple[str, Tensor]]:
+def _packed(name: str, value: Any) -> Iterator[tuple[str, object]]:
     """Take packed weights of an 8-bit layer apart; the name of their kind says nothing new."""
     waiting = [*value.__getstate__()[0]]
     for index, part in enumerate(waiting):
@@ -145,7 +145,7 @@ def _quantised(name: str, value: Tensor) -> Iterator[tuple[str, Tensor]]:
         yield f"{name}.zero_point", torch.tensor(value.q_zero_point())
 
 
-def _unheld(value: Any) -> str | None:
+def _unheld(value: object) -> str | None:
     """Say why safetensors can't hold a value; None where it can."""
     if not isinstance(value, Tensor):
         return f"is a {type(value).__name__}, which is no tensor"
@@ -172,7 +172,7 @@ def _has_type(dtype: torch.dtype) -> bool:
     return True
 
 
-def _place(value: Tensor) -> Any:
+def _place(value: Tensor) -> object:
     """Return what two names of one tensor have in common; None where it holds nothing."""
     if value.numel() == 0:
         return None

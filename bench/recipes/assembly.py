@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError
 
 from bench.baseline import Baseline
@@ -15,7 +16,7 @@ from bench.recipes.references import FilePaths
 from bench.recipes.registry import load_baseline, make_settings, make_technique
 from bench.recipes.source import given_by
 from bench.records.recipe import Recipe
-from bench.records.schema import plain
+from bench.records.schema import Json, plain
 from bench.technique import Effect, Technique
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _built(
     settings = make_settings(baseline, recipe.settings)
     seed_everything(seed)
 
-    def again(changes: Mapping[str, Any]) -> Job:
+    def again(changes: Mapping[str, object]) -> Job:
         other = make_settings(baseline, {**settings_dump(settings), **changes})
         return others(with_shapes(baseline.job(other, device, seed)))
 
@@ -92,7 +93,7 @@ def _built(
     return job
 
 
-def settings_dump(settings: Any) -> dict[str, Any]:
+def settings_dump(settings: BaseModel) -> Json:
     """Return settings as JSON values, every default included; refuse what JSON can't hold."""
     try:
         return dict(plain(settings.model_dump(mode="json")))

@@ -7,10 +7,12 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+
+from pydantic import JsonValue
 
 from bench.errors import BenchError
 from bench.recipes.program import program_of
+from bench.records.schema import Json
 
 FilePaths = Mapping[str, str]
 """Where the Python files that recipes name lie on this machine: whole path by file name."""
@@ -22,9 +24,9 @@ def whole_path(text: str) -> str:
     return f"{Path(file + '.py').resolve()}:{rest}" if colon else text
 
 
-def parse_assignments(texts: Sequence[str]) -> dict[str, Any]:
+def parse_assignments(texts: Sequence[str]) -> Json:
     """Return the settings of ``key=value`` texts; a value that starts like JSON is read as JSON."""
-    values: dict[str, Any] = {}
+    values: Json = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
@@ -35,7 +37,7 @@ def parse_assignments(texts: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def parse_technique(text: str) -> tuple[str, dict[str, Any]]:
+def parse_technique(text: str) -> tuple[str, Json]:
     """Split ``name:key=value,key=value`` (or ``file.py:Class:key=value``) in two."""
     parts = text.split(":")
     width = 2 if ".py:" in text else 1
@@ -74,12 +76,13 @@ def relative(reference: str) -> str:
     return f"{Path(file).name}.py:{rest}" if colon else reference
 
 
-def _value(text: str) -> Any:
+def _value(text: str) -> JsonValue:
     if text in ("null", "none", "None"):
         return None
     if text[:1] in ("[", "{"):
         try:
-            return json.loads(text)
+            value: JsonValue = json.loads(text)
+            return value
         except (ValueError, RecursionError):
             raise BenchError(f"{text[:60]} is not JSON") from None
     return text

@@ -17,7 +17,7 @@ from bench.recipes.program import program_of
 from bench.recipes.references import is_file
 from bench.recipes.source import Sources
 from bench.records.measurement import BASELINE, CONTROL
-from bench.records.schema import first_problem
+from bench.records.schema import Json, first_problem
 from bench.technique import Effect, Technique
 
 BASELINES = "bench.baselines"
@@ -58,7 +58,7 @@ def load_baseline(reference: str, sources: Sources | None = None) -> Baseline:
     return made  # type: ignore[no-any-return]  # checked against the protocol just above
 
 
-def _check_texts(reference: str, **texts: Any) -> None:
+def _check_texts(reference: str, **texts: object) -> None:
     """Refuse what can't stand in a record, a file's name or a line."""
     for what, text in texts.items():
         if not (isinstance(text, str) and text.isprintable() and 0 < len(text) <= LONGEST):
@@ -90,9 +90,7 @@ def load_technique(reference: str, sources: Sources | None = None) -> type[Techn
     return found
 
 
-def make_technique(
-    reference: str, settings: dict[str, Any], sources: Sources | None = None
-) -> Technique:
+def make_technique(reference: str, settings: Json, sources: Sources | None = None) -> Technique:
     """Return a technique with its settings validated."""
     kind = load_technique(reference, sources)
     try:
@@ -109,7 +107,7 @@ def make_technique(
         ) from None
 
 
-def make_settings(baseline: Baseline, values: dict[str, Any]) -> Any:
+def make_settings(baseline: Baseline, values: Json) -> BaseModel:
     """Return a baseline's settings, validated; raise `BenchError` naming the first problem."""
     try:
         return baseline.settings.model_validate(values)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from bench.baseline import Baseline, Target
 from bench.errors import BenchError
@@ -18,8 +17,8 @@ from bench.recipes.program import hashes
 from bench.recipes.references import file_of, parse_technique, relative
 from bench.recipes.source import Sources
 from bench.records.recipe import Recipe, Use
-from bench.records.schema import first_problem
-from bench.technique import Probe, Technique
+from bench.records.schema import Json, first_problem
+from bench.technique import Probe, SettingsT, Technique
 
 
 def make_techniques(
@@ -37,7 +36,7 @@ def make_techniques(
     return made
 
 
-def baseline_recipe(reference: str, settings: Any, places: dict[str, str]) -> Recipe:
+def baseline_recipe(reference: str, settings: BaseModel, places: dict[str, str]) -> Recipe:
     """Return the recipe with no technique."""
     path = file_of(reference)
     files = hashes_of([path] if path else [], places)
@@ -46,7 +45,7 @@ def baseline_recipe(reference: str, settings: Any, places: dict[str, str]) -> Re
 
 def with_techniques(
     base: Recipe, baseline: Baseline, used: Sequence[tuple[str, Technique]],
-    probe_for: Any, places: dict[str, str],
+    probe_for: Callable[[Technique], Probe], places: dict[str, str],
 ) -> Recipe:  # fmt: skip
     """Return the resolved recipe of a baseline with techniques, configured in order of stage.
 
@@ -76,7 +75,7 @@ def hashes_of(paths: Sequence[Path], places: Mapping[str, str]) -> dict[str, str
     return found
 
 
-def _configured(technique: Technique, settings: Any, probe: Probe) -> Any:
+def _configured(technique: Technique, settings: SettingsT, probe: Probe) -> SettingsT:
     try:
         changed = technique.configure(settings, probe)
         return type(settings).model_validate(changed.model_dump())  # model_copy validates nothing
@@ -87,7 +86,7 @@ def _configured(technique: Technique, settings: Any, probe: Probe) -> Any:
         ) from None
 
 
-def prepared(baseline: Baseline, values: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:
+def prepared(baseline: Baseline, values: Json) -> tuple[BaseModel, tuple[str, ...]]:
     """Validate settings and let the baseline resolve what they leave open."""
     settings = registry.make_settings(baseline, values)
     prepare = getattr(baseline, "prepare", None)
@@ -97,13 +96,13 @@ def prepared(baseline: Baseline, values: dict[str, Any]) -> tuple[Any, tuple[str
     return settings, tuple(notices)
 
 
-def target_of(baseline: Baseline, settings: Any) -> Target:
+def target_of(baseline: Baseline, settings: BaseModel) -> Target:
     """Return the metric and the value worth reaching with these settings."""
     special = getattr(baseline, "target_for", None)
     return special(settings) if special else baseline.target
 
 
-def threads_of(baseline: Baseline, settings: Any, asked: int | None = None) -> int:
+def threads_of(baseline: Baseline, settings: BaseModel, asked: int | None = None) -> int:
     """Return the CPU threads of a trial.
 
     In this order: the setting `threads`, what was asked for, what the baseline advises, all cores.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 from statistics import median
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -21,7 +21,7 @@ CONTROL = "baseline#2"
 """The arm of the A/A control: the baseline once more, under another name."""
 
 
-def _of_recipe(content: dict[str, Any]) -> dict[str, Any]:
+def _of_recipe(content: Json) -> Json:
     """Return a recipe's content; raise `ValueError` where it is none."""
     Recipe.model_validate(content)
     return content

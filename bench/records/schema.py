@@ -24,13 +24,16 @@ LARGEST = 1e100
 """Of a number: its square is one too."""
 
 
+Value = TypeVar("Value")
+
+
 class Record(BaseModel):
     """A record that can't be changed, takes no unknown field and no number that is not finite."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-def plain(value: Any, depth: int = 0) -> Any:
+def plain(value: Value, depth: int = 0) -> Value:
     """Return a JSON value; raise `ValueError` where it is too deep or can't be written as JSON."""
     if depth > DEPTH:
         raise ValueError(f"nested more than {DEPTH} deep")
@@ -50,7 +53,7 @@ def plain(value: Any, depth: int = 0) -> Any:
     return value
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError(f"a key is a {type(value).__name__}, not a text")
     try:
@@ -108,7 +111,7 @@ def read_line(model: type[Read], line: bytes, where: str) -> Read:
     return validated(model, line, where)
 
 
-def parse_object(text: bytes, where: str) -> Any:
+def parse_object(text: bytes, where: str) -> object:
     """Parse JSON, refusing a key that is there twice and numbers that JSON doesn't have."""
     try:
         return json.loads(text.decode(), object_pairs_hook=_object, parse_constant=_no_number)
@@ -129,7 +132,7 @@ def validated(model: type[Read], text: bytes, where: str) -> Read:
         raise BenchError(f"{where}: {first_problem(error)}") from None
 
 
-def made(model: type[Read], **values: Any) -> Read:
+def made(model: type[Read], **values: object) -> Read:
     """Return a record of values; raise `BenchError` for one that could not be read back."""
     try:
         return model(**values)
@@ -137,7 +140,7 @@ def made(model: type[Read], **values: Any) -> Read:
         raise BenchError(f"{model.__name__.lower()}: {first_problem(error)}") from None
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     made = dict(pairs)
     if len(made) != len(pairs):
         names = [name for name, _ in pairs]

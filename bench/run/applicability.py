@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pydantic import BaseModel
 
 from bench.baseline import Baseline
 from bench.errors import NotApplicable
@@ -20,7 +20,7 @@ def why_not(
 ) -> str | None:  # fmt: skip
     """Return why a technique doesn't apply, or None; searching is left out: it takes a while."""
 
-    def no_probe(settings: Any, memory_limit_bytes: int | None = None) -> Measurement:
+    def no_probe(settings: BaseModel, memory_limit_bytes: int | None = None) -> Measurement:
         raise _WouldSearch
 
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from bench.errors import BenchError
 from bench.technique import Technique
@@ -45,5 +44,5 @@ def _label(used: Used, alike: Sequence[Used], index: int) -> str:
     return f"{technique.name}:{','.join(f'{key}={_text(own[key])}' for key in telling)}"
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)

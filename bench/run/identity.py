@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from bench.errors import BenchError
 from bench.machine import environment
@@ -14,6 +13,7 @@ from bench.recipes.source import Source, Sources, given_by
 from bench.records.header import Header
 from bench.records.measurement import Measurement
 from bench.records.recipe import Recipe, file_in, is_bare
+from bench.records.schema import Json
 
 CODE = "trainbench_sha256"
 """What a header's environment calls the hash of trainbench's own code."""
@@ -113,7 +113,7 @@ def _user_of(header: Header, name: str) -> str:
     return " and ".join(arms) or "the run"
 
 
-def _versions(facts: Mapping[str, Any]) -> dict[str, str | None]:
+def _versions(facts: Json) -> dict[str, str | None]:
     packages = facts.get("packages")
     return {**(packages if isinstance(packages, dict) else {}), "Python": facts.get("python")}
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from bench.records.claim import Claim
 from bench.records.header import Arm
+from bench.records.schema import Json
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Request:
 
     mode: str
     baseline: str
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: Json = field(default_factory=dict)
     arms: tuple[Arm, ...] = ()
     device: str = "auto"
     threads: int | None = None

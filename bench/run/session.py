@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from pydantic import BaseModel
+
 from bench.analysis.levels import rule_of
 from bench.baseline import Baseline
 from bench.errors import BenchError
@@ -256,7 +258,7 @@ class Session:
         `label` is what the technique is called in this run; its probes are recorded under it.
         """
 
-        def probe(settings: Any, memory_limit_bytes: int | None = None) -> Measurement:
+        def probe(settings: BaseModel, memory_limit_bytes: int | None = None) -> Measurement:
             number = self._probes.get(label, 0)
             self._probes[label] = number + 1
             known = self.folder.probes.get((number, label))

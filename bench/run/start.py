@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
@@ -28,7 +27,7 @@ from bench.records.header import Arm, Header
 from bench.records.measurement import BASELINE
 from bench.records.recipe import Recipe
 from bench.records.run_folder import Folder, create, name_of, reopen
-from bench.records.schema import made
+from bench.records.schema import Json, made
 from bench.run import arm_names, identity
 from bench.run.identity import CODE
 from bench.run.request import Request, Resumption
@@ -117,7 +116,7 @@ def _code_of(exported: list[Exported], places: dict[str, str]) -> Sources:
     return given_by(files, places)
 
 
-def _basis(asked: Request, exported: list[Exported]) -> tuple[str, dict[str, Any], dict[str, str]]:
+def _basis(asked: Request, exported: list[Exported]) -> tuple[str, Json, dict[str, str]]:
     """Return the baseline's reference, its settings and the places of files."""
     if not exported:
         return asked.baseline, dict(asked.settings), _places(asked.baseline, asked.arms, [])

@@ -27,12 +27,12 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import fmean
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from bench.batches import Outputs
 from bench.errors import Clash, NotApplicable
 from bench.job import Job, Progress
 from bench.model.copies import copied
@@ -255,7 +255,7 @@ def _same_draws() -> Iterator[None]:
     torch.compiler.reset()
 
 
-def _hold_difference(case: Case, effect: Effect, losses: list[float], found: Any) -> None:
+def _hold_difference(case: Case, effect: Effect, losses: list[float], found: Outputs) -> None:
     """Compare a whole training's losses and answers with those of the baseline."""
     if effect is Effect.ROUNDING:
         return
@@ -281,7 +281,7 @@ def _require(kept: bool, otherwise: str) -> None:
         raise Broken(otherwise)
 
 
-def _hold_switches(before: dict[str, Any]) -> None:
+def _hold_switches(before: dict[str, object]) -> None:
     now = global_state()
     changed = {key: (before[key], now[key]) for key in now if now[key] != before[key]}
     _require(not changed, f"switches of torch were left changed (before, after): {changed}")
@@ -291,7 +291,7 @@ def _equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(one: Outputs, other: Outputs) -> bool:
     pairs = zip(tree_leaves(one), tree_leaves(other), strict=True)
     return all(torch.equal(a, b) if isinstance(a, Tensor) else a == b for a, b in pairs)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
+from pydantic import BaseModel
 from torch import Tensor, nn
 
+from bench.batches import Outputs
 from bench.job import Job
 from bench.model.calls import ask
 from bench.model.weights_file import copied_state
@@ -17,6 +18,7 @@ from bench.recipes.references import parse_technique, places_of, whole_path
 from bench.recipes.resolve import prepared
 from bench.records.measurement import Measurement, Status
 from bench.records.recipe import Recipe
+from bench.records.schema import Json
 from bench.technique import Effect, Probe, Technique
 from bench.trial.training import StepLimit, train
 
@@ -31,7 +33,7 @@ def made_up_probe(technique: Technique) -> Probe:
     """
     first: list[int] = []
 
-    def probe(settings: Any, memory_limit_bytes: int | None = None) -> Measurement:
+    def probe(settings: BaseModel, memory_limit_bytes: int | None = None) -> Measurement:
         size = int(getattr(settings, "batch_size", 1))
         first.append(size)
         threads = getattr(settings, "threads", None) or 2
@@ -61,7 +63,7 @@ class Whole:
     """The losses of a training to the end, and what the deployed model answers."""
 
     losses: list[float]
-    answers: Any
+    answers: Outputs
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Case:
     """A baseline, by name or ``file.py:Class``, in settings small enough to train in a moment."""
 
     baseline: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Json = field(default_factory=dict)
     device: torch.device = CPU
     probe_for: Callable[[Technique], Probe] = made_up_probe
     """Gives the probe that a technique which searches may call."""
@@ -152,7 +154,7 @@ def stepped(job: Job, steps: int = STEPS) -> tuple[list[float], dict[str, Tensor
     return result.losses, plain_state(job.snapshot(job.model))
 
 
-def answers(model: nn.Module, job: Job) -> Any:
+def answers(model: nn.Module, job: Job) -> Outputs:
     """Return what a model answers to two items of a job."""
     with torch.no_grad():
         return ask(model.eval(), job.sample(2))
@@ -163,7 +165,7 @@ def plain_state(model: nn.Module) -> dict[str, Tensor]:
     return {n: v for n, v in copied_state(model).items() if isinstance(v, Tensor)}
 
 
-def global_state() -> dict[str, Any]:
+def global_state() -> dict[str, object]:
     """Return the switches of torch that a technique might turn."""
     return {
         "dtype": torch.get_default_dtype(),

@@ -110,7 +110,7 @@ class Checkpointer:
         self._optimizer.load_state_dict(found["optimizer"])
         result.rates.put_back(found.get("rates"))
         self._memory.put_back(found["memory"])
-        set_global_random({key: _on_cpu(value) for key, value in found["random"].items()})
+        set_global_random(found["random"])
         return bool(found["over"])
 
     def _give_up(self, reason: BenchError) -> None:
@@ -123,10 +123,3 @@ class Checkpointer:
 def _shapes(job: Job) -> dict[str, torch.Size]:
     return {name: value.shape for name, value in job.model.state_dict().items()
             if isinstance(value, torch.Tensor)}  # fmt: skip
-
-
-def _on_cpu(value: Any) -> Any:
-    """Return random states where generators take them from."""
-    if isinstance(value, list):
-        return [_on_cpu(one) for one in value]
-    return value.cpu() if isinstance(value, torch.Tensor) else value

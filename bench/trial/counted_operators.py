@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 
@@ -114,7 +113,7 @@ RESIZINGS: Mapping[str, int] = {
 }  # fmt: skip
 
 
-def formulas() -> dict[Any, Formula]:
+def formulas() -> dict[torch._ops.OpOverloadPacket, Formula]:
     """Return the formula of each operator (the packet of all its overloads) that this torch has."""
     by_name = {
         name: formula

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import nn
@@ -46,7 +45,7 @@ def _tried(
         return None
 
 
-def _by_fvcore(model: nn.Module, inputs: tuple[Any, ...]) -> int:
+def _by_fvcore(model: nn.Module, inputs: tuple[object, ...]) -> int:
     from fvcore.nn import FlopCountAnalysis
 
     analysis = FlopCountAnalysis(model, inputs)
@@ -54,7 +53,7 @@ def _by_fvcore(model: nn.Module, inputs: tuple[Any, ...]) -> int:
     return 2 * int(analysis.total())
 
 
-def _by_thop(model: nn.Module, inputs: tuple[Any, ...]) -> int:
+def _by_thop(model: nn.Module, inputs: tuple[object, ...]) -> int:
     import thop
 
     # on a copy: thop leaves hooks and buffers behind

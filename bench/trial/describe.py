@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +17,7 @@ from bench.model.hooks import listening
 from bench.model.parts_of_loss import parts_of_loss
 from bench.model.weights_file import file_bytes
 from bench.random_state import undisturbed
+from bench.records.schema import Json
 from bench.trial.rehearsal import deployed, rehearse
 from bench.trial.spec import Findings
 
@@ -48,12 +48,12 @@ def describe(build: Callable[[], Job], metric: str, scratch: Path) -> Findings:
     )
 
 
-def _loss_facts(job: Job, batch: Batch) -> dict[str, Any]:
+def _loss_facts(job: Job, batch: Batch) -> Json:
     """Return the loss of a batch, whether it is the mean of its parts, and what it calls."""
     given = copied(job.model)  # or a loss that calls the model around it would seem to call it
     with torch.no_grad(), undisturbed(job.device), listening(given) as heard:
         loss = float(job.loss(given, batch))
-    facts: dict[str, Any] = {"loss": loss, "calls_forward": bool(heard.calls)}
+    facts: Json = {"loss": loss, "calls_forward": bool(heard.calls)}
     try:
         found = parts_of_loss(job, batch, job.split(batch, 2))
     except BenchError as reason:

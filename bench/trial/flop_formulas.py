@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -62,49 +61,55 @@ def _stored(matrix: Tensor) -> int:
     return matrix.values().numel() if matrix.layout in compressed else matrix.numel()
 
 
-def plain_product(_out: Any, left: Tensor, right: Tensor, *_: Any, **__: Any) -> int | None:
+def plain_product(
+    _out: object, left: Tensor, right: Tensor, *_: object, **__: object
+) -> int | None:
     """Count a product of two operands."""
     return product(left, right)
 
 
-def added(_out: Any, _onto: Tensor, left: Tensor, right: Tensor, *_: Any, **__: Any) -> int | None:
+def added(
+    _out: object, _onto: Tensor, left: Tensor, right: Tensor, *_: object, **__: object
+) -> int | None:
     """Count a product that is added to something."""
     return product(left, right)
 
 
-def vectors(_out: Any, left: Tensor, right: Tensor, *_: Any, **__: Any) -> int:
+def vectors(_out: object, left: Tensor, right: Tensor, *_: object, **__: object) -> int:
     """Count a dot product."""
     return macs_to_flops(left.numel(), left, right)
 
 
-def added_outer(_out: Any, _onto: Tensor, left: Tensor, right: Tensor, *_: Any, **__: Any) -> int:
+def added_outer(
+    _out: object, _onto: Tensor, left: Tensor, right: Tensor, *_: object, **__: object
+) -> int:
     """Count an outer product that is added to a matrix."""
     return macs_to_flops(left.numel() * right.numel(), left, right)
 
 
-def linear(out: Tensor, x: Tensor, *_: Any, **__: Any) -> int:
+def linear(out: Tensor, x: Tensor, *_: object, **__: object) -> int:
     """Count by the output: packed weights don't tell their shape."""
     return macs_to_flops(x.numel() * out.shape[-1], x)
 
 
-def grouped(_out: Any, left: Tensor, right: Tensor, *_: Any, **__: Any) -> int:
+def grouped(_out: object, left: Tensor, right: Tensor, *_: object, **__: object) -> int:
     """Count products of groups of rows, of columns or of what is summed, or of whole matrices."""
     groups = len(left) if left.dim() == right.dim() == 3 else 1
     return macs_to_flops(groups * math.prod(left.shape[-2:]) * right.shape[-1], left)
 
 
-def sampled(_out: Any, onto: Tensor, left: Tensor, *_: Any, **__: Any) -> int:
+def sampled(_out: object, onto: Tensor, left: Tensor, *_: object, **__: object) -> int:
     """Count a dot product for each non-zero of what is added to."""
     return macs_to_flops(_stored(onto) * left.shape[-1], left)
 
 
-def reduced(_out: Any, matrix: Tensor, dense: Tensor, *_: Any, **__: Any) -> int:
+def reduced(_out: object, matrix: Tensor, dense: Tensor, *_: object, **__: object) -> int:
     """Count a sparse product whose rows are summed, averaged or compared."""
     return macs_to_flops(_stored(matrix) * dense.shape[-1], dense)
 
 
 def reduced_backward(
-    _out: Any, matrix: Tensor, grad: Tensor, _weight: Any, _reduce: Any, _arg: Any,
+    _out: object, matrix: Tensor, grad: Tensor, _weight: object, _reduce: object, _arg: object,
     mask: Sequence[bool],
 ) -> int:  # fmt: skip
     """Count the gradients that are wanted of `reduced`."""
@@ -112,8 +117,8 @@ def reduced_backward(
 
 
 def three(
-    _out: Any, one: Tensor, two: Tensor, three: Tensor, expand1: Sequence[int],
-    expand2: Sequence[int], expand3: Sequence[int], summed: Sequence[int], *_: Any, **__: Any,
+    _out: object, one: Tensor, two: Tensor, three: Tensor, expand1: Sequence[int],
+    expand2: Sequence[int], expand3: Sequence[int], summed: Sequence[int], *_: object, **__: object,
 ) -> int:  # fmt: skip
     """Count `_trilinear`, of which `bilinear` is made: a product of two, then with the third."""
     sizes = [1] * (one.dim() + len(expand1))
@@ -127,37 +132,41 @@ def three(
 
 
 def any_convolution(
-    out: Any, x: Tensor, weight: Tensor, _bias: Any = None, _stride: Any = None,
-    _padding: Any = None, _dilation: Any = None, transposed: bool = False, *_: Any, **__: Any,
+    out: Tensor, x: Tensor, weight: Tensor, _bias: object = None, _stride: object = None,
+    _padding: object = None, _dilation: object = None, transposed: bool = False, *_: object,
+    **__: object,
 ) -> int:  # fmt: skip
     """Count a convolution that says itself whether it is transposed."""
     return convolution(out, x, weight, transposed)
 
 
-def straight(out: Any, x: Tensor, weight: Tensor, *_: Any, **__: Any) -> int:
+def straight(out: Tensor, x: Tensor, weight: Tensor, *_: object, **__: object) -> int:
     """Count a convolution."""
     return convolution(out, x, weight)
 
 
-def turned(out: Any, x: Tensor, weight: Tensor, *_: Any, **__: Any) -> int:
+def turned(out: Tensor, x: Tensor, weight: Tensor, *_: object, **__: object) -> int:
     """Count a transposed convolution."""
     return convolution(out, x, weight, transposed=True)
 
 
-def time_first(out: Tensor, x: Tensor, weight: Tensor, *_: Any, **__: Any) -> int:
+def time_first(out: Tensor, x: Tensor, weight: Tensor, *_: object, **__: object) -> int:
     """Count `conv_tbc`: ``(T, B, C_in)`` by a weight ``(K, C_in, C_out)``."""
     return macs_to_flops(math.prod(out.shape[:2]) * weight.numel(), x)
 
 
 def convolution_backward(
-    _out: Any, grad: Tensor, x: Tensor, weight: Tensor, _bias: Any, _stride: Any, _padding: Any,
-    _dilation: Any, transposed: bool, _out_padding: Any, _groups: int, mask: Sequence[bool],
+    _out: object, grad: Tensor, x: Tensor, weight: Tensor, _bias: object, _stride: object,
+    _padding: object, _dilation: object, transposed: bool, _out_padding: object, _groups: int,
+    mask: Sequence[bool],
 ) -> int:  # fmt: skip
     """Count the gradients of the input and of the weight: each costs what the forward does."""
     return convolution(grad, x, weight, transposed) * (int(mask[0]) + int(mask[1]))
 
 
-def attention(_out: Any, query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any) -> int:
+def attention(
+    _out: object, query: Tensor, key: Tensor, value: Tensor, *_: object, **__: object
+) -> int:
     """Count QK' and the product with V: (B, H, S, E) queries; keys may have fewer heads."""
     return macs_to_flops(
         query[..., 0].numel() * key.shape[-2] * (query.shape[-1] + value.shape[-1])
@@ -165,7 +174,7 @@ def attention(_out: Any, query: Tensor, key: Tensor, value: Tensor, *_: Any, **_
 
 
 def attention_backward(
-    _out: Any, _grad: Tensor, query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any
+    _out: object, _grad: Tensor, query: Tensor, key: Tensor, value: Tensor, *_: object, **__: object
 ) -> int:
     """Count the scores once more, and the two gradients of each of the two products."""
     width = 3 * query.shape[-1] + 2 * value.shape[-1]
@@ -173,13 +182,15 @@ def attention_backward(
 
 
 def recurrent(
-    _out: Any, x: Tensor, weight_in: Tensor, weight_hidden: Tensor, *_: Any, **__: Any
+    _out: object, x: Tensor, weight_in: Tensor, weight_hidden: Tensor, *_: object, **__: object
 ) -> int:
     """Count one layer and direction of a recurrent network."""
     return macs_to_flops(math.prod(x.shape[:-1]) * (weight_in.numel() + weight_hidden.numel()))
 
 
-def recurrent_stack(_out: Any, x: Tensor, weights: Sequence[Tensor], *_: Any, **__: Any) -> int:
+def recurrent_stack(
+    _out: object, x: Tensor, weights: Sequence[Tensor], *_: object, **__: object
+) -> int:
     """Count each weight matrix of all layers and directions once a time step and item."""
     matrices = sum(weight.numel() for weight in weights if weight.dim() > 1)
     return macs_to_flops(math.prod(x.shape[:-1]) * matrices)
@@ -188,43 +199,43 @@ def recurrent_stack(_out: Any, x: Tensor, weights: Sequence[Tensor], *_: Any, **
 def twice(formula: Formula) -> Formula:
     """Count a backward pass that makes two products for each of the forward's."""
 
-    def both(*args: Any, **kwargs: Any) -> int | None:
+    def both(*args: object, **kwargs: object) -> int | None:
         once = formula(*args, **kwargs)
         return None if once is None else 2 * once
 
     return both
 
 
-def fft_c2c(_out: Any, x: Tensor, dim: Sequence[int], *_: Any, **__: Any) -> int:
+def fft_c2c(_out: object, x: Tensor, dim: Sequence[int], *_: object, **__: object) -> int:
     """Count a transform of complex numbers."""
     return fft_flops(x.numel(), math.prod(x.shape[d] for d in dim), real=False)
 
 
-def fft_r2c(_out: Any, x: Tensor, dim: Sequence[int], *_: Any, **__: Any) -> int:
+def fft_r2c(_out: object, x: Tensor, dim: Sequence[int], *_: object, **__: object) -> int:
     """Count a transform of real numbers."""
     return fft_flops(x.numel(), math.prod(x.shape[d] for d in dim), real=True)
 
 
-def fft_c2r(out: Tensor, _x: Tensor, dim: Sequence[int], *_: Any, **__: Any) -> int:
+def fft_c2r(out: Tensor, _x: Tensor, dim: Sequence[int], *_: object, **__: object) -> int:
     """Count a transform to real numbers."""
     return fft_flops(out.numel(), math.prod(out.shape[d] for d in dim), real=True)
 
 
 def bag(
-    _out: Any, weight: Tensor, indices: Tensor, _offsets: Any, _scale: bool = False,
-    mode: int = 0, *_: Any, **__: Any,
+    _out: object, weight: Tensor, indices: Tensor, _offsets: object, _scale: bool = False,
+    mode: int = 0, *_: object, **__: object,
 ) -> int:  # fmt: skip
     """Count a product with the sparse matrix that chooses rows and adds them up."""
     return 0 if mode == MAXIMUM else macs_to_flops(indices.numel() * weight.shape[-1])
 
 
-def bag_backward(_out: Any, grad: Tensor, indices: Tensor, *_: Any, **__: Any) -> int:
+def bag_backward(_out: object, grad: Tensor, indices: Tensor, *_: object, **__: object) -> int:
     """Count the gradient of an embedding bag's rows."""
     return macs_to_flops(indices.numel() * grad.shape[-1])
 
 
 def bag_weights_backward(
-    _out: Any, grad: Tensor, _weight: Tensor, indices: Tensor, *_: Any, **__: Any
+    _out: object, grad: Tensor, _weight: Tensor, indices: Tensor, *_: object, **__: object
 ) -> int:
     """Count the gradient of an embedding bag's weights of items."""
     return macs_to_flops(indices.numel() * grad.shape[-1])
@@ -233,22 +244,22 @@ def bag_weights_backward(
 def interpolated(taps: int) -> tuple[Formula, Formula]:
     """Return the formulas of a resizing, forward and backward: so many inputs for each output."""
 
-    def forward(out: Tensor, *_: Any, **__: Any) -> int:
+    def forward(out: Tensor, *_: object, **__: object) -> int:
         return macs_to_flops(taps * out.numel())
 
-    def backward(_out: Any, grad: Tensor, *_: Any, **__: Any) -> int:
+    def backward(_out: object, grad: Tensor, *_: object, **__: object) -> int:
         return macs_to_flops(taps * grad.numel())
 
     return forward, backward
 
 
-def grid(out: Tensor, _x: Tensor, _where: Tensor, mode: int = 0, *_: Any, **__: Any) -> int:
+def grid(out: Tensor, _x: Tensor, _where: Tensor, mode: int = 0, *_: object, **__: object) -> int:
     """Count the mixing of neighbours where a grid samples."""
     return macs_to_flops(_taps(mode, out.dim() - 2) * out.numel())
 
 
 def grid_backward(
-    _out: Any, grad: Tensor, _x: Tensor, _where: Tensor, mode: int, _padding: int, _align: bool,
+    _out: object, grad: Tensor, _x: Tensor, _where: Tensor, mode: int, _padding: int, _align: bool,
     mask: Sequence[bool],
 ) -> int:  # fmt: skip
     """Count the gradients that are wanted of `grid`."""
@@ -262,6 +273,6 @@ def _taps(mode: int, dims: int) -> int:
     return int(taps**dims) if taps else 0
 
 
-def affine_grid(out: Tensor, theta: Tensor, *_: Any, **__: Any) -> int:
+def affine_grid(out: Tensor, theta: Tensor, *_: object, **__: object) -> int:
     """Count the product that makes a grid of an affine map."""
     return macs_to_flops(out.numel() * theta.shape[-1])

@@ -9,10 +9,9 @@ the field. `coverage` is the share of the calls that are not free which had a fo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import nn
@@ -29,7 +28,6 @@ from bench.model.calls import ask
 from bench.model.train_mode import evaluating
 from bench.random_state import undisturbed
 from bench.trial.counted_operators import formulas
-from bench.trial.flop_formulas import Formula
 from bench.trial.free_operators import free_names, is_free
 
 EQUAL_BATCHES = 3
@@ -66,7 +64,10 @@ class FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch 
         self.missed: Counter[str] = Counter()
         self._formulas, self._free = formulas(), free_names()
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, func: Callable[..., object], types: Sequence[type], args: tuple[object, ...] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:  # fmt: skip
         kwargs = kwargs or {}
         if any(is_traceable_wrapper_subclass_type(kind) for kind in types):
             return NotImplemented  # it calls others on the tensors that it is made of
@@ -85,8 +86,10 @@ class FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch 
         self.missed[str(what)] += 1
         return func(*args, **kwargs)
 
-    def _count(self, what: Any, out: Any, args: Any, kwargs: Any) -> None:
-        ours: Formula | None = self._formulas.get(what)
+    def _count(
+        self, what: object, out: object, args: tuple[object, ...], kwargs: Mapping[str, object]
+    ) -> None:
+        ours = self._formulas.get(what) if isinstance(what, torch._ops.OpOverloadPacket) else None
         try:
             found = ours(out, *args, **kwargs) if ours else flop_registry[what](
                 *args, **kwargs, out_val=out

@@ -8,7 +8,7 @@ neither here nor has a formula is unknown, whatever it is called.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 
@@ -156,7 +156,10 @@ def free_names() -> frozenset[str]:
     return frozenset(found)
 
 
-def is_free(func: Any, names: frozenset[str], args: Any, kwargs: Any) -> bool:
+def is_free(
+    func: torch._ops.OpOverload, names: frozenset[str], args: tuple[object, ...],
+    kwargs: Mapping[str, object],
+) -> bool:  # fmt: skip
     """Tell whether one overload of an operator, called so, multiplies and adds nothing up."""
     if func.is_view or torch.Tag.pointwise in func.tags:
         return True

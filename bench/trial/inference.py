@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import torch
 from torch import nn
@@ -34,7 +33,7 @@ def measure_inference(job: Job, model: nn.Module) -> tuple[Inference, ...]:
     inputs = one, many = job.sample(BATCHES[0]), job.sample(BATCHES[1])
     held = items_held(one, many, BATCHES[1])
     return tuple(
-        Inference(items=items, asked=asked, **_timed(job, *_copied(model), given))
+        _measured(job, model, given, items, asked)
         for items, asked, given in zip(held, BATCHES, inputs, strict=True)
     )
 
@@ -47,8 +46,13 @@ def _copied(model: nn.Module) -> tuple[nn.Module, bool]:
         return model, False
 
 
+def _measured(job: Job, model: nn.Module, inputs: Inputs, items: int, asked: int) -> Inference:
+    given, fresh = _copied(model)
+    return Inference(items=items, asked=asked, seconds=_timed(job, given, inputs), fresh=fresh)
+
+
 @torch.inference_mode()
-def _timed(job: Job, model: nn.Module, fresh: bool, inputs: Inputs) -> dict[str, Any]:
+def _timed(job: Job, model: nn.Module, inputs: Inputs) -> tuple[float, ...]:
     def timed() -> float:
         _settle(job.device)
         begun = time.perf_counter()
@@ -66,7 +70,7 @@ def _timed(job: Job, model: nn.Module, fresh: bool, inputs: Inputs) -> dict[str,
         sum(seconds) < MOST_SECONDS and len(seconds) < MOST_PASSES
     ):
         seconds.append(timed())
-    return {"seconds": tuple(seconds), "fresh": fresh}
+    return tuple(seconds)
 
 
 def _settle(device: torch.device) -> None:

@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from bench.batches import Batch
 from bench.errors import BenchError, NotApplicable
 from bench.job import Job, Progress
 from bench.machine.memory import is_out_of_memory
@@ -31,6 +32,8 @@ from bench.technique import Effect, Stage, Technique
 from bench.trial.scheduling import Rates, optimizer_of
 from bench.trial.spec import TrialSpec
 
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
 BATCHES = 2
 """Steps of an epoch that is rehearsed."""
 CALLED = ("loss", "item_losses", "backward", "update", "step")
@@ -176,7 +179,7 @@ def check_exact(with_it: Rehearsed, build: Callable[[bool], Job], names: str) ->
 def shortened(job: Job) -> Job:
     """Return a job of one epoch of few steps: a teacher, say, of a job that is rehearsed."""
 
-    def batches(progress: Progress) -> Iterable[Any]:
+    def batches(progress: Progress) -> Iterable[Batch]:
         return itertools.islice(job.batches(progress), BATCHES)
 
     return replace(job, epochs=1, batches=batches, evaluate_every=0)
@@ -198,10 +201,10 @@ def _steps(job: Job, optimizer: Optimizer, rates: Rates, progress: Progress) -> 
 def _watched(job: Job, found: Rehearsed) -> Job:
     """Return the job whose parts note that they were called, and what gradients they made."""
 
-    def noting(part: str, old: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any) -> Any:
+    def noting(part: str, old: Callable[Given, Made]) -> Callable[Given, Made]:
+        def call(*args: Given.args, **kwargs: Given.kwargs) -> Made:
             found.called.add(part)
-            made = old(*args)
+            made = old(*args, **kwargs)
             if part == "backward":
                 grads = [p.grad for p in job.model.parameters() if p.grad is not None]
                 found.gradients += [torch.stack([g.double().sum() for g in grads])] if grads else []

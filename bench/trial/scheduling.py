@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch.optim import Optimizer
@@ -28,7 +27,7 @@ class _Clip:
 
     largest: float
 
-    def __call__(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+    def __call__(self, optimizer: Optimizer, args: object, kwargs: object) -> None:
         weights = [p for group in optimizer.param_groups for p in group["params"]]
         torch.nn.utils.clip_grad_norm_(weights, self.largest)
 
@@ -60,11 +59,11 @@ class Rates:
         else:
             self.scheduler.step()
 
-    def state(self) -> dict[str, Any] | None:
+    def state(self) -> dict[str, object] | None:
         """Return the scheduler's state, to be kept."""
         return self.scheduler.state_dict() if self.scheduler else None
 
-    def put_back(self, state: dict[str, Any] | None) -> None:
+    def put_back(self, state: dict[str, object] | None) -> None:
         """Go on from a state that was kept."""
         if self.scheduler is not None and state is not None:
             self.scheduler.load_state_dict(state)

@@ -21,7 +21,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -52,11 +52,11 @@ class CannotRemember(BenchError):  # noqa: N818 - a statement about a training
 class Slot:
     """A place that holds a value: an attribute or a closure's variable."""
 
-    read: Callable[[], Any]
+    read: Callable[[], object]
     write: Callable[[Any], object]
 
 
-def kept_state(model: nn.Module) -> dict[str, Any]:
+def kept_state(model: nn.Module) -> dict[str, object]:
     """Return a copy of a model's state; raise `CannotRemember` for what a file can't hold."""
     state = copied_state(model)
     if odd := [name for name, value in state.items() if not is_plain(value)]:
@@ -73,14 +73,14 @@ class PartsState:
         self._slots: dict[str, Slot] = {}
         self._states: dict[str, Slot] = {}
         self._seen: set[int] = {id(job)}
-        self._alive: list[Any] = []  # an id is not given away again while its owner lives
+        self._alive: list[object] = []  # an id is not given away again while its owner lives
         for field in fields(job):
             if field.name not in ELSEWHERE:
                 self._walk(field.name, getattr(job, field.name))
         self._first = {path: self._print(slot.read()) for path, slot in self._slots.items()}
         self._objects = {path: slot.read() for path, slot in self._slots.items()}
 
-    def taken(self) -> dict[str, Any]:
+    def taken(self) -> dict[str, dict[str, object]]:
         """Return what has changed, and the state of every generator, as plain values and tensors.
 
         Raises `CannotRemember` where something changed that isn't made of these.
@@ -92,7 +92,7 @@ class PartsState:
         }
         return {"slots": changed, "states": {p: slot.read() for p, slot in self._states.items()}}
 
-    def put_back(self, kept: Mapping[str, Any]) -> None:
+    def put_back(self, kept: Mapping[str, Mapping[str, object]]) -> None:
         """Restore in this job what another process captured; raise `BenchError` if it's another."""
         unknown = [p for p in kept["slots"] if p not in self._slots]
         unknown += [p for p in kept["states"] if p not in self._states]
@@ -105,7 +105,7 @@ class PartsState:
             self._restore(self._slots[path], self._unpacked(packed))
 
     @staticmethod
-    def _restore(slot: Slot, value: Any) -> None:
+    def _restore(slot: Slot, value: object) -> None:
         """Fill a list or dict where it is: others may hold it too; replace anything else."""
         old = slot.read()
         if isinstance(old, list) and isinstance(value, list):
@@ -119,7 +119,7 @@ class PartsState:
         else:
             slot.write(value)
 
-    def _walk(self, path: str, value: Any) -> None:
+    def _walk(self, path: str, value: object) -> None:
         if isinstance(value, nn.Module):
             self._walk_module(path, value)
         if isinstance(value, NOT_WALKED) or id(value) in self._seen:
@@ -164,7 +164,7 @@ class PartsState:
         for number, default in enumerate(function.__defaults__ or ()):
             self._walk(f"{path}({number})", default)
 
-    def _walk_attributes(self, path: str, value: Any) -> None:
+    def _walk_attributes(self, path: str, value: object) -> None:
         frozen = is_dataclass(value) and bool(getattr(value, "__dataclass_params__").frozen)  # noqa: B009 - a private name
         left_out = getattr(type(value), "not_remembered", ())
         for name, inner in _attributes(value):
@@ -174,7 +174,7 @@ class PartsState:
                 self._slots[f"{path}.{name}"] = _attribute(value, name)
             self._walk(f"{path}.{name}", inner)
 
-    def _print(self, value: Any) -> Any:
+    def _print(self, value: object) -> object:
         """Return what differs when a value does; of a large array that it is another one."""
         if isinstance(value, PLAIN):
             return repr(value)
@@ -190,7 +190,7 @@ class PartsState:
             return [(self._print(key), self._print(one)) for key, one in value.items()]
         return id(value)
 
-    def _packed(self, path: str, value: Any) -> Any:
+    def _packed(self, path: str, value: object) -> object:
         """Return a value as plain ones and tensors; weights of the model by their names."""
         if value is self._optimizer:
             return {"is": "optimizer"}
@@ -211,7 +211,7 @@ class PartsState:
             return {"is": "dict", "of": pairs}
         return _refused(path, value)
 
-    def _unpacked(self, packed: Any) -> Any:
+    def _unpacked(self, packed: object) -> object:
         if not isinstance(packed, dict):
             return packed
         kind, inner = packed["is"], packed.get("of", ())
@@ -227,7 +227,7 @@ class PartsState:
         return tuple(made) if kind == "tuple" else made
 
 
-def _refused(path: str, value: Any) -> Any:
+def _refused(path: str, value: object) -> NoReturn:
     raise CannotRemember(f"{path} changes while it trains, and a {type(value).__name__} can't be"
                          " kept")  # fmt: skip
 
@@ -236,11 +236,11 @@ def _cell(cell: types.CellType) -> Slot:
     return Slot(lambda: cell.cell_contents, lambda v: setattr(cell, "cell_contents", v))
 
 
-def _attribute(value: Any, name: str) -> Slot:
+def _attribute(value: object, name: str) -> Slot:
     return Slot(lambda: getattr(value, name), lambda v: setattr(value, name, v))
 
 
-def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
+def _attributes(value: object) -> Iterator[tuple[str, object]]:
     """Yield the attributes of an object of Python code that is not torch's or numpy's own."""
     room = type(value).__module__.partition(".")[0]
     if room in FOREIGN:
@@ -252,7 +252,7 @@ def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
                 yield name, getattr(value, name)
 
 
-def _parts(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+def _parts(path: str, value: object) -> Iterator[tuple[str, object]]:
     """Yield what containers and partial functions hold."""
     if isinstance(value, functools.partial):
         yield from (("func", value.func), ("args", value.args), ("keywords", value.keywords))
@@ -264,7 +264,7 @@ def _parts(path: str, value: Any) -> Iterator[tuple[str, Any]]:
         raise CannotRemember(f"{path} is a {type(value).__name__}, whose place can't be kept")
 
 
-def _state_of(value: Any) -> Slot | None:
+def _state_of(value: object) -> Slot | None:
     """Return the state of a random generator, or of an object that tells its state itself."""
     if isinstance(value, torch.Generator):
         return Slot(value.get_state, value.set_state)
@@ -279,6 +279,7 @@ def _state_of(value: Any) -> Slot | None:
             lambda: json.dumps(value.getstate()),
             lambda text: value.setstate(python_state(text)),
         )
-    if callable(getattr(value, "load_state_dict", None)) and not isinstance(value, type):
-        return Slot(value.state_dict, value.load_state_dict)
+    take, put = (getattr(value, name, None) for name in ("state_dict", "load_state_dict"))
+    if callable(take) and callable(put) and not isinstance(value, type):
+        return Slot(take, put)
     return None

@@ -134,7 +134,7 @@ def test_a_baseline_that_wants_arguments_is_refused(tmp_path: Path) -> None:
 
 def test_a_baseline_in_a_file_is_found(tmp_path: Path) -> None:
     baseline = registry.load_baseline(f"{file_with(tmp_path, BASELINE)}:Mine")
-    assert registry.make_settings(baseline, {"epochs": "7"}).epochs == 7
+    assert registry.make_settings(baseline, {"epochs": "7"}).model_dump()["epochs"] == 7
 
 
 def test_a_technique_in_a_file_is_found(tmp_path: Path) -> None:
