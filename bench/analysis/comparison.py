@@ -108,8 +108,8 @@ def compare_run(
 
 
 def standing(header: Header, trials: Sequence[Measurement], arm: str, stage: Purpose) -> Judgement:
-    """Judge one arm as it stands after a round."""
-    pairs = matched(trials, arm)
+    """Judge one arm as it stands after a round, by the pairs of this stage alone."""
+    pairs = matched([trial for trial in trials if trial.stage == stage], arm)
     if not whole(pairs):
         dead = len(pairs) >= LEAST_FAILED
         return Judgement(Verdict.UNDECIDED, "no whole pair was measured", goes_on=not dead)

@@ -50,6 +50,12 @@ def test_an_arm_that_is_decided_is_measured_no_more() -> None:
     assert chosen(records, 4) == Choice(["noisy", CONTROL], [])
 
 
+def test_an_arm_that_the_screening_decided_is_open_to_be_confirmed() -> None:
+    records, head = trials(4, quick=FASTER, control=EQUAL), header(**AUTO)
+    choice = next_round(head, records, ["quick", CONTROL], 0, rule_of(head), "confirm", 0.0)
+    assert choice.measured == ["quick", CONTROL]
+
+
 def test_the_control_stays_for_ten_rounds() -> None:
     records = trials(4, quick=FASTER, noisy=NOISY, control=EQUAL)
     assert chosen(records, 9).measured == ["noisy", CONTROL]
