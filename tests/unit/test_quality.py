@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import pytest
 from scipy.optimize import minimize_scalar
 
 from bench.analysis.levels import Rule
-from bench.analysis.power import automatic_margin, smallest_effect, smallest_loss
+from bench.analysis.power import smallest_effect
 from bench.analysis.quality import apart, grid_floor, losses_agree
 from bench.analysis.sequential import LEAST_GAIN
 
@@ -73,14 +72,3 @@ def test_the_smallest_effect_is_found_four_times_in_five() -> None:
 def test_pairs_that_decide_nothing_show_no_effect() -> None:
     assert smallest_effect(0.05, 3, 0.025, Rule()) is None
     assert smallest_effect(0.05, 1, 0.025, Rule(1, 1)) is None
-
-
-def test_the_automatic_margin_is_what_the_test_part_can_show() -> None:
-    assert automatic_margin([0.9, 0.9, 0.9], items=1000) == 0.01
-    assert automatic_margin([0.9, 0.9, 0.9], items=18) == pytest.approx(1 / 18)
-    spread = [0.9, 0.95, 0.85, 0.9]
-    assert automatic_margin(spread, items=1000) == pytest.approx(
-        0.62 * math.sqrt(2) * float(np.std(spread, ddof=1))
-    )
-    assert automatic_margin([0.9], items=None) == 0.01
-    assert smallest_loss([0.9]) is None
