@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from bench.batches import Batch, chunk_items, first_size, select_items
-from bench.batches import Inputs as Inputs
+from bench.batches import Batch, Inputs, chunk_items, first_size, select_items
 from bench.data_card import DataCard as DataCard
 from bench.errors import BenchError, Clash, NotApplicable
 from bench.turns import Turns

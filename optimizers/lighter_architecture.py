@@ -18,6 +18,7 @@ from pydantic import Field
 
 from bench.baseline import marked
 from bench.errors import NotApplicable
+from bench.records.schema import Json
 from bench.technique import Effect, Probe, SettingsT, Stage, Technique
 
 
@@ -50,8 +51,8 @@ class LighterArchitecture(Technique):
         return type(settings).model_validate(values)
 
     def _changes(
-        self, name: str, alternatives: dict[str, dict[str, Any]], value: str
-    ) -> tuple[dict[str, Any] | None, list[str]]:
+        self, name: str, alternatives: dict[str, Json], value: str
+    ) -> tuple[Json | None, list[str]]:
         """Return the settings of the one that is wanted, and the names passed on the way."""
         passed: list[str] = []
         while (changes := alternatives.get(value)) is not None:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from bench.batches import Batch, Outputs
+from bench.batches import Batch, Inputs, Outputs
 from bench.errors import NotApplicable
-from bench.job import Inputs, Job, Loss
+from bench.job import Job, Loss
 from bench.model.calls import arguments, ask
 from bench.model.nested import mapped, scores_in, tensors_in
 from bench.model.train_mode import evaluating

@@ -22,8 +22,6 @@ DEPTH = 32
 WHOLE = 2**63 - 1
 LARGEST = 1e100
 """Of a number: its square is one too."""
-
-
 Value = TypeVar("Value")
 
 
@@ -74,6 +72,7 @@ def _instant(value: str) -> str:
 
 
 Json = Annotated[dict[str, Any], AfterValidator(plain)]
+"""Plain values by name: settings, facts, a row for a program to read."""
 Text = Annotated[str, AfterValidator(_text)]
 Count = Annotated[int, Field(ge=0, le=WHOLE)]
 Whole = Annotated[int, Field(ge=-WHOLE, le=WHOLE)]

@@ -32,7 +32,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from bench.batches import Outputs
 from bench.errors import Clash, NotApplicable
 from bench.job import Job, Progress
 from bench.model.copies import copied
@@ -255,7 +254,7 @@ def _same_draws() -> Iterator[None]:
     torch.compiler.reset()
 
 
-def _hold_difference(case: Case, effect: Effect, losses: list[float], found: Outputs) -> None:
+def _hold_difference(case: Case, effect: Effect, losses: list[float], found: object) -> None:
     """Compare a whole training's losses and answers with those of the baseline."""
     if effect is Effect.ROUNDING:
         return
@@ -291,7 +290,7 @@ def _equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 
-def _same(one: Outputs, other: Outputs) -> bool:
+def _same(one: object, other: object) -> bool:
     pairs = zip(tree_leaves(one), tree_leaves(other), strict=True)
     return all(torch.equal(a, b) if isinstance(a, Tensor) else a == b for a, b in pairs)
 

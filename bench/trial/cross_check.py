@@ -9,8 +9,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from bench.batches import Inputs
 from bench.errors import reason_of
-from bench.job import Inputs
 from bench.model.calls import by_position
 from bench.model.train_mode import evaluating
 from bench.records.measurement import FlopsCheck

@@ -22,8 +22,9 @@ from torch.utils._python_dispatch import (
 )
 from torch.utils.flop_counter import flop_registry
 
+from bench.batches import Inputs
 from bench.errors import reason_of
-from bench.job import Inputs, Job, Progress
+from bench.job import Job, Progress
 from bench.model.calls import ask
 from bench.model.train_mode import evaluating
 from bench.random_state import undisturbed

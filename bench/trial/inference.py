@@ -7,9 +7,10 @@ import time
 import torch
 from torch import nn
 
+from bench.batches import Inputs
 from bench.data.layout import items_held
 from bench.errors import NotApplicable
-from bench.job import Inputs, Job
+from bench.job import Job
 from bench.model.calls import ask
 from bench.model.copies import copied
 from bench.records.measurement import Inference
