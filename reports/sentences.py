@@ -91,7 +91,8 @@ def unfinished(run: Run) -> str | None:
 def race(run: Run) -> str | None:
     """Return among how many arms the error is shared, and what of them is open."""
     rule = run.comparison.rule
-    if run.header.claim or not run.comparison.arms:
+    measured = any(result.pairs or result.goes_on for result in run.comparison.arms)
+    if run.header.claim or not measured:
         return None
     raced = number(rule.arms, "arm")
     chance = f"{rule.alpha:.0%}".replace("%", " %")

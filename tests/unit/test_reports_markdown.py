@@ -236,3 +236,10 @@ def test_a_sequential_run_says_what_is_open_and_among_how_many_arms(tmp_path: Pa
     assert "2 arms raced: any false win in at most 5 % of such runs; still open: early" in text
     assert "**This run is not finished: early-stopping is open. bench --resume " in text
     assert "| compile | no gain |" in text
+
+
+def test_no_arm_is_said_to_have_raced_where_none_applies(tmp_path: Path) -> None:
+    refused = made_up.lost("compile", -1, Status.NOT_APPLICABLE, "no step calls it")
+    text = _report(tmp_path, [refused, *made_up.control(2)])
+    assert "no step calls it" in text
+    assert "raced" not in text
