@@ -26,7 +26,7 @@ Outputs = Any
 
 
 def first_size(batch: Batch) -> int:
-    """Return how many items a batch holds: the length of its first tensor along dim 0."""
+    """Return how many items a batch holds: the length along dim 0 of what the model sees."""
     return inputs_of(batch).shape[0]
 
 
@@ -72,19 +72,23 @@ def _of_items(batch: Batch, items: int, change: Callable[[Batch], Batch]) -> Bat
 
 
 def inputs_of(batch: Batch) -> Tensor:
-    """Return a batch's first tensor, which is what the model sees: ``(B, ...)``."""
+    """Return a batch's first tensor of items, which is what the model sees: ``(B, ...)``.
+
+    A single number belongs to all of the batch.
+    """
     for tensor in _tensors(batch):
-        return tensor
-    raise NotApplicable(f"a batch of the type {type(batch).__name__} holds no tensor")
+        if tensor.dim():
+            return tensor
+    raise NotApplicable(f"a batch of the type {type(batch).__name__} holds no tensor of items")
 
 
 def with_inputs(batch: Batch, inputs: Tensor) -> Batch:
-    """Return a batch with its first tensor replaced."""
+    """Return a batch with its first tensor of items replaced."""
     if isinstance(batch, Tensor):
         return inputs
     values = _values(batch)
     for index, value in enumerate(values):
-        if next(_tensors(value), None) is not None:
+        if any(tensor.dim() for tensor in _tensors(value)):
             values[index] = with_inputs(value, inputs)
             break
     return rebuilt(batch, values)

@@ -61,8 +61,9 @@ def _dim_of_items(job: Job) -> int | None:
 
 
 def _tensors(inputs: Inputs) -> list[Tensor]:
+    """Return the tensors that may hold items: a single number belongs to all of them."""
     leaves = torch.utils._pytree.tree_leaves(inputs)
-    return [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+    return [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.dim()]
 
 
 def _sizes(one: Inputs, many: Inputs) -> Iterator[tuple[int, int]]:
@@ -79,8 +80,15 @@ def _first_length(inputs: Inputs) -> int:
 
 
 def _turned(batch: Batch, dim: int) -> Batch:
-    """Exchange a batch's first dimension and that of its items, in all of its tensors."""
-    return each_tensor([batch], lambda parts: parts[0].transpose(0, dim))
+    """Exchange a batch's first dimension and that of its items, where its tensors have both.
+
+    What has an entry for each item alone (labels) has them along its first dimension already.
+    """
+
+    def turned(parts: list[Tensor]) -> Tensor:
+        return parts[0].transpose(0, dim) if parts[0].dim() > dim else parts[0]
+
+    return each_tensor([batch], turned)
 
 
 def _count(dim: int) -> Callable[[Batch], int]:

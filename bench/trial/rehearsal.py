@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.optim import Optimizer
 
 from bench.batches import Batch
@@ -104,7 +105,7 @@ def deployed(job: Job) -> Mapping[str, float]:
     """Finish a rehearsed training; return the metrics.
 
     The model is asked for an item and for many, where what was trained takes such samples at all:
-    how fast it answers only advises.
+    how fast it answers only advises. Raises `NotApplicable` where another model is evaluated.
     """
     with torch.compiler.set_stance("force_eager"), undisturbed(job.device):
         model = job.finish(job, job.snapshot(job.model)).eval()
@@ -112,7 +113,26 @@ def deployed(job: Job) -> Mapping[str, float]:
             with torch.no_grad():
                 for items in (1, MANY):
                     ask(model, job.sample(items))
-        return job.evaluate(model)
+        with _asked() as asked:
+            found = job.evaluate(model)
+    trained = {*job.model.modules()}
+    if (changed := {*model.modules()} - trained) and trained & asked and not changed & asked:
+        raise NotApplicable(
+            "evaluate asks the model that was trained, which it holds, and not the one that it is "
+            "given and that would be deployed; let evaluate(model) call model(...)"
+        )
+    return found
+
+
+@contextmanager
+def _asked() -> Iterator[set[nn.Module]]:
+    """Note which modules are called."""
+    asked = set[nn.Module]()
+    handle = register_module_forward_pre_hook(lambda module, args: asked.add(module))
+    try:
+        yield asked
+    finally:
+        handle.remove()
 
 
 def check_metric(found: Mapping[str, float], metric: str) -> None:
@@ -125,7 +145,7 @@ def check_compiled(techniques: Iterable[Technique], compiled: bool) -> None:
     """Raise `NotApplicable` where a technique was to compile, and nothing was."""
     for technique in techniques:
         if technique.stage is Stage.COMPILE and not compiled:
-            raise NotApplicable(f"{technique.name}: nothing of a step was compiled")
+            raise NotApplicable("nothing of a step was compiled")
 
 
 def _is_theirs(error: Exception, techniques: Iterable[Technique]) -> bool:
@@ -194,6 +214,7 @@ def _steps(job: Job, optimizer: Optimizer, rates: Rates, progress: Progress) -> 
     job.schedule(optimizer, progress)
     for batch in itertools.islice(job.batches(progress), BATCHES):
         yield job.step(job, batch, optimizer, lambda phase: None).clone()
+        job.items(batch)
         rates.after_update()
         progress.step += 1
 

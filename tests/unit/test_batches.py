@@ -75,6 +75,17 @@ def test_a_sparse_tensor_has_no_items() -> None:
         chunk_items((torch.zeros(3, 2), torch.eye(3).to_sparse()), 3)
 
 
+def test_a_single_number_before_the_inputs_belongs_to_the_whole_batch() -> None:
+    batch = {"scale": torch.tensor(2.0), "inputs": {"x": torch.arange(4)}}
+    assert first_size(batch) == 4
+    assert inputs_of(batch).tolist() == [0, 1, 2, 3]
+    found = with_inputs(batch, torch.zeros(4))
+    assert (float(found["scale"]), found["inputs"]["x"].tolist()) == (2.0, [0, 0, 0, 0])
+    assert [part["inputs"]["x"].tolist() for part in chunk_items(batch, 2)] == [[0, 1], [2, 3]]
+    with pytest.raises(NotApplicable, match="holds no tensor of items"):
+        first_size((torch.tensor(2.0), "a"))
+
+
 def test_a_batch_without_tensors_is_said_to_be_one() -> None:
     with pytest.raises(NotApplicable, match="a batch of the type list holds no tensor"):
         first_size(["a", "b"])

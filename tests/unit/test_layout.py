@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
-from bench.data.layout import with_layout
+from bench.data.layout import items_held, with_layout
+from bench.errors import NotApplicable
 from tests.jobs import linear_job
 
 TIME_FIRST = (torch.arange(35 * 20).view(35, 20), torch.arange(35 * 20).view(35, 20))
@@ -38,6 +40,18 @@ def test_items_of_a_time_first_batch_are_selected_whole() -> None:
     assert torch.equal(targets, TIME_FIRST[1][:, [3, 1]])
 
 
+def test_labels_of_a_time_first_batch_go_with_their_items() -> None:
+    job = time_first()
+    inputs, labels = TIME_FIRST[0], torch.arange(20)
+    batch = {"x": inputs, "y": labels, "weight": torch.ones(())}
+    assert [part["y"].tolist() for part in job.split(batch, 2)] == [[*range(10)], [*range(10, 20)]]
+    chosen = job.select(batch, torch.tensor([3, 1]))
+    assert chosen["y"].tolist() == [3, 1]
+    assert torch.equal(chosen["x"], inputs[:, [3, 1]])
+    with pytest.raises(NotApplicable, match="20 and 700 rows"):
+        job.split((inputs, torch.arange(700)), 2)
+
+
 def test_items_first_and_what_a_baseline_says_itself_stay() -> None:
     plain = linear_job()
     assert with_layout(plain) is plain
@@ -51,6 +65,15 @@ def test_a_sample_that_can_not_be_drawn_or_does_not_grow_changes_nothing() -> No
     for sample in (fail, lambda n: (torch.ones(27, 8),), lambda n: ()):
         job = linear_job(sample=sample)
         assert with_layout(job) is job
+
+
+def test_a_number_in_a_sample_hides_no_items() -> None:
+    def sample(items: int) -> dict[str, Tensor]:
+        return {"scale": torch.ones(()), "x": torch.ones(35, items)}
+
+    assert items_held(sample(1), sample(32), 32) == (1, 32)
+    job = with_layout(linear_job(sample=sample))
+    assert job.items({"scale": torch.ones(()), "x": torch.ones(35, 20)}) == 20
 
 
 def test_asking_for_the_layout_leaves_the_random_state_as_it_was() -> None:

@@ -173,3 +173,31 @@ def test_what_is_deployed_is_asked_for_items_and_evaluated_before_a_training_is_
 
     assert deployed(linear_job(sample=sample)).keys() == {"accuracy"}
     assert asked[-2:] == [1, 32]
+
+
+def test_an_evaluation_of_the_model_around_it_judges_no_other_one() -> None:
+    model = nn.Linear(6, 2)
+
+    def accuracy_of(asked: nn.Module) -> dict[str, float]:
+        return {"accuracy": float(asked(torch.ones(1, 6)).argmax())}
+
+    held = linear_job(model=model, evaluate=lambda given: accuracy_of(model))
+    given = linear_job(model=nn.Linear(6, 2), evaluate=accuracy_of)
+    assert "accuracy" in deployed(held)
+    for job in (held, given):
+        averaged = Ema().apply(job)
+        rehearse(averaged)
+        if job is given:
+            assert "accuracy" in deployed(averaged)
+        else:
+            with pytest.raises(NotApplicable, match="evaluate asks the model that was trained"):
+                deployed(averaged)
+
+
+def test_a_batch_whose_items_can_not_be_counted_is_met_in_the_rehearsal() -> None:
+    with pytest.raises(ValueError, match="no items here"):
+        rehearse(linear_job(items=uncountable))
+
+
+def uncountable(batch: Any) -> int:
+    raise ValueError("no items here")
