@@ -23,6 +23,7 @@ from torch.optim import Optimizer
 from bench.batches import Batch
 from bench.errors import NotApplicable
 from bench.job import Job, Progress, Schedule
+from bench.model.parts_of_loss import check_item_losses
 from bench.technique import Effect, Stage, Technique
 
 
@@ -52,6 +53,9 @@ class CurriculumLearning(Technique):
         def loss(model: nn.Module, batch: Batch) -> Tensor:
             if pace.share >= 1:
                 return whole(model, batch)
+            if not pace.compared:
+                check_item_losses(job, batch)
+                pace.compared = True
             losses = item_losses(model, batch)
             easy = pace.easy(losses.detach()).to(losses.dtype)
             return (losses * easy).sum() / easy.sum().clamp(min=1)
@@ -74,6 +78,8 @@ class Pace:
     share: float
     window: int
     recent: Tensor = field(default_factory=lambda: torch.empty(0))
+    compared: bool = False
+    """Whether the items' losses were compared with the baseline's loss."""
 
     def easy(self, losses: Tensor) -> Tensor:
         """Tell which of `losses` ``(B,)`` are among the lower `share` of the recent ones."""

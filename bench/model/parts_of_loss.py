@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor, nn
 
 from bench.batches import Batch
+from bench.errors import NotApplicable
 from bench.job import Job, Loss
 from bench.model.outputs import loss_without_training
 
@@ -72,3 +74,24 @@ def parts_of_loss(
         )
     items = tuple(job.items(part) for part in parts)
     return PartsOfLoss(whole, tuple(each), items, abs(whole - again))
+
+
+def check_item_losses(job: Job, batch: Batch) -> None:
+    """Raise `NotApplicable` where the loss of a batch is not the mean of its items' losses.
+
+    Both are computed once, in evaluation mode.
+    """
+    item_losses = job.item_losses
+    assert item_losses is not None
+
+    def mean(model: nn.Module, batch: Batch) -> Tensor:
+        return item_losses(model, batch).mean()
+
+    with torch.compiler.set_stance("force_eager"):
+        whole, again = (loss_without_training(job, batch, seed=seed) for seed in (0, 1))
+        ours = loss_without_training(job, batch, mean, seed=0)
+    if abs(whole - ours) > CLOSE * max(abs(whole), abs(ours)) + NOISE * abs(whole - again):
+        raise NotApplicable(
+            f"the loss of a batch, {whole:.5g}, is not the mean of its item_losses, {ours:.5g}; "
+            "with weights of the classes, for instance, let item_losses have them too"
+        )

@@ -14,11 +14,13 @@ from bench.errors import NotApplicable
 from bench.job import Job, Progress
 from bench.technique import Technique
 from bench.trial.flops import count_flops
+from bench.trial.rehearsal import rehearse
 from bench.trial.training import train
 from optimizers.curriculum_learning import CurriculumLearning, Pace
+from optimizers.gradient_accumulation import GradientAccumulation
 from optimizers.selective_backprop import SelectiveBackprop, scores
 from tests.contract.cases import CPU
-from tests.jobs import linear_job
+from tests.jobs import item_losses, linear_job
 from tests.pictures import Pictures, PictureSettings
 
 
@@ -95,8 +97,6 @@ def test_once_all_count_the_loss_is_the_baseline_s() -> None:
 
 
 def test_curricula_stack_with_accumulation() -> None:
-    from optimizers.gradient_accumulation import GradientAccumulation
-
     job = GradientAccumulation(microbatches=2).apply(CurriculumLearning().apply(pictures()))
     assert train(job).progress.step == 16
 
@@ -179,3 +179,23 @@ def test_flops_hold_the_scoring_and_the_chosen_items() -> None:
 def test_without_losses_of_items_nothing_is_chosen(technique: Technique) -> None:
     with pytest.raises(NotApplicable, match="its job has no item_losses"):
         technique.apply(linear_job())
+
+
+def test_a_curriculum_takes_no_losses_of_items_that_are_not_the_baseline_s() -> None:
+    weights = torch.tensor([0.2, 5.0])
+
+    def weighted(model: nn.Module, batch: Any) -> Tensor:
+        return nn.functional.cross_entropy(model(batch[0]), batch[1], weight=weights)
+
+    rehearse(CurriculumLearning().apply(linear_job(item_losses=item_losses)))
+    with pytest.raises(NotApplicable, match="is not the mean of its item_losses"):
+        rehearse(CurriculumLearning().apply(linear_job(item_losses=item_losses, loss=weighted)))
+
+
+@pytest.mark.parametrize("technique", [CurriculumLearning(), GradientAccumulation()])
+def test_flops_of_a_step_hold_no_loss_that_was_only_compared(technique: Technique) -> None:
+    counts = [
+        count_flops(change(linear_job(item_losses=item_losses))).per_step
+        for change in (lambda job: job, technique.apply)
+    ]
+    assert counts[0] == counts[1]
