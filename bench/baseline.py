@@ -17,13 +17,19 @@ if TYPE_CHECKING:
     from bench.job import Job
 
 
+MOST_THREADS = 1024
+
+
 class Settings(BaseModel):
     """A baseline's typed parameters: frozen, and refusing names that it doesn't know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     threads: int | None = Field(
-        None, ge=1, description="CPU threads of a trial; null: --threads, the advice, or all cores"
+        None,
+        ge=1,
+        le=MOST_THREADS,
+        description="CPU threads of a trial; null: --threads, the advice, or all cores",
     )
     loader: str | None = Field(
         None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
@@ -35,6 +36,8 @@ def write_curves(run: Run, folder: Path) -> bool:
 
 
 def _draw(run: Run, shown: dict[str, list[Measurement]], path: Path) -> None:
+    # who has no home would be told, among the run's lines, where a cache is made instead
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     from matplotlib import rc_context
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure

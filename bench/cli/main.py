@@ -148,7 +148,7 @@ def run(  # long: an option a line
         settings=settings | parse_assignments(set_ or []),
         arms=chosen,
         device=device,
-        threads=parse.at_least_one("--threads", threads),
+        threads=parse.threads_of(threads),
         seed=seed,
         repeats=parse.parse_repeats(repeats),
         budget_seconds=parse.parse_duration(budget) if budget else None,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.baseline import MOST_THREADS
 from bench.errors import BenchError
 from bench.recipes import registry
 from bench.recipes.references import whole_path
@@ -39,10 +40,10 @@ def parse_margin(value: float | None) -> float | None:
     return value
 
 
-def at_least_one(option: str, value: int | None) -> int | None:
-    """Return an optional count; refuse one below 1."""
-    if value is not None and value < 1:
-        raise BenchError(f"{option} {value} is below 1")
+def threads_of(value: int | None) -> int | None:
+    """Return how many threads were asked for, if any; refuse what no machine can start."""
+    if value is not None and not 1 <= value <= MOST_THREADS:
+        raise BenchError(f"--threads {value} is not between 1 and {MOST_THREADS}")
     return value
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.cli.parse import at_least_one, parse_repeats
+from bench.cli.parse import parse_repeats, threads_of
 from bench.records.claim import read_exported
 from bench.records.header import Arm
 from bench.run.request import Request
@@ -23,7 +23,7 @@ def request(
         settings={"data_dir": str(data_dir)} if data_dir else {},
         arms=(Arm(recipe_file=str(recipe.resolve())),),
         device=device,
-        threads=at_least_one("--threads", threads) or claim.environment.get("threads"),
+        threads=threads_of(threads) or claim.environment.get("threads"),
         seed=claim.seed + claim.repeats,
         repeats=parse_repeats(repeats),
         margin=claim.margin,

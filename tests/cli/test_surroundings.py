@@ -71,6 +71,17 @@ def test_a_long_folder_for_temporary_files_is_no_hindrance(tmp_path: Path, bench
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
+def test_a_run_without_a_home_tells_of_nothing_but_itself(tmp_path: Path, bench: Bench) -> None:
+    nowhere = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"), "/proc/none")
+    done = bench(*QUICK, "--baseline-only", **nowhere)
+    assert done.returncode == 0, done.stderr
+    first, *rest = done.stderr.splitlines()
+    assert first.startswith("the report so far: ")
+    assert all(line.startswith("[") for line in rest)
+    assert (only_run(tmp_path) / "plots" / "curves.svg").exists()
+
+
 def test_a_full_device_is_told_in_one_line(tmp_path: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")

@@ -63,11 +63,11 @@ def test_a_margin_that_is_no_number_of_0_or_more_is_refused(value: float) -> Non
         parse.parse_margin(value)
 
 
-def test_a_count_below_one_is_refused() -> None:
-    assert parse.at_least_one("--threads", None) is None
-    assert parse.at_least_one("--threads", 1) == 1
-    with pytest.raises(BenchError, match="--threads 0 is below 1"):
-        parse.at_least_one("--threads", 0)
+@pytest.mark.parametrize("value", [0, -1, 1025, 10**12])
+def test_threads_that_can_not_be_started_are_refused(value: int) -> None:
+    assert [parse.threads_of(good) for good in (None, 1, 1024)] == [None, 1, 1024]
+    with pytest.raises(BenchError, match=f"--threads {value} is not between 1 and 1024"):
+        parse.threads_of(value)
 
 
 def test_an_assignment_keeps_text_for_the_settings_to_read() -> None:

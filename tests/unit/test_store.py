@@ -14,6 +14,7 @@ import pytest
 
 from bench.errors import BenchError
 from bench.records import files, run_folder
+from bench.records.claim import read_exported
 from bench.records.header import Mode
 from bench.records.measurement import Measurement
 from bench.run.modes import MODES
@@ -222,6 +223,13 @@ def damaged(tmp_path: Path, **changes: object) -> Path:
     lines = [measurement().model_dump_json(), json.dumps({**whole, **changes})]
     (tmp_path / "trials.jsonl").write_text("\n".join([*lines, ""]))
     return tmp_path / "trials.jsonl"
+
+
+def test_what_is_no_regular_file_is_no_record(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")  # reading one that nobody writes to would never end
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(BenchError, match="it is no regular file"):
+            read_exported(path)
 
 
 def test_a_journal_that_holds_itself_twice_is_refused(tmp_path: Path) -> None:
