@@ -22,7 +22,7 @@ from bench.errors import BenchError
 from bench.records.files import write_text
 from bench.records.header import Header
 from bench.records.measurement import Measurement, Purpose
-from bench.records.schema import read_line, read_record
+from bench.records.schema import check_regular, read_line, read_record
 
 FREE_BYTES = 32 * 1024**2
 
@@ -188,6 +188,7 @@ def _check_together(records: Sequence[Measurement], path: Path) -> None:
 
 
 def _content(path: Path) -> bytes:
+    check_regular(path)
     try:
         return path.read_bytes()
     except FileNotFoundError:

@@ -84,11 +84,16 @@ Instant = Annotated[str, AfterValidator(_instant)]
 Read = TypeVar("Read", bound=Record)
 
 
+def check_regular(path: Path) -> None:
+    """Raise `BenchError` for a device or a pipe, which may never end."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise BenchError(f"can't read {path}: it is no regular file")
+
+
 def read_record(model: type[Read], path: Path, what: str) -> Read:
     """Read a file that holds one record; raise `BenchError` naming the file for anything else."""
     try:
-        if path.exists() and not path.is_file() and not path.is_dir():
-            raise BenchError(f"can't read {path}: it is no regular file")
+        check_regular(path)
         text = path.read_bytes()
     except OSError as error:
         raise BenchError(f"can't read {path}: {error.strerror}") from None

@@ -309,3 +309,10 @@ def test_a_folder_has_a_plain_name_whatever_the_baselines(tmp_path: Path) -> Non
     assert folder.path.parent == tmp_path
     assert folder.path.name == "2026-01-02T03-04-05Z_..-a-b-31m_test"
     assert folder.header.run == folder.path.name
+
+
+def test_a_journal_that_leads_to_a_device_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(header().model_dump_json())
+    (tmp_path / "trials.jsonl").symlink_to("/dev/zero")
+    with pytest.raises(BenchError, match=r"trials\.jsonl: it is no regular file"):
+        run_folder.read_run(tmp_path)
