@@ -14,6 +14,8 @@ from bench.analysis.levels import Rule
 METRIC_LEVEL = 0.95
 """Two-sided."""
 
+LARGEST_LOG = 700.0
+
 
 class Interval(NamedTuple):
     """A middle with its bounds; the bounds are None where one value alone gives none."""
@@ -92,8 +94,11 @@ def standard_error(values: Sequence[float]) -> float:
 def _exponential(logs: Interval | None) -> Interval | None:
     if logs is None:
         return None
-    low, middle, high = logs
-    return Interval(
-        None if low is None else math.exp(low), math.exp(middle),
-        None if high is None else math.exp(high),
-    )  # fmt: skip
+    low, middle, high = (None if log is None else math.exp(_within(log)) for log in logs)
+    assert middle is not None
+    return Interval(low, middle, high)
+
+
+def _within(log: float) -> float:
+    """Return a logarithm whose number a float holds: wild pairs have bounds beyond all of them."""
+    return min(max(log, -LARGEST_LOG), LARGEST_LOG)

@@ -104,7 +104,7 @@ def test_a_run_whose_reader_has_gone_goes_on_to_its_end(tmp_path: Path) -> None:
     )
     os.close(writer)
     assert done.returncode == 0
-    assert len(records(only_run(tmp_path))) == 4
+    assert len(records(only_run(tmp_path))) == 3
 
 
 @pytest.mark.slow
