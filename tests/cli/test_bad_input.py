@@ -47,7 +47,7 @@ def refused(done: object, *messages: str) -> None:
             ('baseline tiny has no setting "dataset"',),
         ),
         ((*ONLY, "--repeats", "0"), ('--repeats "0"',)),
-        ((*ONLY, "--threads", "0"), ("--threads 0 is below 1",)),
+        ((*ONLY, "--threads", "0"), ("--threads 0 is not between 1 and 1024",)),
         ((*ONLY, "--margin", "-1"), ("--margin -1.0",)),
         ((*ONLY, "--budget", "soon"), ('"soon" is not a duration',)),
         ((*ONLY, "--device", "cud"), ('no device named "cud"',)),
