@@ -5,7 +5,8 @@ What:    a forward pass without gradients scores a whole batch; a share of its i
 Helps:   data with many easy items, where forward and backward passes of these teach nothing more.
 Hurts:   scoring costs a forward pass, so half of the items is 5/6 of the work; wrong labels are
          hard too, and are chosen. Batches that reach batch norm are smaller.
-Effect:  learning; a gain is less work.
+Effect:  learning; a gain is less work. The first step sees that the loss of a batch is the mean of
+         what its items are scored by.
 Source:  Jiang et al., Accelerating Deep Learning by Focusing on the Biggest Losers, 2019.
 """
 
@@ -23,6 +24,7 @@ from torch.optim import Optimizer
 from bench.batches import Batch
 from bench.errors import NotApplicable
 from bench.job import Job, Mark, Progress, Schedule, plain_step
+from bench.model.parts_of_loss import check_items_apart
 from bench.model.train_mode import evaluating
 from bench.technique import Effect, Stage, Technique
 
@@ -52,7 +54,8 @@ class SelectiveBackprop(Technique):
             raise NotApplicable(
                 "the baseline gives no loss of single items: its job has no item_losses"
             )
-        choice = _Choice(self, torch.Generator(job.device).manual_seed(torch.initial_seed()))
+        draw = torch.Generator(job.device).manual_seed(torch.initial_seed())
+        choice = _Choice(self, draw, job.items)
         job = job.claim("step", choice.step, by=self.name)
         job = job.wrap("items", choice.items, by=self.name)
         return job.wrap("schedule", choice.schedule, by=self.name)
@@ -68,7 +71,12 @@ class _Choice:
 
     rule: SelectiveBackprop
     random: torch.Generator
+    count: Items
     selects: bool = False
+    compared: bool = False
+    """Whether the items' losses were compared with the baseline's loss."""
+    trained: int = 0
+    """Items of the last choice."""
 
     def schedule(self, old: Schedule) -> Schedule:
         def schedule(optimizer: Optimizer, progress: Progress) -> None:
@@ -78,16 +86,20 @@ class _Choice:
         return schedule
 
     def items(self, old: Items) -> Items:
-        return lambda batch: self.rule.kept(old(batch)) if self.selects else old(batch)
+        return lambda batch: self.trained if self.selects else old(batch)
 
     def step(self, job: Job, batch: Batch, optimizer: Optimizer, mark: Mark) -> Tensor:
         """Score, choose, train; return the mean loss of the whole batch as it was scored."""
+        if not self.compared:
+            check_items_apart(job, batch)
+            self.compared = True
         if not self.selects:
             return plain_step(job, batch, optimizer, mark)
         losses = scores(job, batch)
         mark("score")
-        chosen = self._chosen(losses)
-        plain_step(job, job.select(batch, chosen), optimizer, mark)
+        chosen = job.select(batch, self._chosen(losses))
+        plain_step(job, chosen, optimizer, mark)
+        self.trained = self.count(chosen)
         return losses.mean()
 
     def _chosen(self, losses: Tensor) -> Tensor:

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
 
 from bench.batches import Batch
 from bench.errors import NotApplicable
 from bench.job import Job, Loss
+from bench.model.nested import tensors_in
 from bench.model.outputs import loss_without_training
 
+EXACT = 2e-5
+"""How far, relatively, a batch's loss may be from its parts' in 32 bits."""
 CLOSE = 2e-3
-"""How far, relatively, a batch's loss may be from its parts': in 16 bits they round otherwise."""
+"""The same where something is computed in 16."""
+LEAST = 1e-6
+"""How far in any case: terms of a loss near 0 are rounded as what they are."""
+HALVES = frozenset({torch.float16, torch.bfloat16})
 NOISE = 4.0
-"""By how many times the difference of two equal calls, where a loss draws random numbers."""
+"""By how many times the range of equal calls, where a loss draws random numbers."""
+CALLS = 5
+"""How many of these."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +38,7 @@ class PartsOfLoss:
     parts: tuple[float, ...]
     items: tuple[int, ...]
     noise: float
+    rounding: float = CLOSE
 
     @property
     def mean(self) -> float:
@@ -56,42 +67,150 @@ class PartsOfLoss:
         return math.isfinite(self.mean) and not low <= self.whole <= high
 
     @property
+    def tells(self) -> bool:
+        """Return whether the parts' losses differ: of equal ones, every mean is the same."""
+        return max(self.parts) - min(self.parts) > self._near
+
+    @property
     def _near(self) -> float:
-        return CLOSE * max(map(abs, (self.whole, *self.parts))) + NOISE * self.noise
+        size = max(map(abs, (self.whole, *self.parts)))
+        return self.rounding * size + NOISE * self.noise + LEAST
 
 
 def parts_of_loss(
-    job: Job, batch: Batch, parts: Sequence[Batch], loss: Loss | None = None
+    job: Job,
+    batch: Batch,
+    parts: Sequence[Batch],
+    loss: Loss | None = None,
+    items: Sequence[int] | None = None,
 ) -> PartsOfLoss:
     """Return the losses of a batch and of its parts, once, in evaluation mode.
 
-    `loss` is the job's, or one of several. Raises what the loss raises.
+    `loss` is the job's, or one of several; `items` what counts of each part, if not the job's.
+    Raises what the loss raises.
     """
-    with torch.compiler.set_stance("force_eager"):
-        whole, again, *each = (
-            loss_without_training(job, one, loss, seed)
-            for seed, one in enumerate([batch, batch, *parts])
-        )
-    items = tuple(job.items(part) for part in parts)
-    return PartsOfLoss(whole, tuple(each), items, abs(whole - again))
+    counts = tuple(items or map(job.items, parts))
+
+    def compared() -> PartsOfLoss:
+        with _exactly() as dtypes:
+            whole, noise = _repeated(job, batch, loss)
+            each = [
+                loss_without_training(job, part, loss, CALLS + number)
+                for number, part in enumerate(parts)
+            ]
+        rounding = CLOSE if dtypes & HALVES else EXACT
+        return PartsOfLoss(whole, tuple(each), counts, noise, rounding)
+
+    return _telling(job.model, compared)
 
 
-def check_item_losses(job: Job, batch: Batch) -> None:
+def check_item_losses(job: Job, batch: Batch) -> int:
     """Raise `NotApplicable` where the loss of a batch is not the mean of its items' losses.
 
-    Both are computed once, in evaluation mode.
+    Both are computed once, in evaluation mode. Returns how many items there are.
     """
     item_losses = job.item_losses
     assert item_losses is not None
+    of_items: list[float] = []
 
     def mean(model: nn.Module, batch: Batch) -> Tensor:
-        return item_losses(model, batch).mean()
+        found = item_losses(model, batch)
+        if found.dim() != 1:
+            raise NotApplicable(
+                f"item_losses gave the shape {tuple(found.shape)}, not one loss for each item"
+            )
+        of_items[:] = found.tolist()
+        return found.mean()
 
-    with torch.compiler.set_stance("force_eager"):
-        whole, again = (loss_without_training(job, batch, seed=seed) for seed in (0, 1))
-        ours = loss_without_training(job, batch, mean, seed=0)
-    if abs(whole - ours) > CLOSE * max(abs(whole), abs(ours)) + NOISE * abs(whole - again):
+    def compared() -> PartsOfLoss:
+        with _exactly() as dtypes:
+            whole, noise = _repeated(job, batch)
+            loss_without_training(job, batch, mean, seed=0)
+        rounding = CLOSE if dtypes & HALVES else EXACT
+        return PartsOfLoss(whole, tuple(of_items), (1,) * len(of_items), noise, rounding)
+
+    found = _telling(job.model, compared)
+    if not found.is_mean:
         raise NotApplicable(
-            f"the loss of a batch, {whole:.5g}, is not the mean of its item_losses, {ours:.5g}; "
-            "with weights of the classes, for instance, let item_losses have them too"
+            f"the loss of a batch, {found.whole:.5g}, is not the mean of its item_losses, "
+            f"{found.mean:.5g}; with weights of the classes, for instance, let item_losses have "
+            "them too"
         )
+    return len(of_items)
+
+
+def check_items_apart(job: Job, batch: Batch) -> None:
+    """Raise `NotApplicable` where the loss of a batch is not the mean of its items' and parts'.
+
+    A loss over pairs of items, or divided by their weights, is another one of fewer items.
+    """
+    indices = torch.arange(check_item_losses(job, batch), device=job.device).chunk(2)
+    parts = [job.select(batch, index) for index in indices]
+    found = parts_of_loss(job, batch, parts, items=[len(index) for index in indices])
+    if not found.is_mean:
+        raise NotApplicable(
+            f"the loss of a batch, {found.whole:.5g}, is not the mean of its {len(parts)} parts' "
+            f"by their items, {found.mean:.5g}: of fewer items it is another one"
+        )
+
+
+def _telling(model: nn.Module, compared: Callable[[], PartsOfLoss]) -> PartsOfLoss:
+    """Return what a comparison finds, once more with other weights where all losses are equal."""
+    found = compared()
+    if found.tells or len(found.parts) < 2:
+        return found
+    with _varied(model):
+        return compared()
+
+
+@contextmanager
+def _varied(model: nn.Module) -> Iterator[None]:
+    """Draw the weights that are one number throughout, such as a head of zeros, for a while.
+
+    With it every answer is the same, and so is the loss of every item.
+    """
+    draw, kept = torch.Generator().manual_seed(0), []
+    with torch.no_grad():
+        for weight in model.parameters():
+            if (
+                weight.is_floating_point()
+                and weight.numel() > 1
+                and bool((weight == weight.flatten()[0]).all())
+            ):
+                kept.append((weight, weight.clone()))
+                width = math.sqrt(weight[0].numel() if weight.dim() > 1 else weight.numel())
+                weight.add_(torch.randn(weight.shape, generator=draw).to(weight) / width)
+        try:
+            yield
+        finally:
+            for weight, old in kept:
+                weight.copy_(old)
+
+
+@contextmanager
+def _exactly() -> Iterator[set[torch.dtype]]:
+    """Compute as it is written, float32 in full; yield the dtypes of what the modules answer."""
+    seen = set[torch.dtype]()
+    cudnn, before = torch.backends.cudnn, torch.get_float32_matmul_precision()
+    was, cudnn.allow_tf32 = cudnn.allow_tf32, False
+    torch.set_float32_matmul_precision("highest")
+    handle = register_module_forward_hook(
+        lambda module, args, found: seen.update(one.dtype for one in tensors_in(found))
+    )
+    try:
+        with torch.compiler.set_stance("force_eager"):
+            yield seen
+    finally:
+        handle.remove()
+        cudnn.allow_tf32 = was
+        torch.set_float32_matmul_precision(before)
+
+
+def _repeated(job: Job, batch: Batch, loss: Loss | None = None) -> tuple[float, float]:
+    """Return the loss of a batch, and the range of equal calls, where two already differ."""
+    first, second = (loss_without_training(job, batch, loss, seed) for seed in (0, 1))
+    if first == second or math.isnan(first):
+        return first, 0.0
+    others = [loss_without_training(job, batch, loss, seed) for seed in range(2, CALLS)]
+    calls = [first, second, *others]
+    return first, max(calls) - min(calls)

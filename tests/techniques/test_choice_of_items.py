@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch.optim import Optimizer
 
 from bench.errors import NotApplicable
 from bench.job import Job, Progress
+from bench.model.parts_of_loss import check_item_losses
 from bench.technique import Technique
 from bench.trial.flops import count_flops
 from bench.trial.rehearsal import rehearse
@@ -20,7 +22,7 @@ from optimizers.curriculum_learning import CurriculumLearning, Pace
 from optimizers.gradient_accumulation import GradientAccumulation
 from optimizers.selective_backprop import SelectiveBackprop, scores
 from tests.contract.cases import CPU
-from tests.jobs import item_losses, linear_job
+from tests.jobs import cross_entropy, item_losses, linear_job
 from tests.pictures import Pictures, PictureSettings
 
 
@@ -125,7 +127,8 @@ def test_the_backward_pass_of_the_rest_is_skipped_and_items_are_those_trained_on
     result = train(job)
     whole, chosen = 2 * 32, 2 * 32 // 4
     assert (counted.forward, counted.backward) == (whole + chosen, whole + chosen)
-    assert counted.scored == 2 * 32 + 32  # two epochs of scores, one evaluation
+    compared = 6 * 8  # a batch's loss four times, its items' once, its halves' once
+    assert counted.scored == 2 * 32 + 32 + compared  # two epochs of scores, one evaluation
     assert sum(step.items for step in result.timeline.steps) == whole + chosen
     assert result.progress.step == 16
 
@@ -137,7 +140,8 @@ def test_hard_items_are_preferred() -> None:
     real = job.loss
 
     def loss(model: nn.Module, part: Any) -> Tensor:
-        trained.append(part[0])
+        if torch.is_grad_enabled():
+            trained.append(part[0])
         return real(model, part)
 
     watched = replace(job, loss=loss)
@@ -181,15 +185,69 @@ def test_without_losses_of_items_nothing_is_chosen(technique: Technique) -> None
         technique.apply(linear_job())
 
 
-def test_a_curriculum_takes_no_losses_of_items_that_are_not_the_baseline_s() -> None:
+def weighted(model: nn.Module, batch: Any) -> Tensor:
+    """Return the loss of classes of unlike weights, divided by the sum of these."""
     weights = torch.tensor([0.2, 5.0])
+    return nn.functional.cross_entropy(model(batch[0]), batch[1], weight=weights)
 
-    def weighted(model: nn.Module, batch: Any) -> Tensor:
-        return nn.functional.cross_entropy(model(batch[0]), batch[1], weight=weights)
 
-    rehearse(CurriculumLearning().apply(linear_job(item_losses=item_losses)))
+def zero_head() -> nn.Module:
+    """Return a model whose answers are all the same at first, and so are the losses of all."""
+    model = nn.Linear(6, 2)
+    nn.init.zeros_(model.weight)
+    nn.init.zeros_(model.bias)
+    return model
+
+
+@pytest.mark.parametrize("technique", [CurriculumLearning(), SelectiveBackprop()])
+@pytest.mark.parametrize("make", [lambda: nn.Linear(6, 2), zero_head], ids=["drawn", "zeros"])
+def test_losses_of_items_that_are_not_the_baseline_s_choose_nothing(
+    technique: Technique, make: Callable[[], nn.Module]
+) -> None:
+    def job(**parts: Any) -> Job:
+        return technique.apply(linear_job(model=make(), item_losses=item_losses, **parts))
+
+    rehearse(job())
     with pytest.raises(NotApplicable, match="is not the mean of its item_losses"):
-        rehearse(CurriculumLearning().apply(linear_job(item_losses=item_losses, loss=weighted)))
+        rehearse(job(loss=weighted))
+
+
+def test_weights_of_zeros_are_zeros_again_once_losses_were_compared() -> None:
+    job = linear_job(model=zero_head(), item_losses=item_losses)
+    check_item_losses(job, next(iter(job.batches(Progress(1)))))
+    assert not any(weight.any() for weight in job.model.parameters())
+
+
+def test_nothing_is_chosen_by_a_loss_over_pairs_of_items() -> None:
+    def of_pairs(model: nn.Module, batch: Any) -> Tensor:
+        found = nn.functional.normalize(model(batch[0]), dim=1)
+        near = found @ found.T / 0.1
+        return nn.functional.cross_entropy(near, torch.arange(len(near)), reduction="none")
+
+    job = linear_job(loss=lambda m, batch: of_pairs(m, batch).mean(), item_losses=of_pairs)
+    with pytest.raises(NotApplicable, match="of fewer items it is another one"):
+        rehearse(SelectiveBackprop().apply(job))
+
+
+def test_a_loss_for_each_word_is_none_for_each_item() -> None:
+    job = linear_job(item_losses=lambda model, batch: model(batch[0]) ** 2)
+    with pytest.raises(NotApplicable, match=r"item_losses gave the shape \(8, 2\), not one loss"):
+        rehearse(SelectiveBackprop().apply(job))
+
+
+def test_items_are_counted_of_those_that_were_chosen() -> None:
+    job = linear_job(item_losses=item_losses, items=lambda batch: 8 + int(batch[1].sum()))
+    job = SelectiveBackprop(keep=0.5, after=0.0).apply(replace(job, loss=cross_entropy))
+    optimizer, seen = begin(job, 0), list[int]()
+    real = job.loss
+
+    def loss(model: nn.Module, part: Any) -> Tensor:
+        seen.append(8 + int(part[1].sum()))
+        return real(model, part)
+
+    batch = next(iter(job.batches(Progress(3))))
+    job.step(replace(job, loss=loss), batch, optimizer, lambda phase: None)
+    assert job.items(batch) == seen[-1]
 
 
 @pytest.mark.parametrize("technique", [CurriculumLearning(), GradientAccumulation()])

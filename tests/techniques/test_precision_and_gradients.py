@@ -226,6 +226,22 @@ def test_comparing_a_batch_with_its_parts_leaves_the_training_as_it_was() -> Non
     assert modes == [True, True, False, True, True]
 
 
+@pytest.mark.parametrize("spread", [0.0, 0.02], ids=["zeros", "small"])
+def test_means_with_other_weights_are_told_where_all_losses_are_nearly_equal(spread: float) -> None:
+    model = nn.Linear(6, 2)
+    nn.init.normal_(model.weight, std=spread)
+    nn.init.zeros_(model.bias)
+    weights = torch.tensor([1.0, 2.0])
+
+    def weighted(model: nn.Module, batch: Any) -> Tensor:
+        return nn.functional.cross_entropy(model(batch[0]), batch[1], weight=weights)
+
+    job = linear_job(model=model, loss=weighted)
+    batch = next(iter(job.batches(Progress(1))))
+    with pytest.raises(NotApplicable, match="is not the mean of its 2 parts'"):
+        sums_up(job, job.loss, batch, job.split(batch, 2))
+
+
 def test_a_baseline_s_own_step_is_not_replaced() -> None:
     def step(job: Job, batch: Any, optimizer: Optimizer, mark: Mark) -> Tensor:
         return plain_step(job, batch, optimizer, mark)
