@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import ConfigDict, Field
@@ -40,3 +40,10 @@ class DataCard:
             as_bytes = array.new_empty(0).bool().byte().dtype  # uint8, where torch isn't imported
             digest.update(array.reshape(-1).view(as_bytes).numpy().tobytes())
         return cls(name, digest.hexdigest(), train_items, test_items)
+
+    def beside(self, *digests: str) -> DataCard:
+        """Return the card of this data and of other files that a training begins with, if any."""
+        if not digests:
+            return self
+        both = hashlib.sha256(" ".join((self.sha256, *digests)).encode())
+        return replace(self, sha256=both.hexdigest())

@@ -103,6 +103,7 @@ def load(path: Path, source: Source, mels: int, hop_ms: int) -> Spectrograms | N
     }
     for part in (arrays["starts"], arrays["owners"], *labels.values()):
         digest.update(part.tobytes())
+    digest.update(json.dumps(facts["people"]).encode())  # who is in which fold follows from it
     return Spectrograms(
         name=facts["name"], **arrays, **labels, people=tuple(facts["people"]),
         names=tuple(facts["names"]), skipped=tuple(facts["skipped"]), sha256=digest.hexdigest(),

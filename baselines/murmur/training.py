@@ -20,6 +20,7 @@ from baselines.murmur.scoring import Floats, accuracies, scores
 from baselines.murmur.settings import MurmurSettings
 from bench.data.sampling import placing, shuffled
 from bench.job import FixedItems, Job, Progress, Schedule, no_schedule
+from bench.model import pretrained
 from bench.model.best_weights import BestWeights
 from bench.model.train_mode import evaluating
 from bench.targets import Targets
@@ -49,7 +50,10 @@ def build(settings: MurmurSettings, device: torch.device, seed: int) -> Job:
         device=device,
         model=model.to(device),
         epochs=settings.epochs,
-        data=replace(content.card, notes=(*content.card.notes, origin)),
+        data=replace(
+            content.card.beside(*pretrained.digests(settings.weights)),
+            notes=(*content.card.notes, origin),
+        ),
         batches=items.batches,
         make_optimizer=_optimizer(settings),
         schedule=_schedule(settings),

@@ -94,8 +94,9 @@ def split(records: Records, fold: int) -> Data:
         name: Part(torch.from_numpy(scaled[chosen]), torch.from_numpy(records.labels[chosen]))
         for name, chosen in rows.items()
     }
-    content = (torch.from_numpy(array) for array in (records.signals, records.labels))
-    card = DataCard.of(records.name, content, len(parts["train"]), len(parts["test"]))
+    content = (records.signals, records.labels, records.folds)
+    tensors = map(torch.from_numpy, content)
+    card = DataCard.of(records.name, tensors, len(parts["train"]), len(parts["test"]))
     held_out, tested = folds["validation"][0], folds["test"][0]
     held = (
         f"{len(parts['validation'])} records of fold {held_out} choose the weights that are"

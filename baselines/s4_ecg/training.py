@@ -53,7 +53,7 @@ def build(settings: S4ECGSettings, device: torch.device, seed: int) -> Job:
         device=device,
         model=model.to(device),
         epochs=settings.epochs,
-        data=_noted(content.card, note),
+        data=_noted(content.card.beside(*pretrained.digests(settings.checkpoint)), note),
         batches=items.batches,
         make_optimizer=_optimizer(settings.lr),
         loss=loss,

@@ -76,8 +76,9 @@ def load(settings: XraySettings, device: torch.device) -> tuple[list[TaskData], 
 def _card(tasks: list[TaskData], skipped: tuple[str, ...]) -> DataCard:
     digest = hashlib.sha256()
     for task in tasks:
-        for part in (task.train, task.test):
-            digest.update(f"{part.sha256}{task.classes}{part.classes.tolist()}".encode())
+        for part in (task.train, task.validation, task.test):
+            content = f"{part.sha256}{task.classes}{part.classes.tolist()}" if part else "none"
+            digest.update(content.encode())
     return DataCard(
         ",".join(task.name for task in tasks),
         digest.hexdigest(),

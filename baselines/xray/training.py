@@ -19,6 +19,7 @@ from baselines.xray.evaluation import item_losses, logits_of, metrics, targets_o
 from baselines.xray.network import Classifier, Several, cut
 from baselines.xray.settings import XraySettings
 from bench.job import DataCard, FixedItems, Job, Progress, Schedule, no_schedule
+from bench.model import pretrained
 from bench.random_state import undisturbed
 from bench.targets import Targets
 from bench.trial.training import train
@@ -48,6 +49,7 @@ def build(settings: XraySettings, device: torch.device, seed: int) -> Job:
     models, notes = [model for model, _ in made], [note for _, note in made]
     seen = [_samples(settings, task) for task in tasks]
     card = replace(card, notes=tuple(dict.fromkeys((*card.notes, *seen, *notes))))
+    card = card.beside(*pretrained.digests(settings.weights))
     if len(tasks) == 1:
         return _one(settings, tasks[0], models[0], card, device, seed)
     return _several(settings, tasks, models, card, device, seed)

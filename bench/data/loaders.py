@@ -98,7 +98,7 @@ class FromLoaders:
 
         parts: dict[str, Any] = {
             "device": device, "model": made.to(device), "epochs": settings.epochs,
-            "data": card_of(self.name, self.train, self.test), "batches": batches,
+            "data": card_of(self.name, self.train, self.test, *self._beside()), "batches": batches,
             "make_optimizer": lambda model: self.optimizer(model.parameters()), "loss": self._loss,
             "evaluate": lambda model: self._evaluate(model, map(place, test)),
             "sample": self._sample(place(_first(test))),
@@ -108,6 +108,10 @@ class FromLoaders:
             "epoch_steps": length(train),
         }  # fmt: skip
         return Job(**{**parts, **self.parts})
+
+    def _beside(self) -> list[Iterable[Batch]]:
+        """Return the loaders beside those that train and test."""
+        return [] if self.held_out is None else [self.held_out]
 
     def _label_of(self, batch: Batch) -> Label:
         """Return the key or place of a batch's target."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sized
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,7 @@ from bench.job import DataCard
 from bench.random_state import seed_everything, undisturbed
 
 LOOKED_AT = 64
-"""So many items are read for the hash of data that doesn't lie in tensors."""
+"""So many items are read for the hash of a data set, beside all that it holds in memory."""
 
 
 def length(loader: object) -> int | None:
@@ -68,13 +70,25 @@ def _drawn(sampler: Any, random: torch.Generator, size: int | None) -> Any:
     return made
 
 
-def card_of(name: str, train: Iterable[Batch], test: Iterable[Batch]) -> DataCard:
-    """Return what is known of the data of two loaders: how many items, and a hash of them."""
+def card_of(
+    name: str, train: Iterable[Batch], test: Iterable[Batch], *others: Iterable[Batch]
+) -> DataCard:
+    """Return what is known of the data of loaders: how many items, and a hash of all of them."""
     counts = [_count(loader) for loader in (train, test)]
     with undisturbed(torch.device("cpu")):
         seed_everything(0)  # items may be augmented at random
-        tensors = [tensor for loader in (train, test) for tensor in _looked_at(loader)]
-    return DataCard.of(name, tensors, *counts)
+        tensors = [tensor for loader in (train, test, *others) for tensor in _looked_at(loader)]
+    card = DataCard.of(name, tensors, *counts)
+    return replace(card, notes=tuple(_unseen(train)))
+
+
+def _unseen(loader: Iterable[Batch]) -> Iterator[str]:
+    """Say what of the items a hash doesn't cover."""
+    dataset = getattr(loader, "dataset", None)
+    if dataset is None or isinstance(dataset, IterableDataset):
+        yield from ("the data's hash covers no item of a stream",) * (length(loader) is None)
+    elif (count := length(dataset) or 0) > LOOKED_AT and next(_held(dataset), None) is None:
+        yield f"the data's hash covers {LOOKED_AT} of {count} items: they are read one by one"
 
 
 def _count(loader: Iterable[Batch]) -> int:
@@ -102,8 +116,75 @@ def _items_of(dataset: Dataset[Batch]) -> Iterator[Tensor]:
         yield from _items_of(dataset.dataset)
     elif not isinstance(dataset, IterableDataset) and (count := length(dataset)) is not None:
         yield torch.tensor(count)
+        yield from _held(dataset)
         for at in sorted({round(at) for at in np.linspace(0, count - 1, min(count, LOOKED_AT))}):
             yield from _leaves(dataset[at])
+
+
+def _held(dataset: object) -> Iterator[Tensor]:
+    """Yield what a data set holds of its items in memory: tensors, arrays, tables, lists, text."""
+    for value in vars(dataset).values() if hasattr(dataset, "__dict__") else ():
+        yield from _content(value)
+
+
+def _content(value: Any) -> Iterator[Tensor]:
+    """Yield values as tensors; neither what lies in files nor the places of these."""
+    if isinstance(value, Tensor):
+        yield from _leaves(value)
+    elif isinstance(value, Dataset):
+        yield from _items_of(value)
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _content(part)
+    elif isinstance(value, np.memmap):
+        return
+    elif isinstance(value, str):
+        yield from () if _is_place(value) else _leaves(value)
+    elif isinstance(value, np.ndarray) or hasattr(value, "to_numpy"):
+        yield from _array(value if isinstance(value, np.ndarray) else value.to_numpy())
+    elif isinstance(value, list | tuple) and value:
+        yield from _listed(list(value))
+
+
+def _listed(values: list[Any]) -> Iterator[Tensor]:
+    """Yield a list's content: one of plain values at once, for there may be millions."""
+    if not all(map(_is_plain, values)):
+        for value in values:
+            yield from _content(value)
+    elif not any(isinstance(one, str) and _is_place(one) for one in _flat(values[0])):
+        yield _bytes(repr(values).encode())
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, str | bytes | int | float)
+
+
+def _flat(value: Any) -> list[Any]:
+    return (
+        [one for part in value for one in _flat(part)] if type(value) in (list, tuple) else [value]
+    )
+
+
+def _is_place(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):  # too long for a name, or with a zero byte in it
+        return False
+
+
+def _array(array: Any) -> Iterator[Tensor]:
+    if array.dtype.kind == "O":
+        yield from _listed(array.reshape(-1).tolist())
+    elif array.dtype.kind in "biufc":
+        yield torch.from_numpy(np.array(array))
+    else:  # texts and times
+        yield _bytes(np.ascontiguousarray(array).tobytes())
+
+
+def _bytes(content: bytes) -> Tensor:
+    return torch.from_numpy(np.frombuffer(content, np.uint8).copy())
 
 
 def _leaves(item: Batch) -> Iterator[Tensor]:
@@ -113,7 +194,7 @@ def _leaves(item: Batch) -> Iterator[Tensor]:
         for part in item.values() if isinstance(item, dict) else item:
             yield from _leaves(part)
     elif isinstance(item, str | bytes):
-        yield torch.tensor(list(item.encode() if isinstance(item, str) else item))
+        yield _bytes(item.encode() if isinstance(item, str) else item)
     else:
         array = np.asarray(item)
         if array.dtype.kind in "biuf":

@@ -71,7 +71,17 @@ def fill(network: nn.Module, found: Mapping[str, Tensor], path: Path) -> str:
         raise BenchError(f"{path} doesn't fit the network: {problem}; give the file of this"
                          " architecture and width")  # fmt: skip
     network.load_state_dict({**wanted, **found})
-    return f"{path.name} (sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:12]})"
+    return f"{path.name} (sha256 {digest(path)[:12]})"
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file of weights."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def digests(path: Path | None) -> tuple[str, ...]:
+    """Return what a job's card says of its weights' file, if it has one; see `DataCard.beside`."""
+    return () if path is None else (digest(path),)
 
 
 def _module(name: str) -> str:

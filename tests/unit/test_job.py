@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,9 +15,20 @@ from torch import Tensor
 from bench.batches import chunk_items, first_size
 from bench.errors import Clash
 from bench.job import DataCard, plain_backward, plain_step
+from bench.model.pretrained import digests
 from bench.records.measurement import Measurement
 from tests.jobs import Labelled, linear_job
 from tests.records import measurement
+
+
+def test_a_hash_covers_the_weights_that_a_training_begins_with(tmp_path: Path) -> None:
+    card, path = DataCard("d", "d" * 64, 1, 1), tmp_path / "weights.pt"
+    assert card.beside(*digests(None)) == card
+    hashes = set()
+    for content in (b"1", b"2"):
+        path.write_bytes(content)
+        hashes.add(card.beside(*digests(path)).sha256)
+    assert len(hashes | {card.sha256}) == 3
 
 
 def test_a_wrapped_part_calls_the_old_one() -> None:

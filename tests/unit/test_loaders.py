@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
@@ -208,6 +209,59 @@ def test_data_has_the_same_hash_twice_and_other_data_another() -> None:
     other = DataLoader(TensorDataset(X + 1, Y), 8)
     assert digest(other) != digest(loader())
     assert digest([(X, Y)]) != digest([(X + 1, Y)])
+
+
+class Held(Dataset[Any]):
+    """Items that are made of what it holds, in one of the ways in which people keep them."""
+
+    def __init__(self, held: Any) -> None:
+        self.held = held
+
+    def __len__(self) -> int:
+        return 1000
+
+    def __getitem__(self, at: int) -> Any:
+        return X[at % 60], Y[at % 60]
+
+
+CHANGED = 77
+"""None of the items that are looked at one by one."""
+
+
+@pytest.mark.parametrize(
+    "keep",
+    [
+        lambda column: torch.tensor(column), np.array, list, pd.Series, "".join,
+        lambda column: {"a": column}, lambda column: [Held(column)],
+        lambda column: pd.DataFrame({"a": column, "b": "text"}),
+    ],
+    ids=["tensor", "array", "list", "series", "text", "dict", "nested", "frame"],
+)  # fmt: skip
+def test_a_hash_covers_items_that_a_data_set_holds(keep: Any) -> None:
+    def digest(changed: bool) -> str:
+        column: list[Any] = list(range(1000))
+        column[CHANGED] += changed
+        held = keep(list(map(str, column)) if keep == "".join else column)
+        return job(train=DataLoader(Held(held), 8)).data.sha256
+
+    assert digest(changed=False) == digest(changed=False)
+    assert digest(changed=False) != digest(changed=True)
+
+
+def test_a_hash_covers_what_is_held_out() -> None:
+    cards = [
+        job(held_out=DataLoader(TensorDataset(X + shift, Y), 8)).data for shift in (0.0, 0.0, 1.0)
+    ]
+    assert cards[0] == cards[1] != cards[2]
+    assert cards[0].sha256 != job().data.sha256
+
+
+def test_what_a_hash_does_not_cover_is_said() -> None:
+    (note,) = job(train=DataLoader(Held(None), 8)).data.notes
+    assert note == "the data's hash covers 64 of 1000 items: they are read one by one"
+    (note,) = job(train=DataLoader(Stream(), 8)).data.notes
+    assert note == "the data's hash covers no item of a stream"
+    assert job().data.notes == ()
 
 
 def test_augmented_items_have_one_hash() -> None:

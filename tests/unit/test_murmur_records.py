@@ -234,6 +234,16 @@ def test_spectrograms_are_made_once_and_again_when_a_file_changes(folder: Path) 
     assert first.sha256 != second.sha256
 
 
+def test_the_data_s_hash_covers_who_took_part_twice(folder: Path) -> None:
+    settings = MurmurSettings(dataset=str(folder))
+    before, _ = spectrograms(settings)
+    write_patient(folder, "100", "Present", "Abnormal", other="101")
+    write_patient(folder, "101", "Absent", "Abnormal", other="100")
+    after, _ = spectrograms(settings)
+    assert after.people[0] == after.people[1] != before.people[1]
+    assert after.sha256 != before.sha256
+
+
 def test_a_file_that_was_cut_off_is_made_again(folder: Path) -> None:
     settings = MurmurSettings(dataset=str(folder))
     first, (news,) = spectrograms(settings)

@@ -72,6 +72,15 @@ def test_records_labels_and_folds_are_read(folder: Path) -> None:
     assert "1 records without a superclass were dropped" in content.card.notes
 
 
+def test_the_data_s_hash_covers_the_folds(folder: Path) -> None:
+    before = data.load(settings(folder)).card.sha256
+    file = folder / "ptbxl_database.csv"
+    table = pd.read_csv(file)
+    table["strat_fold"] = table["strat_fold"] % 10 + 1
+    table.to_csv(file, index=False)
+    assert data.load(settings(folder)).card.sha256 != before
+
+
 @pytest.mark.parametrize(("fold", "before"), [(10, 9), (4, 3), (1, 10)])
 def test_another_fold_can_be_tested_on(folder: Path, fold: int, before: int) -> None:
     content = data.load(settings(folder, fold=fold))

@@ -406,6 +406,13 @@ def test_the_digest_is_of_the_images_that_are_read(folder: Path, cache: Path) ->
     assert load(folder).train.sha256 == before.sha256
 
 
+@pytest.mark.parametrize("part", ["train", "val", "test"])
+def test_the_data_s_hash_covers_every_part(folder: Path, part: str) -> None:
+    before = data.load(settings(folder), CPU)[1].sha256
+    picture(np.full((24, 20), 99, dtype=np.uint8), folder / part / "dark" / "0.png")
+    assert data.load(settings(folder), CPU)[1].sha256 != before
+
+
 def test_a_torn_file_in_the_cache_is_made_again(folder: Path, cache: Path) -> None:
     before = load(folder)
     for file in cache.iterdir():
