@@ -47,6 +47,28 @@ class Stage(IntEnum):
     """Probes the settings that all the others have asked for."""
 
 
+class Part(StrEnum):
+    """What a technique can make cheaper: a phase of a step, a kind of memory, what is deployed."""
+
+    DATA_WAIT = "data_wait"
+    FORWARD = "forward"
+    BACKWARD = "backward"
+    UPDATE = "update"
+    """The phase, and the memory that it needs for a while."""
+    SCHEDULE = "schedule"
+    ACTIVATIONS = "activations"
+    OPTIMIZER_STATE = "optimizer_state"
+    DATA = "data"
+    """What building the job keeps in memory beside the model."""
+    INFERENCE = "inference"
+    FILE = "file"
+
+
+Parts = frozenset[Part]
+PASSES = Parts({Part.FORWARD, Part.BACKWARD, Part.ACTIVATIONS})
+"""The passes through the model and back, with what is kept between them."""
+
+
 class Probe(Protocol):
     """A short step trial of the baseline in other settings, in a process of its own."""
 
@@ -71,6 +93,9 @@ class Technique(BaseModel):
     """True where a gain comes from training less (fewer steps, smaller inputs)."""
     rounding: ClassVar[float] = 1e-4
     """Of a ROUNDING effect: how far, relatively, it may move the losses of the first steps."""
+    touches: ClassVar[Parts | None] = None
+    """All that it can make cheaper, at best free; None: anything. What is left of a training bounds
+    its gain, and what can't gain enough is not raced: name too much rather than too little."""
     conflicts: ClassVar[frozenset[str]] = frozenset()
     """Names of techniques that can't be in one recipe with this one."""
 

@@ -23,7 +23,7 @@ from torch.optim import Optimizer
 
 from bench.errors import NotApplicable
 from bench.job import Job
-from bench.technique import Effect, Stage, Technique
+from bench.technique import Effect, Part, Parts, Stage, Technique
 from bench.turns import each_changed
 
 
@@ -33,6 +33,7 @@ class Adafactor(Technique):
     name: ClassVar[str] = "adafactor"
     stage: ClassVar[Stage] = Stage.LOOP
     effect: ClassVar[Effect] = Effect.LEARNING
+    touches: ClassVar[Parts | None] = Parts({Part.UPDATE, Part.OPTIMIZER_STATE})
 
     factor: float = Field(
         10.0, gt=0, description="learning rate (relative to weights), in baseline's rates"

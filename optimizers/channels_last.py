@@ -21,7 +21,7 @@ from torch import nn
 from bench.errors import NotApplicable
 from bench.job import Job
 from bench.model.strided_convolutions import sample_before_striding
-from bench.technique import Effect, Stage, Technique
+from bench.technique import PASSES, Effect, Parts, Stage, Technique
 
 
 class ChannelsLast(Technique):
@@ -30,6 +30,7 @@ class ChannelsLast(Technique):
     name: ClassVar[str] = "channels-last"
     stage: ClassVar[Stage] = Stage.MODEL
     effect: ClassVar[Effect] = Effect.ROUNDING
+    touches: ClassVar[Parts | None] = PASSES
 
     def apply(self, job: Job) -> Job:
         """Change the layout of the model's four-dimensional weights in place."""

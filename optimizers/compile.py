@@ -23,7 +23,7 @@ from torch import nn
 from bench.errors import NotApplicable
 from bench.job import Job
 from bench.model.strided_convolutions import sample_before_striding
-from bench.technique import Effect, Probe, SettingsT, Stage, Technique
+from bench.technique import PASSES, Effect, Parts, Probe, SettingsT, Stage, Technique
 
 Snapshot = Callable[[nn.Module], nn.Module]
 
@@ -34,6 +34,7 @@ class Compile(Technique):
     name: ClassVar[str] = "compile"
     stage: ClassVar[Stage] = Stage.COMPILE
     effect: ClassVar[Effect] = Effect.ROUNDING
+    touches: ClassVar[Parts | None] = PASSES
 
     mode: Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"] = (
         Field("default", description="how hard the compiler tries")

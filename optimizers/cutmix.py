@@ -26,7 +26,7 @@ from bench.errors import NotApplicable
 from bench.job import Batches, Job, Progress
 from bench.model.outputs import checked_targets, pair_of
 from bench.targets import Targets
-from bench.technique import Effect, Stage, Technique
+from bench.technique import Effect, Parts, Stage, Technique
 
 Box = tuple[slice, ...]
 
@@ -37,6 +37,7 @@ class Cutmix(Technique):
     name: ClassVar[str] = "cutmix"
     stage: ClassVar[Stage] = Stage.DATA
     effect: ClassVar[Effect] = Effect.LEARNING
+    touches: ClassVar[Parts | None] = Parts()
 
     alpha: float = Field(1.0, gt=0, le=10, description="both parameters of the area's Beta")
 

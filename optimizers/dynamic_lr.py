@@ -26,7 +26,7 @@ from bench.batches import Batch
 from bench.errors import NotApplicable
 from bench.job import Batches, Job, Progress, Schedule
 from bench.model.learning_rates import own_change, rates_of
-from bench.technique import Effect, Probe, SettingsT, Stage, Technique
+from bench.technique import Effect, Part, Parts, Probe, SettingsT, Stage, Technique
 
 FIRST = 1 / 25
 """Where one cycle begins, in peak rates, as in the paper."""
@@ -39,6 +39,7 @@ class DynamicLR(Technique):
     name: ClassVar[str] = "dynamic-lr"
     stage: ClassVar[Stage] = Stage.SCHEDULE
     effect: ClassVar[Effect] = Effect.LEARNING
+    touches: ClassVar[Parts | None] = Parts({Part.SCHEDULE})
 
     policy: Literal["cosine", "onecycle", "plateau"] = Field(
         "cosine", description="how the learning rate falls after its warm-up"

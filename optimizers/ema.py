@@ -25,7 +25,7 @@ from torch.optim import Optimizer
 from bench.errors import NotApplicable
 from bench.job import Job, deploys_what_it_trains
 from bench.model.copies import copied
-from bench.technique import Effect, Stage, Technique
+from bench.technique import Effect, Parts, Stage, Technique
 
 Update = Callable[[Optimizer], None]
 Snapshot = Callable[[nn.Module], nn.Module]
@@ -37,6 +37,7 @@ class Ema(Technique):
     name: ClassVar[str] = "ema"
     stage: ClassVar[Stage] = Stage.LOOP
     effect: ClassVar[Effect] = Effect.LEARNING
+    touches: ClassVar[Parts | None] = Parts()
 
     decay: float = Field(
         0.999, gt=0, lt=1, description="share of the average that is kept at a step, in the end"

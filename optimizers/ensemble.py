@@ -25,7 +25,7 @@ from bench.batches import Outputs
 from bench.job import Job
 from bench.model.outputs import checked_scores, mean_of
 from bench.random_state import undisturbed
-from bench.technique import Effect, Stage, Technique
+from bench.technique import Effect, Parts, Stage, Technique
 from bench.trial.training import train
 
 Finish = Callable[[Job, nn.Module], nn.Module]
@@ -39,6 +39,7 @@ class Ensemble(Technique):
     name: ClassVar[str] = "ensemble"
     stage: ClassVar[Stage] = Stage.DEPLOY
     effect: ClassVar[Effect] = Effect.MODEL
+    touches: ClassVar[Parts | None] = Parts()
 
     members: int = Field(3, ge=2, le=10, description="trainings, the first one included")
 

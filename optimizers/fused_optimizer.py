@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 
 from bench.errors import NotApplicable
 from bench.job import Job
-from bench.technique import Effect, Stage, Technique
+from bench.technique import Effect, Part, Parts, Stage, Technique
 from bench.turns import each_changed
 
 FORMS = ("fused", "foreach")
@@ -36,6 +36,7 @@ class FusedOptimizer(Technique):
     name: ClassVar[str] = "fused-optimizer"
     stage: ClassVar[Stage] = Stage.LOOP
     effect: ClassVar[Effect] = Effect.ROUNDING
+    touches: ClassVar[Parts | None] = Parts({Part.UPDATE})
 
     form: Literal["fused", "foreach"] = Field(
         "fused", description="fused: one kernel for many tensors; foreach: one call an operation"

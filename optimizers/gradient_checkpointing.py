@@ -27,7 +27,7 @@ from bench.errors import NotApplicable
 from bench.job import Job
 from bench.model.activations import Activations, activations
 from bench.model.module_state import ModuleState
-from bench.technique import Effect, Stage, Technique
+from bench.technique import PASSES, Effect, Parts, Stage, Technique
 
 Context = AbstractContextManager[None]
 
@@ -38,6 +38,7 @@ class GradientCheckpointing(Technique):
     name: ClassVar[str] = "gradient-checkpointing"
     stage: ClassVar[Stage] = Stage.MEMORY
     effect: ClassVar[Effect] = Effect.EXACT
+    touches: ClassVar[Parts | None] = PASSES
 
     every: int = Field(1, ge=1, description="checkpoint every n-th repeated block")
     keep: float | None = Field(

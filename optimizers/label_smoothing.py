@@ -19,7 +19,7 @@ from pydantic import Field
 from bench.batches import Batch, rebuilt
 from bench.job import Batches, Job, Progress
 from bench.model.outputs import checked_targets, pair_of
-from bench.technique import Effect, Stage, Technique
+from bench.technique import Effect, Parts, Stage, Technique
 
 
 class LabelSmoothing(Technique):
@@ -28,6 +28,7 @@ class LabelSmoothing(Technique):
     name: ClassVar[str] = "label-smoothing"
     stage: ClassVar[Stage] = Stage.DATA
     effect: ClassVar[Effect] = Effect.LEARNING
+    touches: ClassVar[Parts | None] = Parts()
 
     share: float = Field(0.1, gt=0, lt=1, description="share of a target that is spread out")
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from bench.errors import NotApplicable
-from bench.technique import Effect, Probe, SettingsT, Stage, Technique
+from bench.technique import Effect, Part, Parts, Probe, SettingsT, Stage, Technique
 
 
 class LazyLoading(Technique):
@@ -23,6 +23,7 @@ class LazyLoading(Technique):
     name: ClassVar[str] = "lazy-loading"
     stage: ClassVar[Stage] = Stage.DATA
     effect: ClassVar[Effect] = Effect.EXACT
+    touches: ClassVar[Parts | None] = Parts({Part.DATA_WAIT, Part.DATA})
 
     def configure(self, settings: SettingsT, probe: Probe) -> SettingsT:
         """Change the setting; refuse where there is none, or it is lazy already."""

@@ -28,7 +28,7 @@ from bench.model.calls import Call, ask
 from bench.model.nested import tensors_in
 from bench.model.outputs import FAILURES
 from bench.random_state import undisturbed
-from bench.technique import Effect, Stage, Technique
+from bench.technique import PASSES, Effect, Parts, Stage, Technique
 
 PRODUCTS = (torch.matmul, torch.bmm, operator.matmul, "matmul", "bmm")
 SCALINGS = (operator.mul, torch.mul, "mul", operator.truediv, torch.div, "div")
@@ -42,6 +42,7 @@ class MemoryEfficientAttention(Technique):
     name: ClassVar[str] = "memory-efficient-attention"
     stage: ClassVar[Stage] = Stage.MODEL
     effect: ClassVar[Effect] = Effect.ROUNDING
+    touches: ClassVar[Parts | None] = PASSES
 
     def apply(self, job: Job) -> Job:
         """Change the class of the modules in place, so that names and weights stay as they are."""

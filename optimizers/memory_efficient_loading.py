@@ -19,7 +19,7 @@ from pydantic import Field
 
 from bench.errors import NotApplicable
 from bench.job import Job
-from bench.technique import Effect, Probe, SettingsT, Stage, Technique
+from bench.technique import Effect, Part, Parts, Probe, SettingsT, Stage, Technique
 
 LEAST_GAIN = 1.02
 """Another reader must be faster by so much: less can't be told from noise in one probe each."""
@@ -32,6 +32,7 @@ class MemoryEfficientLoading(Technique):
     name: ClassVar[str] = "memory-efficient-loading"
     stage: ClassVar[Stage] = Stage.MACHINE
     effect: ClassVar[Effect] = Effect.EXACT
+    touches: ClassVar[Parts | None] = Parts({Part.DATA_WAIT})
     conflicts: ClassVar[frozenset[str]] = frozenset({"cached-features"})  # reads items only once
 
     reader: Literal["auto", "thread", "workers"] = Field(

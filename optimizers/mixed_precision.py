@@ -28,7 +28,7 @@ from bench.machine.device import has_bf16
 from bench.model.nested import tensors_in
 from bench.model.outputs import objection
 from bench.random_state import undisturbed
-from bench.technique import Effect, Stage, Technique
+from bench.technique import PASSES, Effect, Parts, Stage, Technique
 
 
 class MixedPrecision(Technique):
@@ -38,6 +38,7 @@ class MixedPrecision(Technique):
     stage: ClassVar[Stage] = Stage.PRECISION
     effect: ClassVar[Effect] = Effect.ROUNDING
     rounding: ClassVar[float] = 1e-2
+    touches: ClassVar[Parts | None] = PASSES
 
     precision: Literal["bf16", "fp16"] = Field("bf16", description="16-bit format; fp16: CUDA only")
 

@@ -23,7 +23,7 @@ from bench.batches import Batch, inputs_of, rebuilt
 from bench.errors import NotApplicable
 from bench.job import Batches, Job, Progress
 from bench.model.outputs import checked_targets, pair_of
-from bench.technique import Effect, Stage, Technique
+from bench.technique import Effect, Parts, Stage, Technique
 
 
 class Mixup(Technique):
@@ -32,6 +32,7 @@ class Mixup(Technique):
     name: ClassVar[str] = "mixup"
     stage: ClassVar[Stage] = Stage.DATA
     effect: ClassVar[Effect] = Effect.LEARNING
+    touches: ClassVar[Parts | None] = Parts()
 
     alpha: float = Field(0.2, gt=0, le=10, description="both parameters of the weights' Beta")
 

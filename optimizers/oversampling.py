@@ -24,7 +24,7 @@ from bench.batches import Batch, each_tensor
 from bench.data.sampling import labelled, redrawn
 from bench.errors import NotApplicable
 from bench.job import FixedItems, Job
-from bench.technique import Effect, Stage, Technique
+from bench.technique import Effect, Parts, Stage, Technique
 
 
 class Oversampling(Technique):
@@ -33,6 +33,7 @@ class Oversampling(Technique):
     name: ClassVar[str] = "oversampling"
     stage: ClassVar[Stage] = Stage.DATA
     effect: ClassVar[Effect] = Effect.LEARNING
+    touches: ClassVar[Parts | None] = Parts()
 
     samples: int | None = Field(
         None, ge=1, description="items that each class is to have; null: as many as the largest"

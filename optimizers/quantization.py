@@ -32,7 +32,7 @@ from bench.model.copies import copied, weights_of
 from bench.model.hooks import calls_in_training
 from bench.model.nested import cast
 from bench.random_state import undisturbed
-from bench.technique import Effect, Stage, Technique
+from bench.technique import Effect, Part, Parts, Stage, Technique
 
 DYNAMIC = {nn.Linear, nn.LSTM, nn.GRU, nn.LSTMCell, nn.GRUCell, nn.RNNCell}
 """Layers that torch has in int8 with ranges found at each call."""
@@ -46,6 +46,7 @@ class Quantization(Technique):
     name: ClassVar[str] = "quantization"
     stage: ClassVar[Stage] = Stage.MODEL
     effect: ClassVar[Effect] = Effect.MODEL
+    touches: ClassVar[Parts | None] = Parts({Part.INFERENCE, Part.FILE})
 
     mode: Literal["static", "dynamic", "bf16"] = Field(
         "static", description="int8 with calibration, int8 with ranges of each call, or bfloat16"

@@ -26,7 +26,7 @@ from bench.batches import Outputs, inputs_of, with_inputs
 from bench.errors import NotApplicable
 from bench.job import Job
 from bench.model.outputs import checked_scores, mean_of, objection
-from bench.technique import Effect, Stage, Technique
+from bench.technique import Effect, Parts, Stage, Technique
 
 Finish = Callable[[Job, nn.Module], nn.Module]
 
@@ -39,6 +39,7 @@ class TestTimeAugmentation(Technique):
     name: ClassVar[str] = "tta"
     stage: ClassVar[Stage] = Stage.DEPLOY
     effect: ClassVar[Effect] = Effect.MODEL
+    touches: ClassVar[Parts | None] = Parts()
 
     views: int = Field(
         5, ge=1, le=64, description="shifts, evenly spread, no shift among them; or windows"

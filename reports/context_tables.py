@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.analysis.verdict import Verdict
 from bench.data_card import DataCard
-from bench.records.measurement import CONTROL, Measurement, Status
+from bench.records.measurement import CONTROL, UNTRIED, Measurement
 from bench.records.recipe import LOCAL_SETTINGS, Recipe
 from reports import formatting
 from reports.run import Run
@@ -29,11 +29,13 @@ def inapplicable(run: Run) -> Table | None:
 
 def failures(run: Run) -> Table | None:
     """Return every trial that gave no measurement, also those of arms that gave others."""
-    known = {r.arm for r in run.candidates if r.verdict is Verdict.NOT_APPLICABLE}
+    known = {
+        r.arm for r in run.candidates if r.verdict in (Verdict.NOT_APPLICABLE, Verdict.BOUNDED)
+    }
     lost = [
         trial
         for trial in run.trials
-        if not trial.ok and not (trial.status is Status.NOT_APPLICABLE and trial.arm in known)
+        if not trial.ok and not (trial.status in UNTRIED and trial.arm in known)
     ]
     columns = ("arm", "pair", "seed", "outcome", "reason")
     return table(

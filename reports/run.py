@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from bench.analysis.bounds import profiled
 from bench.analysis.claims import Judged, judged
 from bench.analysis.comparison import best, compare_run
 from bench.analysis.results import ArmResult, Comparison
@@ -32,6 +33,8 @@ class Run:
     trials: tuple[Measurement, ...]
     probes: tuple[Measurement, ...]
     comparison: Comparison
+    profile: Measurement | None = None
+    """The trial of the baseline that was looked into."""
     set_aside: tuple[Measurement, ...] = ()
     """Trials that were disturbed and run again."""
     exported: bool = False
@@ -120,7 +123,8 @@ def made(
         header=header,
         trials=tuple(counting(trials)),
         set_aside=tuple(trial for trial in trials if trial.set_aside),
-        probes=tuple(probes),
+        probes=tuple(probe for probe in probes if probe.pair >= 0),
+        profile=profiled(probes),
         comparison=compare_run(header, counting(trials), probes),
         exported=(path / "optimized.json").is_file(),
         drawn=_is_own(path, f"{PLOTS}/{CURVES}"),

@@ -137,7 +137,10 @@ def _of_winner(run: Run, winner: ArmResult) -> str:
 
 def _of_losers(run: Run) -> str:
     arms = run.comparison.arms
-    tried = [result for result in arms if result.verdict is not Verdict.NOT_APPLICABLE]
+    untried = (Verdict.NOT_APPLICABLE, Verdict.BOUNDED)
+    tried = [result for result in arms if result.verdict not in untried]
+    if not tried and any(result.verdict is Verdict.BOUNDED for result in arms):
+        return f"Nothing that applies can gain enough on {run.title} here. {of_baseline(run)}"
     if not tried:
         return f"Nothing that was asked for applies to {run.title} here. {of_baseline(run)}"
     if len(arms) == 1:

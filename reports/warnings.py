@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.analysis.results import Control
 from bench.analysis.sequential import LEAST_GAIN
 from bench.records.measurement import BASELINE
-from reports import formatting
+from reports import bounds, formatting
 from reports.formatting import listing, number, seconds
 from reports.run import Run, middle
 
@@ -26,6 +26,7 @@ def warnings(run: Run) -> list[str]:
         *_other_items(run),
         *_skewed(run),
         *_without_spread(run),
+        *bounds.warnings(run),
     ]
 
 

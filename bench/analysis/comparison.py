@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any, get_args
 
 from bench.analysis.attribution import Attribution, attribution, largest
+from bench.analysis.bounds import bounds_of_arm, profiled
 from bench.analysis.control import control_of, visible_effect, visible_pairs
 from bench.analysis.evidence import evidence_of
 from bench.analysis.intervals import (
@@ -48,7 +49,7 @@ from bench.analysis.results import ArmResult, Comparison
 from bench.analysis.verdict import Judgement, Verdict, judge
 from bench.baseline import Target
 from bench.records.header import Header
-from bench.records.measurement import BASELINE, CONTROL, Measurement, Purpose, Status
+from bench.records.measurement import BASELINE, CONTROL, UNTRIED, Measurement, Purpose, Status
 
 LEAST_FAILED = 2
 """So many failed trials, and none that ended well, end an arm."""
@@ -78,9 +79,7 @@ def compare(
     ]
     arms = tuple(_screened(_with_search(result, trials, probes), screening) for result in judged)
     baseline = [t for t in trials if t.arm in (BASELINE, CONTROL) and t.ok]
-    dead = {t.arm for t in trials if t.status is not Status.NOT_APPLICABLE} - {
-        t.arm for t in trials if t.ok
-    }
+    dead = {t.arm for t in trials if t.status not in UNTRIED} - {t.arm for t in trials if t.ok}
     shown_in = visible_pairs(arms, control, rule)
     return Comparison(
         margin=margin,
@@ -104,7 +103,14 @@ def compare_run(
     screening = header.mode == "full-optimization"
     judging = [trial for trial in trials if trial.judges]
     found = compare(judging, header.margin, target_of(header), probes, rules, screening)
-    return found.model_copy(update={"attribution": _attribution(trials, found.arms)})
+    baseline = profiled(probes)
+    arms = tuple(
+        result.model_copy(
+            update={"bounds": bounds_of_arm(baseline, [t for t in judging if t.arm == result.arm])}
+        )
+        for result in found.arms
+    )
+    return found.model_copy(update={"arms": arms, "attribution": _attribution(trials, arms)})
 
 
 def standing(header: Header, trials: Sequence[Measurement], arm: str, stage: Purpose) -> Judgement:
@@ -164,10 +170,12 @@ def _screened(result: ArmResult, screening: bool) -> ArmResult:
 
 
 def _nothing_measured(name: str, own: Sequence[Measurement], statuses: dict[str, int]) -> ArmResult:
-    refused = [t for t in own if t.status is Status.NOT_APPLICABLE]
+    refused = [t for t in own if t.status in UNTRIED]
     first = refused or [t for t in own if not t.ok]
     reason = first[0].reason or str(first[0].status) if first else "no whole pair was measured"
-    verdict = Verdict.NOT_APPLICABLE if refused else Verdict.FAILED
+    bounded = bool(refused) and refused[0].status is Status.BOUNDED
+    untried = Verdict.BOUNDED if bounded else Verdict.NOT_APPLICABLE
+    verdict = untried if refused else Verdict.FAILED
     work = next((t.work for t in own if t.work), None)
     if not refused and first:
         reason = f"{str(first[0].status).replace('_', ' ')}: {reason}"
@@ -231,7 +239,8 @@ def _with_search(
     result: ArmResult, trials: Sequence[Measurement], probes: Sequence[Measurement]
 ) -> ArmResult:
     """Add what finding the recipe cost, and after how many epochs it has paid for itself."""
-    own = [p.wall_seconds or 0.0 for p in probes if p.arm in result.arm.split("+")]
+    searching = [p for p in probes if p.pair >= 0 and p.arm in result.arm.split("+")]
+    own = [p.wall_seconds or 0.0 for p in searching]
     if not own:
         return result
     spent, saved = math.fsum(own), seconds_saved_an_epoch(pairs_of(trials, result.arm))

@@ -70,3 +70,11 @@ def planned_steps(measured: Measurement) -> int | None:
         return None
     per_step = measured.items / len(measured.step_seconds)
     return round(measured.planned_epochs * max(1, epoch // per_step))
+
+
+def planned_seconds(measured: Measurement) -> float | None:
+    """Return about how long the steps of a whole training take, by those of one trial."""
+    steps = planned_steps(measured)
+    if steps is None or measured.window_seconds is None:
+        return None
+    return steps * measured.window_seconds / len(measured.step_seconds)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from bench.analysis.attribution import Attribution
 from bench.analysis.intervals import Interval
 from bench.analysis.levels import Rule
@@ -9,6 +11,14 @@ from bench.analysis.objectives import Basis, Gain
 from bench.analysis.verdict import Verdict
 from bench.records.measurement import Work
 from bench.records.schema import Record
+
+
+class Bound(NamedTuple):
+    """The most that a technique can gain in one objective."""
+
+    objective: str
+    ratio: float
+    why: str
 
 
 class ArmResult(Record):
@@ -67,6 +77,8 @@ class ArmResult(Record):
     search_seconds: float | None = None
     """What finding the recipe cost: the probes of its techniques."""
     search_payback_epochs: int | None = None
+    bounds: tuple[Bound, ...] = ()
+    """The most that it can gain, in the objectives in which that can be told beforehand."""
     confirmed: bool = False
     """Whether the pairs are fresh ones, made after a screening had chosen the arm."""
 

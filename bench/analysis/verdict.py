@@ -26,6 +26,8 @@ class Verdict(StrEnum):
     NO_GAIN = "no gain"
     ACCURACY_LOSS = "accuracy loss"
     UNDECIDED = "undecided"
+    BOUNDED = "bounded"
+    """Not tried: what it could gain at most is not worth finding."""
     NOT_APPLICABLE = "not applicable"
     FAILED = "failed"
 

@@ -15,7 +15,7 @@ from bench.cli import template
 from bench.launch.local import Runner
 from bench.machine import environment
 from bench.machine.device import choose_device
-from bench.machine.peaks import _peaks
+from bench.machine.peaks import peaks
 from bench.recipes import registry, resolve
 from bench.recipes.references import places_of
 from bench.recipes.resolve import prepared
@@ -39,7 +39,7 @@ def examine(device: str) -> Json:
     return {
         "device": chosen,
         "environment": facts,
-        "peaks": _peaks(chosen),
+        "peaks": peaks(chosen),
         "noise": _noise(chosen),
     }
 

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     import reports
     from bench.records.measurement import Measurement
     from bench.records.run_folder import Folder
+    from bench.run.observer import Observer
     from bench.run.request import Request, Resumption
-    from bench.run.session import Observer, Session
+    from bench.run.session import Session
 
 PAUSE = 5.0
 """Seconds between two writings of a report while its run goes on."""

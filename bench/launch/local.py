@@ -6,6 +6,7 @@ The only place that launches processes. Whatever happens to a trial, a measureme
 from __future__ import annotations
 
 import contextlib
+import math
 import multiprocessing
 import os
 import signal
@@ -105,7 +106,7 @@ class Runner:
         their_end.close()
         known, left = children(), tuple[str, ...]()
         try:
-            watched = self._watch(process, outcome.path_of(trial))
+            watched = self._watch(process, trial)
         finally:
             _end(process)
             lifeline.close()
@@ -119,15 +120,16 @@ class Runner:
         measured = found.measurement.model_copy(update=seen)
         return found.model_copy(update={"measurement": measured})
 
-    def _watch(self, process: BaseProcess, path: Path) -> _Watched:
+    def _watch(self, process: BaseProcess, trial: TrialSpec) -> _Watched:
         """Look at a trial now and then, until it has ended, has left its outcome, or is too late.
 
         What stands still together with this process (a suspended machine) stands still too.
         """
         begun = last = monotonic()
-        stopped = 0.0
-        while (spent := monotonic() - begun) < self.timeout_seconds:
-            left = self.timeout_seconds - spent
+        stopped, path = 0.0, outcome.path_of(trial)
+        most = min(trial.timeout_seconds or math.inf, self.timeout_seconds)
+        while (spent := monotonic() - begun) < most:
+            left = most - spent
             if wait([process.sentinel], timeout=min(LOOK_SECONDS, left)):
                 return _Watched(stopped)
             if path.exists():
@@ -137,7 +139,7 @@ class Runner:
             if now - last > STANDSTILL_SECONDS or is_stopped(process.pid or 0):
                 stopped += now - last
             last = now
-        return _Watched(stopped, f"no result after {self.timeout_seconds:g} s (--trial-timeout)")
+        return _Watched(stopped, f"no result after {most:g} s (--trial-timeout)")
 
 
 @dataclass(frozen=True, slots=True)

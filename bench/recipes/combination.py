@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from bench.errors import Clash
 from bench.records.measurement import Work
-from bench.technique import Effect, Technique
+from bench.technique import Effect, Parts, Technique
 
 SAME_WORK = frozenset({Effect.EXACT, Effect.ROUNDING})
 
@@ -33,6 +33,12 @@ def rounding_of(techniques: Iterable[Technique]) -> float | None:
     """Return how far the roundest arithmetic among techniques may move the first losses."""
     own = (t.rounding for t in techniques if Effect(t.effect) is Effect.ROUNDING)
     return max(own, default=None)
+
+
+def touches_of(techniques: Iterable[Technique]) -> Parts | None:
+    """Return all that techniques can make cheaper together; None: anything."""
+    own = [technique.touches for technique in techniques]
+    return None if None in own else Parts().union(*(parts for parts in own if parts))
 
 
 def work_of(techniques: Iterable[Technique]) -> Work:

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from bench.data_card import DataCard
+from bench.records.profile import Profiled
 from bench.records.recipe import Recipe
 from bench.records.schema import Amount, Count, Instant, Json, Number, Record, Share, Text, Whole
 
@@ -36,10 +37,15 @@ class Status(StrEnum):
 
     OK = "ok"
     NOT_APPLICABLE = "not_applicable"
+    BOUNDED = "bounded"
+    """Not tried: what it could gain at most is not worth finding."""
     OUT_OF_MEMORY = "out_of_memory"
     DIVERGED = "diverged"
     TIMED_OUT = "timed_out"
     FAILED = "failed"
+
+
+UNTRIED = frozenset({Status.NOT_APPLICABLE, Status.BOUNDED})
 
 
 class Parameters(Record):
@@ -150,6 +156,8 @@ class Preparation(Record):
     rounding: Amount | None = None
     """How far its arithmetic may move the losses of the first steps, relatively."""
     work: Work | None = None
+    touches: tuple[Text, ...] | None = None
+    """What its techniques can make cheaper, as they declare it; None: anything."""
     build_seconds: Amount | None = None
     """Reading data, building the job, applying the techniques."""
     planned_epochs: Count | None = None
@@ -220,7 +228,7 @@ class Advice(Record):
     """What could not be told of facts that only advise, by their names, and why."""
 
 
-class Measurement(Advice, Usage, Training, Preparation, Ending, Identity):
+class Measurement(Profiled, Advice, Usage, Training, Preparation, Ending, Identity):
     """One recipe, one seed, one fresh process: all parts, side by side in one line."""
 
     format: Literal[1] = 1

@@ -14,10 +14,11 @@ from bench.errors import BenchError, Clash, NotApplicable
 from bench.recipes.combination import check_conflicts
 from bench.recipes.resolve import make_techniques, with_techniques
 from bench.records.claim import read_exported
-from bench.records.measurement import CONTROL, Status
+from bench.records.measurement import CONTROL, Measurement, Status
 from bench.records.recipe import Recipe
 from bench.run import arm_names
 from bench.run.arm_names import Used
+from bench.run.bounding import Bounding
 from bench.run.combining import (
     Combination,
     attribute,
@@ -54,7 +55,8 @@ def recipes(session: Session) -> None:
         name = CONTROL if recipe.id == session.recipe.id else recipe.arm
         if name in {contrast.arm for contrast in contrasts}:
             raise BenchError(f"{arm.recipe_file}: another recipe is named {name} too; give one")
-        contrasts += _applicable(session, name, recipe, "full")
+        if _rehearsed(session, name, recipe):
+            contrasts.append(Contrast(name, recipe, session.recipe, "full"))
     session.measure(contrasts)
 
 
@@ -67,13 +69,14 @@ def with_settings(recipe: Recipe, old: Recipe, new: Recipe) -> Recipe:
 def full_optimization(session: Session) -> None:
     """Screen every technique alone, combine what wins, confirm in fresh pairs, attribute the gain.
 
+    What can't gain enough here, by a profile of the baseline, is not screened.
     Parts that add nothing to the combination are dropped before it is confirmed. With it the best
     single technique is confirmed: it may be the better recipe. Where not all that win apply
     together, those are combined that do, the fastest first.
     """
-    _check_baseline(session)
+    rehearsed = _check_baseline(session)
     arms = [make_techniques(arm.techniques, session.code) for arm in session.header.arms]
-    screened = _candidates(session, arms, raced_by)
+    screened = _candidates(session, arms, raced_by, Bounding.of(session, rehearsed))
     session.measure(screened)
     comparison = compare_run(session.header, session.records, session.probed)
     winners = combination(comparison, arms, session.show.note)
@@ -161,19 +164,23 @@ def _worth_combining(result: ArmResult) -> bool:
     return result.verdict is Verdict.SCREENED and not slower
 
 
-def _check_baseline(session: Session) -> None:
+def _check_baseline(session: Session) -> Measurement:
     record = session.rehearse("baseline", session.recipe)
     if record.status in (Status.FAILED, Status.NOT_APPLICABLE):
         raise BenchError(f"the baseline does not train: {record.reason}")
+    return record
 
 
 def _candidates(
-    session: Session, arms: Sequence[Used], tried_by: Callable[[Used], Kind] = judged_by
-) -> list[Contrast]:
-    """Resolve each arm's recipe; record those that don't apply."""
+    session: Session, arms: Sequence[Used], tried_by: Callable[[Used], Kind] = judged_by,
+    bounding: Bounding | None = None,
+) -> list[Contrast]:  # fmt: skip
+    """Resolve each arm's recipe; record those that don't apply, or can't gain enough."""
     contrasts = []
     for used, label in zip(arms, arm_names.labels(arms), strict=True):
         name = arm_names.join(label)
+        if bounding and bounding.excludes(name, used):
+            continue
         try:
             recipe = with_techniques(
                 session.recipe, session.baseline, used, _probes(session, used, label),
@@ -182,7 +189,9 @@ def _candidates(
         except NotApplicable as reason:
             session.refuse(name, session.recipe, str(reason))
             continue
-        contrasts += _applicable(session, name, recipe, tried_by(used))
+        rehearsed = _rehearsed(session, name, recipe)
+        if rehearsed and not (bounding and bounding.too_dear(name, used, recipe, rehearsed)):
+            contrasts.append(Contrast(name, recipe, session.recipe, tried_by(used)))
     return contrasts
 
 
@@ -192,13 +201,14 @@ def _probes(session: Session, used: Used, label: Sequence[str]) -> Callable[[Tec
     return lambda technique: session.probe_for(called[technique.name])
 
 
-def _applicable(session: Session, name: str, recipe: Recipe, kind: Kind) -> list[Contrast]:
+def _rehearsed(session: Session, name: str, recipe: Recipe) -> Measurement | None:
+    """Rehearse an arm; None, and recorded, where it doesn't apply."""
     try:
         record = session.rehearse(name, recipe)
     except BenchError as error:  # the baseline can be built: it is what the techniques ask for
         session.refuse(name, recipe, str(error))
-        return []
+        return None
     if record.status is Status.NOT_APPLICABLE:
         session.refuse(name, recipe, record.reason or "")
-        return []
-    return [Contrast(name, recipe, session.recipe, kind)]
+        return None
+    return record

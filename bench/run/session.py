@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -30,9 +30,11 @@ from bench.records.measurement import (
 )
 from bench.records.recipe import Recipe
 from bench.records.run_folder import Folder
+from bench.records.schema import Record
 from bench.run import plan
 from bench.run.disturbance import disturbance_of, may_repeat
 from bench.run.identity import check_data, check_same
+from bench.run.observer import Observer
 from bench.run.open_arms import next_round, pays
 from bench.run.plan import Contrast, Planned
 from bench.technique import Probe
@@ -42,25 +44,6 @@ FLOPS_FACTS = (
     "model_flops_per_step", "forward_flops_per_item", "flops_coverage", "flops_uncounted",
 )  # fmt: skip
 """What a recipe's first trial counted holds for its later ones."""
-
-
-class Observer(Protocol):
-    """What shows a run's progress; every method only shows."""
-
-    def opened(self, folder: Folder) -> None:
-        """Show which run this is: called once, first."""
-
-    def expect(self, trials: int) -> None:
-        """Add `trials` to the planned total."""
-
-    def begin(self, what: str) -> None:
-        """Show what runs now."""
-
-    def done(self, record: Measurement) -> None:
-        """Show how a trial ended."""
-
-    def note(self, text: str) -> None:
-        """Print one line."""
 
 
 @dataclass
@@ -242,15 +225,32 @@ class Session:
                 return {"unknown": record.unknown}
         return {}
 
-    def refuse(self, arm: str, recipe: Recipe, reason: str) -> None:
-        """Record that an arm does not apply, where no trial could say it."""
+    def refuse(
+        self, arm: str, recipe: Recipe, reason: str, status: Status = Status.NOT_APPLICABLE,
+        known: Record | None = None,
+    ) -> None:  # fmt: skip
+        """Record that an arm is not tried, where no trial could say it; `known`: what is of it."""
         if self.folder.trials.get((-1, arm)):
             return
         planned = Planned(arm, -1, self.header.seed, recipe, "full")
-        ending = Ending(status=Status.NOT_APPLICABLE, reason=reason, started=self.header.started)
-        record = Measurement.of(self._trial(planned).identity, ending)
+        ending = Ending(status=status, reason=reason, started=self.header.started)
+        parts = (self._trial(planned).identity, *([known] if known else []), ending)
+        record = Measurement.of(*parts)
         self.folder.trials.append(record)
         self.show.done(record)
+
+    def refused(self, arm: str) -> Measurement | None:
+        """Return the record that an arm is not tried, if there is one."""
+        return self.folder.trials.get((-1, arm))
+
+    def probe(self, planned: Planned, **changes: Any) -> Measurement:
+        """Return a trial that judges no arm, running it if the journal doesn't hold it."""
+        known = self.folder.probes.get((planned.pair, planned.arm))
+        if known is not None:
+            return known
+        record = self.runner.run(self._trial(planned, **changes)).measurement
+        self.folder.probes.append(record)
+        return record
 
     def probe_for(self, label: str) -> Probe:
         """Return the probe of a technique: short step trials of the baseline in other settings.
@@ -261,16 +261,10 @@ class Session:
         def probe(settings: BaseModel, memory_limit_bytes: int | None = None) -> Measurement:
             number = self._probes.get(label, 0)
             self._probes[label] = number + 1
-            known = self.folder.probes.get((number, label))
-            if known is not None:
-                return known
             recipe = self.recipe.model_copy(update={"settings": settings.model_dump(mode="json")})
-            planned = Planned(label, number, self.header.seed, recipe, "step")
             self.show.begin(f"{label}: probe {number + 1}")
-            trial = self._trial(planned, memory_limit_bytes=memory_limit_bytes)
-            record = self.runner.run(trial).measurement
-            self.folder.probes.append(record)
-            return record
+            planned = Planned(label, number, self.header.seed, recipe, "step")
+            return self.probe(planned, memory_limit_bytes=memory_limit_bytes)
 
         return probe
 

@@ -30,8 +30,9 @@ from bench.records.run_folder import Folder, create, name_of, reopen
 from bench.records.schema import Json, made
 from bench.run import arm_names, identity
 from bench.run.identity import CODE
+from bench.run.observer import Observer
 from bench.run.request import Request, Resumption
-from bench.run.session import Observer, Session
+from bench.run.session import Session
 from bench.technique import Technique
 
 MARGIN = 0.01

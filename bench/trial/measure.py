@@ -27,7 +27,7 @@ from bench.machine.memory import (
 )
 from bench.machine.surroundings import Clocks, Snapshot, turned_clock
 from bench.recipes import assembly
-from bench.recipes.combination import effect_of, rounding_of, work_of
+from bench.recipes.combination import effect_of, rounding_of, touches_of, work_of
 from bench.recipes.loading import frame_of
 from bench.records.measurement import (
     Ending,
@@ -35,11 +35,15 @@ from bench.records.measurement import (
     Preparation,
     Status,
     Surroundings,
+    Training,
     Usage,
 )
+from bench.records.profile import Profiled
 from bench.records.schema import Record
+from bench.technique import Parts
 from bench.trial.describe import describe
 from bench.trial.facts import advisory_facts, training_facts
+from bench.trial.profile import Profiler
 from bench.trial.rehearsal import attributed, check_compiled, rehearse_trial, shortened
 from bench.trial.spec import Findings, Outcome, TrialSpec
 from bench.trial.training import StepLimit, train
@@ -98,7 +102,7 @@ def _measure(trial: TrialSpec, facts: list[Record]) -> Findings | None:
     techniques = assembly.techniques_of(trial.recipe, trial.places)
     prepared = Preparation(
         base_rss_bytes=base.now, effect=str(effect_of(techniques)), work=work_of(techniques),
-        rounding=rounding_of(techniques),
+        rounding=rounding_of(techniques), touches=_named(touches_of(techniques)),
     )  # fmt: skip
     facts.append(prepared)
     with attributed(techniques, "it can't be applied"):
@@ -110,18 +114,23 @@ def _measure(trial: TrialSpec, facts: list[Record]) -> Findings | None:
     )  # fmt: skip
     facts.append(built)
     if trial.kind == "build":
-        rehearse_trial(trial, techniques, job)
+        rehearsed = rehearse_trial(trial, techniques, job)
+        facts.append(Training(step_seconds=tuple(rehearsed.seconds)))
         return _described(trial, device) if trial.describe else None
     watch = _Watch(device, base.anonymous, base.file)
     limit = StepLimit() if trial.kind == "step" else None
+    profiler = Profiler(job, base.now) if trial.profile else None
+    watched = profiler.watched() if profiler else job
     try:
-        result = train(job, limit, on_trained=lambda: facts.append(watch.read()))
+        result = train(watched, limit, on_trained=lambda: facts.append(watch.read()))
     except Exception:
         watch.check_clocks()  # times that can't be are refused as they are recorded
         raise
     ran_on = trial.model_copy(update={"threads": torch.get_num_threads()})
     facts += [ran_on.identity, trained := training_facts(result, trial.metric)]
     check_compiled(techniques, trained.compiled)
+    if profiler:
+        facts.append(Profiled(profile=profiler.read(result.timeline)))
     facts.append(advisory_facts(trial, job, result.model))
     return None
 
@@ -189,6 +198,10 @@ def _pressure(stalled: float | None, wall: float) -> float | None:
     if stalled is None or now is None or wall <= 0:
         return None
     return min(1.0, max(0.0, (now - stalled) / wall))
+
+
+def _named(touches: Parts | None) -> tuple[str, ...] | None:
+    return None if touches is None else tuple(sorted(touches))
 
 
 def _change(before: int | None, after: int | None) -> int | None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from time import perf_counter
 from typing import Any, ParamSpec, TypeVar
 
 import torch
@@ -54,6 +55,8 @@ class Rehearsed:
     losses: list[Tensor] = field(default_factory=list)
     gradients: list[Tensor] = field(default_factory=list)
     """A sum over each weight's gradient, after each backward pass that the job made."""
+    seconds: list[float] = field(default_factory=list)
+    """That each step took, the wait for its batch included."""
     called: set[str] = field(default_factory=set)
     """Parts of the job, and techniques of whose modules one was called."""
 
@@ -63,7 +66,7 @@ class Rehearsed:
         return len(ours) == len(theirs) and all(map(_equal, ours, theirs))
 
 
-def rehearse_trial(trial: TrialSpec, techniques: Sequence[Technique], job: Job) -> None:
+def rehearse_trial(trial: TrialSpec, techniques: Sequence[Technique], job: Job) -> Rehearsed:
     """Rehearse a trial's job, and, where a technique is to change no step, those without it.
 
     Raises `NotApplicable` where a step fails in what is not a technique's own code.
@@ -82,6 +85,7 @@ def rehearse_trial(trial: TrialSpec, techniques: Sequence[Technique], job: Job) 
 
     if exact:
         check_exact(found, build, " and ".join(exact))
+    return found
 
 
 @contextmanager
@@ -172,7 +176,9 @@ def rehearse(job: Job) -> Rehearsed:
         rates = Rates.of(job, optimizer, progress)
         for epoch in sorted(epochs):
             progress.epoch, progress.epoch_losses = epoch, [1.0] * epoch
-            found.losses += _steps(watched, optimizer, rates, progress)
+            for loss, seconds in _steps(watched, optimizer, rates, progress):
+                found.losses.append(loss)
+                found.seconds.append(seconds)
     _check_called(job, found.called)
     return found
 
@@ -209,11 +215,19 @@ def _equal(one: Tensor, other: Tensor) -> bool:
     return one.shape == other.shape and bool(torch.equal(one.nan_to_num(), other.nan_to_num()))
 
 
-def _steps(job: Job, optimizer: Optimizer, rates: Rates, progress: Progress) -> Iterator[Tensor]:
+def _steps(
+    job: Job, optimizer: Optimizer, rates: Rates, progress: Progress
+) -> Iterator[tuple[Tensor, float]]:
+    """Yield the loss of each step, and its seconds."""
     job.model.train()
     job.schedule(optimizer, progress)
+    begun = perf_counter()
     for batch in itertools.islice(job.batches(progress), BATCHES):
-        yield job.step(job, batch, optimizer, lambda phase: None).clone()
+        loss = job.step(job, batch, optimizer, lambda phase: None).clone()
+        if job.device.type == "cuda":
+            torch.cuda.synchronize(job.device)
+        yield loss, perf_counter() - begun
+        begun = perf_counter()
         job.items(batch)
         rates.after_update()
         progress.step += 1

@@ -27,6 +27,10 @@ class TrialSpec(Record):
     """How much the trial's private memory may grow; None: what the machine has free."""
     count_flops: bool = False
     """Count FLOPs after training: once a recipe, as counting takes as long as many steps."""
+    profile: bool = False
+    """Look at what a training is made of: once a run, of the baseline."""
+    timeout_seconds: float | None = None
+    """After which it is ended; None: what the run allows every trial."""
     describe: bool = False
     """Tell, when a job was built and rehearsed, what its parts do."""
     cross_check: bool = False

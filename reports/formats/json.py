@@ -84,6 +84,7 @@ def _arm(result: ArmResult) -> dict[str, Any]:
         "needed_margin": _number(result.needed_margin),
         "open": result.goes_on,
         "reason": result.reason,
+        "at_most": {bound.objective: _number(bound.ratio) for bound in result.bounds},
         "confirmed": result.confirmed,
         "same_losses": result.same_losses,
         "loss_steps": result.loss_steps,

@@ -8,7 +8,7 @@ from typing import Any
 from bench.analysis.intervals import METRIC_LEVEL
 from bench.records.measurement import BASELINE
 from bench.records.text import printable
-from reports import arm_tables, context_tables, formatting, learning, sentences, warnings
+from reports import arm_tables, bounds, context_tables, formatting, learning, sentences, warnings
 from reports.run import CURVES, Run
 
 TEMPLATE = "report.md.j2"
@@ -54,7 +54,7 @@ def fence(text: str) -> str:
     return f"{marks}sh\n{printable(text)}\n{marks}"
 
 
-def _content(run: Run) -> dict[str, Any]:
+def _content(run: Run) -> dict[str, Any]:  # long: an entry a line
     header = run.header
     return {
         "title": run.title,
@@ -66,6 +66,9 @@ def _content(run: Run) -> dict[str, Any]:
         "notices": header.notices,
         "verdicts": arm_tables.verdicts(run),
         "reasons": [(r.arm, str(r.verdict), sentences.reason(run, r)) for r in run.candidates],
+        "bounds": bounds.bounds(run),
+        "profile": bounds.profile(run),
+        "left_out": bounds.left_out(run),
         "attribution": context_tables.attribution(run),
         "noise": sentences.noise(run),
         "warnings": warnings.warnings(run),
