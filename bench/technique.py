@@ -1,13 +1,16 @@
-"""What a technique is: frozen settings and at most two methods."""
+"""What a technique is: frozen settings and at most three methods."""
 
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, ClassVar, NoReturn, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from bench.errors import NotApplicable
+
 if TYPE_CHECKING:
+    from bench.interception.script import Script
     from bench.job import Job
     from bench.records.measurement import Measurement
 
@@ -80,8 +83,9 @@ class Probe(Protocol):
 class Technique(BaseModel):
     """One named change. A subclass is one file; its fields are its settings.
 
-    Override `configure`, `apply` or both. Raise `NotApplicable` with the reason where the technique
-    can't do what it promises: never do something else instead.
+    Override `configure`, `apply` or both; `intercept` too, where a script can have it. Raise
+    `NotApplicable` with the reason where the technique can't do what it promises: never do
+    something else instead.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -110,3 +114,17 @@ class Technique(BaseModel):
     def apply(self, job: Job) -> Job:
         """Return the job with parts replaced; called in every trial, before the clock starts."""
         return job
+
+    def intercept(self, script: Script) -> None:
+        """Say what is to be done with a script's models, optimizers and loaders, as they come.
+
+        Called in every trial of a script that nobody rewrote, before it starts.
+        """
+        self.refuse_script()
+
+    def refuse_script(self) -> NoReturn:
+        """Raise `NotApplicable`: it can't be applied to what has no job."""
+        raise NotApplicable(
+            f"{self.name} changes parts of a job, and a script has none: describe the training as "
+            "a baseline (bench init), or let --vary change the script's own arguments"
+        )

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from typer.core import TyperCommand, TyperGroup
@@ -16,8 +16,12 @@ if TYPE_CHECKING:  # typer keeps a click of its own
     from typer._click import Context, HelpFormatter
     from typer._click.shell_completion import CompletionItem
 
-SEVERAL = {"--test", "--combine", "--recipe", "--set", "--fail-on"}
+SEVERAL = {"--test", "--combine", "--recipe", "--set", "--fail-on", "--vary"}
 """Options that take one value or more, separated by spaces."""
+VERBATIM = {"--vary"}
+"""Those of them whose values may begin with a dash: they end where an option of ours begins."""
+BEHIND = "bench.behind"
+"""Where a command's context keeps what stands behind ``--``."""
 OWN = {"--help", "--install-completion", "--show-completion", "--version"}
 """Options of ``bench`` itself; every other one belongs to the default command."""
 
@@ -58,11 +62,23 @@ class SpacedCommand(TyperCommand):
         group = ctx.parent.command if ctx.parent else None
         commands = group.commands if isinstance(group, TyperGroup) else ()
         if not ctx.resilient_parsing:
-            args = list(spread(args, frozenset(commands)))
+            own = {name for param in self.get_params(ctx) for name in param.opts}
+            args = list(spread(args, frozenset(commands), own))
         return super().parse_args(ctx, args)
 
 
-def spread(args: list[str], commands: frozenset[str]) -> Iterable[str]:
+class ScriptCommand(SpacedCommand):
+    """A command that leaves what stands behind ``--`` to a script."""
+
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+        """Set the script's arguments aside, as they are, then parse as usual."""
+        if "--" in args:
+            at = args.index("--")
+            args, ctx.meta[BEHIND] = args[:at], args[at + 1 :]
+        return super().parse_args(ctx, args)
+
+
+def spread(args: list[str], commands: frozenset[str], own: Collection[str] = ()) -> Iterable[str]:
     """Yield `args` with ``--test a b`` written as ``--test a --test b``.
 
     Raises `BenchError` for such an option without a value, and for a value that is the name of a
@@ -76,15 +92,22 @@ def spread(args: list[str], commands: frozenset[str]) -> Iterable[str]:
             yield option
             continue
         values = []
-        while index < len(args) and not args[index].startswith("-"):
+        while index < len(args) and not _is_option(args[index], option, own):
             values.append(args[index])
             index += 1
         if not values:
-            raise BenchError(f"{option} needs at least one value; see `bench list techniques`")
+            hint = "" if option in VERBATIM else "; see `bench list techniques`"
+            raise BenchError(f"{option} needs at least one value{hint}")
         for value in values:
             if value in commands:
                 raise BenchError(f'"{value}" is a command, not a value of {option}')
             yield from (option, value)
+
+
+def _is_option(word: str, option: str, own: Collection[str]) -> bool:
+    if option in VERBATIM:
+        return word.partition("=")[0] in own
+    return word.startswith("-")
 
 
 def check_text(words: Iterable[str]) -> None:

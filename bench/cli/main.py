@@ -13,7 +13,7 @@ from typer import Argument, Option
 
 from bench import __version__
 from bench.cli import output as streams
-from bench.cli.argv import DefaultGroup, SpacedCommand, check_text
+from bench.cli.argv import BEHIND, DefaultGroup, ScriptCommand, SpacedCommand, check_text
 from bench.errors import BenchError
 from bench.recipes import own_packages
 
@@ -158,6 +158,87 @@ def run(  # long: an option a line
         command=("bench", *sys.argv[1:]),
     )
     execute(asked, quiet, json_, tensorboard)
+
+
+@app.command(cls=ScriptCommand)
+def script(  # long: an option a line
+    context: typer.Context,
+    file: Annotated[str | None, Argument(metavar="SCRIPT", help="a training script")] = None,
+    module: Annotated[str | None, Option("-m", help="or a module, as for python -m")] = None,
+    test: Annotated[
+        Strings, Option(help="techniques, each alone: NAME …", autocompletion=TECHNIQUES)
+    ] = None,
+    combine: Annotated[
+        Strings, Option(help="the same, together as one recipe", autocompletion=TECHNIQUES)
+    ] = None,
+    full_optimization: Annotated[
+        bool, Option("--full-optimization", help="screen, combine, confirm, export")
+    ] = False,
+    vary: Annotated[
+        Strings, Option(help="arguments of the script's, each line an arm: '--lr 1e-3' …")
+    ] = None,
+    metric: Annotated[
+        str | None, Option(help="a pattern over its output, acc=([\\d.]+), or a reported name")
+    ] = None,
+    lower: Annotated[
+        bool, Option("--lower-is-better", help="lower values of the metric are better")
+    ] = False,
+    seed_argument: Annotated[
+        str | None, Option(help="the script's argument that seeds it: --seed")
+    ] = None,
+    model: Annotated[
+        str | None, Option(help="the class of the models that techniques change (all trained)")
+    ] = None,
+    steps: Annotated[int | None, Option(help="steps of a trial that only steps (15, 3 s)")] = None,
+    device: Device = "auto",
+    threads: Annotated[int | None, Option(help="CPU threads of a trial (all)")] = None,
+    seed: Annotated[int, Option(help="the first training seed; each pair takes the next")] = 0,
+    repeats: Annotated[str, Option(help="pairs of trials for each arm, or auto")] = "auto",
+    budget: Annotated[str | None, Option(help="stop after this time: 90s, 15m, 2h")] = None,
+    margin: Annotated[
+        float | None, Option(help="largest loss of the metric that is accepted (0.01)")
+    ] = None,
+    trial_timeout: Annotated[str, Option(help="a trial that takes longer is ended")] = "30m",
+    output: Output = Path("results"),
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Measure a training script that nobody rewrote: bench script train.py [--test …] -- ITS ARGS.
+
+    Without techniques or --vary its baseline alone is measured: where its time and memory go.
+    """
+    from bench.cli import parse
+    from bench.cli.run import execute
+    from bench.cli.script import settings_of, started, variations
+    from bench.run.request import Request
+
+    begun = started(file, module)
+    varied = list(variations(vary or []))
+    arms: dict[str, Any] = {
+        "test": [*(test or []), *varied], "combine": combine,
+        "full-optimization": full_optimization,
+    }  # fmt: skip
+    mode, chosen = parse.choose_mode(arms if any(arms.values()) else {"baseline-only": True})
+    given = {
+        "metric": metric, "lower": lower or None, "seed_argument": seed_argument, "model": model,
+        "steps": steps,
+    }  # fmt: skip
+    asked = Request(
+        mode=mode,
+        baseline=begun.reference,
+        settings=settings_of(begun, context.meta.get(BEHIND, []), given),
+        arms=chosen,
+        device=device,
+        threads=parse.threads_of(threads),
+        seed=seed,
+        repeats=parse.parse_repeats(repeats),
+        budget_seconds=parse.parse_duration(budget) if budget else None,
+        trial_timeout_seconds=parse.parse_duration(trial_timeout),
+        margin=parse.parse_margin(margin),
+        output=output,
+        command=("bench", *sys.argv[1:]),
+    )
+    execute(asked, quiet, json_)
 
 
 @app.command("list")

@@ -15,6 +15,7 @@ from bench.recipes import own_packages
 from bench.recipes.loading import load
 from bench.recipes.program import program_of
 from bench.recipes.references import is_file
+from bench.recipes.script import MAIN, ScriptBaseline
 from bench.recipes.source import Sources
 from bench.records.measurement import BASELINE, CONTROL
 from bench.records.schema import Json, first_problem
@@ -149,6 +150,8 @@ def _from_file(what: str, reference: str, sources: Sources | None) -> Any:
         sources = program_of(path).sources
     elif file not in sources:
         raise BenchError(f"the recipe names {file}, but says no hash of it: it can't be run")
+    if what == "baseline" and name == MAIN:
+        return ScriptBaseline(file)
     module = load(path.name if file not in sources else file, sources)
     if not hasattr(module, name):
         classes = [k for k, v in vars(module).items() if isinstance(v, type)]

@@ -102,6 +102,12 @@ def target_of(baseline: Baseline, settings: BaseModel) -> Target:
     return special(settings) if special else baseline.target
 
 
+def steps_alone(baseline: Baseline, recipe: Recipe) -> bool:
+    """Tell whether trials of a baseline only step, as a whole training would tell no metric."""
+    says = getattr(baseline, "steps_alone", None)
+    return bool(says and says(registry.make_settings(baseline, recipe.settings)))
+
+
 def threads_of(baseline: Baseline, settings: BaseModel, asked: int | None = None) -> int:
     """Return the CPU threads of a trial.
 

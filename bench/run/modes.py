@@ -13,6 +13,7 @@ from bench.analysis.verdict import Verdict
 from bench.errors import BenchError, Clash, NotApplicable
 from bench.recipes.combination import check_conflicts
 from bench.recipes.resolve import make_techniques, with_techniques
+from bench.recipes.script import is_script
 from bench.records.claim import read_exported
 from bench.records.measurement import CONTROL, Measurement, Status
 from bench.records.recipe import Recipe
@@ -166,7 +167,7 @@ def _worth_combining(result: ArmResult) -> bool:
 
 def _check_baseline(session: Session) -> Measurement:
     record = session.rehearse("baseline", session.recipe)
-    if record.status in (Status.FAILED, Status.NOT_APPLICABLE):
+    if record.status in (Status.FAILED, Status.NOT_APPLICABLE, Status.TIMED_OUT):
         raise BenchError(f"the baseline does not train: {record.reason}")
     return record
 
@@ -182,6 +183,8 @@ def _candidates(
         if bounding and bounding.excludes(name, used):
             continue
         try:
+            if is_script(session.recipe):
+                check_intercept(used)
             recipe = with_techniques(
                 session.recipe, session.baseline, used, _probes(session, used, label),
                 session.places,
@@ -193,6 +196,13 @@ def _candidates(
         if rehearsed and not (bounding and bounding.too_dear(name, used, recipe, rehearsed)):
             contrasts.append(Contrast(name, recipe, session.recipe, tried_by(used)))
     return contrasts
+
+
+def check_intercept(used: Used) -> None:
+    """Raise `NotApplicable` for a technique that can't be applied to any script."""
+    for _, technique in used:
+        if type(technique).intercept is Technique.intercept:
+            technique.refuse_script()
 
 
 def _probes(session: Session, used: Used, label: Sequence[str]) -> Callable[[Technique], Probe]:

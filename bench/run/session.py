@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -17,6 +17,7 @@ from bench.analysis.levels import rule_of
 from bench.baseline import Baseline
 from bench.errors import BenchError
 from bench.launch.local import Runner
+from bench.recipes.resolve import steps_alone
 from bench.recipes.source import Sources
 from bench.records.header import Header
 from bench.records.measurement import (
@@ -105,6 +106,7 @@ class Session:
         After each round every arm is asked whether it is decided. What later pairs are, their
         numbers, seeds and order, does not depend on which arms are left.
         """
+        contrasts = self._in_steps(contrasts)
         alone = next((c for c in contrasts if c.arm == CONTROL), None)
         full = not contrasts or any(c.kind == "full" for c in contrasts)
         control = Contrast(CONTROL, self.recipe, self.recipe, "full" if full else "step")
@@ -147,12 +149,19 @@ class Session:
         self, contrasts: Sequence[Contrast], count: int, seed: int, stage: Purpose
     ) -> Iterator[list[plan.Block]]:
         """Fix what a stage may not change any more, and return its rounds."""
+        contrasts = self._in_steps(contrasts)
         arms = sum(contrast.arm != CONTROL for contrast in contrasts)
         self.folder.race(stage, arms, plan.BLOCK)
         first_pair = self._numbered
         self._numbered += len(contrasts) * count
         block = self.header.blocks.get(stage, 1)
         return plan.rounds(contrasts, count, seed, first_pair, stage, block)
+
+    def _in_steps(self, contrasts: Sequence[Contrast]) -> Sequence[Contrast]:
+        """Return contrasts as trials that only step, where a whole training tells no metric."""
+        if not steps_alone(self.baseline, self.recipe):
+            return contrasts
+        return [replace(contrast, kind="step") for contrast in contrasts]
 
     def _measure(self, blocks: Sequence[plan.Block]) -> None:
         for block in blocks:

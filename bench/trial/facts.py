@@ -22,6 +22,7 @@ from bench.trial.cross_check import cross_check
 from bench.trial.flops import count_flops, whole_forward_flops
 from bench.trial.inference import measure_inference
 from bench.trial.spec import TrialSpec
+from bench.trial.timing import Timeline
 from bench.trial.training import Trained
 
 
@@ -38,27 +39,37 @@ def advised(known: Advice, name: str, tell: Callable[[], Advice]) -> Advice:
 def training_facts(result: Trained, metric: str) -> Training:
     """Return what training took and gave; raise `Diverged` where the metric is no number."""
     line = result.timeline
-    first = line.warmup
-    phases = line.phase_seconds(first)
+    found = timed(line)
+    phases = found.phase_seconds
     if result.evaluations:
-        phases |= {"evaluate": result.evaluate_seconds, "finish": result.finish_seconds}
+        phases = phases | {"evaluate": result.evaluate_seconds, "finish": result.finish_seconds}
     last = result.evaluations[-1].values if result.evaluations else {}
     if result.evaluations and metric not in last:
         raise Diverged(f"the metric {metric} is not a finite number after training")
+    return found.model_copy(
+        update={
+            "metric": last.get(metric),
+            "metrics": tuple(result.evaluations),
+            "losses": tuple(result.losses),
+            "epochs": result.progress.epoch,
+            "train_seconds": line.seconds + result.finish_seconds,
+            "phase_seconds": phases,
+        }
+    )
+
+
+def timed(line: Timeline) -> Training:
+    """Return what the steps of a training took."""
+    first = line.warmup
     return Training(
-        metric=last.get(metric),
-        metrics=tuple(result.evaluations),
-        losses=tuple(result.losses),
-        epochs=result.progress.epoch,
         warmup_step_seconds=tuple(step.wall for step in line.steps[:first]),
         step_seconds=tuple(step.wall for step in line.steps[first:]),
         window_seconds=line.window_seconds(first),
-        train_seconds=line.seconds + result.finish_seconds,
         cpu_seconds=sum(step.cpu for step in line.steps[first:]),
         items=sum(step.items for step in line.steps[first:]),
         largest_batch=max((step.items for step in line.steps), default=None),
         items_seen=sum(step.items for step in line.steps),
-        phase_seconds=phases,
+        phase_seconds=line.phase_seconds(first),
         compiled=bool(torch._dynamo.utils.counters["stats"]["unique_graphs"]),
     )
 

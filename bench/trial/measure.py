@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +30,7 @@ from bench.machine.surroundings import Clocks, Snapshot, turned_clock
 from bench.recipes import assembly
 from bench.recipes.combination import effect_of, rounding_of, touches_of, work_of
 from bench.recipes.loading import frame_of
+from bench.recipes.script import is_script
 from bench.records.measurement import (
     Ending,
     Measurement,
@@ -40,11 +42,12 @@ from bench.records.measurement import (
 )
 from bench.records.profile import Profiled
 from bench.records.schema import Record
-from bench.technique import Parts
+from bench.technique import Parts, Technique
 from bench.trial.describe import describe
 from bench.trial.facts import advisory_facts, training_facts
 from bench.trial.profile import Profiler
 from bench.trial.rehearsal import attributed, check_compiled, rehearse_trial, shortened
+from bench.trial.script import ScriptFailed, advice_of, run_script, training_of
 from bench.trial.spec import Findings, Outcome, TrialSpec
 from bench.trial.training import StepLimit, train
 
@@ -81,7 +84,7 @@ def _failure(error: BaseException) -> tuple[Status, str]:
             return Status.NOT_APPLICABLE, shown(error)
         case Diverged():
             return Status.DIVERGED, shown(error)
-        case BenchError() | _Untimed():
+        case BenchError() | _Untimed() | ScriptFailed():
             return Status.FAILED, shown(error)
     reason = reason_of(error)
     if is_out_of_memory(error):
@@ -105,6 +108,10 @@ def _measure(trial: TrialSpec, facts: list[Record]) -> Findings | None:
         rounding=rounding_of(techniques), touches=_named(touches_of(techniques)),
     )  # fmt: skip
     facts.append(prepared)
+    watch = _Watch(device, base.anonymous, base.file)
+    if is_script(trial.recipe):
+        _measure_script(trial, techniques, watch, facts)
+        return None
     with attributed(techniques, "it can't be applied"):
         others = shortened if trial.kind == "build" else assembly.unchanged
         job = assembly.build(trial.recipe, trial.places, device, trial.seed, others=others)
@@ -117,7 +124,7 @@ def _measure(trial: TrialSpec, facts: list[Record]) -> Findings | None:
         rehearsed = rehearse_trial(trial, techniques, job)
         facts.append(Training(step_seconds=tuple(rehearsed.seconds)))
         return _described(trial, device) if trial.describe else None
-    watch = _Watch(device, base.anonymous, base.file)
+    watch = _Watch(device, base.anonymous, base.file)  # what was built is no training
     limit = StepLimit() if trial.kind == "step" else None
     profiler = Profiler(job, base.now) if trial.profile else None
     watched = profiler.watched() if profiler else job
@@ -133,6 +140,25 @@ def _measure(trial: TrialSpec, facts: list[Record]) -> Findings | None:
         facts.append(Profiled(profile=profiler.read(result.timeline)))
     facts.append(advisory_facts(trial, job, result.model))
     return None
+
+
+def _measure_script(
+    trial: TrialSpec, techniques: Sequence[Technique], watch: _Watch, facts: list[Record]
+) -> None:
+    """Add what is found of a script; in a rehearsal, that it can be run."""
+    try:
+        ran = run_script(trial, techniques, on_trained=lambda: facts.append(watch.read()))
+    except Exception:
+        watch.check_clocks()
+        raise
+    if trial.kind == "build":
+        steps = ran.course.timeline.steps
+        facts.append(Training(step_seconds=tuple(step.wall for step in steps)))
+        return
+    ran_on = trial.model_copy(update={"threads": torch.get_num_threads()})
+    facts += [ran_on.identity, trained := training_of(ran, trial)]
+    check_compiled(techniques, trained.compiled)
+    facts.append(advice_of(ran, Path(trial.scratch)))
 
 
 def _described(trial: TrialSpec, device: torch.device) -> Findings:

@@ -1,0 +1,92 @@
+"""`bench script train.py -- args`: what is asked of a training script that nobody rewrote."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.machinery import PathFinder
+from pathlib import Path
+
+from bench.errors import BenchError
+from bench.recipes.references import parse_technique
+from bench.recipes.script import MAIN
+from bench.records.schema import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """How a script is started: its file, and its name where it is a module."""
+
+    file: Path
+    module: str | None
+
+    @property
+    def reference(self) -> str:
+        """Return the reference of the script as a baseline."""
+        return f"{self.file}:{MAIN}"
+
+
+def started(script: str | None, module: str | None) -> Started:
+    """Return what is to be run; raise `BenchError` where it isn't there, or is no Python."""
+    if (script is None) == (module is None):
+        raise BenchError("give a script (bench script train.py) or a module (-m), not both")
+    file = Path(script) if script is not None else _file_of(str(module))
+    if not file.is_file():
+        raise BenchError(f"there is no script {file}")
+    if file.suffix != ".py":
+        raise BenchError(f"{file} is no Python script: its name doesn't end with .py")
+    try:
+        ast.parse(file.read_bytes(), str(file))
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None)
+        where = f", line {line}" if line else ""
+        raise BenchError(f"{file}{where}: {getattr(error, 'msg', error)}") from None
+    return Started(file.resolve(), module)
+
+
+def _file_of(module: str) -> Path:
+    """Return the file of a module that is found from the current folder."""
+    place = [str(Path.cwd())]
+    *packages, last = module.split(".")
+    for package in packages:
+        spec = PathFinder.find_spec(package, place)
+        if spec is None or not spec.submodule_search_locations:
+            raise BenchError(f"no module named {module} in {Path.cwd()}: there is no {package}")
+        place = list(spec.submodule_search_locations)
+    spec = PathFinder.find_spec(last, place)
+    if spec is not None and spec.submodule_search_locations:
+        spec = PathFinder.find_spec("__main__", list(spec.submodule_search_locations))
+    if spec is None or spec.origin is None:
+        raise BenchError(f"no module named {module} in {Path.cwd()}")
+    return Path(spec.origin)
+
+
+def settings_of(started: Started, arguments: Sequence[str], given: Json) -> Json:
+    """Return the settings of a script that is run in the current folder."""
+    where = Path.cwd()
+    return {
+        "data_dir": str(where),
+        "script": os.path.relpath(started.file, where),
+        "module": started.module,
+        "arguments": list(arguments),
+        **{name: value for name, value in given.items() if value is not None},
+    }
+
+
+def variations(lines: Sequence[str]) -> tuple[str, ...]:
+    """Return the techniques that add each of some lines to the script's arguments."""
+    for line in lines:
+        try:
+            words = shlex.split(line)
+        except ValueError as error:
+            raise BenchError(f"--vary {line!r}: {error}") from None
+        if not words:
+            raise BenchError("--vary is given no argument of the script's: --vary '--lr 1e-3' …")
+    texts = tuple(f"script-arguments:add={line}" for line in lines)
+    for line, text in zip(lines, texts, strict=True):
+        if parse_technique(text)[1] != {"add": line.strip()}:
+            raise BenchError(f"--vary {line!r}: a comma before a word and = can't be told apart")
+    return texts

@@ -1,0 +1,52 @@
+"""See the backward passes of a script, and the losses that they are of."""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from bench.interception.events import Kind, Recorder
+from bench.interception.patches import Patches
+
+
+class Backward:
+    """Notes each outermost backward pass; of a scaled loss, the loss itself."""
+
+    def __init__(self, recorder: Recorder, patches: Patches) -> None:
+        self._recorder = recorder
+        self._plain = torch.autograd.backward
+        self._scale = torch.amp.GradScaler.scale
+        self._inside = False
+        self._unscaled: WeakKeyDictionary[Tensor, Tensor] = WeakKeyDictionary()
+        patches.replace(torch.autograd, "backward", self._backward)
+
+        def scale(scaler: torch.amp.GradScaler, outputs: Any) -> Any:
+            scaled = self._scale(scaler, outputs)
+            if isinstance(scaled, Tensor) and scaled is not outputs:
+                self._unscaled[scaled] = outputs.detach()
+            return scaled
+
+        patches.replace(torch.amp.GradScaler, "scale", scale)
+
+    def _backward(self, tensors: Any, *args: Any, **kwargs: Any) -> None:
+        if self._inside:
+            self._plain(tensors, *args, **kwargs)
+            return
+        self._inside = True
+        self._recorder.note(Kind.BACKING)
+        try:
+            self._plain(tensors, *args, **kwargs)
+        finally:
+            self._inside = False
+        self._recorder.note(Kind.BACKWARD, self._recorder.note_loss(self._loss_of(tensors)))
+
+    def _loss_of(self, tensors: Any) -> Tensor | None:
+        """Return the loss that a backward pass is of; the sum of several."""
+        several = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+        if any(one.numel() != 1 for one in several):
+            return None
+        known = [self._unscaled.get(one, one).detach().reshape(()) for one in several]
+        return known[0] if len(known) == 1 else torch.stack(known).sum()

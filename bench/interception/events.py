@@ -1,0 +1,98 @@
+"""What was seen of a training script, one after the other, each with the time on the clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Kind(StrEnum):
+    """What happened. What takes time has a beginning, and an end of the name of the whole."""
+
+    DRAWING = "drawing"
+    DRAW = "draw"
+    """A DataLoader has given a batch of `number` items."""
+    CALLING = "calling"
+    CALL = "call"
+    """A trained model has been called with `number` items, for a gradient."""
+    EVALUATING = "evaluating"
+    EVALUATION = "evaluation"
+    """A trained model has answered in evaluation mode, without gradients."""
+    BACKING = "backing"
+    BACKWARD = "backward"
+    """The backward pass of loss number `number` is over; -1: of no single number."""
+    STEPPING = "stepping"
+    STEP = "step"
+    """Optimizer number `number`, in order of their first steps, has changed its weights."""
+
+
+CPU_TOLD = frozenset({Kind.CALLING, Kind.EVALUATION, Kind.STEP})
+"""Where the CPU time of the process is read, too."""
+
+
+class Event(NamedTuple):
+    """One thing that happened."""
+
+    kind: Kind
+    at: float
+    """Seconds."""
+    cpu: float
+    """CPU seconds of the process, where they are told; else 0."""
+    number: int
+
+
+@dataclass
+class Recorder:
+    """Collects events; on CUDA their times and losses are read only at the end."""
+
+    cuda: bool = False
+    losses: list[float | Tensor] = field(default_factory=list)
+    _seen: list[tuple[Kind, float | torch.cuda.Event, float, int]] = field(default_factory=list)
+
+    def note(self, kind: Kind, number: int = 0) -> None:
+        """Note that something happened now."""
+        cpu = time.process_time() if kind in CPU_TOLD else 0.0
+        self._seen.append((kind, self._now(), cpu, number))
+
+    def note_loss(self, loss: Tensor | None) -> int:
+        """Keep the value of a loss; return its number, -1 for what is no single number."""
+        if loss is None or loss.numel() != 1:
+            return -1
+        kept = loss.detach()
+        self.losses.append(kept.clone() if kept.device.type == "cuda" else float(kept))
+        return len(self.losses) - 1
+
+    def events(self) -> Iterator[Event]:
+        """Yield all events, their times in seconds from the first one."""
+        if not self._seen:
+            return
+        if self.cuda:
+            torch.cuda.synchronize()
+        first = self._seen[0][1]
+        for kind, at, cpu, number in self._seen:
+            yield Event(kind, _seconds(first, at), cpu, number)
+
+    def values(self) -> list[float]:
+        """Return the values of all losses."""
+        return [float(loss) for loss in self.losses]
+
+    def _now(self) -> float | torch.cuda.Event:
+        if not self.cuda:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]  # torch's
+        event.record()
+        return event
+
+
+def _seconds(first: float | torch.cuda.Event, at: float | torch.cuda.Event) -> float:
+    if isinstance(first, torch.cuda.Event) and isinstance(at, torch.cuda.Event):
+        return float(first.elapsed_time(at)) / 1e3
+    assert isinstance(first, float)
+    assert isinstance(at, float)  # one clock takes all times
+    return at - first

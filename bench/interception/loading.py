@@ -1,0 +1,114 @@
+"""See batches as a script draws them from its DataLoaders, and read them ahead."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+from weakref import WeakSet
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data.dataloader import _BaseDataLoaderIter
+
+from bench.errors import NotApplicable
+from bench.interception.events import Kind
+from bench.interception.patches import Patches
+from bench.interception.script import Script, items_of
+
+THREAD = "thread"
+AHEAD = 2
+"""Batches that a thread reads ahead."""
+
+
+class Draws:
+    """Notes every draw of the script's own thread; lets techniques change loaders before."""
+
+    def __init__(self, script: Script, patches: Patches, loader: str | None) -> None:
+        self._script, self._loader = script, loader
+        self._seen: WeakSet[DataLoader[Any]] = WeakSet()
+        self._thread = threading.get_ident()
+        self._inside = False
+        iterate, draw = DataLoader.__iter__, _BaseDataLoaderIter.__next__
+
+        def __iter__(loader: DataLoader[Any]) -> Any:  # noqa: N807
+            if loader not in self._seen and threading.get_ident() == self._thread:
+                self._seen.add(loader)
+                script.changes_loader(loader)
+            batches = iterate(loader)
+            return self._ahead(batches) if self._loader == THREAD else batches
+
+        def __next__(batches: Any) -> Any:  # noqa: N807
+            if self._inside or threading.get_ident() != self._thread:
+                return draw(batches)
+            return self._noted(lambda: draw(batches))
+
+        patches.replace(DataLoader, "__iter__", __iter__)
+        patches.replace(_BaseDataLoaderIter, "__next__", __next__)
+
+    def _noted(self, draw: Any) -> Any:
+        recorder, items = self._script.recorder, 0
+        self._inside = True
+        recorder.note(Kind.DRAWING)
+        try:
+            batch = draw()
+            items = items_of(batch)
+        finally:
+            self._inside = False
+            recorder.note(Kind.DRAW, items)
+        return batch
+
+    def _ahead(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """Yield batches that a thread has drawn in the meantime."""
+        waiting: deque[Future[Any]] = deque()
+        nothing = object()
+        with ThreadPoolExecutor(1) as pool:
+            for _ in range(AHEAD):
+                waiting.append(pool.submit(next, batches, nothing))
+            while True:
+                first = waiting.popleft()
+                found = self._noted(lambda first=first: first.result())
+                if found is nothing:
+                    return
+                waiting.append(pool.submit(next, batches, nothing))
+                yield found
+
+
+def read_by(loader: str | None, rehearsed: bool) -> Any:
+    """Return what lets a DataLoader be read as the setting `loader` says."""
+
+    def change(one: DataLoader[Any]) -> None:
+        if isinstance(one.dataset, IterableDataset):
+            raise NotApplicable(
+                "a DataLoader streams (IterableDataset): each worker would give all"
+            )
+        if rehearsed and loader is not None:
+            _hold_still(one)
+        if loader not in (None, THREAD) and one.num_workers != int(loader or 0):
+            one.num_workers = int(loader or 0)
+            one.prefetch_factor = AHEAD
+            vars(one)["persistent_workers"] = True  # torch lets nobody set it later
+
+    return change
+
+
+def _hold_still(loader: DataLoader[Any]) -> None:
+    """Raise `NotApplicable` where taking an item draws random numbers: in a worker, others."""
+    before = _random_state()
+    for item in itertools.islice(range(len(loader.dataset)), 2):  # type: ignore[arg-type]  # Sized
+        loader.dataset[item]
+    if before != _random_state():
+        raise NotApplicable(
+            "the items of a DataLoader draw random numbers (augmentation): read ahead, they would "
+            "draw others"
+        )
+
+
+def _random_state() -> tuple[object, ...]:
+    kind, keys, position, *_ = np.random.get_state(legacy=True)
+    return (torch.get_rng_state().tolist(), kind, keys.tolist(), position, random.getstate())  # type: ignore[union-attr]  # legacy

@@ -1,0 +1,89 @@
+"""A training script as a baseline: named ``train.py:__main__``, with its own command line."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, field_validator
+
+from bench.baseline import Settings, Target
+from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.job import Job
+    from bench.records.recipe import Recipe
+
+MAIN = "__main__"
+NO_METRIC = "metric"
+"""What the metric is called of a script that tells none."""
+LEAST_STEPS, MOST_STEPS = 15, 200
+"""As many losses tell whether arithmetic changed; more steps than these take long."""
+
+
+class ScriptSettings(Settings):
+    """How a script is started, and where its metric is read."""
+
+    data_dir: str = Field(description="the script's working folder")
+    script: str = Field(description="its path, from there")
+    module: str | None = Field(None, description="its name, where it is run as a module (-m)")
+    arguments: tuple[str, ...] = Field((), description="its own arguments")
+    seed_argument: str | None = Field(None, description="the argument that seeds it")
+    metric: str | None = Field(None, description="a pattern over its output, or a reported name")
+    lower: bool = Field(False, description="whether lower values of the metric are better")
+    model: str | None = Field(None, description="the class of the models that techniques change")
+    steps: int | None = Field(
+        None, ge=LEAST_STEPS, description="steps of a trial that only steps; null: 15, for 3 s"
+    )
+
+    @field_validator("metric")
+    @classmethod
+    def _is_pattern(cls, text: str | None) -> str | None:
+        if text is None or text.isidentifier():
+            return text
+        try:
+            groups = re.compile(text).groups
+        except re.error as error:
+            raise ValueError(f"{text!r} is no pattern: {error}") from None
+        if groups != 1:
+            raise ValueError(f"{text!r} has {groups} groups; write one: val_acc=([\\d.]+)")
+        return text
+
+
+class ScriptBaseline:
+    """What the engine asks of a baseline, of a script."""
+
+    unit = "items"
+    settings = ScriptSettings
+    target = Target(NO_METRIC)
+
+    def __init__(self, file: str) -> None:
+        self.name = Path(file).stem
+
+    def target_for(self, settings: ScriptSettings) -> Target:
+        """Return the metric that the settings name."""
+        if settings.metric is None:
+            return self.target
+        return Target(metric_name(settings.metric), direction="lower" if settings.lower else None)
+
+    def steps_alone(self, settings: ScriptSettings) -> bool:
+        """Tell whether trials only step: there is no metric that a whole training would tell."""
+        return settings.metric is None
+
+    def job(self, settings: Any, device: torch.device, seed: int) -> Job:
+        """Refuse: a script makes its own."""
+        raise BenchError(f"{self.name} is a script, which has no job: bench script runs it")
+
+
+def is_script(recipe: Recipe) -> bool:
+    """Tell whether a recipe's baseline is a script."""
+    return recipe.baseline.endswith(f".py:{MAIN}")
+
+
+def metric_name(metric: str) -> str:
+    """Return what a metric is called: the words before its pattern, or the name reported."""
+    words = re.match(r"\s*([A-Za-z][\w ./-]*?)\s*(?:[=:\\\[({?*+^$|]|$)", metric)
+    return words[1] if words else NO_METRIC

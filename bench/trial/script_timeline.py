@@ -1,0 +1,126 @@
+"""Turn what was seen of a script into steps: seconds, items and losses of each. Pure.
+
+A step is a round: it ends with the last step of an optimizer before the one that stepped first
+steps again. What lies between the end of a step and the last evaluation after it is evaluation, and
+in no step.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from bench.interception.events import Event, Kind
+from bench.trial.timing import StepTime, Timeline
+
+DURING = {
+    Kind.DRAWING: "data_wait", Kind.CALLING: "forward", Kind.BACKING: "backward",
+    Kind.STEPPING: "update", Kind.EVALUATING: "evaluate",
+}  # fmt: skip
+"""The phase that begins with an event."""
+BEGINS = frozenset({Kind.CALLING, Kind.BACKING, Kind.STEPPING})
+"""What a step of training begins with, but for its batch."""
+
+
+@dataclass
+class Course:
+    """A script's training, step by step."""
+
+    timeline: Timeline = field(default_factory=Timeline)
+    losses: list[float] = field(default_factory=list)
+    """Of each step; empty where some step's can't be told."""
+    evaluate_seconds: float = 0.0
+    items_known: bool = True
+
+
+def course_of(events: Sequence[Event], losses: Sequence[float]) -> Course:
+    """Return the steps of a script; `losses` by the numbers that backward passes have."""
+    course = Course()
+    found: list[float | None] = []
+    for step in _rounds(events):
+        own, away = _training_part(step, not course.timeline.steps)
+        course.evaluate_seconds += away
+        items = _items(own)
+        course.items_known = course.items_known and items > 0
+        wall, cpu = own[-1].at - own[0].at, own[-1].cpu - _cpu(own)
+        course.timeline.steps.append(StepTime(wall, max(0.0, cpu), items, _phases(own)))
+        found.append(_loss(own, losses))
+    if not course.items_known:
+        course.timeline.steps = [
+            StepTime(step.wall, step.cpu, 1, step.phases) for step in course.timeline.steps
+        ]
+    if None not in found:
+        course.losses = [loss for loss in found if loss is not None]
+    return course
+
+
+def _rounds(events: Sequence[Event]) -> Iterator[list[Event]]:
+    """Yield the events of each round, the last event of the one before it first."""
+    steps = [index for index, event in enumerate(events) if event.kind is Kind.STEP]
+    begun = 0
+    for index, following in zip(steps, [*steps[1:], None], strict=True):
+        if following is None or events[following].number == 0:
+            yield list(events[begun : index + 1])
+            begun = index
+
+
+def _training_part(step: list[Event], first: bool) -> tuple[list[Event], float]:
+    """Return a round without the evaluation before it, and how long that took.
+
+    What lies before the first batch of all is neither.
+    """
+    begun = next((i for i, e in enumerate(step) if e.kind in BEGINS), 0)
+    last = max((i for i in range(begun) if step[i].kind is Kind.EVALUATION), default=0)
+    away = step[last].at - step[0].at
+    if not first:
+        return step[last:], away
+    drawn = [i for i in range(last, begun) if step[i].kind is Kind.DRAWING]
+    return step[drawn[-1] if drawn else begun :], 0.0
+
+
+def _items(step: Sequence[Event]) -> int:
+    """Return the items drawn from loaders; where none were, those of the largest calls."""
+    if drawn := sum(event.number for event in step if event.kind is Kind.DRAW):
+        return drawn
+    backs = max(1, sum(event.kind is Kind.BACKING for event in step))
+    calls = [event.number for event in step if event.kind is Kind.CALL]
+    return max(calls, default=0) * min(backs, len(calls))
+
+
+def _cpu(step: Sequence[Event]) -> float:
+    return next((event.cpu for event in step if event.cpu), 0.0)
+
+
+def _loss(step: Sequence[Event], losses: Sequence[float]) -> float | None:
+    """Return the sum of a step's losses; within an optimizer's step, that of its first try."""
+    total, seen, stepping, tried = 0.0, False, False, False
+    for event in step:
+        if event.kind is Kind.STEPPING:
+            stepping, tried = True, False
+        elif event.kind is Kind.STEP:
+            stepping = False
+        elif event.kind is Kind.BACKWARD and not (stepping and tried):
+            if event.number < 0:
+                return None
+            total, seen, tried = total + losses[event.number], True, stepping
+    return total if seen else None
+
+
+def _phases(step: Sequence[Event]) -> dict[str, float]:
+    """Return the seconds of each phase; the loss belongs to the forward pass."""
+    phases: defaultdict[str, float] = defaultdict(float)
+    stepping = False
+    for before, after in itertools.pairwise(step):
+        phase = DURING.get(before.kind, "other")
+        if before.kind is Kind.CALL and after.kind in (Kind.BACKING, Kind.CALLING):
+            phase = "forward"
+        elif before.kind is Kind.BACKWARD and after.kind is Kind.STEPPING:
+            phase = "update"  # clipping, too
+        if before.kind is Kind.STEPPING:
+            stepping = True
+        if before.kind is Kind.STEP:
+            stepping = False
+        phases["update" if stepping else phase] += after.at - before.at
+    return dict(phases)

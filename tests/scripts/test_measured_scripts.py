@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader
+
+import bench
+from bench.errors import BenchError
+from tests.scripts.cases import HERE, NAMES, intercepted, plainly, trial_of
+
+
+def patched() -> tuple[object, ...]:
+    """Return what interception replaces while a script runs."""
+    return (
+        nn.Module.__call__, nn.Sequential.__dict__.get("__call__"), Optimizer.__init__,
+        torch.autograd.backward, torch.amp.GradScaler.scale, DataLoader.__iter__, bench.report,
+        sys.modules["__main__"], tuple(sys.argv), tuple(sys.path), Path.cwd(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_measured_script_has_the_losses_of_a_plain_one(name: str, tmp_path: Path) -> None:
+    before = patched()
+    run = intercepted(trial_of(name, tmp_path))
+    assert tuple(run.course.losses) == plainly(name)
+    assert len(run.course.timeline.steps) == len(run.course.losses)
+    assert patched() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "items"),
+    [("plain", 16), ("accumulation", 64), ("packed", 6), ("workers", 10), ("language", 4)],
+)
+def test_items_are_those_that_a_step_trains_on(name: str, items: int, tmp_path: Path) -> None:
+    run = intercepted(trial_of(name, tmp_path, kind="build"))
+    assert {step.items for step in run.course.timeline.steps} == {items}
+
+
+def test_evaluation_is_in_no_step(tmp_path: Path) -> None:
+    run = intercepted(trial_of("language", tmp_path))
+    assert run.course.evaluate_seconds > 0
+    assert all("evaluate" not in step.phases for step in run.course.timeline.steps)
+    assert {"forward", "backward", "update"} <= run.course.timeline.steps[0].phases.keys()
+
+
+def test_what_a_script_writes_stays_in_the_trial(tmp_path: Path) -> None:
+    folder, scratch = tmp_path / "work", tmp_path / "scratch"
+    folder.mkdir()
+    scratch.mkdir()
+    for name in ("language", "plain"):
+        (folder / f"{name}.py").write_text((HERE / f"{name}.py").read_text())
+    (folder / "out").mkdir()
+    (folder / "out" / "model.pt").write_text("the user's own")
+    for name in ("language", "language", "plain"):  # a checkpoint would end the second
+        intercepted(trial_of(name, scratch, folder=folder, kind="build"))
+    assert sorted(path.name for path in folder.iterdir()) == ["language.py", "out", "plain.py"]
+    assert (folder / "out" / "model.pt").read_text() == "the user's own"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("print('hello')", "bad.py ended without a step of an optimizer of torch.optim"),
+        ("raise SystemExit(4)", "bad.py ended with 4 before its first step"),
+        ("print('ups')\nx = 1 / 0", "ZeroDivisionError: division by zero (bad.py, line 2)"),
+        ("input('name? ')", "the script asks for input, and a trial has none to give (bad.py, li"),
+        ("import nothing_such", "ModuleNotFoundError: No module named 'nothing_such' (bad.py, li"),
+    ],
+)
+def test_a_script_that_trains_nothing_says_why(
+    text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bad.py").write_text(text)
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    with pytest.raises(BenchError) as refusal:
+        intercepted(trial_of("bad", tmp_path, folder=tmp_path, kind="build"))
+    assert str(refusal.value).startswith(said)

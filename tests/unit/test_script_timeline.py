@@ -1,0 +1,59 @@
+"""What was seen of a script, made up, and the steps that it is taken for."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.interception.events import Event, Kind
+from bench.trial.script_timeline import course_of
+
+WORDS = {
+    "d": (Kind.DRAWING, Kind.DRAW, 8), "f": (Kind.CALLING, Kind.CALL, 4),
+    "e": (Kind.EVALUATING, Kind.EVALUATION, 0), "u": (Kind.STEPPING, Kind.STEP, 0),
+    "v": (Kind.STEPPING, Kind.STEP, 1),
+}  # fmt: skip
+
+
+def seen(text: str) -> list[Event]:
+    """Return events of one second each: draw, forward, backward, evaluation, two optimizers."""
+    events, losses = list[Event](), 0
+    for at, letter in enumerate(text):
+        if letter == "b":
+            begin, end, number = Kind.BACKING, Kind.BACKWARD, losses
+            losses += 1
+        else:
+            begin, end, number = WORDS[letter]
+        begun = number if letter in "uv" else 0
+        events += [Event(begin, 2 * at, at, begun), Event(end, 2 * at + 1, at, number)]
+    return events
+
+
+@pytest.mark.parametrize(
+    ("text", "walls", "losses"),
+    [
+        ("dfbu" * 3, [7, 8, 8], [1, 2, 4]),
+        ("fbfbu" * 2, [9, 10], [3, 12]),  # accumulation
+        ("fbufbv" * 2, [11, 12], [3, 12]),  # two optimizers in turn
+        ("fbufbufbv" * 2, [5, 12, 6, 12], [1, 6, 8, 48]),  # one of them steps oftener
+        ("eefbu" + "fbu" + "ddeefbu", [5, 6, 6], [1, 2, 4]),  # evaluations are in no step
+        ("defbu", [5], [1]),
+    ],
+)
+def test_a_step_ends_before_the_optimizer_that_stepped_first_steps_again(
+    text: str, walls: list[float], losses: list[float]
+) -> None:
+    course = course_of(seen(text), [2.0**number for number in range(9)])
+    assert [step.wall for step in course.timeline.steps] == walls
+    assert course.losses == losses
+
+
+def test_phases_add_up_to_the_step() -> None:
+    (step,) = course_of(seen("dfbu"), [1.0]).timeline.steps
+    assert step.phases == {"data_wait": 1, "forward": 2, "backward": 1, "update": 2, "other": 1}
+    assert sum(step.phases.values()) == step.wall
+
+
+def test_items_are_drawn_or_else_called_with() -> None:
+    assert [s.items for s in course_of(seen("dfbu" * 2), [1, 1]).timeline.steps] == [8, 8]
+    assert [s.items for s in course_of(seen("fbfbu"), [1, 1]).timeline.steps] == [8]
+    assert [s.items for s in course_of(seen("defbu" * 2), [1, 1]).timeline.steps] == [4, 4]
