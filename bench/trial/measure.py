@@ -20,6 +20,7 @@ from bench.job import Job
 from bench.machine.energy import joules_between, read_counters
 from bench.machine.environment import cpu_stall_seconds, load_average
 from bench.machine.memory import (
+    Resident,
     available_bytes,
     children_bytes,
     is_out_of_memory,
@@ -101,17 +102,23 @@ def _measure(trial: TrialSpec, facts: list[Record]) -> Findings | None:
     """Add what is found, as soon as it is: what was known before a failure is kept."""
     device = torch.device(trial.device)
     _prepare_process(trial, device)
-    base, begun = resident(), monotonic()
+    base = resident()
     techniques = assembly.techniques_of(trial.recipe, trial.places)
     prepared = Preparation(
         base_rss_bytes=base.now, effect=str(effect_of(techniques)), work=work_of(techniques),
         rounding=rounding_of(techniques), touches=_named(touches_of(techniques)),
     )  # fmt: skip
     facts.append(prepared)
-    watch = _Watch(device, base.anonymous, base.file)
     if is_script(trial.recipe):
-        _measure_script(trial, techniques, watch, facts)
+        _measure_script(trial, techniques, _Watch(device, base.anonymous, base.file), facts)
         return None
+    return _measure_job(trial, techniques, facts, base)
+
+
+def _measure_job(
+    trial: TrialSpec, techniques: Sequence[Technique], facts: list[Record], base: Resident
+) -> Findings | None:
+    begun, device = monotonic(), torch.device(trial.device)
     with attributed(techniques, "it can't be applied"):
         others = shortened if trial.kind == "build" else assembly.unchanged
         job = assembly.build(trial.recipe, trial.places, device, trial.seed, others=others)
@@ -124,7 +131,7 @@ def _measure(trial: TrialSpec, facts: list[Record]) -> Findings | None:
         rehearsed = rehearse_trial(trial, techniques, job)
         facts.append(Training(step_seconds=tuple(rehearsed.seconds)))
         return _described(trial, device) if trial.describe else None
-    watch = _Watch(device, base.anonymous, base.file)  # what was built is no training
+    watch = _Watch(device, base.anonymous, base.file)
     limit = StepLimit() if trial.kind == "step" else None
     profiler = Profiler(job, base.now) if trial.profile else None
     watched = profiler.watched() if profiler else job
