@@ -1,0 +1,100 @@
+"""Learning curves: the mean over an arm's trainings and their range, by steps or by seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.records.measurement import Measurement
+
+POINTS = 60
+"""Of a curve at most; of more steps each point is the mean of several."""
+SHARE = 0.5
+"""Of the trainings, so many must have come as far for their mean to be told."""
+
+By = Literal["steps", "seconds"]
+Values = NDArray[np.float64]
+Course = tuple[Values, Values]
+"""Of one training: where it was, ascending, and what was found there."""
+
+
+class Curve(NamedTuple):
+    """Where trainings were, and of what was found there the least, the mean and the largest."""
+
+    at: tuple[float, ...]
+    low: tuple[float, ...]
+    mean: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """How the whole trainings of an arm went."""
+
+    arm: str
+    trainings: int
+    loss: dict[By, Curve]
+    metric: dict[By, Curve]
+    """Empty where it was not evaluated."""
+
+
+def curves_of(arm: str, trials: Sequence[Measurement], metric: str) -> Curves | None:
+    """Return the curves of an arm's whole trainings; None where none has a course to show."""
+    full = [trial for trial in trials if trial.kind == "full"]
+    loss, found = ({by: _curve([course(t, by) for t in full]) for by in _BYS}
+                   for course in (_losses, lambda t, by: _metric(t, by, metric)))  # fmt: skip
+    if not any(loss.values()) and not any(found.values()):
+        return None
+    return Curves(
+        arm,
+        len(full),
+        {by: curve for by, curve in loss.items() if curve},
+        {by: curve for by, curve in found.items() if curve},
+    )
+
+
+_BYS: tuple[By, ...] = ("steps", "seconds")
+
+
+def _curve(courses: Sequence[Course]) -> Curve | None:
+    """Return the mean of courses on a grid of their own, as far as half of them came."""
+    known = [course for course in courses if len(course[0])]
+    if not known:
+        return None
+    ends = sorted(float(at[-1]) for at, _ in known)
+    start = min(float(at[0]) for at, _ in known)
+    reach = ends[len(ends) - max(1, int(np.ceil(SHARE * len(ends))))]
+    longest = max(len(at) for at, _ in known)
+    grid = np.linspace(start, reach, min(POINTS, longest)) if longest > 1 else np.array([reach])
+    rows = np.array([np.interp(grid, at, found, right=np.nan) for at, found in known])
+    kept = np.isfinite(rows).any(0)
+    rows, grid = rows[:, kept], grid[kept]
+    parts = (grid, np.nanmin(rows, 0), np.nanmean(rows, 0), np.nanmax(rows, 0))
+    return Curve(*(tuple(float(value) for value in part) for part in parts))
+
+
+def _losses(trial: Measurement, by: By) -> Course:
+    """Return the training loss, of many steps the mean of several."""
+    losses = np.asarray(trial.losses, float)
+    if by == "seconds":
+        ends = np.cumsum((*trial.warmup_step_seconds, *trial.step_seconds))[: len(losses)]
+        losses = losses[: len(ends)]
+    else:
+        ends = np.arange(1, len(losses) + 1, dtype=float)
+    if not len(losses):
+        return ends, losses
+    parts = np.array_split(np.arange(len(losses)), min(POINTS, len(losses)))
+    return (
+        np.array([ends[part[-1]] for part in parts]),
+        np.array([losses[part].mean() for part in parts]),
+    )
+
+
+def _metric(trial: Measurement, by: By, metric: str) -> Course:
+    known = [e for e in trial.metrics if metric in e.values]
+    at = [float(e.step if by == "steps" else e.train_seconds) for e in known]
+    return np.array(at), np.array([e.values[metric] for e in known])
