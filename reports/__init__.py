@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from bench.errors import BenchError
-from reports.curves import write_curves
 from reports.formats.csv import render as as_csv
 from reports.formats.html import render as as_html
 from reports.formats.json import render as as_json
@@ -18,6 +17,7 @@ from reports.formats.junit import render as as_junit
 from reports.formats.markdown import render as as_markdown
 from reports.formats.pytest_benchmark import render as as_pytest_benchmark
 from reports.formats.terminal import summary
+from reports.pictures import write_pictures
 from reports.run import Run, made, read
 from reports.tensorboard import write_events
 
@@ -32,7 +32,7 @@ FORMATS: Mapping[str, Callable[[Run], str]] = MappingProxyType(
     }
 )
 
-__all__ = ["FORMATS", "Run", "made", "read", "render", "summary", "write_curves", "write_events"]
+__all__ = ["FORMATS", "Run", "made", "read", "render", "summary", "write_events", "write_pictures"]
 
 
 def render(format: str, run: Run) -> str:

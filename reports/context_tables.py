@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
+from statistics import median
+from types import MappingProxyType
 from typing import Any
 
+from bench.analysis.intervals import METRIC_LEVEL
 from bench.analysis.verdict import Verdict
 from bench.data_card import DataCard
-from bench.records.measurement import CONTROL, UNTRIED, Measurement
+from bench.records.measurement import BASELINE, CONTROL, UNTRIED, Measurement
 from bench.records.recipe import LOCAL_SETTINGS, Recipe
 from reports import formatting
 from reports.run import Run
 from reports.sentences import unfinished
 from reports.tables import Table, table
+
+MODES: Mapping[str, str] = MappingProxyType({
+    "baseline-only": "the baseline alone",
+    "test": "techniques, each alone",
+    "combine": "techniques, together",
+    "full-optimization": "every technique screened, the winners combined and confirmed",
+    "recipe": "exported recipes",
+    "verify": "an exported recipe, measured again",
+})  # fmt: skip
 
 
 def searches(run: Run) -> list[tuple[str, Table]]:
@@ -113,7 +126,7 @@ def environment(run: Run) -> Table | None:
 
 def commands(run: Run) -> list[tuple[str, str]]:
     """Return (what for, command) of what a reader may want to do next."""
-    found = [("do this run again", _again(run))]
+    found = []
     if unfinished(run):
         found.append(("go on with it", f"bench --resume {run.folder}"))
     if run.exported:
@@ -121,6 +134,7 @@ def commands(run: Run) -> list[tuple[str, str]]:
         path = f"{run.folder}/optimized.json"
         found.append((f"train with the result (the {what})", f"bench train {path}"))
         found.append(("measure the result again, and hold it to its claim", f"bench verify {path}"))
+    found.append(("do this run again", _again(run)))
     found.append(("print this report again", f"bench report {run.folder} --format md"))
     return found
 
@@ -196,13 +210,18 @@ def _again(run: Run) -> str:
     if header.command:
         return shlex.join(header.command)
     arms = [arm.recipe_file or " ".join(arm.techniques) for arm in header.arms]
+    words = ["bench", f"--{header.mode}", *" ".join(arms).split(), *asked(run)]
+    return shlex.join([*words, "--seed", str(header.seed), "--repeats", str(header.repeats)])
+
+
+def asked(run: Run) -> list[str]:
+    """Return the options that ask for the same baseline on the same device."""
+    header = run.header
     values = [f"{key}={formatting.value(value)}" for key, value in header.settings.items()
               if value is not None]  # fmt: skip
-    words = ["bench", f"--{header.mode}", *" ".join(arms).split(), "--baseline", header.baseline]
-    words += ["--set", *values] if values else []
+    words = ["--baseline", header.baseline, *(["--set", *values] if values else [])]
     words += ["--device", header.device, "--threads", str(header.threads)]
-    words += ["--seed", str(header.seed), "--repeats", str(header.repeats)]
-    return shlex.join([*words, "--margin", f"{header.margin:g}"])
+    return [*words, "--margin", f"{header.margin:g}"]
 
 
 def _label(key: str) -> str:
@@ -224,3 +243,92 @@ def _fact(key: str, value: Any) -> str:
     if isinstance(value, list):
         return "; ".join(_fact("", part) for part in value) or "none"
     return formatting.UNKNOWN if value is None else formatting.value(value)
+
+
+def context(run: Run) -> str:
+    """Return what was run, where and when, in one line."""
+    header = run.header
+    card = next((trial.data for trial in run.trials if trial.data), None)
+    words = [
+        *([card.name] if card else []),
+        header.device,
+        formatting.number(header.threads, "thread"),
+        formatting.number(len(run.trials), "trial"),
+        f"started {header.started}",
+        f"run {header.run}",
+    ]
+    return ", ".join(words)
+
+
+def counting(run: Run) -> list[str]:
+    """Return what was not counted of the FLOPs, and what other counters say."""
+    found = []
+    for arm in run.measured:
+        missed = sorted({name for trial in run.of(arm) for name in trial.flops_uncounted})
+        if missed:
+            found.append(f"Not counted in {arm}: {', '.join(missed)}.")
+    check = next((t.flops_check for t in run.of(BASELINE) if t.flops_check), None)
+    if check:
+        found.append(
+            f"Forward FLOPs of one item by three counters: ours {formatting.flops(check.ours)}, "
+            f"fvcore {formatting.flops(check.fvcore)}, thop {formatting.flops(check.thop)}. "
+            "The other two know fewer operations."
+        )
+        found += [f"{name} can't tell: {reason}." for name, reason in check.unknown.items()]
+    return found
+
+
+def trials(run: Run) -> Table | None:
+    """Return every trial, in the order of ``trials.jsonl``, with the number of its line."""
+    columns = ("line", "arm", "pair", "seed", "kind", "outcome", "started", "took", "step",
+               "peak memory", run.header.metric)  # fmt: skip
+    return table(columns, (_trial_row(number, trial) for number, trial in run.numbered))
+
+
+def _trial_row(number: int, trial: Measurement) -> list[str]:
+    step = median(trial.step_seconds) if trial.step_seconds else None
+    return [
+        str(number),
+        trial.arm,
+        str(trial.pair) if trial.pair >= 0 else "–",
+        str(trial.seed),
+        f"{trial.kind}, {trial.stage}",
+        outcome(trial) + (" (disturbed)" if trial.disturbed else ""),
+        trial.started.partition(".")[0].removesuffix("+00:00"),
+        formatting.seconds(trial.wall_seconds),
+        formatting.seconds(step),
+        formatting.size(trial.peak_memory_bytes),
+        formatting.metric(trial.metric),
+    ]
+
+
+def terms(run: Run) -> list[tuple[str, str]]:
+    """Return what words mean here."""
+    error = f"{run.comparison.rule.alpha:.0%}".replace("%", " %")
+    level = f"{METRIC_LEVEL:.0%}".replace("%", " %")
+    peak = (
+        "what CUDA had allocated at most"
+        if run.header.device == "cuda"
+        else "the largest resident set of the trial's process above its own start"
+    )
+    metric = run.header.metric
+    return [
+        ("ratio", "baseline / candidate, the geometric mean over pairs of trials that ran back to "
+         "back with one seed, outliers clipped; above 1× is better"),
+        ("interval", f"Holds at every look together, however often this report is read while the "
+         f"run goes on. In those of time and of memory an error of {error} is shared out among all "
+         f"arms; those of a difference in {metric} allow {error} on each side, and the margin is "
+         f"judged by their lower bound. The interval of {metric} itself is over seeds, at {level}; "
+         f"so are those of other metrics, whose better direction is not declared."),
+        ("unknown (noise)", "an interval around 1× that is wider than times and divided by 3"),
+        ("baseline again (A/A), baseline#2", "the baseline once more, under another name: what "
+         "equal runs differ by"),
+        ("peak memory", peak),
+        ("FLOPs", "a count of the model's operations, not a rate; leaves recomputation out"),
+        ("same work", "the same mathematics"),
+        ("other mathematics", "another trajectory or another model"),
+        ("less work", "part of the training left out"),
+        ("stop, other", "phases of a step: asking whether training may end, and what no part of "
+         "the job accounts for"),
+        ("screened", "chosen among many; a win only once fresh pairs confirm it"),
+    ]  # fmt: skip

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bench.analysis.intervals import Interval
 
 UNKNOWN = "unknown"
+DROWNED = 9.0
+"""An interval around 1 that is wider than times and divided by 3 says nothing."""
 MINUS = "−"
+Show = Callable[[float | None], str]
 
 
 def seconds(value: float | None) -> str:
@@ -52,6 +55,11 @@ def rate(value: float | None, unit: str) -> str:
     return f"{value:,.0f} {unit}/s" if value >= 100 else f"{_three(value)} {unit}/s"
 
 
+def energy(value: float | None) -> str:
+    """Return joules."""
+    return UNKNOWN if value is None else f"{value:,.0f} J"
+
+
 def percent(share: float | None) -> str:
     """Return a share as per cent; what is above 0 is never shown as 0."""
     if share is None:
@@ -73,6 +81,8 @@ def ratio_with_interval(interval: Interval | None) -> str:
     low, middle, high = interval
     if low is None or high is None:
         return f"{ratio(middle)} (no interval)"
+    if low < 1 < high and high / low > DROWNED:
+        return f"{UNKNOWN} (noise)"
     places = 3 if high - low < 0.02 else 2
     return f"{_digits(middle, places)}× {_bounds(_digits(low, places), _digits(high, places))}"
 
@@ -91,6 +101,8 @@ def metric_with_interval(interval: Interval | None) -> str:
     low, middle, high = interval
     if low is None or high is None:
         return f"{metric(middle)} (no interval)"
+    if low == high:
+        return f"{metric(middle)} (equal in all)"
     return f"{metric(middle)} {_bounds(metric(low), metric(high))}"
 
 
@@ -102,6 +114,8 @@ def difference_with_interval(interval: Interval | None, share: bool = False) -> 
     show = _signed_share if share else _signed
     if low is None or high is None:
         return f"{show(middle)} (no interval)"
+    if low == high:
+        return f"{show(middle)} (equal in all)"
     return f"{show(middle)} {_bounds(show(low), show(high))}"
 
 
@@ -118,6 +132,13 @@ def number(amount: float, one: str, many: str | None = None) -> str:
 def listing(words: Sequence[str]) -> str:
     """Return ``a``, ``a and b`` or ``a, b and c``."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else list(words))
+
+
+def few(words: Sequence[str], most: int = 3) -> str:
+    """Return a listing of the first, with how many others there are."""
+    if len(words) <= most + 1:
+        return listing(words)
+    return f"{', '.join(words[:most])} and {len(words) - most} others"
 
 
 def value(found: Any) -> str:

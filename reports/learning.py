@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bench.analysis.intervals import Interval
+from bench.analysis.profile import middle
 from bench.records.measurement import Measurement
 from reports import formatting
-from reports.run import Run, middle
+from reports.run import Run
 from reports.tables import Table, table
 
 

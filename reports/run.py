@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from statistics import median
 
 from bench.analysis.bounds import profiled
 from bench.analysis.claims import Judged, judged
 from bench.analysis.comparison import best, compare_run
+from bench.analysis.metric import target_of
+from bench.analysis.profile import Profile, profile_of
 from bench.analysis.results import ArmResult, Comparison
 from bench.analysis.verdict import Verdict
+from bench.baseline import Target
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, Measurement, counting
 from bench.records.run_folder import read_run
 
 PLOTS = "plots"
-CURVES = "curves.svg"
+FOREST = "forest-{}.svg"
+"""The forest plot, for a light page or a dark one."""
 ORDER = tuple(Verdict)
 """Wins are shown first, failures last."""
 
@@ -37,17 +41,19 @@ class Run:
     """The trial of the baseline that was looked into."""
     set_aside: tuple[Measurement, ...] = ()
     """Trials that were disturbed and run again."""
+    lines: tuple[int, ...] = ()
+    """In which line of ``trials.jsonl`` each trial stands that counts, then each set aside."""
     exported: bool = False
     """Whether ``optimized.json`` lies beside the records."""
     drawn: bool = False
-    """Whether ``plots/curves.svg`` does."""
+    """Whether the forest plot does, under ``plots``."""
 
-    @property
+    @cached_property
     def winner(self) -> ArmResult | None:
         """Return the candidate that the export takes."""
         return best(self.comparison)
 
-    @property
+    @cached_property
     def judged(self) -> Judged | None:
         """Return what is said of the claim that is verified; None where there is none."""
         claim = self.header.claim
@@ -58,7 +64,7 @@ class Run:
         """Return what of the claim that is verified does not hold."""
         return self.judged.problems if self.judged else []
 
-    @property
+    @cached_property
     def candidates(self) -> list[ArmResult]:
         """Return the winner, then the others by verdict and by time saved."""
         return sorted(self.comparison.arms, key=self._rank)
@@ -86,15 +92,45 @@ class Run:
         """Return the baseline's own name."""
         return self.header.name
 
-    @property
+    @cached_property
     def judging(self) -> list[Measurement]:
         """Return the trials that judge arms, without those that take a combination apart."""
         return [trial for trial in self.trials if trial.judges]
 
+    @property
+    def numbered(self) -> list[tuple[int, Measurement]]:
+        """Return every trial with its line in ``trials.jsonl``, in order."""
+        trials = (*self.trials, *self.set_aside)
+        known = self.lines if len(self.lines) == len(trials) else range(1, len(trials) + 1)
+        return sorted(zip(known, trials, strict=True), key=lambda line: line[0])
+
+    @property
+    def tracebacks(self) -> list[tuple[str, str, str]]:
+        """Return (of what, where, text) of each failure that left one."""
+        return []
+
+    @cached_property
+    def target(self) -> Target:
+        """Return what arms are judged by."""
+        return target_of(self.header)
+
+    @cached_property
+    def profiles(self) -> dict[str, Profile]:
+        """Return what each measured arm took, in absolute figures; the baseline first."""
+        return {arm: profile_of(arm, self.of(arm)) for arm in self.measured}
+
     def of(self, arm: str) -> list[Measurement]:
         """Return the good trials that judge an arm; the baseline's with those of its control."""
-        names = (BASELINE, CONTROL) if arm == BASELINE else (arm,)
-        return [trial for trial in self.judging if trial.ok and trial.arm in names]
+        return self._good.get(arm, [])
+
+    @cached_property
+    def _good(self) -> dict[str, list[Measurement]]:
+        found: dict[str, list[Measurement]] = {}
+        for trial in self.judging:
+            if trial.ok:
+                arm = BASELINE if trial.arm == CONTROL else trial.arm
+                found.setdefault(arm, []).append(trial)
+        return found
 
     def result(self, arm: str) -> ArmResult | None:
         """Return the verdict on an arm; None for the baseline."""
@@ -126,23 +162,20 @@ def made(
         probes=tuple(probe for probe in probes if probe.pair >= 0),
         profile=profiled(probes),
         comparison=compare_run(header, counting(trials), probes),
+        lines=tuple(_lines(trials)),
         exported=(path / "optimized.json").is_file(),
-        drawn=_is_own(path, f"{PLOTS}/{CURVES}"),
+        drawn=all(_is_own(path, f"{PLOTS}/{FOREST.format(t)}") for t in ("light", "dark")),
     )
+
+
+def _lines(trials: Sequence[Measurement]) -> list[int]:
+    numbers = {False: [], True: []}  # type: dict[bool, list[int]]
+    for number, trial in enumerate(trials, 1):
+        numbers[trial.set_aside].append(number)
+    return numbers[False] + numbers[True]
 
 
 def _is_own(folder: Path, name: str) -> bool:
     """Tell whether a file lies in the folder itself, and is no link to another."""
     file = folder / name
     return file.is_file() and file.resolve() == folder.resolve() / name
-
-
-def middle(trials: list[Measurement], value: Callable[[Measurement], float | None]) -> float | None:
-    """Return the median of a raw fact over trials; None where none of them knows it."""
-    known = [found for trial in trials if (found := value(trial)) is not None]
-    return median(known) if known else None
-
-
-def step_seconds(measured: Measurement) -> float | None:
-    """Return the median step time of one trial."""
-    return median(measured.step_seconds) if measured.step_seconds else None

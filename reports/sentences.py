@@ -12,7 +12,7 @@ from bench.analysis.verdict import Verdict
 from bench.records.measurement import BASELINE, CONTROL, Status
 from reports import claims, formatting
 from reports.formatting import listing, number
-from reports.run import Run, middle, step_seconds
+from reports.run import Run
 
 SETUP_WORTH_SAYING = 1.0
 """Seconds; what building a job takes differs by less than that from trial to trial."""
@@ -78,6 +78,12 @@ def noise(run: Run) -> list[str]:
     return [*sentences, *_repeatable(control)]
 
 
+def visible(run: Run) -> str:
+    """Return the smallest effect on time that shows."""
+    found = run.comparison.smallest_visible_effect
+    return "more than tenfold" if found and found >= HOPELESS else formatting.percent(found)
+
+
 def unfinished(run: Run) -> str | None:
     """Return how much of the plan is missing; None when all of it was run."""
     missing = _missing(run)
@@ -113,14 +119,13 @@ def incomplete(run: Run) -> str | None:
 
 def of_baseline(run: Run) -> str:
     """Return what the baseline alone reaches, and in which time."""
-    trials = run.of(BASELINE)
-    if not trials:
+    own = run.profiles.get(BASELINE)
+    if own is None:
         return f"No trial of {run.title} succeeded, so nothing is known of it."
-    full = [trial for trial in trials if trial.kind == "full"]
-    if not full:
-        step = formatting.seconds(middle(trials, step_seconds))
+    if not own.whole_trainings:
+        step = formatting.seconds(own.step_seconds)
         return f"A step of {run.title} takes {step}; it was not trained to the end."
-    spent = formatting.seconds(middle(full, lambda m: m.train_seconds))
+    spent = formatting.seconds(own.train_seconds)
     found = formatting.metric_with_interval(run.comparison.baseline_metric)
     return f"{run.title} reaches {run.header.metric} {found} in {spent} of training."
 
@@ -147,7 +152,7 @@ def _of_losers(run: Run) -> str:
         return f"{arms[0].arm} is not shown to beat the baseline: {arms[0].verdict}."
     counts = Counter(result.verdict for result in arms)
     said = [f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict]]
-    open_ones = f"; {listing(_undecided(run))} may yet" if _undecided(run) else ""
+    open_ones = f"; {formatting.few(_undecided(run))} may yet" if _undecided(run) else ""
     return (
         f"Nothing tried is shown to beat the baseline{open_ones} "
         f"({number(len(arms), 'candidate')}: {', '.join(said)})."
@@ -155,7 +160,12 @@ def _of_losers(run: Run) -> str:
 
 
 def _undecided(run: Run) -> list[str]:
-    return [r.arm for r in run.candidates if r.verdict is Verdict.UNDECIDED]
+    """Return the arms that more pairs may show to be better."""
+    return [
+        r.arm
+        for r in run.candidates
+        if r.verdict is Verdict.UNDECIDED and (r.goes_on or r.more_pairs is not None)
+    ]
 
 
 def _time_gain(result: ArmResult) -> str | None:

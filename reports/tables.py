@@ -29,6 +29,18 @@ class Table:
             tuple(tuple(row[index] for index in kept) for row in self.rows),
         )
 
+    def narrow(self, most: int) -> list[Table]:
+        """Return the table in parts of at most so many columns, the first one in each."""
+        rest = range(1, len(self.columns))
+        parts = [rest[begin : begin + most - 1] for begin in range(0, len(rest), most - 1)]
+        return [
+            Table(
+                tuple(self.columns[index] for index in (0, *part)),
+                tuple(tuple(row[index] for index in (0, *part)) for row in self.rows),
+            )
+            for part in parts
+        ]
+
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> Table | None:
     """Return a table, or None where it would have no row."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from bench.analysis.profile import middle
 from bench.analysis.results import Control
 from bench.analysis.sequential import LEAST_GAIN
 from bench.records.measurement import BASELINE
 from reports import bounds, formatting
 from reports.formatting import listing, number, seconds
-from reports.run import Run, middle
+from reports.run import Run
 
 FAR = 1.5
 """Times more or fewer items than an epoch should hold, at which that is said."""

@@ -134,7 +134,7 @@ def _read(folder: Folder) -> reports.Run:
 
 
 def _write_report(run: reports.Run, tensorboard: bool) -> reports.Run:
-    """Write everything that shows a run; return it with its curves."""
+    """Write everything that shows a run; return it as it is shown."""
     import reports
     from bench.records.files import write_text
 
@@ -142,7 +142,7 @@ def _write_report(run: reports.Run, tensorboard: bool) -> reports.Run:
     try:
         if tensorboard:
             reports.write_events(run, path / "tensorboard")
-        run = replace(run, drawn=reports.write_curves(run, path / "plots"))
+        run = replace(run, drawn=reports.write_pictures(run, path / "plots"))
         for format in ("md", "html"):
             write_text(path / f"report.{format}", reports.render(format, run))
     except (OSError, BenchError) as error:

@@ -1,49 +1,116 @@
-"""``report.html``: the Markdown report as one page that opens anywhere, its pictures inside."""
+"""``report.html``: one page that opens anywhere, its charts inside, readable without its script."""
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
-from typing import TYPE_CHECKING
+from importlib.resources import files
+from typing import Any
 
 from bench.records.text import printable
-from reports.formats.markdown import render as as_markdown
-from reports.run import CURVES, PLOTS, Run
-
-if TYPE_CHECKING:
-    from markdown_it.token import Token
+from reports import arm_tables, bounds, context_tables, formatting, learning, sentences, warnings
+from reports.charts.marks import drawing
+from reports.page import shares
+from reports.page.forest import forest_of
+from reports.page.learning import learning as learning_curves
+from reports.page.planes import planes
+from reports.page.waterfall import waterfall
+from reports.run import Run
+from reports.view.changes import recipe_of
+from reports.view.whole import view_of
 
 TEMPLATE = "report.html.j2"
+STYLE, SCRIPT = "report.css", "report.js"
 
 
 def render(run: Run) -> str:
     """Return the report as one HTML file, which needs no other file and no network."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markdown_it import MarkdownIt
 
-    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
-    tokens = parser.parse(as_markdown(run))
-    _embed(tokens, run)
-    body = parser.renderer.render(tokens, parser.options, {})
-    body = body.replace("<table>", '<div class="table"><table>')
-    body = body.replace("</table>", "</table></div>")
     pages = Environment(
         loader=PackageLoader("reports", "templates"),
         undefined=StrictUndefined,
         autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=lambda value: printable(value) if type(value) is str else value,
     )
-    title = printable(f"{run.title}: {run.header.run}")
-    return pages.get_template(TEMPLATE).render(title=title, body=body)
+    return pages.get_template(TEMPLATE).render(_content(run))
 
 
-def _embed(tokens: list[Token], run: Run) -> None:
-    """Put the run's own picture in the place of its address; show any other as its text."""
-    for child in (child for token in tokens for child in token.children or []):
-        if child.type != "image":
-            continue
-        if run.drawn and child.attrs["src"] == f"{PLOTS}/{CURVES}":
-            picture = (run.path / PLOTS / CURVES).read_bytes()
-            code = b64encode(picture).decode("ascii")
-            child.attrs["src"] = f"data:image/svg+xml;base64,{code}"
-        else:
-            child.type, child.tag, child.children = "text", "", None
+def _content(run: Run) -> dict[str, Any]:  # long: an entry a line
+    view = view_of(run)
+    forest = forest_of(run, view)
+    return {
+        "run": run,
+        "view": view,
+        "title": run.title,
+        "asked": context_tables.MODES.get(run.header.mode, run.header.mode),
+        "context": context_tables.context(run),
+        "race": sentences.race(run),
+        "remarks": [r for r in (sentences.unfinished(run), sentences.incomplete(run)) if r],
+        "noise": sentences.noise(run),
+        "warnings": [*run.header.notices, *warnings.warnings(run)],
+        "forest": forest,
+        "axes": {name: drawing([forest.axis(name)], 18, "cell") for name in forest.shown},
+        "names": {"time": "time", "memory": "memory", "quality": run.header.metric},
+        "key": _key(run),
+        "bounds": bounds.bounds(run),
+        "profile": bounds.profile(run),
+        "left_out": bounds.left_out(run),
+        "planes": planes(run, view),
+        "waterfall": waterfall(run),
+        "learning": learning_curves(run),
+        "steps": shares.steps(run),
+        "order": shares.order(run),
+        "phases": shares.phases(run),
+        "memory": shares.memory(run),
+        "recipe": _recipe(run),
+        "tables": _tables(run),
+        "counting": context_tables.counting(run),
+        "searches": context_tables.searches(run),
+        "failures": context_tables.failures(run),
+        "trials": context_tables.trials(run),
+        "environment": context_tables.environment(run),
+        "settings": context_tables.settings(run),
+        "changes": context_tables.changes(run),
+        "data": context_tables.data(run),
+        "terms": context_tables.terms(run),
+        "margin": formatting.margin(run.comparison.margin, run.comparison.margin_is_relative),
+        "minutes": formatting.seconds,
+        "style": _own(STYLE),
+        "script": _own(SCRIPT),
+    }
+
+
+def _own(name: str) -> str:
+    """Return a file of ours that lies beside the template."""
+    return files("reports").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _key(run: Run) -> str:
+    """Return how to read the forest plot."""
+    better = "lower is better" if run.target.lower else "higher is better"
+    return f"{run.header.metric}: {better}"
+
+
+def _tables(run: Run) -> list[tuple[str, Any]]:
+    found = (
+        ("Time", arm_tables.times(run)),
+        ("Memory", arm_tables.memory(run)),
+        ("Model", arm_tables.model(run)),
+        ("Seen and learnt", learning.learnt(run)),
+        ("Phases of a step", arm_tables.phases(run)),
+        ("Before the steady state", arm_tables.setups(run)),
+    )
+    return [(title, made) for title, made in found if made]
+
+
+def _recipe(run: Run) -> str | None:
+    """Return the winner's recipe as an address that holds it whole."""
+    recipe = recipe_of(run, run.winner.arm) if run.winner else None
+    if recipe is None:
+        return None
+    text = json.dumps(recipe.model_dump(mode="json"), indent=1, ensure_ascii=True)
+    return f"data:application/json;base64,{b64encode(text.encode()).decode('ascii')}"

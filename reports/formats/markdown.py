@@ -1,25 +1,20 @@
-"""``report.md``: the verdict first, then everything that it rests on."""
+"""``report.md``, for code hosts: the answer first, then narrow tables, the details folded."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
-from bench.analysis.intervals import METRIC_LEVEL
-from bench.records.measurement import BASELINE
 from bench.records.text import printable
 from reports import arm_tables, bounds, context_tables, formatting, learning, sentences, warnings
-from reports.run import CURVES, Run
+from reports.run import FOREST, PLOTS, Run
+from reports.tables import Table, table
+from reports.view.whole import View, view_of
 
 TEMPLATE = "report.md.j2"
-MODES = {
-    "baseline-only": "the baseline alone",
-    "test": "techniques, each alone",
-    "combine": "techniques, together",
-    "full-optimization": "every technique screened, the winners combined and confirmed",
-    "recipe": "exported recipes",
-    "verify": "an exported recipe, measured again",
-}
+WIDEST = 6
+"""Columns of a table that a code host shows whole."""
 
 
 def render(run: Run) -> str:
@@ -55,77 +50,74 @@ def fence(text: str) -> str:
 
 
 def _content(run: Run) -> dict[str, Any]:  # long: an entry a line
-    header = run.header
+    view = view_of(run)
     return {
         "title": run.title,
-        "asked": MODES.get(header.mode, header.mode),
-        "context": _context(run),
-        "verdict": sentences.verdict(run),
+        "asked": context_tables.MODES.get(run.header.mode, run.header.mode),
+        "context": context_tables.context(run),
+        "answer": view.answer,
         "race": sentences.race(run),
         "remarks": [r for r in (sentences.unfinished(run), sentences.incomplete(run)) if r],
-        "notices": header.notices,
+        "notices": run.header.notices,
+        "plots": {theme: f"{PLOTS}/{FOREST.format(theme)}" for theme in ("light", "dark")},
+        "drawn": run.drawn and bool(view.rows),
         "verdicts": arm_tables.verdicts(run),
-        "reasons": [(r.arm, str(r.verdict), sentences.reason(run, r)) for r in run.candidates],
+        "reasons": [(r.arm, f"{r.verdict}, {r.work}", r.reason) for r in view.rows],
+        "inapplicable": view.inapplicable,
+        "broken": view.broken,
         "bounds": bounds.bounds(run),
         "profile": bounds.profile(run),
         "left_out": bounds.left_out(run),
         "attribution": context_tables.attribution(run),
         "noise": sentences.noise(run),
         "warnings": warnings.warnings(run),
-        "times": arm_tables.times(run),
-        "memory": arm_tables.memory(run),
-        "model": arm_tables.model(run),
-        "learnt": learning.learnt(run),
-        "counting": _counting(run),
-        "curves": f"plots/{CURVES}" if run.drawn else None,
-        "phases": arm_tables.phases(run),
-        "setups": arm_tables.setups(run),
+        "undecided": _undecided(view),
+        "buying": view.buying,
+        "seconds": formatting.seconds,
+        "recipe": _recipe(view),
+        "folded": list(_folded(run)),
+        "counting": context_tables.counting(run),
         "searches": context_tables.searches(run),
-        "inapplicable": context_tables.inapplicable(run),
         "failures": context_tables.failures(run),
-        "settings": context_tables.settings(run),
-        "changes": context_tables.changes(run),
-        "data": context_tables.data(run),
-        "commands": "\n".join(
-            f"# {what}\n{command}" for what, command in context_tables.commands(run)
-        ),
+        "tracebacks": run.tracebacks,
+        "commands": _commands(context_tables.commands(run)),
         "environment": context_tables.environment(run),
-        "device": header.device,
-        "metric": header.metric,
+        "metric": run.header.metric,
         "margin": formatting.margin(run.comparison.margin, run.comparison.margin_is_relative),
-        "error": f"{run.comparison.rule.alpha:.0%}".replace("%", " %"),
-        "metric_level": f"{METRIC_LEVEL:.0%}".replace("%", " %"),
+        "terms": context_tables.terms(run),
     }
 
 
-def _context(run: Run) -> str:
-    """Return what was run, where and when, in one line."""
-    header = run.header
-    card = next((trial.data for trial in run.trials if trial.data), None)
-    words = [
-        *([card.name] if card else []),
-        header.device,
-        formatting.number(header.threads, "thread"),
-        formatting.number(len(run.trials), "trial"),
-        f"started {header.started}",
-        f"run {header.run}",
-    ]
-    return ", ".join(words)
+def _folded(run: Run) -> Iterable[tuple[str, list[Table]]]:
+    """Yield titles with tables that are narrow enough."""
+    found = {
+        "In numbers": (
+            arm_tables.times(run), arm_tables.memory(run), arm_tables.model(run),
+            learning.learnt(run),
+        ),
+        "Where the time of a step goes": (arm_tables.phases(run),),
+        "Before the steady state": (arm_tables.setups(run),),
+        "Settings and data": (
+            context_tables.changes(run), context_tables.settings(run), context_tables.data(run),
+        ),
+    }  # fmt: skip
+    for title, tables in found.items():
+        parts = [part for made in tables if made for part in made.narrow(WIDEST)]
+        if parts:
+            yield title, parts
 
 
-def _counting(run: Run) -> list[str]:
-    """Return what was not counted of the FLOPs, and what other counters say."""
-    found = []
-    for arm in run.measured:
-        missed = sorted({name for trial in run.of(arm) for name in trial.flops_uncounted})
-        if missed:
-            found.append(f"Not counted in {arm}: {', '.join(missed)}.")
-    check = next((t.flops_check for t in run.of(BASELINE) if t.flops_check), None)
-    if check:
-        found.append(
-            f"Forward FLOPs of one item by three counters: ours {formatting.flops(check.ours)}, "
-            f"fvcore {formatting.flops(check.fvcore)}, thop {formatting.flops(check.thop)}. "
-            "The other two know fewer operations."
-        )
-        found += [f"{name} can't tell: {reason}." for name, reason in check.unknown.items()]
-    return found
+def _undecided(view: View) -> Table | None:
+    return table(("arm", "would need", "why"), [(o.arm, o.needs, o.why) for o in view.undecided])
+
+
+def _recipe(view: View) -> Table | None:
+    differing = [change for change in view.changes if change.differs]
+    return table(
+        ("setting", "baseline", "recipe"),
+        [(change.what, change.before or "–", change.after or "–") for change in differing],
+    )
+
+
+def _commands(found: Iterable[tuple[str, str]]) -> str:
+    return "\n".join(f"# {what}\n{command}" for what, command in found)

@@ -8,7 +8,7 @@ from bench.analysis.results import ArmResult
 from bench.records.measurement import BASELINE
 from bench.records.text import printable
 from reports import bounds, context_tables, formatting, sentences, warnings
-from reports.run import Run, middle, step_seconds
+from reports.run import Run
 from reports.tables import Table, table
 
 WIDTH = 100
@@ -64,17 +64,16 @@ def _reason(run: Run, result: ArmResult) -> str:
 
 def _baseline(run: Run) -> str:
     """Return time, memory, FLOPs and metric of the baseline."""
-    trials = run.of(BASELINE)
-    if not trials:
+    own = run.profiles.get(BASELINE)
+    if own is None:
         return ""
-    full = [trial for trial in trials if trial.kind == "full"]
     facts = {
-        "training": formatting.seconds(middle(full, lambda m: m.train_seconds)),
-        "step": formatting.seconds(middle(trials, step_seconds)),
-        "memory": formatting.size(middle(trials, lambda m: m.peak_memory_bytes)),
+        "training": formatting.seconds(own.train_seconds),
+        "step": formatting.seconds(own.step_seconds),
+        "memory": formatting.size(own.memory.peak),
         run.header.metric: formatting.metric_with_interval(run.comparison.baseline_metric),
     }
-    arithmetic = f"{formatting.flops(middle(trials, lambda m: m.model_flops_per_step))} a step"
+    arithmetic = f"{formatting.flops(own.model.flops_per_step)} a step"
     said = [
         *(f"{key} {text}" for key, text in facts.items() if text != formatting.UNKNOWN),
         arithmetic,

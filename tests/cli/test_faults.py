@@ -170,7 +170,7 @@ def test_a_run_that_goes_on_can_be_watched(tmp_path: Path, bench: Bench) -> None
     process.kill()
     process.communicate()
     assert "This run is not finished" in (run / "report.md").read_text()
-    assert "training loss" in (run / "plots" / "curves.svg").read_text()
+    assert "training loss" in (run / "report.html").read_text()
     seen = {path: path.read_bytes() for path in (run / "tensorboard").rglob("events.*")}
     assert seen
     assert bench("--resume", str(run), "--tensorboard").returncode == 0

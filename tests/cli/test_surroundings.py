@@ -79,7 +79,7 @@ def test_a_run_without_a_home_tells_of_nothing_but_itself(tmp_path: Path, bench:
     first, *rest = done.stderr.splitlines()
     assert first.startswith("the report so far: ")
     assert all(line.startswith("[") for line in rest)
-    assert (only_run(tmp_path) / "plots" / "curves.svg").exists()
+    assert (only_run(tmp_path) / "report.html").exists()
 
 
 def test_a_full_device_is_told_in_one_line(tmp_path: Path) -> None:

@@ -79,7 +79,8 @@ def trial(
         "arm": arm, "pair": pair, "seed": seed, "kind": "full", "device": "cpu", "threads": 2,
         "status": Status.OK, "recipe": recipe(arm).model_dump(mode="json"),
         "effect": "exact" if arm in (BASELINE, CONTROL) else "rounding", "work": "same work",
-        "started": f"2026-11-20T12:{pair:02}:00.000+00:00", "wall_seconds": 100 * step + 0.5,
+        "started": f"2026-11-20T{12 + pair // 60:02}:{pair % 60:02}:00.000+00:00",
+        "wall_seconds": 100 * step + 0.5,
         "startup_seconds": 0.03, "build_seconds": 0.02, "metric": accuracy,
         "metrics": (
             Evaluation(epoch=25, step=50, train_seconds=50 * step, values={"accuracy": 0.9}),

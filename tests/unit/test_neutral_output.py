@@ -14,7 +14,7 @@ import pytest
 import reports
 from bench.cli import output
 from bench.errors import BenchError
-from reports.run import CURVES
+from reports.run import FOREST
 from tests.records import failed, header, measurement, paired
 
 HOSTILE = "=1+1 \x1b]0;owned\x07\x9b31m\u202e"
@@ -59,15 +59,17 @@ def test_a_report_shows_no_file_but_the_runs_own_picture(tmp_path: Path) -> None
     (tmp_path / "secret").write_text("SECRET")
     plots = tmp_path / "run" / "plots"
     plots.mkdir(parents=True)
-    (plots / CURVES).symlink_to(tmp_path / "secret")
+    for theme in ("light", "dark"):
+        (plots / FOREST.format(theme)).symlink_to(tmp_path / "secret")
     notices = ("![one](../secret)", "![two]", "[two]: ../secret", "![three][two]")
     run = run_of(tmp_path / "run", notices=notices)
     assert not run.drawn
-    assert "base64" not in reports.render("html", run)
-    (plots / CURVES).unlink()
-    (plots / CURVES).write_text("<svg/>")
-    page = reports.render("html", reports.read(tmp_path / "run"))
-    assert page.count("base64") == 1
+    assert "<picture>" not in reports.render("md", run)
+    assert "](../secret)" not in reports.render("md", run)
+    for theme in ("light", "dark"):
+        (plots / FOREST.format(theme)).unlink()
+    assert reports.write_pictures(run, plots)
+    assert "<picture>" in reports.render("md", reports.read(tmp_path / "run"))
 
 
 def test_an_arm_writes_its_events_into_its_own_folder(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Event files and curves are made of records alone."""
+"""Event files and pictures are made of records alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from bench.cli import run as course
 from bench.errors import BenchError
-from reports import read, write_curves, write_events
+from reports import read, write_events, write_pictures
 from tests.golden import made_up
 
 
@@ -21,7 +21,7 @@ def run(tmp_path: Path) -> Path:
 def test_equal_records_give_equal_files(run: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_events(read(run), tmp_path / name)
-        write_curves(read(run), tmp_path / name)
+        write_pictures(read(run), tmp_path / name)
     found = {
         name: {
             path.relative_to(tmp_path / name): path.read_bytes()
@@ -30,8 +30,8 @@ def test_equal_records_give_equal_files(run: Path, tmp_path: Path) -> None:
         }
         for name in ("a", "b")
     }
-    assert Path("curves.svg") in found["a"]
-    assert len(found["a"]) == 1 + sum(t.ok and t.kind == "full" for t in read(run).trials)
+    assert Path("forest-dark.svg") in found["a"]
+    assert len(found["a"]) == 2 + sum(t.ok and t.kind == "full" for t in read(run).trials)
     assert found["a"] == found["b"]
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from base64 import b64decode
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,6 +19,9 @@ import reports
 from bench.cli import main
 from bench.errors import BenchError
 from bench.records.measurement import Status
+from bench.records.recipe import Recipe
+from reports.page.learning import learning
+from reports.view.whole import view_of
 from tests.golden import made_up
 
 HOSTILE = 'a & b <script>alert(1)</script>\x1b[31m ]]> "c" ![x](http://example.org/x.svg)'
@@ -30,7 +34,16 @@ class Page(HTMLParser):
         super().__init__()
         self.tags: list[str] = []
         self.addresses: list[str] = []
+        self.words: list[str] = []
         self.feed(text)
+
+    @property
+    def text(self) -> str:
+        """Return all words, one blank apart."""
+        return " ".join(" ".join(self.words).split())
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
@@ -42,27 +55,51 @@ def hostile(path: Path) -> reports.Run:
     return reports.read(made_up.write(path, made_up.header("test", ("pruning",)), trials))
 
 
-def test_the_page_has_the_tables_of_the_markdown(tmp_path: Path) -> None:
-    run = reports.read(made_up.every_verdict(tmp_path / "run"))
-    page = Page(reports.render("html", run))
-    assert page.tags.count("table") == reports.render("md", run).count("|---|\n") > 5
-    assert page.tags.count("h1") == 1
+@pytest.mark.parametrize("name", list(made_up.RUNS))
+def test_the_page_says_what_the_view_says(name: str, tmp_path: Path) -> None:
+    run = reports.read(made_up.RUNS[name](tmp_path / "run"))
+    view, text = view_of(run), Page(reports.render("html", run)).text
+    said = [view.answer.headline, *(fact.value for fact in view.answer.facts)]
+    for row in (*view.rows, *filter(None, [view.control])):
+        cells = (row.time, row.memory, row.quality)
+        said += [row.arm, row.reason, *(cell.text for cell in cells if cell)]
+    said += [reason for _, reason in (*view.inapplicable, *view.broken)]
+    assert [words for words in said if " ".join(words.split()) not in text] == []
 
 
 def test_the_page_needs_no_other_file(tmp_path: Path) -> None:
-    path = made_up.every_verdict(tmp_path / "run")
-    reports.write_curves(reports.read(path), path / "plots")
-    page = Page(reports.render("html", reports.read(path)))
-    assert [address.partition(",")[0] for address in page.addresses] == [
-        "data:image/svg+xml;base64"
-    ]
+    page = Page(reports.render("html", reports.read(made_up.every_verdict(tmp_path / "run"))))
+    inside = ("#", "data:application/json;base64")
+    assert page.addresses
+    assert all(address.startswith(inside) for address in page.addresses)
+    assert (page.tags.count("h1"), page.tags.count("main"), page.tags.count("nav")) == (1, 1, 1)
+
+
+def test_the_page_offers_the_recipe_that_won(tmp_path: Path) -> None:
+    run = reports.read(made_up.searched(tmp_path / "run"))
+    page = Page(reports.render("html", run))
+    (address,) = (a for a in page.addresses if a.startswith("data:"))
+    recipe = Recipe.model_validate_json(b64decode(address.partition(",")[2]))
+    assert recipe.arm == "mixed-precision+adaptive-batch"
+    assert recipe.settings["batch_size"] == 16
+
+
+def test_losses_of_other_work_never_share_the_baselines_axis(tmp_path: Path) -> None:
+    run = reports.read(made_up.every_verdict(tmp_path / "run"))
+    found = learning(run)
+    assert found is not None
+    (_, chart), *_ = found.loss
+    assert set(re.findall(r'data-arm="([^"]*)"', chart)) == {
+        "baseline", "mixed-precision", "compile",
+    }  # fmt: skip
+    assert found.other_losses == ("pruning", "early-stopping")
 
 
 def test_nothing_that_a_run_says_becomes_a_tag_or_an_address(tmp_path: Path) -> None:
     text = reports.render("html", hostile(tmp_path / "run"))
     page = Page(text)
-    assert "script" not in page.tags
-    assert not page.addresses
+    assert page.tags.count("script") == 1
+    assert all(address.startswith("#") for address in page.addresses)
     assert "\x1b" not in text
     assert "&lt;script&gt;alert(1)" in text
 

@@ -1,0 +1,121 @@
+"""The answer: what to use, what it gains and costs, what makes it doubtful, the commands for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.analysis.noise import Noise, noise_of
+from bench.analysis.results import ArmResult
+from bench.analysis.verdict import Verdict
+from bench.records.measurement import BASELINE
+from reports import context_tables, formatting, sentences
+from reports.formatting import number
+from reports.run import Run
+
+BADGES = {"good": "winner", "bad": "claim broken", "open": "undecided", "none": "nothing won"}
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One figure of the answer, what it is of, and what stands beside it."""
+
+    what: str
+    value: str
+    beside: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The first thing that is read."""
+
+    badge: str
+    tone: str
+    headline: str
+    facts: tuple[Fact, ...]
+    commands: tuple[tuple[str, str], ...]
+    """What for, and what to type."""
+    doubtful: bool
+    """Whether the machine was too noisy for the ratios of time to be trusted."""
+
+
+def answer(run: Run) -> Answer:
+    """Return the answer of a run; noise that drowns all is said before it."""
+    noise = noise_of(run.comparison)
+    doubtful = noise is Noise.UNEQUAL or (noise is Noise.DROWNING and run.winner is None)
+    badge, tone = _badge(run)
+    headline = sentences.verdict(run)
+    if doubtful and run.comparison.arms:
+        badge, tone = "machine too noisy", "bad"
+        headline = f"{_of_noise(run, noise)} {headline}"
+    facts = _of_winner(run, run.winner) if run.winner else _of_baseline(run)
+    return Answer(badge, tone, headline, tuple(facts), tuple(context_tables.commands(run)),
+                  doubtful)  # fmt: skip
+
+
+def _badge(run: Run) -> tuple[str, str]:
+    if run.judged is not None:
+        if sentences.unfinished(run) is not None:
+            return "not judged yet", "open"
+        tone = {"holds": "good", "broken": "bad"}.get(run.judged.answer, "open")
+        return f"claim {run.judged.answer}", tone
+    if run.winner:
+        return BADGES["good"], "good"
+    if not run.comparison.arms:
+        return ("baseline", "none") if run.of(BASELINE) else ("failed", "bad")
+    verdicts = {result.verdict for result in run.comparison.arms}
+    tone = "open" if Verdict.UNDECIDED in verdicts else "none"
+    return BADGES[tone], tone
+
+
+def _of_noise(run: Run, noise: Noise) -> str:
+    control = run.comparison.control
+    ratio = formatting.ratio_with_interval(control.time_ratio if control else None)
+    if noise is Noise.UNEQUAL:
+        return f"This machine was too noisy: the baseline against itself took {ratio} the time."
+    visible = sentences.visible(run)
+    return f"This machine was too noisy: the smallest effect on time that shows is {visible}."
+
+
+def _of_winner(run: Run, winner: ArmResult) -> list[Fact]:
+    of = "whole training" if winner.time_basis == "training" else "training steps"
+    margin = formatting.margin(run.comparison.margin, run.comparison.margin_is_relative)
+    found = [
+        Fact("time", formatting.ratio_with_interval(winner.time_ratio), of),
+        Fact("memory", formatting.ratio_with_interval(winner.memory_ratio), "peak"),
+        Fact(run.header.metric, _quality(winner), f"largest loss accepted: {margin}"),
+        Fact("what it does", winner.work or formatting.UNKNOWN, _cost(winner)),
+    ]
+    return [fact for fact in found if fact.value != formatting.UNKNOWN]
+
+
+def _quality(winner: ArmResult) -> str:
+    if winner.metric_difference is None:
+        return "same losses" if winner.same_losses else formatting.UNKNOWN
+    return formatting.difference_with_interval(
+        winner.metric_difference, winner.difference_is_relative
+    )
+
+
+def _cost(winner: ArmResult) -> str:
+    parts = []
+    if winner.setup_seconds is not None and winner.setup_seconds >= sentences.SETUP_WORTH_SAYING:
+        parts.append(f"set-up {formatting.seconds(winner.setup_seconds)}")
+    if winner.payback_steps is not None:
+        parts.append(f"pays back after {number(winner.payback_steps, 'step')}")
+    if winner.search_seconds is not None:
+        parts.append(f"found in {formatting.seconds(winner.search_seconds)}")
+    return ", ".join(parts) or "no set-up worth saying"
+
+
+def _of_baseline(run: Run) -> list[Fact]:
+    own = run.profiles.get(BASELINE)
+    pairs = number(run.comparison.visible_pairs, "pair")
+    found = [
+        Fact("baseline's training", formatting.seconds(own.train_seconds if own else None),
+             f"a step {formatting.seconds(own.step_seconds if own else None)}"),
+        Fact("baseline's memory", formatting.size(own.memory.peak if own else None), "peak"),
+        Fact(f"baseline's {run.header.metric}",
+             formatting.metric_with_interval(run.comparison.baseline_metric), "mean over seeds"),
+        Fact("smallest effect that shows", sentences.visible(run), f"on time, in {pairs}"),
+    ]  # fmt: skip
+    return [fact for fact in found if fact.value != formatting.UNKNOWN]

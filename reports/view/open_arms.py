@@ -1,0 +1,82 @@
+"""What is undecided: what each arm would need, and the one command that buys what is worth it."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+from bench.analysis.durations import pair_seconds
+from bench.analysis.levels import MOST
+from bench.analysis.results import ArmResult
+from bench.analysis.verdict import Verdict
+from reports import context_tables, formatting, sentences
+from reports.run import Run
+
+WITHOUT_VALUES = ("--baseline-only", "--full-optimization", "--quiet", "--json", "--dry-run")
+LEFT_OUT = ("--test", "--combine", "--recipe", "--repeats", "--budget")
+"""Options of the run that a command for other arms doesn't take over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """One undecided arm; None is unknown."""
+
+    arm: str
+    pairs: int | None
+    """That it needs, beside those that it has."""
+    seconds: float | None
+    why: str
+
+    @property
+    def needs(self) -> str:
+        """Return what would decide it, in words."""
+        if self.pairs is None or self.seconds is None:
+            return "can't be told"
+        pairs = formatting.number(self.pairs, "more pair")
+        return f"about {pairs}, {formatting.seconds(self.seconds)}"
+
+
+def open_arms(run: Run) -> tuple[Open, ...]:
+    """Return the undecided arms, those that need the least time first."""
+    undecided = [r for r in run.candidates if r.verdict is Verdict.UNDECIDED and r.pairs]
+    found = [_open(run, result) for result in undecided]
+    return tuple(sorted(found, key=lambda one: (one.seconds is None, one.seconds or 0.0)))
+
+
+def buying(run: Run, found: tuple[Open, ...]) -> tuple[str, float] | None:
+    """Return one command that decides what is worth deciding, and about how many seconds it takes.
+
+    A sequential run goes on. After one of a fixed number of pairs a sequential one is worth it for
+    those arms that its most pairs may decide.
+    """
+    had = {result.arm: result.pairs for result in run.comparison.arms}
+    worth = [one for one in found if one.pairs is not None and had[one.arm] + one.pairs <= MOST]
+    if not worth:
+        return None
+    if sentences.unfinished(run) is not None:
+        return f"bench --resume {run.folder}", sum(one.seconds or 0.0 for one in worth)
+    if any("+" in one.arm for one in worth) or run.header.mode not in ("test", "full-optimization"):
+        return None
+    seconds = sum(pair_seconds(run.judging, o.arm) * (had[o.arm] + (o.pairs or 0)) for o in worth)
+    return shlex.join(["bench", "--test", *(one.arm for one in worth), *_as_asked(run)]), seconds
+
+
+def _as_asked(run: Run) -> list[str]:
+    """Return the options that the run was asked with, but for its arms and how long it measures."""
+    if not run.header.command:
+        return context_tables.asked(run)
+    kept: list[str] = []
+    keep = True
+    for word in run.header.command[1:]:
+        if word.startswith("--"):
+            keep = word.partition("=")[0] not in (*WITHOUT_VALUES, *LEFT_OUT)
+        if keep:
+            kept.append(word)
+    return kept
+
+
+def _open(run: Run, result: ArmResult) -> Open:
+    seconds = None
+    if result.more_pairs is not None:
+        seconds = result.more_pairs * pair_seconds(run.judging, result.arm)
+    return Open(result.arm, result.more_pairs, seconds, result.reason)
