@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.analysis.profile import MANY, OUTSIDE, PHASES, Profile
+from bench.analysis.figures import MANY, OUTSIDE, PHASES, Figures
 from bench.analysis.results import ArmResult
 from reports import formatting
 from reports.run import Run
@@ -13,7 +13,7 @@ from reports.view.rows import Row, control_row, rows
 
 NONE = "–"
 
-Shown = Callable[[Profile], str]
+Shown = Callable[[Figures], str]
 Columns = tuple[tuple[str, Shown], ...]
 
 
@@ -89,7 +89,7 @@ def model(run: Run) -> Table | None:
 
 def phase_names(run: Run) -> list[str]:
     """Return the phases that any arm's steps went through, in order."""
-    seen = {name for profile in run.profiles.values() for name in profile.phases}
+    seen = {name for own in run.figures.values() for name in own.phases}
     return [*(name for name in PHASES if name in seen), *sorted(seen.difference(PHASES))]
 
 
@@ -125,7 +125,7 @@ def setups(run: Run) -> Table | None:
 
 def _known(run: Run, columns: Columns) -> Table | None:
     """Return a row an arm, without the columns that no arm knows anything of."""
-    found = [[arm, *(show(p) for _, show in columns)] for arm, p in run.profiles.items()]
+    found = [[arm, *(show(p) for _, show in columns)] for arm, p in run.figures.items()]
     made = table(["arm", *(title for title, _ in columns)], found)
     return made.known() if made else None
 
@@ -146,23 +146,23 @@ def _row(row: Row) -> list[str]:
 def _of_result(run: Run, show: Callable[[ArmResult], str]) -> Shown:
     """Return a column that shows something of the verdict; the baseline has none."""
 
-    def shown(profile: Profile) -> str:
-        result = run.result(profile.arm)
+    def shown(own: Figures) -> str:
+        result = run.result(own.arm)
         return show(result) if result else NONE
 
     return shown
 
 
-def _training(profile: Profile) -> str:
-    if not profile.whole_trainings:
+def _training(own: Figures) -> str:
+    if not own.whole_trainings:
         return "not run to the end"
-    return formatting.seconds(profile.train_seconds)
+    return formatting.seconds(own.train_seconds)
 
 
-def _to_target(run: Run, profile: Profile) -> str:
-    if not profile.whole_trainings or run.header.target is None:
+def _to_target(run: Run, own: Figures) -> str:
+    if not own.whole_trainings or run.header.target is None:
         return NONE
-    result = run.result(profile.arm)
+    result = run.result(own.arm)
     found = result.seconds_to_target if result else run.comparison.baseline_seconds_to_target
     return "not reached" if found is None else formatting.seconds(found)
 
@@ -171,18 +171,18 @@ def _parameters(name: str) -> Shown:
     return lambda p: formatting.count(getattr(p.model.parameters, name, None))
 
 
-def _many_at_once(run: Run, profile: Profile) -> str:
+def _many_at_once(run: Run, own: Figures) -> str:
     """Return the rate of the largest batch, and how many items it held where there were fewer."""
-    many = profile.model.many
+    many = own.model.many
     if many is None:
         return formatting.UNKNOWN
     few = f" ({formatting.number(many, 'item')})" if many != MANY else ""
-    return formatting.rate(profile.model.items_per_second, run.header.unit) + few
+    return formatting.rate(own.model.items_per_second, run.header.unit) + few
 
 
 def _phase(name: str) -> Shown:
-    def shown(profile: Profile) -> str:
-        found, whole = profile.phases.get(name), sum(profile.phases.values())
+    def shown(own: Figures) -> str:
+        found, whole = own.phases.get(name), sum(own.phases.values())
         if found is None or not whole:
             return NONE
         return f"{formatting.seconds(found)} ({formatting.percent(found / whole)})"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from bench.analysis.figures import middle
 from bench.analysis.intervals import Interval
-from bench.analysis.profile import middle
 from bench.records.measurement import Measurement
 from reports import formatting
 from reports.run import Run

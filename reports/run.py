@@ -11,8 +11,8 @@ from pathlib import Path
 from bench.analysis.bounds import profiled
 from bench.analysis.claims import Judged, judged
 from bench.analysis.comparison import best, compare_run
+from bench.analysis.figures import Figures, figures_of
 from bench.analysis.metric import target_of
-from bench.analysis.profile import Profile, profile_of
 from bench.analysis.results import ArmResult, Comparison
 from bench.analysis.verdict import Verdict
 from bench.baseline import Target
@@ -115,9 +115,9 @@ class Run:
         return target_of(self.header)
 
     @cached_property
-    def profiles(self) -> dict[str, Profile]:
+    def figures(self) -> dict[str, Figures]:
         """Return what each measured arm took, in absolute figures; the baseline first."""
-        return {arm: profile_of(arm, self.of(arm)) for arm in self.measured}
+        return {arm: figures_of(arm, self.of(arm)) for arm in self.measured}
 
     def of(self, arm: str) -> list[Measurement]:
         """Return the good trials that judge an arm; the baseline's with those of its control."""

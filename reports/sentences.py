@@ -119,7 +119,7 @@ def incomplete(run: Run) -> str | None:
 
 def of_baseline(run: Run) -> str:
     """Return what the baseline alone reaches, and in which time."""
-    own = run.profiles.get(BASELINE)
+    own = run.figures.get(BASELINE)
     if own is None:
         return f"No trial of {run.title} succeeded, so nothing is known of it."
     if not own.whole_trainings:

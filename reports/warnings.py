@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.analysis.profile import middle
+from bench.analysis.figures import middle
 from bench.analysis.results import Control
 from bench.analysis.sequential import LEAST_GAIN
 from bench.records.measurement import BASELINE

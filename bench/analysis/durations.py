@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from statistics import median
 
-from bench.analysis.profile import middle
+from bench.analysis.figures import middle
 from bench.records.measurement import BASELINE, Measurement
 
 

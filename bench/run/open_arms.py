@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from bench.analysis.claims import judged
 from bench.analysis.comparison import compare_run, standing
+from bench.analysis.durations import pair_seconds
 from bench.analysis.levels import Rule
 from bench.records.header import Header
-from bench.records.measurement import BASELINE, CONTROL, Measurement, Purpose
+from bench.records.measurement import CONTROL, Measurement, Purpose
 
 CONTROL_PAIRS = 10
 """Pairs of the A/A control: as many as tell how far equal trials differ."""
@@ -39,7 +39,7 @@ def next_round(
     if header.budget_seconds is None or number < rule.first:
         measured = list(open_)
     else:
-        costs = {arm: _pair_seconds(trials, arm) for arm in open_}
+        costs = {arm: pair_seconds(trials, arm) for arm in open_}
         measured = affordable(open_, costs, header.budget_seconds - spent_seconds)
     left = [arm for arm in open_ if arm not in measured]
     if measured and candidates and number < CONTROL_PAIRS:
@@ -90,16 +90,3 @@ def pays(header: Header, trials: Sequence[Measurement], more: int, spent_seconds
     seconds = [trial.wall_seconds for trial in trials if trial.wall_seconds is not None]
     usual = math.fsum(seconds) / max(1, len(seconds))
     return spent_seconds + more * usual <= header.budget_seconds
-
-
-def _pair_seconds(trials: Sequence[Measurement], arm: str) -> float:
-    """Return the mean wall seconds of an arm's pairs so far, its share of the baseline's trials."""
-    own = {trial.pair: trial for trial in trials if trial.arm == arm}
-    sharing = Counter(trial.pair for trial in trials if trial.arm != BASELINE)
-    spent = [trial.wall_seconds or 0.0 for trial in own.values()]
-    spent += [
-        (trial.wall_seconds or 0.0) / sharing[trial.pair]
-        for trial in trials
-        if trial.arm == BASELINE and trial.pair in own
-    ]
-    return math.fsum(spent) / max(1, len(own))

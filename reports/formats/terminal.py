@@ -64,7 +64,7 @@ def _reason(run: Run, result: ArmResult) -> str:
 
 def _baseline(run: Run) -> str:
     """Return time, memory, FLOPs and metric of the baseline."""
-    own = run.profiles.get(BASELINE)
+    own = run.figures.get(BASELINE)
     if own is None:
         return ""
     facts = {

@@ -84,8 +84,8 @@ def _baseline(up: str, size: float) -> Spot:
 
 
 def _bytes(run: Run, arm: str) -> float | None:
-    profile = run.profiles.get(arm)
-    return profile.memory.peak if profile else None
+    own = run.figures.get(arm)
+    return own.memory.peak if own else None
 
 
 def _name(run: Run, column: str) -> str:

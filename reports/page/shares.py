@@ -27,15 +27,15 @@ class Bars:
 
 def phases(run: Run) -> Bars | None:
     """Return each arm's step as its phases side by side."""
-    parts = {arm: profile.phases for arm, profile in run.profiles.items() if profile.phases}
+    parts = {arm: own.phases for arm, own in run.figures.items() if own.phases}
     return _stacked(parts, arm_tables.phase_names(run), formatting.seconds)
 
 
 def memory(run: Run) -> Bars | None:
     """Return each arm's memory at the end of training by kind, and what its peak was above."""
     parts = {}
-    for arm, profile in run.profiles.items():
-        own = profile.memory
+    for arm, figures in run.figures.items():
+        own = figures.memory
         ends = {"anonymous": own.end_anonymous, "file-backed": own.end_file}
         known = {name: size for name, size in ends.items() if size is not None and size > 0}
         above = (own.peak or 0.0) - sum(known.values())
@@ -46,7 +46,7 @@ def memory(run: Run) -> Bars | None:
 
 def steps(run: Run) -> Bars | None:
     """Return how each arm's steps are spread."""
-    own = {arm: profile.step_spread for arm, profile in run.profiles.items() if profile.step_spread}
+    own = {arm: f.step_spread for arm, f in run.figures.items() if f.step_spread}
     if not own:
         return None
     scale = log_scale(value for quantiles in own.values() for value in quantiles)

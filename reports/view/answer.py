@@ -108,7 +108,7 @@ def _cost(winner: ArmResult) -> str:
 
 
 def _of_baseline(run: Run) -> list[Fact]:
-    own = run.profiles.get(BASELINE)
+    own = run.figures.get(BASELINE)
     pairs = number(run.comparison.visible_pairs, "pair")
     found = [
         Fact("baseline's training", formatting.seconds(own.train_seconds if own else None),

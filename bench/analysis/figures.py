@@ -65,7 +65,7 @@ class Setup:
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class Figures:
     """An arm in absolute figures; None is unknown."""
 
     arm: str
@@ -93,10 +93,10 @@ class Profile:
     """Of the last evaluations."""
 
 
-def profile_of(arm: str, trials: Sequence[Measurement]) -> Profile:
-    """Return the profile of an arm by its good trials, of which there is at least one."""
+def figures_of(arm: str, trials: Sequence[Measurement]) -> Figures:
+    """Return the figures of an arm by its good trials, of which there is at least one."""
     full = [trial for trial in trials if trial.kind == "full"]
-    return Profile(
+    return Figures(
         arm=arm,
         trials=len(trials),
         whole_trainings=len(full),
