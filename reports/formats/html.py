@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from base64 import b64encode
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.records.text import printable
 from reports import arm_tables, bounds, context_tables, formatting, learning, sentences, warnings
@@ -19,12 +20,21 @@ from reports.run import Run
 from reports.view.changes import recipe_of
 from reports.view.whole import view_of
 
+if TYPE_CHECKING:
+    from jinja2 import Template
+
 TEMPLATE = "report.html.j2"
 STYLE, SCRIPT = "report.css", "report.js"
 
 
 def render(run: Run) -> str:
     """Return the report as one HTML file, which needs no other file and no network."""
+    return _template().render(_content(run))
+
+
+@functools.cache
+def _template() -> Template:
+    """Compile the page's template, which takes far longer than to fill it in."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     pages = Environment(
@@ -36,7 +46,7 @@ def render(run: Run) -> str:
         keep_trailing_newline=True,
         finalize=lambda value: printable(value) if type(value) is str else value,
     )
-    return pages.get_template(TEMPLATE).render(_content(run))
+    return pages.get_template(TEMPLATE)
 
 
 def _content(run: Run) -> dict[str, Any]:  # long: an entry a line

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.records.text import printable
 from reports import arm_tables, bounds, context_tables, formatting, learning, sentences, warnings
 from reports.run import FOREST, PLOTS, Run
 from reports.tables import Table, table
 from reports.view.whole import View, view_of
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 TEMPLATE = "report.md.j2"
 WIDEST = 6
@@ -19,6 +23,13 @@ WIDEST = 6
 
 def render(run: Run) -> str:
     """Return the report as GitHub-flavoured Markdown."""
+    text = _template().render(_content(run))
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+@functools.cache
+def _template() -> Template:
+    """Compile the page's template, which takes far longer than to fill it in."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     pages = Environment(
@@ -30,8 +41,7 @@ def render(run: Run) -> str:
         keep_trailing_newline=True,
     )
     pages.filters |= {"text": escape, "fence": fence}
-    text = pages.get_template(TEMPLATE).render(_content(run))
-    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+    return pages.get_template(TEMPLATE)
 
 
 def escape(text: str) -> str:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import fcntl
 import functools
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from bench.cli.main import main
-from tests.cli.processes import FAULTS, TINY, Bench, Done, made, only_run, run
+from tests.cli.calls import call, called_once
+from tests.cli.processes import FAULTS, TINY, Bench, only_run, run
 
 FINISHED = ("--baseline", TINY, "--test", f"{FAULTS}:Harmless", "mixed-precision", "--repeats", "2")
 
@@ -24,27 +22,9 @@ def bench(tmp_path: Path) -> Bench:
 
 
 @pytest.fixture
-def called(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Bench:
-    """Return a function that calls `bench ARGS` in this process: for what starts no other."""
-
-    def call(*args: str, **changes: str) -> Done:
-        with monkeypatch.context() as patch:
-            patch.chdir(tmp_path)
-            patch.setattr(sys, "argv", ["bench", *args])
-            patch.setattr(sys, "path", [*sys.path])
-            for name, value in {"COLUMNS": "200", **changes}.items():
-                patch.setenv(name, value)
-            capsys.readouterr()
-            with pytest.raises(SystemExit) as ended:
-                main()
-        code = ended.value.code
-        return subprocess.CompletedProcess(
-            args, code if isinstance(code, int) else 0, *capsys.readouterr()
-        )
-
-    return call
+def called(tmp_path: Path) -> Bench:
+    """Return a function that calls `bench ARGS` in an empty folder, in this process."""
+    return functools.partial(call, cwd=tmp_path)
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +37,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
         if folder.exists():
             return only_run(folder)
         folder.mkdir()
-        return made(folder, *FINISHED)
+        return called_once(folder, *FINISHED)
 
 
 @pytest.fixture

@@ -35,13 +35,6 @@ def run(*args: str, cwd: Path, timeout: float = 300, **changes: str) -> Done:
     )
 
 
-def made(folder: Path, *args: str) -> Path:
-    """Run `bench ARGS` in a folder; return that of its one run."""
-    done = run(*args, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return only_run(folder)
-
-
 def environment(**changes: str) -> dict[str, str]:
     """Return a plain environment: nothing of pytest's, a wide terminal."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "_BENCH"))}

@@ -19,7 +19,7 @@ def wrong(folder: Path) -> int:
 
 
 def test_a_mistake_in_a_model_costs_one_rehearsal_and_names_its_line(
-    bench: Bench, tmp_path: Path
+    called: Bench, tmp_path: Path
 ) -> None:
     line = wrong(tmp_path)
     said = f"shapes cannot be multiplied (32x20 and 21x256) (wrong.py, line {line})"
@@ -27,7 +27,7 @@ def test_a_mistake_in_a_model_costs_one_rehearsal_and_names_its_line(
         ["check", "wrong.py:MyModel"],
         ["--baseline", "wrong.py:MyModel", "--test", "ema"],
     ):
-        done = bench(*command)
+        done = called(*command)
         assert done.returncode == 2
         assert said in done.stderr
         assert "Traceback" not in done.stderr
@@ -35,18 +35,18 @@ def test_a_mistake_in_a_model_costs_one_rehearsal_and_names_its_line(
 
 
 def test_another_name_for_the_metric_is_told_beside_the_target(
-    bench: Bench, tmp_path: Path
+    called: Bench, tmp_path: Path
 ) -> None:
     file = tmp_path / "mine.py"
     template.write(file)
     file.write_text(file.read_text().replace('return {"accuracy":', 'return {"acc":'))
-    done = bench("check", "mine.py:MyModel")
+    done = called("check", "mine.py:MyModel")
     assert done.returncode == 2
     assert "evaluate gave acc; the target is accuracy" in done.stderr
 
 
-def test_a_check_prints_what_a_model_offers(bench: Bench) -> None:
-    done = bench("check", TINY, "--json")
+def test_a_check_prints_what_a_model_offers(called: Bench) -> None:
+    done = called("check", TINY, "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["calls_forward"]

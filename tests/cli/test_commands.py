@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.cli.processes import FAULTS, TINY, Bench, made, only_run, records
+from tests.cli.calls import called_once
+from tests.cli.processes import FAULTS, TINY, Bench, only_run, records
 
 CONTRACT = {
     "arm", "pair", "seed", "status", "reason", "recipe", "metric", "metrics", "step_seconds",
@@ -26,7 +27,9 @@ CONTRACT = {
 def combined(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a finished run that exported a recipe, made once."""
     combine = ("--baseline", TINY, "--combine", f"{FAULTS}:Harmless", "--repeats", "2")
-    return made(tmp_path_factory.mktemp("combined"), *combine, "--set", "pause=0.01", "epochs=4")
+    return called_once(
+        tmp_path_factory.mktemp("combined"), *combine, "--set", "pause=0.01", "epochs=4"
+    )
 
 
 @pytest.fixture
@@ -133,8 +136,8 @@ def test_a_report_is_made_anew_in_every_format(
     assert sign in done.stdout
 
 
-def test_a_report_of_no_known_format_is_refused(bench: Bench, finished: Path) -> None:
-    done = bench("report", str(finished), "--format", "pdf")
+def test_a_report_of_no_known_format_is_refused(called: Bench, finished: Path) -> None:
+    done = called("report", str(finished), "--format", "pdf")
     assert done.returncode == 2
     assert "pdf" in done.stderr
 
@@ -151,9 +154,9 @@ def test_plain_progress_names_every_trial(bench: Bench) -> None:
     assert "\x1b" not in done.stderr + done.stdout
 
 
-def test_a_budget_ends_a_run_after_a_round(bench: Bench, tmp_path: Path) -> None:
+def test_a_budget_ends_a_run_after_a_round(called: Bench, tmp_path: Path) -> None:
     args = ("--baseline", TINY, "--baseline-only", "--repeats", "50", "--budget", "4s")
-    done = bench(*args, "--set", "pause=0.01")
+    done = called(*args, "--set", "pause=0.01")
     assert done.returncode == 0
     assert "the budget is spent after" in done.stderr
     assert 4 <= len(records(only_run(tmp_path))) < 100
@@ -167,21 +170,23 @@ def test_lists_are_one_line_each(called: Bench, what: str) -> None:
     assert len(done.stdout.strip().splitlines()) == len(rows) > 0
 
 
-def test_the_list_of_techniques_says_what_applies_here(bench: Bench) -> None:
+def test_the_list_of_techniques_says_what_applies_here(called: Bench) -> None:
     args = ("list", "techniques", "--baseline", TINY)
-    rows = {row["name"]: row for row in json.loads(bench(*args, "--json").stdout)}
-    assert set(rows["compile"]) >= {"name", "summary", "effect", "applies", "reason"}
+    rows = {row["name"]: row for row in json.loads(called(*args, "--json").stdout)}
+    fields = {"name", "summary", "effect", "applies", "reason"}
+    assert all(set(row) == fields for row in rows.values())
+    assert all(row["applies"] is (row["reason"] is None) for row in rows.values())
     assert rows["mixed-precision"]["applies"] is True
     assert rows["gradient-checkpointing"]["applies"] is False
     assert "no repeated blocks" in rows["gradient-checkpointing"]["reason"]
     assert "no validation part" in rows["early-stopping"]["reason"]
-    done = bench(*args)
+    done = called(*args)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.strip().splitlines()) == len(rows)
 
 
-def test_a_technique_s_card_and_settings_are_printed(bench: Bench) -> None:
-    text = bench("list", "techniques", "early-stopping", "--baseline", TINY).stdout
+def test_a_technique_s_card_and_settings_are_printed(called: Bench) -> None:
+    text = called("list", "techniques", "early-stopping", "--baseline", TINY).stdout
     for word in ("What:", "Helps:", "Hurts:", "Effect:", "Source:", "patience = 10"):
         assert word in text
 
@@ -196,12 +201,12 @@ def test_the_template_is_short_and_never_overwrites(called: Bench, tmp_path: Pat
 
 
 def test_an_exported_recipe_takes_its_files_along_and_verifies(
-    bench: Bench, tmp_path: Path
+    called: Bench, tmp_path: Path
 ) -> None:
     (tmp_path / "mine.py").write_text(Path(TINY.rpartition(":")[0]).read_text())
     (tmp_path / "more.py").write_text(Path(FAULTS).read_text())
     args = ("--baseline", "mine.py:Tiny", "--combine", "more.py:Slow", "--repeats", "2")
-    assert bench(*args, "--set", "pause=0.02").returncode == 0  # sleeping takes equally long
+    assert called(*args, "--set", "pause=0.02").returncode == 0  # sleeping takes equally long
     run = only_run(tmp_path)
     exported = json.loads((run / "optimized.json").read_text())
     assert exported["recipe"]["techniques"] == []  # sleeping won nothing: the baseline is exported
@@ -211,29 +216,29 @@ def test_an_exported_recipe_takes_its_files_along_and_verifies(
     (elsewhere).mkdir()
     for name in ("optimized.json", "mine.py"):
         (elsewhere / name).write_bytes((run / name).read_bytes())
-    done = bench("verify", "elsewhere/optimized.json", "--repeats", "4")
+    done = called("verify", "elsewhere/optimized.json", "--repeats", "4")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("The claim holds: step time ")
     (report,) = (tmp_path / "results").glob("*_verify/report.md")
     assert "an exported recipe, measured again\n\n**The claim holds: " in report.read_text()
     (elsewhere / "mine.py").write_text("changed")
-    done = bench("verify", "elsewhere/optimized.json")
+    done = called("verify", "elsewhere/optimized.json")
     assert done.returncode == 2
     assert "is not the file that was measured" in done.stderr
 
 
 @pytest.mark.parametrize("part", ["time_ratio", "memory_ratio", "metric"])
-def test_a_claim_ten_times_as_good_fails(bench: Bench, exported: Path, part: str) -> None:
+def test_a_claim_ten_times_as_good_fails(called: Bench, exported: Path, part: str) -> None:
     recipe = json.loads(exported.read_text())
     recipe["claim"][part] = [10 * value for value in recipe["claim"][part]]  # however busy it is
     exported.write_text(json.dumps(recipe))
-    done = bench("verify", str(exported), "--repeats", "4")
+    done = called("verify", str(exported), "--repeats", "4")
     assert done.returncode == 1, done.stderr
     assert done.stdout.startswith("The claim does not hold: claimed a")
 
 
 def test_settings_that_the_baseline_can_not_build_are_a_reason_not_the_end(
-    bench: Bench, tmp_path: Path
+    called: Bench, tmp_path: Path
 ) -> None:
     (tmp_path / "more.py").write_text(
         "from bench.technique import Effect, Stage, Technique\n"
@@ -243,17 +248,17 @@ def test_settings_that_the_baseline_can_not_build_are_a_reason_not_the_end(
         "        return settings.model_copy(update={'batch_size': 10_000})\n"
     )
     args = ("--test", "more.py:Huge", "--repeats", "1", "--epochs", "1", "--dataset", "UnitTest")
-    done = bench(*args)
+    done = called(*args)
     assert done.returncode == 0, done.stderr
     (lost,) = [r for r in records(only_run(tmp_path)) if r["arm"] == "huge-batch"]
     assert lost["status"] == "not_applicable"
     assert "batch_size=10000 is larger than the training part" in lost["reason"]
 
 
-def test_a_recipe_is_trained_for_real(bench: Bench, exported: Path, tmp_path: Path) -> None:
+def test_a_recipe_is_trained_for_real(called: Bench, exported: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
-    done = bench("train", str(exported))
+    done = called("train", str(exported))
     assert done.returncode == 0, done.stderr
     weights = load_file(tmp_path / "checkpoint" / "model.safetensors")
     assert weights["0.weight"].shape == (32, 8)
@@ -262,13 +267,13 @@ def test_a_recipe_is_trained_for_real(bench: Bench, exported: Path, tmp_path: Pa
     assert training["metrics"][-1]["values"]["accuracy"] > 0.8
 
 
-def test_an_exported_recipe_is_measured_against_its_baseline(bench: Bench, exported: Path) -> None:
-    done = bench("--recipe", str(exported), "--repeats", "2", "--output", "again")
+def test_an_exported_recipe_is_measured_against_its_baseline(called: Bench, exported: Path) -> None:
+    done = called("--recipe", str(exported), "--repeats", "2", "--output", "again")
     assert done.returncode == 0, done.stderr
 
 
 def test_the_gate_passes_a_run_against_itself_and_fails_a_slower_one(
-    bench: Bench, finished: Path, tmp_path: Path
+    called: Bench, finished: Path, tmp_path: Path
 ) -> None:
     rules = ("--fail-on", "time=5%", "memory=10%", "accuracy")
     # A busy machine spreads two short trials too far to tell even a doubled time: theirs are
@@ -277,10 +282,10 @@ def test_the_gate_passes_a_run_against_itself_and_fails_a_slower_one(
         with_windows(finished, tmp_path / name, factor)
         for name, factor in (("quiet", 1), ("slow", 2))
     )
-    same = bench("compare", str(quiet), str(quiet), *rules)
+    same = called("compare", str(quiet), str(quiet), *rules)
     assert same.returncode == 0, same.stdout
     assert "ok  harmless: time +0.0%" in same.stdout
-    worse = bench("compare", str(quiet), str(slow), *rules)
+    worse = called("compare", str(quiet), str(slow), *rules)
     assert worse.returncode == 1, worse.stdout
     assert "FAIL  harmless: time +100.0%" in worse.stdout
 
@@ -300,8 +305,8 @@ def with_windows(run: Path, into: Path, factor: float) -> Path:
 
 
 @pytest.mark.slow
-def test_the_doctor_tells_the_machine_s_noise(bench: Bench) -> None:
-    done = bench("doctor", timeout=300)
+def test_the_doctor_tells_the_machine_s_noise(called: Bench) -> None:
+    done = called("doctor")
     assert done.returncode == 0, done.stderr
     for word in ("cpu", "TFLOP/s", "GiB/s", "against itself"):
         assert word in done.stdout

@@ -34,7 +34,7 @@ def keys(run: Path) -> list[tuple[int, str]]:
 
 
 def test_a_killed_run_is_resumed_without_losing_or_repeating_a_trial(
-    tmp_path: Path, bench: Bench
+    tmp_path: Path, called: Bench
 ) -> None:
     process = start(*HARMLESS, "--set", "pause=0.02", cwd=tmp_path)
     wait_for(lambda: has_records(tmp_path, 2))
@@ -47,7 +47,7 @@ def test_a_killed_run_is_resumed_without_losing_or_repeating_a_trial(
     run = only_run(tmp_path)
     before = (run / "trials.jsonl").read_bytes()
 
-    done = bench("--resume", str(run))
+    done = called("--resume", str(run))
 
     assert done.returncode == 0, done.stderr
     assert (run / "trials.jsonl").read_bytes().startswith(before)
@@ -56,24 +56,24 @@ def test_a_killed_run_is_resumed_without_losing_or_repeating_a_trial(
     assert "interrupted" not in (run / "report.md").read_text()
     for format in ("md", "html"):
         text = (run / f"report.{format}").read_text()
-        assert bench("report", str(run), "--format", format).stdout == text
+        assert called("report", str(run), "--format", format).stdout == text
 
 
-def test_a_finished_run_resumed_runs_nothing_again(own_finished: Path, bench: Bench) -> None:
+def test_a_finished_run_resumed_runs_nothing_again(own_finished: Path, called: Bench) -> None:
     run = own_finished
     before = (run / "trials.jsonl").read_bytes()
-    assert bench("--resume", str(run)).returncode == 0
+    assert called("--resume", str(run)).returncode == 0
     assert (run / "trials.jsonl").read_bytes() == before
 
 
 def test_a_run_whose_model_was_changed_meanwhile_is_not_gone_on_with(
-    tmp_path: Path, bench: Bench
+    tmp_path: Path, called: Bench
 ) -> None:
     model = tmp_path / "mine.py"
     model.write_text(Path(TINY.rpartition(":")[0]).read_text())
-    assert bench("--baseline", "mine.py:Tiny", "--baseline-only", "--repeats", "1").returncode == 0
+    assert called("--baseline", "mine.py:Tiny", "--baseline-only", "--repeats", "1").returncode == 0
     model.write_text(model.read_text() + "# changed\n")
-    done = bench("--resume", str(only_run(tmp_path)))
+    done = called("--resume", str(only_run(tmp_path)))
     assert done.returncode == 2
     assert "has changed since: start a new run" in done.stderr
 
@@ -104,9 +104,9 @@ def test_a_killed_worker_is_recorded_as_failed_and_the_run_goes_on(tmp_path: Pat
     ],
 )
 def test_a_technique_that_breaks_training_is_named_and_the_run_is_incomplete(
-    tmp_path: Path, bench: Bench, fault: str, status: str, reason: str
+    tmp_path: Path, called: Bench, fault: str, status: str, reason: str
 ) -> None:
-    done = bench("--baseline", TINY, "--test", f"{FAULTS}:{fault}", "--repeats", "1")
+    done = called("--baseline", TINY, "--test", f"{FAULTS}:{fault}", "--repeats", "1")
     assert done.returncode == 3, done.stderr
     assert "Traceback" not in done.stderr + done.stdout
     own = [r for r in records(only_run(tmp_path)) if r["arm"] == fault.lower()]
@@ -116,9 +116,9 @@ def test_a_technique_that_breaks_training_is_named_and_the_run_is_incomplete(
     assert {record["status"] for record in others} == {"ok"}
 
 
-def test_a_trial_that_hangs_is_ended_at_its_limit(tmp_path: Path, bench: Bench) -> None:
+def test_a_trial_that_hangs_is_ended_at_its_limit(tmp_path: Path, called: Bench) -> None:
     test = ("--test", f"{FAULTS}:Hang", "--repeats", "1", "--trial-timeout", "4s")
-    done = bench("--baseline", TINY, *test)
+    done = called("--baseline", TINY, *test)
     assert done.returncode == 3, done.stderr
     own = [r for r in records(only_run(tmp_path)) if r["arm"] == "hang"]
     assert own[0]["status"] == "timed_out"
@@ -126,7 +126,7 @@ def test_a_trial_that_hangs_is_ended_at_its_limit(tmp_path: Path, bench: Bench) 
 
 
 def test_an_interrupt_keeps_what_finished_and_says_how_to_go_on(
-    tmp_path: Path, bench: Bench
+    tmp_path: Path, called: Bench
 ) -> None:
     process = start(*HARMLESS, "--set", "pause=0.02", cwd=tmp_path)
     wait_for(lambda: has_records(tmp_path, 2))
@@ -139,13 +139,13 @@ def test_an_interrupt_keeps_what_finished_and_says_how_to_go_on(
     assert (run / "report.md").exists()
     finished = len(records(run))
     assert 2 <= finished < TRIALS
-    assert bench("--resume", str(run)).returncode == 0
+    assert called("--resume", str(run)).returncode == 0
     assert len(set(keys(run))) == len(records(run)) == TRIALS
 
 
-def test_an_interrupted_verification_goes_on_to_its_answer(tmp_path: Path, bench: Bench) -> None:
+def test_an_interrupted_verification_goes_on_to_its_answer(tmp_path: Path, called: Bench) -> None:
     combine = ("--combine", f"{FAULTS}:Harmless", "--repeats", "1")
-    done = bench("--baseline", TINY, *combine, "--set", "pause=0.02", "--output", "claimed")
+    done = called("--baseline", TINY, *combine, "--set", "pause=0.02", "--output", "claimed")
     assert done.returncode == 0, done.stderr
     (claimed,) = (tmp_path / "claimed").iterdir()
     process = start("verify", str(claimed / "optimized.json"), "--repeats", "3", cwd=tmp_path)
@@ -157,12 +157,12 @@ def test_an_interrupted_verification_goes_on_to_its_answer(tmp_path: Path, bench
     assert f"bench --resume {run.relative_to(tmp_path)}" in errors
     assert "claim" not in said
     assert "**The claim is not judged yet.**" in (run / "report.md").read_text()
-    rest = bench("--resume", str(run), "--json")
+    rest = called("--resume", str(run), "--json")
     assert rest.returncode == 0, rest.stderr
     assert json.loads(rest.stdout)["claim"]["holds"] is True
 
 
-def test_a_run_that_goes_on_can_be_watched(tmp_path: Path, bench: Bench) -> None:
+def test_a_run_that_goes_on_can_be_watched(tmp_path: Path, called: Bench) -> None:
     process = start(*HARMLESS, "--set", "pause=0.05", "--tensorboard", cwd=tmp_path)
     wait_for(lambda: any((tmp_path / "results").glob("*/report.md")))
     run = only_run(tmp_path)
@@ -173,30 +173,30 @@ def test_a_run_that_goes_on_can_be_watched(tmp_path: Path, bench: Bench) -> None
     assert "training loss" in (run / "report.html").read_text()
     seen = {path: path.read_bytes() for path in (run / "tensorboard").rglob("events.*")}
     assert seen
-    assert bench("--resume", str(run), "--tensorboard").returncode == 0
+    assert called("--resume", str(run), "--tensorboard").returncode == 0
     assert {path: path.read_bytes() for path in seen} == seen
     assert len([*(run / "tensorboard").rglob("events.*")]) == len(records(run))
     assert "not finished" not in (run / "report.md").read_text()
 
 
 def test_a_torn_last_line_is_dropped_and_its_trial_run_again(
-    own_finished: Path, bench: Bench
+    own_finished: Path, called: Bench
 ) -> None:
     run = own_finished
     whole, trials = (run / "trials.jsonl").read_bytes(), len(records(run))
     (run / "trials.jsonl").write_bytes(whole[:-100])
-    assert bench("show", str(run)).returncode == 0
-    done = bench("--resume", str(run))
+    assert called("show", str(run)).returncode == 0
+    done = called("--resume", str(run))
     assert done.returncode == 0
     assert "trials.jsonl: dropped a torn last line; its trial will be run again" in done.stderr
     assert len(set(keys(run))) == len(records(run)) == trials
 
 
-def test_a_run_in_progress_can_not_be_resumed_by_another(tmp_path: Path, bench: Bench) -> None:
+def test_a_run_in_progress_can_not_be_resumed_by_another(tmp_path: Path, called: Bench) -> None:
     process = start(*HARMLESS, "--set", "pause=0.02", cwd=tmp_path)
     wait_for(lambda: has_records(tmp_path, 1))
     run = only_run(tmp_path)
-    done = bench("--resume", str(run))
+    done = called("--resume", str(run))
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert done.returncode == 2
@@ -215,10 +215,10 @@ def test_two_runs_at_once_in_one_folder_don_t_mix(tmp_path: Path) -> None:
 
 
 def test_a_results_folder_that_is_no_folder_is_refused_before_the_first_trial(
-    tmp_path: Path, bench: Bench
+    tmp_path: Path, called: Bench
 ) -> None:
     (tmp_path / "results").write_text("a file")
-    done = bench("--baseline", TINY, "--baseline-only")
+    done = called("--baseline", TINY, "--baseline-only")
     assert done.returncode == 2
     assert done.stderr.startswith("bench: can't write results to results:")
     assert "--output" in done.stderr
@@ -229,7 +229,7 @@ def test_a_results_folder_that_is_no_folder_is_refused_before_the_first_trial(
     [("size=8m", "are free in"), ("size=64m,ro", "Read-only file system")],
 )
 def test_a_full_or_read_only_disk_is_refused_before_the_first_trial(
-    tmp_path: Path, bench: Bench, options: str, message: str
+    tmp_path: Path, called: Bench, options: str, message: str
 ) -> None:
     place = tmp_path / "disk"
     place.mkdir()
@@ -237,7 +237,7 @@ def test_a_full_or_read_only_disk_is_refused_before_the_first_trial(
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("mounting a small disk needs to be root")
     try:
-        done = bench("--baseline", TINY, "--baseline-only", "--output", str(place))
+        done = called("--baseline", TINY, "--baseline-only", "--output", str(place))
         left = list(place.iterdir())
     finally:
         subprocess.run(["umount", str(place)], check=True)

@@ -33,21 +33,21 @@ def trained(folder: Path) -> dict[str, object]:
 
 @pytest.mark.parametrize("techniques", [(), ("mixup", "early-stopping", "ema")])
 def test_a_training_that_was_killed_goes_on_bit_for_bit(
-    bench: Bench, tmp_path: Path, techniques: tuple[str, ...]
+    called: Bench, tmp_path: Path, techniques: tuple[str, ...]
 ) -> None:
-    case = Case("murmur", {**SMALL["murmur"], "epochs": 40, "evaluate_every": 3, "dropout": 0.3})
+    case = Case("murmur", {**SMALL["murmur"], "epochs": 16, "evaluate_every": 3, "dropout": 0.3})
     path = str(recipe_file(tmp_path, case.recipe(*techniques)[0]))
-    assert bench("train", path, "--threads", "1", "--output", "whole").returncode == 0
+    assert called("train", path, "--threads", "1", "--output", "whole").returncode == 0
     process = start("train", path, "--threads", "1", "--output", "killed", cwd=tmp_path)
     unfinished = tmp_path / "killed" / "unfinished.pt"
     wait_for(unfinished.exists)
     os.killpg(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert not (tmp_path / "killed" / "model.safetensors").exists()
-    done = bench("train", path, "--threads", "1", "--output", "killed", "--resume")
+    done = called("train", path, "--threads", "1", "--output", "killed", "--resume")
     assert done.returncode == 0, done.stderr
-    first = int(done.stderr.split("/40")[0].split()[-1])
-    assert 1 < first <= 40
+    first = int(done.stderr.split("/16")[0].split()[-1])
+    assert 1 < first <= 16
     whole, again = trained(tmp_path / "whole"), trained(tmp_path / "killed")
     for name in ("losses", "epoch_losses", "epochs"):
         assert again[name] == whole[name]
@@ -63,9 +63,13 @@ def test_there_must_be_a_training_to_resume(called: Bench, tmp_path: Path) -> No
     assert done.stderr.startswith("bench: nothing to resume: there is no checkpoint/unfinished.pt")
 
 
-def test_event_files_hold_every_full_trial_as_it_was_recorded(bench: Bench, tmp_path: Path) -> None:
+def test_event_files_hold_every_full_trial_as_it_was_recorded(
+    called: Bench, tmp_path: Path
+) -> None:
     options = ["--baseline", "murmur", "--dataset", "synthetic", "--set", *OPTIONS]
-    done = bench("--baseline-only", "--repeats", "1", *options, "evaluate_every=2", "--tensorboard")
+    done = called(
+        "--baseline-only", "--repeats", "1", *options, "evaluate_every=2", "--tensorboard"
+    )
     assert done.returncode == 0, done.stderr
     run = only_run(tmp_path)
     full = [line for line in records(run) if line["kind"] == "full"]
@@ -88,17 +92,17 @@ def test_the_page_shows_how_training_went(finished: Path) -> None:
     assert not (finished / "tensorboard").exists()
 
 
-def test_a_bad_recording_is_one_line_and_can_be_skipped(bench: Bench, tmp_path: Path) -> None:
+def test_a_bad_recording_is_one_line_and_can_be_skipped(called: Bench, tmp_path: Path) -> None:
     folder = write_patients(tmp_path / "patients")
     wav = folder / "103_AV.wav"
     wav.write_bytes(wav.read_bytes()[:3000])
     asked = ["--baseline", "murmur", "--dataset", str(folder), "--baseline-only", "--repeats", "1",
              "--set", *OPTIONS]  # fmt: skip
-    done = bench(*asked)
+    done = called(*asked)
     assert done.returncode == 2
     assert done.stderr.strip().count("\n") == 0
     assert f"{wav} is cut off: 3,000 of" in done.stderr
     assert not (tmp_path / "results").exists()
-    done = bench(*asked, "--skip-bad")
+    done = called(*asked, "--skip-bad")
     assert done.returncode == 0, done.stderr
     assert "1 bad files were skipped" in (only_run(tmp_path) / "report.md").read_text()

@@ -60,11 +60,11 @@ def test_every_option_technique_and_setting_named_exists(called: Bench, command:
         registry.make_settings(baseline, parse_assignments(after(command, "--set")))
 
 
-def test_one_s_own_model_is_measured_as_the_readme_says(bench: Bench) -> None:
+def test_one_s_own_model_is_measured_as_the_readme_says(called: Bench) -> None:
     own = [command[1:] for command in COMMANDS if "my_model.py" in " ".join(command)]
     assert [command[0] for command in own] == ["init", "--baseline"]
-    assert bench(*own[0]).returncode == 0
-    done = bench(*own[1], "--repeats", "2")
+    assert called(*own[0]).returncode == 0
+    done = called(*own[1], "--repeats", "2")
     assert done.returncode == 0, done.stderr
     assert "mixed-precision" in done.stdout
 
@@ -75,10 +75,10 @@ def python_blocks() -> dict[str, str]:
     return {block.partition(":")[0].removeprefix("# "): block for block in blocks}
 
 
-def test_one_s_own_technique_is_tested_as_the_readme_says(bench: Bench, tmp_path: Path) -> None:
+def test_one_s_own_technique_is_tested_as_the_readme_says(called: Bench, tmp_path: Path) -> None:
     for name, code in python_blocks().items():
         (tmp_path / name).write_text(code)
-    assert bench("init", "my_model.py").returncode == 0
+    assert called("init", "my_model.py").returncode == 0
     command = shlex.split(python_blocks()["test_clip.py"].splitlines()[0].partition(": ")[2])
     done = subprocess.run(
         [sys.executable, "-m", *command], cwd=tmp_path, capture_output=True, text=True, check=False
@@ -87,12 +87,12 @@ def test_one_s_own_technique_is_tested_as_the_readme_says(bench: Bench, tmp_path
     assert f"{len(PROMISES)} passed" in done.stdout
 
 
-def test_one_s_own_technique_is_measured_as_the_readme_says(bench: Bench, tmp_path: Path) -> None:
+def test_one_s_own_technique_is_measured_as_the_readme_says(called: Bench, tmp_path: Path) -> None:
     code = python_blocks()["clip.py"]
     assert len(code.splitlines()) <= 30
     (tmp_path / "clip.py").write_text(code)
     command = shlex.split(code.splitlines()[0].partition("bench ")[2])
-    done = bench("--baseline", TINY, *command, "--repeats", "2")
+    done = called("--baseline", TINY, *command, "--repeats", "2")
     assert done.returncode == 0, done.stderr
     assert "clip-gradients:norm=0.5" in done.stdout
     assert "clip-gradients:norm=2" in done.stdout

@@ -21,8 +21,8 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_synthetic_images_are_used_where_there_are_no_others(bench: Bench, tmp_path: Path) -> None:
-    done = bench(*XRAY, *QUICK, "--set", "synthetic_images=40")
+def test_synthetic_images_are_used_where_there_are_no_others(called: Bench, tmp_path: Path) -> None:
+    done = called(*XRAY, *QUICK, "--set", "synthetic_images=40")
     assert done.returncode == 0, done.stderr
     assert "using synthetic images, which say nothing about real ones" in done.stdout + done.stderr
     run = only_run(tmp_path)
@@ -33,9 +33,9 @@ def test_synthetic_images_are_used_where_there_are_no_others(bench: Bench, tmp_p
 
 
 @pytest.mark.slow
-def test_a_folder_of_five_classes_is_measured(bench: Bench, tmp_path: Path) -> None:
+def test_a_folder_of_five_classes_is_measured(called: Bench, tmp_path: Path) -> None:
     make_task(tmp_path / "data" / "five", ("a", "b", "c", "d", "e"))
-    done = bench(*XRAY, *QUICK, "--dataset", "five", "--data-dir", "data")
+    done = called(*XRAY, *QUICK, "--dataset", "five", "--data-dir", "data")
     assert done.returncode == 0, done.stderr
     values = records(only_run(tmp_path))[0]["metrics"][-1]["values"]
     assert {f"accuracy.{name}" for name in "abcde"} < values.keys()
@@ -43,11 +43,11 @@ def test_a_folder_of_five_classes_is_measured(bench: Bench, tmp_path: Path) -> N
 
 @pytest.mark.slow
 def test_of_several_tasks_a_missing_one_is_told_and_the_others_run(
-    bench: Bench, tmp_path: Path
+    called: Bench, tmp_path: Path
 ) -> None:
     make_task(tmp_path / "data" / "lungs", ("a", "b"))
     make_task(tmp_path / "data" / "bones", ("x", "y", "z"))
-    done = bench(*XRAY, *QUICK, "--dataset", "lungs,heart,bones", "--data-dir", "data")
+    done = called(*XRAY, *QUICK, "--dataset", "lungs,heart,bones", "--data-dir", "data")
     assert done.returncode == 0, done.stderr
     assert "task heart is skipped: no folder data/heart" in done.stdout + done.stderr
     report = (only_run(tmp_path) / "report.md").read_text()

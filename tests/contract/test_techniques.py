@@ -33,6 +33,10 @@ NATIVE = {"channels-last"}
 """What calls kernels that were seen to end a process (oneDNN's on AVX2): tried in a child."""
 
 
+LONG = {"pictures", "s4-ecg", "murmur", *EXTRA}
+"""Where compiling takes half a minute, and shows no more than on the others."""
+
+
 def crossed() -> list[object]:
     """Return every baseline with every technique, as parameters."""
     return [
@@ -44,7 +48,7 @@ def crossed() -> list[object]:
         )
         for baseline in (*OTHERS, *EXTRA, *REGISTERED)
         for name in TECHNIQUES
-        if not (name in SLOW and baseline in ("pictures", *EXTRA))  # takes long, and shows no more
+        if not (name in SLOW and baseline in LONG)
     ]
 
 

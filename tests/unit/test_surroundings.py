@@ -153,11 +153,3 @@ def test_a_technique_that_does_not_apply_says_why_in_its_line() -> None:
 def test_a_summary_is_the_first_line_of_a_card() -> None:
     assert list.summary("\nCompile: fuse.\n\nWhat: x") == "Compile: fuse"
     assert list.summary("") == ""
-
-
-@pytest.mark.slow
-def test_techniques_are_listed_with_whether_they_apply() -> None:
-    rows = list.listing("techniques", None, "timehut", None, "cpu")
-    fields = {"name", "summary", "effect", "applies", "reason"}
-    assert all(set(row) == fields for row in rows)
-    assert all(row["applies"] is (row["reason"] is None) for row in rows)
