@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from bench.analysis.aims import best
 from bench.analysis.bounds import profiled
 from bench.analysis.claims import Judged, judged
-from bench.analysis.comparison import best, compare_run
+from bench.analysis.comparison import compare_run
 from bench.analysis.figures import Figures, figures_of
 from bench.analysis.metric import target_of
 from bench.analysis.results import ArmResult, Comparison

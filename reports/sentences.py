@@ -293,8 +293,11 @@ def _missing(run: Run) -> str | None:
     open_ones = [result.arm for result in run.candidates if result.goes_on]
     if unseen > 0:
         return f"{number(unseen, 'arm')} of {len(run.header.arms)} were not measured"
-    be = "is" if len(open_ones) == 1 else "are"
-    return f"{listing(open_ones)} {be} open" if open_ones else None
+    if open_ones:
+        return f"{listing(open_ones)} {'is' if len(open_ones) == 1 else 'are'} open"
+    screened = [r.arm for r in run.candidates if r.verdict is Verdict.SCREENED]
+    confirmed = any(result.confirmed for result in run.candidates)
+    return None if confirmed or not screened else f"no pair confirms {listing(screened)} yet"
 
 
 def _pairs_done(run: Run) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from bench.analysis.objectives import DEPLOYED, MEMORY, OBJECTIVES, TIME, Objective
-from bench.analysis.results import ArmResult, Bound
+from bench.analysis.results import Aims, ArmResult, Bound
 from bench.analysis.sequential import WORTH_FINDING
 from bench.records.measurement import BASELINE, Measurement
 from bench.records.profile import Profile
@@ -25,18 +25,24 @@ HELD = frozenset({Part.ACTIVATIONS, Part.OPTIMIZER_STATE, Part.DATA, Part.UPDATE
 AFTER_BACKWARD = frozenset({Part.OPTIMIZER_STATE, Part.UPDATE})
 OTHER_COURSE = frozenset({Effect.LEARNING, Effect.MODEL})
 """Effects under which a training goes another way, and may end at another time."""
+SAME_MODEL = "it deploys the model that is trained"
 NOTHING = "it takes none away"
 WORDS = {Part.DATA_WAIT: "data wait", Part.OPTIMIZER_STATE: "the optimizer's state"}
 
 
 def bounds_of(
-    baseline: Measurement, touches: Collection[str] | None, effect: str, profile: Profile | None
-) -> dict[str, Bound | None]:
+    baseline: Measurement, touches: Collection[str] | None, effect: str, profile: Profile | None,
+    aims: Aims | None = None,
+) -> dict[str, Bound | None]:  # fmt: skip
     """Return the bound in each objective that counts for an effect; None: what it can't be told of.
 
     `baseline` is a trial of it, `profile` what else was seen of it, or is to be assumed.
     """
-    rows = [row for row in OBJECTIVES if effect in row.effects and _counts(row, baseline)]
+    aims = aims or Aims()
+    asked = [row for row in OBJECTIVES if aims.counts(row) and _counts(row, baseline)]
+    rows = [row for row in asked if effect in row.effects]
+    if not rows:
+        return {row.name: Bound(row.name, 1.0, SAME_MODEL) for row in asked}
     if touches is None or profile is None:
         return {row.name: None for row in rows}
     parts = frozenset(map(Part, touches))

@@ -12,7 +12,7 @@ from bench.analysis.evidence import evidence_of, items_of_shares
 from bench.analysis.intervals import Interval, repeated_interval
 from bench.analysis.levels import Rule
 from bench.analysis.metric import target_of_claim
-from bench.analysis.objectives import Value, memory_of, time_of
+from bench.analysis.objectives import BY_NAME, Value, memory_of, time_of
 from bench.analysis.pairs import Pair, failed, matched, pairs_of, ratios, unlike
 from bench.analysis.proof import Proof, prove
 from bench.analysis.quality import grid_floor
@@ -72,6 +72,11 @@ def judged(claim: Claim, comparison: Comparison, trials: Sequence[Measurement]) 
     for what, claimed, value in (
         ("time", claim.time_ratio, time_of(claim.time_basis)),
         ("memory", claim.memory_ratio, memory_of),
+        *(
+            (name, ratio, BY_NAME[name].value(claim.time_basis))
+            for name, ratio in claim.other_ratios.items()
+            if name in BY_NAME
+        ),
     ):
         proof, said = _ratio(what, claimed, pairs, value, rule)
         (problems if proof is Proof.BROKEN else undecided).extend(said)

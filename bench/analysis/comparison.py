@@ -8,13 +8,12 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any, get_args
 
+from bench.analysis.aims import excess, limited
 from bench.analysis.attribution import Attribution, attribution, largest
 from bench.analysis.bounds import bounds_of_arm, profiled
 from bench.analysis.control import control_of, visible_effect, visible_pairs
 from bench.analysis.evidence import evidence_of
-from bench.analysis.intervals import (
-    repeated_ratio,
-)
+from bench.analysis.intervals import Interval, repeated_ratio
 from bench.analysis.levels import Rule, rule_of
 from bench.analysis.metric import (
     difference,
@@ -25,7 +24,10 @@ from bench.analysis.metric import (
 )
 from bench.analysis.objectives import (
     BY_NAME,
+    DEPLOYED,
+    OBJECTIVES,
     TIME,
+    Basis,
     basis_of,
     cpu_of,
     file_of,
@@ -45,7 +47,7 @@ from bench.analysis.pairs import (
     whole,
 )
 from bench.analysis.payback import payback_steps, planned_steps, seconds_saved_an_epoch, setup_of
-from bench.analysis.results import ArmResult, Comparison
+from bench.analysis.results import Aims, ArmResult, Comparison
 from bench.analysis.verdict import Judgement, Verdict, judge
 from bench.baseline import Target
 from bench.records.header import Header
@@ -62,24 +64,24 @@ def compare(
     probes: Sequence[Measurement] = (),
     rules: Mapping[Purpose, Rule] | None = None,
     screening: bool = False,
+    aims: Aims | None = None,
 ) -> Comparison:
     """Compare every arm of a run with the baseline that it was paired with.
 
     Where a run is `screening`, what wins is only chosen: to be a win it must be confirmed.
     """
-    rules = rules or {}
+    rules, aims = rules or {}, aims or Aims()
     names = list(dict.fromkeys(trial.arm for trial in trials))
     rule = rules.get("test", Rule())
     again = matched(trials, CONTROL)
     control = control_of(whole(again), rule) if CONTROL in names else None
     judged = [
-        _judge(name, trials, margin, target, rules, unlike(again))
+        _judge(name, trials, margin, target, rules, unlike(again), aims)
         for name in names
         if name not in (BASELINE, CONTROL)
     ]
     arms = tuple(_screened(_with_search(result, trials, probes), screening) for result in judged)
     baseline = [t for t in trials if t.arm in (BASELINE, CONTROL) and t.ok]
-    dead = {t.arm for t in trials if t.status not in UNTRIED} - {t.arm for t in trials if t.ok}
     shown_in = visible_pairs(arms, control, rule)
     return Comparison(
         margin=margin,
@@ -87,12 +89,20 @@ def compare(
         baseline_metric=metric_of(baseline, target),
         baseline_seconds_to_target=seconds_to_target(baseline, target),
         control=control,
-        smallest_visible_effect=visible_effect(whole(again), arms, rule, shown_in, target),
+        smallest_visible_effect=visible_effect(whole(again), arms, rule, shown_in, target, aims),
         visible_pairs=shown_in,
         arms=arms,
-        complete=not dead,
+        aims=aims,
+        baseline_over=excess(baseline, aims),
+        complete=not _dead(trials),
         rule=rule,
     )
+
+
+def _dead(trials: Sequence[Measurement]) -> set[str]:
+    """Return the arms of which every trial failed."""
+    tried = {trial.arm for trial in trials if trial.status not in UNTRIED}
+    return tried - {trial.arm for trial in trials if trial.ok}
 
 
 def compare_run(
@@ -102,7 +112,9 @@ def compare_run(
     rules: dict[Purpose, Rule] = {stage: rule_of(header, stage) for stage in get_args(Purpose)}
     screening = header.mode == "full-optimization"
     judging = [trial for trial in trials if trial.judges]
-    found = compare(judging, header.margin, target_of(header), probes, rules, screening)
+    found = compare(
+        judging, header.margin, target_of(header), probes, rules, screening, aims_of(header)
+    )
     baseline = profiled(probes)
     arms = tuple(
         result.model_copy(
@@ -113,36 +125,29 @@ def compare_run(
     return found.model_copy(update={"arms": arms, "attribution": _attribution(trials, arms)})
 
 
+def aims_of(header: Header) -> Aims:
+    """Return what a run is after."""
+    return Aims(objectives=header.objectives, limits=header.limits)
+
+
 def standing(header: Header, trials: Sequence[Measurement], arm: str, stage: Purpose) -> Judgement:
     """Judge one arm as it stands after a round, by the pairs of this stage alone."""
     pairs = matched([trial for trial in trials if trial.stage == stage], arm)
     if not whole(pairs):
         dead = len(pairs) >= LEAST_FAILED
         return Judgement(Verdict.UNDECIDED, "no whole pair was measured", goes_on=not dead)
-    own = unlike(matched(trials, CONTROL))
-    return judge(
+    own, aims = unlike(matched(trials, CONTROL)), aims_of(header)
+    now = judge(
         pairs, basis_of(whole(pairs)[0][1]), header.margin, rule_of(header, stage), own,
-        target_of(header),
+        target_of(header), aims.counts,
     )  # fmt: skip
-
-
-def best(comparison: Comparison) -> ArmResult | None:
-    """Return the winner that surely saves the most time, or memory where none saves time."""
-    return _best_of(comparison, Verdict.WIN)
-
-
-def best_screened(comparison: Comparison) -> ArmResult | None:
-    """Return the best of what a screening chose."""
-    return _best_of(comparison, Verdict.SCREENED)
-
-
-def _best_of(comparison: Comparison, verdict: Verdict) -> ArmResult | None:
-    return max((r for r in comparison.arms if r.verdict is verdict), key=_merit, default=None)
+    over = excess([candidate for _, candidate in pairs], aims, least=True)
+    return now if over is None else Judgement(Verdict.OVER_LIMIT, over)
 
 
 def _judge(
     name: str, trials: Sequence[Measurement], margin: float, target: Target,
-    rules: Mapping[Purpose, Rule], own: float | None,
+    rules: Mapping[Purpose, Rule], own: float | None, aims: Aims,
 ) -> ArmResult:  # fmt: skip
     trials_of_arm = [trial for trial in trials if trial.arm == name]
     statuses = dict(Counter(str(trial.status) for trial in trials_of_arm))
@@ -152,15 +157,15 @@ def _judge(
         return _nothing_measured(name, trials_of_arm, statuses)
     candidates = [candidate for _, candidate in good]
     rule = rules.get(candidates[0].stage, Rule())
-    facts = _facts(good, rule, target) | {
+    facts = _facts(good, rule, target, aims) | {
         "metric": metric_of(candidates, target),
         "other_differences": other_differences(good, target.metric),
         "seconds_to_target": seconds_to_target(candidates, target),
         "statuses": statuses,
     }
-    judgement = judge(pairs, facts["time_basis"], margin, rule, own, target)
+    judgement = judge(pairs, facts["time_basis"], margin, rule, own, target, aims.counts)
     result = ArmResult(arm=name, **judgement._asdict(), **facts)
-    return _downgrade_if_never_repaid(result)
+    return limited(_downgrade_if_never_repaid(result), candidates, aims)
 
 
 def _screened(result: ArmResult, screening: bool) -> ArmResult:
@@ -182,9 +187,9 @@ def _nothing_measured(name: str, own: Sequence[Measurement], statuses: dict[str,
     return ArmResult(arm=name, verdict=verdict, reason=reason, work=work, statuses=statuses)
 
 
-def _facts(pairs: Sequence[Pair], rule: Rule, target: Target) -> dict[str, Any]:
+def _facts(pairs: Sequence[Pair], rule: Rule, target: Target, aims: Aims) -> dict[str, Any]:
     basis, setup = basis_of(pairs[0][1]), setup_of(pairs)
-    found = evidence_of(pairs, basis, 0.0, None, target)
+    found = evidence_of(pairs, basis, 0.0, None, target, aims.counts)
     total = rule.of_gain(found.random)
     times, memories = ratios(pairs, time_of(basis)), ratios(pairs, memory_of)
     return {
@@ -193,6 +198,7 @@ def _facts(pairs: Sequence[Pair], rule: Rule, target: Target) -> dict[str, Any]:
         "confirmed": pairs[0][1].stage == "confirm",
         "time_basis": basis,
         "time_ratio": repeated_ratio(times, rule, total),
+        "deployed_ratios": _deployed_ratios(pairs, basis, rule, total),
         "cpu_ratio": repeated_ratio(ratios(pairs, cpu_of), rule, total),
         "memory_ratio": repeated_ratio(memories, rule, total),
         "energy_ratio": repeated_ratio(ratios(pairs, BY_NAME["energy"].value(basis)), rule, total),
@@ -214,6 +220,20 @@ def _facts(pairs: Sequence[Pair], rule: Rule, target: Target) -> dict[str, Any]:
         "payback_steps": payback_steps(pairs, setup) if basis == "step" else None,
         "planned_steps": planned_steps(pairs[0][1]),
     }
+
+
+def _deployed_ratios(
+    pairs: Sequence[Pair], basis: Basis, rule: Rule, total: float
+) -> dict[str, Interval]:
+    """Return the ratios of the deployed models; of what is deterministic, the least to the most."""
+    found = {}
+    for row in (row for row in OBJECTIVES if row.effects == DEPLOYED):
+        known = ratios(pairs, row.value(basis))
+        if known and row.deterministic:
+            found[row.name] = Interval(min(known), median(known), max(known))
+        elif interval := repeated_ratio(known, rule, total):
+            found[row.name] = interval
+    return found
 
 
 def _downgrade_if_never_repaid(result: ArmResult) -> ArmResult:
@@ -253,13 +273,6 @@ def _attribution(trials: Sequence[Measurement], arms: Sequence[ArmResult]) -> At
     own = [trial for trial in trials if trial.stage == "attribute"]
     result = next((r for r in arms if own and r.arm == largest(own).arm), None)
     return attribution(own, next(iter(gained(result.gains if result else ())), TIME))
-
-
-def _merit(result: ArmResult) -> tuple[bool, float]:
-    time = (result.time_ratio.low if result.time_ratio else None) or 0.0
-    memory = (result.memory_ratio.low if result.memory_ratio else None) or 0.0
-    faster = "faster" in result.gains
-    return faster, time if faster else memory
 
 
 def _middle(values: Sequence[float]) -> float | None:

@@ -15,7 +15,7 @@ from bench.analysis.levels import Rule
 from bench.analysis.objectives import Basis, Value, cpu_of, memory_of, time_of
 from bench.analysis.pairs import Pair, ratios, same_losses
 from bench.analysis.power import smallest_effect
-from bench.analysis.results import ArmResult, Control
+from bench.analysis.results import Aims, ArmResult, Control
 from bench.baseline import Target
 
 
@@ -44,13 +44,14 @@ def visible_pairs(arms: Sequence[ArmResult], control: Control | None, rule: Rule
 
 
 def visible_effect(
-    again: Sequence[Pair], arms: Sequence[ArmResult], rule: Rule, pairs: int, target: Target
-) -> float | None:
+    again: Sequence[Pair], arms: Sequence[ArmResult], rule: Rule, pairs: int, target: Target,
+    aims: Aims,
+) -> float | None:  # fmt: skip
     """Return the smallest gain that shows, by the noise of the baseline against itself."""
     basis: Basis = "training" if any(result.time_basis == "training" for result in arms) else "step"
     logs = [math.log(ratio) for ratio in ratios(again, time_of(basis))]
     if len(logs) < 2:
         return None
     error = float(estimate(np.array(logs), RATIO_FLOOR, clip=True).error)
-    total = rule.of_gain(evidence_of(again, basis, 0.0, None, target).random)
+    total = rule.of_gain(evidence_of(again, basis, 0.0, None, target, aims.counts).random)
     return smallest_effect(error * math.sqrt(len(logs)), pairs, total, rule)

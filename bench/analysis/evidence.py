@@ -37,15 +37,16 @@ class Evidence(NamedTuple):
 
 
 def evidence_of(
-    pairs: Sequence[Pair], basis: Basis, margin: float, unlike: float | None, target: Target
-) -> Evidence:
+    pairs: Sequence[Pair], basis: Basis, margin: float, unlike: float | None, target: Target,
+    counts: Callable[[objectives.Objective], bool] = objectives.every,
+) -> Evidence:  # fmt: skip
     """Return what pairs say; `unlike` is how far the baseline's losses differ from its own, if so.
 
     A trial that ran out of time counts with what it took: its ratio is at least so far from 1.
     """
     candidate = _known(pairs, lambda m: m.effect is not None)
     effect = candidate.effect if candidate else None
-    rows = objectives.counting(effect, next((b for b, _ in pairs if b.ok), pairs[0][0]))
+    rows = objectives.counting(effect, next((b for b, _ in pairs if b.ok), pairs[0][0]), counts)
     seen = tuple(Objective(row.name, _logs(pairs, row, basis), row.deterministic) for row in rows)
     changes = [_gain(pair, target) for pair in pairs]
     exact = effect == "exact" and unlike is None

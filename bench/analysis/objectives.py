@@ -130,10 +130,19 @@ def gained(gains: Sequence[Gain]) -> tuple[Objective, ...]:
     return tuple(objective for objective in OBJECTIVES if objective.gain in gains)
 
 
-def counting(effect: str | None, measured: Measurement) -> tuple[Objective, ...]:
+def every(objective: Objective) -> bool:
+    """Count any objective."""
+    return True
+
+
+def counting(
+    effect: str | None, measured: Measurement, counts: Callable[[Objective], bool] = every
+) -> tuple[Objective, ...]:
     """Return the objectives that count for an effect, and that a baseline's trial could measure."""
     return tuple(
         objective
         for objective in OBJECTIVES
-        if (effect or "exact") in objective.effects and objective.of_step(measured) is not None
+        if counts(objective)
+        and (effect or "exact") in objective.effects
+        and objective.of_step(measured) is not None
     )

@@ -12,12 +12,13 @@ from bench.records.measurement import Measurement
 
 
 def passenger(
-    trials: Sequence[Measurement], parts: Mapping[Subset, Sequence[Gain]]
+    trials: Sequence[Measurement], parts: Mapping[Subset, Sequence[Gain]], timed: bool = True
 ) -> Subset | None:
     """Return the part that a combination is not worse without; None where every part adds.
 
     `parts` says by what each part won alone. A part adds where the combination gains more than
     `LEAST_GAIN` by it: in time, or in what else the part won by, as long as it costs no such time.
+    Where the run isn't after time (not `timed`), only in what the part won by.
     One part at a time: two that do the same are each dispensable, but not both. A part that was not
     measured stays.
     """
@@ -26,7 +27,7 @@ def passenger(
     added = {
         part: found
         for part, gains in parts.items()
-        if (found := _added(trials, basis, whole, part, gains)) is not None
+        if (found := _added(trials, basis, whole, part, gains, timed)) is not None
     }
     idle = {part: found for part, found in added.items() if found <= LEAST}
     return min(idle, key=lambda part: (idle[part], sorted(part)), default=None)
@@ -34,9 +35,12 @@ def passenger(
 
 def _added(
     trials: Sequence[Measurement], basis: Basis, whole: Subset, part: Subset,
-    gains: Sequence[Gain],
+    gains: Sequence[Gain], timed: bool,
 ) -> float | None:  # fmt: skip
     """Return the largest log gain by a part in what it may add; None where that is unknown."""
+    if not timed:
+        won = [_mean(gains_by_round(trials, r.value(basis)), whole, part) for r in gained(gains)]
+        return max((value for value in won if value is not None), default=None)
     time = _mean(gains_by_round(trials, TIME.value(basis)), whole, part)
     others = [row for row in gained(gains) if row is not TIME]
     found = [_mean(gains_by_round(trials, row.value(basis)), whole, part) for row in others]

@@ -7,10 +7,25 @@ from typing import NamedTuple
 from bench.analysis.attribution import Attribution
 from bench.analysis.intervals import Interval
 from bench.analysis.levels import Rule
-from bench.analysis.objectives import Basis, Gain
+from bench.analysis.objectives import Basis, Gain, Objective
 from bench.analysis.verdict import Verdict
 from bench.records.measurement import Work
 from bench.records.schema import Record
+
+
+class Aims(Record):
+    """In which objectives a gain counts, and what no arm may exceed, both by name."""
+
+    objectives: tuple[str, ...] = ()
+    """One, or two side by side; none: any counts, time before memory."""
+    limits: dict[str, float] = {}
+    """In the objective's own unit; what is limited counts too."""
+
+    def counts(self, objective: Objective) -> bool:
+        """Tell whether a gain in an objective is one."""
+        if not self.objectives:
+            return True
+        return objective.name in self.objectives or objective.name in self.limits
 
 
 class Bound(NamedTuple):
@@ -43,6 +58,8 @@ class ArmResult(Record):
     """Of CPU seconds an item: where it disagrees with time, something else used the machine."""
     memory_ratio: Interval | None = None
     energy_ratio: Interval | None = None
+    deployed_ratios: dict[str, Interval] = {}
+    """Of the objectives that are the deployed model's, by name."""
     time_median: float | None = None
     memory_median: float | None = None
     """Of the paired ratios, beside their mean."""
@@ -82,6 +99,11 @@ class ArmResult(Record):
     confirmed: bool = False
     """Whether the pairs are fresh ones, made after a screening had chosen the arm."""
 
+    def ratio(self, objective: str) -> Interval | None:
+        """Return the ratio in an objective; None where it is unknown."""
+        own = {"time": self.time_ratio, "memory": self.memory_ratio, "energy": self.energy_ratio}
+        return own.get(objective) or self.deployed_ratios.get(objective)
+
 
 class Control(Record):
     """The baseline against itself."""
@@ -106,6 +128,9 @@ class Comparison(Record):
     """The relative gain in time that `visible_pairs` pairs find four times in five."""
     visible_pairs: int
     arms: tuple[ArmResult, ...]
+    aims: Aims = Aims()
+    baseline_over: str | None = None
+    """What of the baseline itself is over a limit."""
     complete: bool
     """False when every trial of some arm failed."""
     rule: Rule = Rule()

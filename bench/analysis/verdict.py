@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
+from bench.analysis import objectives
 from bench.analysis.estimate import bounds
 from bench.analysis.evidence import Evidence, evidence_of
 from bench.analysis.levels import Rule
-from bench.analysis.objectives import Basis, Gain
+from bench.analysis.objectives import Basis, Gain, every
 from bench.analysis.outlook import MOST_ADVISED, Outlook, outlook
 from bench.analysis.pairs import Pair, compared_steps, failed, same_losses, whole
 from bench.analysis.quality import LEAST_STEPS
@@ -23,6 +24,8 @@ class Verdict(StrEnum):
     WIN = "win"
     SCREENED = "screened"
     """Would be a win, but was chosen among many: only fresh pairs make it one."""
+    OVER_LIMIT = "over the limit"
+    """Takes more than the run allows of something."""
     NO_GAIN = "no gain"
     ACCURACY_LOSS = "accuracy loss"
     UNDECIDED = "undecided"
@@ -51,7 +54,7 @@ class Judgement(NamedTuple):
 
 def judge(
     pairs: Sequence[Pair], basis: Basis, margin: float, rule: Rule, unlike: float | None,
-    target: Target,
+    target: Target, counts: Callable[[objectives.Objective], bool] = every,
 ) -> Judgement:  # fmt: skip
     """Judge a candidate by its pairs with the baseline, of which one at least is whole.
 
@@ -62,7 +65,10 @@ def judge(
     exact = good[0][1].effect == "exact"
     if exact and unlike is None and same_losses(good) is False:
         return Judgement(Verdict.FAILED, "it declares the effect exact, but the losses differ")
-    found = evidence_of(pairs, basis, margin, unlike, target)
+    found = evidence_of(pairs, basis, margin, unlike, target, counts)
+    if not found.rows:
+        reason = "it deploys the model that is trained: nothing that counts could be gained"
+        return Judgement(Verdict.NO_GAIN, reason)
     seen = last_look(found.objectives, found.quality, rule, found.failed)
     if seen is None:
         return _too_early(len(pairs), rule)

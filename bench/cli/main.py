@@ -104,6 +104,13 @@ def run(  # long: an option a line
     seed: Annotated[int, Option(help="the first training seed; each pair takes the next")] = 0,
     repeats: Annotated[str, Option(help="pairs of trials for each arm, or auto")] = "auto",
     budget: Annotated[str | None, Option(help="stop after this time: 90s, 15m, 2h")] = None,
+    objective: Annotated[
+        Strings,
+        Option(help="what a gain is to be in: time, memory, latency, size, energy; one or two"),
+    ] = None,
+    limit: Annotated[
+        Strings, Option(help="what no arm may exceed: memory=2GiB time=15m latency=5ms size=10MiB")
+    ] = None,
     margin: Annotated[
         float | None,
         Option(
@@ -151,6 +158,8 @@ def run(  # long: an option a line
         threads=parse.threads_of(threads),
         seed=seed,
         repeats=parse.parse_repeats(repeats),
+        objectives=parse.parse_objectives(objective or []),
+        limits=parse.parse_limits(limit or []),
         budget_seconds=parse.parse_duration(budget) if budget else None,
         trial_timeout_seconds=parse.parse_duration(trial_timeout),
         margin=parse.parse_margin(margin),

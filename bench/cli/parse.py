@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.analysis.objectives import BY_NAME
 from bench.baseline import MOST_THREADS
 from bench.errors import BenchError
 from bench.recipes import registry
@@ -14,6 +15,18 @@ from bench.recipes.references import whole_path
 from bench.records.header import Arm
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
+CALLED = {
+    "time": "time", "memory": "memory", "latency": "inference time", "size": "file size",
+    "energy": "energy",
+}  # fmt: skip
+"""Objectives by what options call them."""
+MOST_OBJECTIVES = 2
+AMOUNTS: dict[str, dict[str, float]] = {
+    "bytes": {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "KB": 1e3, "MB": 1e6, "GB": 1e9},
+    "s": {"us": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600},
+    "J": {"J": 1, "kJ": 1e3},
+}
+EXAMPLES = {"bytes": "2GiB", "s": "15m", "J": "300J"}
 
 
 def parse_duration(text: str) -> float:
@@ -22,6 +35,43 @@ def parse_duration(text: str) -> float:
     if not found or float(found[1]) <= 0:
         raise BenchError(f'"{text}" is not a duration above 0; write 90s, 15m or 2h')
     return float(found[1]) * _UNITS[found[2] or "s"]
+
+
+def parse_objectives(texts: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of one objective, or of two side by side."""
+    names = tuple(dict.fromkeys(objective_of(text, "--objective") for text in texts))
+    if len(names) > MOST_OBJECTIVES:
+        raise BenchError(f"--objective {' '.join(texts)}: give one, or two side by side")
+    return names
+
+
+def parse_limits(texts: Sequence[str]) -> dict[str, float]:
+    """Return by objective the limits of ``memory=2GiB`` or ``time=15m``, in its own unit."""
+    found: dict[str, float] = {}
+    for text in texts:
+        name, _, amount = text.partition("=")
+        objective = objective_of(name, "--limit")
+        if objective in found:
+            raise BenchError(f"--limit {name} is given twice; give it once")
+        found[objective] = _amount(text, amount, BY_NAME[objective].unit)
+    return found
+
+
+def objective_of(text: str, option: str) -> str:
+    """Return the objective that an option calls so."""
+    if text in CALLED:
+        return CALLED[text]
+    raise BenchError(f'{option}: no objective named "{text}"; there are: {", ".join(CALLED)}')
+
+
+def _amount(whole: str, text: str, unit: str) -> float:
+    units = AMOUNTS[unit]
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([a-zA-Z]*)", text.strip())
+    if not found or found[2] not in units or float(found[1]) <= 0:
+        raise BenchError(
+            f'--limit "{whole}" is no amount above 0 in {", ".join(units)}; {EXAMPLES[unit]} is one'
+        )
+    return float(found[1]) * units[found[2]]
 
 
 def parse_repeats(text: str) -> int | None:

@@ -27,6 +27,8 @@ class Claim(Record):
     time_basis: Literal["step", "training"]
     """Whether the ratio is of seconds per item, or of the whole training."""
     memory_ratio: Ratios | None
+    other_ratios: dict[Text, Ratios] = {}
+    """Of what else it won by: energy, inference time, file size."""
     metric_name: Text
     metric: Bounds | None
     margin: Amount

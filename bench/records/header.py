@@ -62,6 +62,10 @@ class Header(Record):
     """How many arms share it, by stage; written before the stage's first trial."""
     blocks: dict[Purpose, Positive] = {}
     """How many arms share a trial of the baseline, by stage; 1 where that was not written."""
+    objectives: tuple[Text, ...] = ()
+    """In which a gain counts, by name; none: in any."""
+    limits: dict[Text, Amount] = {}
+    """What no arm may exceed, by objective."""
     budget_seconds: Amount | None
     trial_timeout_seconds: Amount
     margin: Amount

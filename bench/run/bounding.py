@@ -8,11 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.analysis.bounds import bounds_of, out_of_reach
+from bench.analysis.comparison import aims_of
 from bench.analysis.payback import planned_seconds
 from bench.recipes.combination import effect_of, touches_of, work_of
 from bench.records.measurement import BASELINE, Measurement, Preparation, Status
 from bench.records.recipe import Recipe
 from bench.run.arm_names import Used
+from bench.run.combining import timed
 from bench.run.plan import Planned
 from bench.run.session import Session
 from bench.technique import Stage
@@ -50,13 +52,19 @@ class Bounding:
             return False
         techniques = [technique for _, technique in used]
         bounds = bounds_of(
-            self.profile, touches_of(techniques), effect_of(techniques), self.profile.profile
+            self.profile,
+            touches_of(techniques),
+            effect_of(techniques),
+            self.profile.profile,
+            aims_of(self.session.header),
         )
         return self._refused(name, used, self.session.recipe, out_of_reach(bounds))
 
     def too_dear(self, name: str, used: Used, recipe: Recipe, rehearsed: Measurement) -> bool:
         """Tell, and record, whether an arm surely makes this training longer."""
         if "test" in self.session.header.raced:  # it was raced when the run began
+            return False
+        if not timed(self.session.header):
             return False
         why = self._slow(used, rehearsed) or self._long_setup(name, used, recipe, rehearsed)
         return self._refused(name, used, recipe, why)

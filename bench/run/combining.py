@@ -11,12 +11,13 @@ from typing import Literal
 
 from bench.analysis.attribution import Subset, orders_of, subsets_of
 from bench.analysis.levels import FIRST
-from bench.analysis.objectives import Gain
+from bench.analysis.objectives import TIME, Gain
 from bench.analysis.passengers import passenger
 from bench.errors import BenchError
 from bench.recipes.combination import SAME_WORK, effect_of
 from bench.recipes.parts import part_of
 from bench.recipes.references import relative
+from bench.records.header import Header
 from bench.records.measurement import Status
 from bench.records.recipe import Recipe
 from bench.run import arm_names
@@ -66,6 +67,11 @@ def raced_by(used: Used) -> Kind:
     return "step" if effect_of(t for _, t in used) in SAME_WORK else "full"
 
 
+def timed(header: Header) -> bool:
+    """Tell whether a run is after time, among others or alone."""
+    return not header.objectives or TIME.name in header.objectives
+
+
 def without_passengers(
     session: Session, combination: Combination, gains: Mapping[str, Sequence[Gain]]
 ) -> Combination:
@@ -82,7 +88,7 @@ def without_passengers(
         rounds = min(FIRST, session.header.repeats)
         measured = _side(session, combination, tried.values(), rounds, 0, "combine")
         trials = [t for t in session.records if t.stage == "combine" and t.pair >= measured]
-        idle = passenger(trials, parts) if trials else None
+        idle = passenger(trials, parts, timed(session.header)) if trials else None
         if idle is None:
             break
         dropped = ", ".join(part.arm for part in combination.parts if names_in(part.recipe) == idle)

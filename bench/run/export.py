@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.analysis.comparison import best
+from bench.analysis.aims import best
 from bench.analysis.intervals import Interval
+from bench.analysis.objectives import MEMORY, TIME, gained
 from bench.analysis.pairs import pairs_of
 from bench.analysis.results import ArmResult, Comparison
 from bench.recipes.source import given_by
@@ -76,6 +77,11 @@ def _claim_of_winner(result: ArmResult) -> dict[str, object]:
         "time_basis": result.time_basis,
         "memory_ratio": _triple(result.memory_ratio),
         "metric": _triple(result.metric),
+        "other_ratios": {
+            row.name: bounds
+            for row in gained(result.gains)
+            if row not in (TIME, MEMORY) and (bounds := _triple(result.ratio(row.name)))
+        },
     }
 
 

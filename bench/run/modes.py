@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench.analysis.comparison import best, best_screened, compare_run
-from bench.analysis.objectives import Gain
+from bench.analysis.aims import best, best_screened, merit, wanted
+from bench.analysis.comparison import compare_run
+from bench.analysis.objectives import TIME, Gain
 from bench.analysis.results import ArmResult, Comparison
 from bench.analysis.verdict import Verdict
 from bench.errors import BenchError, Clash, NotApplicable
@@ -81,31 +82,44 @@ def full_optimization(session: Session) -> None:
     session.measure(screened)
     comparison = compare_run(session.header, session.records, session.probed)
     winners = combination(comparison, arms, session.show.note)
-    if not winners:
-        return
     used, contrasts = together(winners, lambda used: _candidates(session, [used]))
+    gains = _gains(comparison)
+    won = [contrast for contrast in screened if contrast.arm in gains]
+    combined = [
+        without_passengers(session, Combination(whole, used, parts), gains)
+        for whole in contrasts
+        if (parts := tuple(c for c in won if names_in(c.recipe) <= names_in(whole.recipe)))
+    ]
+    _confirm(session, comparison, arms, screened, combined)
+
+
+def _confirm(
+    session: Session, comparison: Comparison, arms: Sequence[Used],
+    screened: Sequence[Contrast], combined: Sequence[Combination],
+) -> None:  # fmt: skip
+    """Measure the combination and the best single technique in fresh pairs; attribute the gain."""
     names = map(arm_names.join, arm_names.labels(arms))
     by_name = dict(zip(names, arms, strict=True))
-    won = [contrast for contrast in screened if contrast.arm in _gains(comparison)]
-    for whole in contrasts:
-        parts = tuple(c for c in won if names_in(c.recipe) <= names_in(whole.recipe))
-        chosen = without_passengers(session, Combination(whole, used, parts), _gains(comparison))
-        alone = best_alone(comparison, chosen.whole.arm, screened)
-        judged = [replace(c, kind=judged_by(by_name[c.arm])) for c in alone]
-        session.measure([chosen.whole, *judged], "confirm")
-        winner = best(compare_run(session.header, session.records, session.probed))
-        if winner is not None and winner.arm == chosen.whole.arm:
-            attribute(session, chosen)
+    chosen = [combination.whole for combination in combined]
+    alone = best_alone(comparison, chosen[0].arm if chosen else None, screened)
+    judged = [replace(c, kind=judged_by(by_name[c.arm])) for c in alone]
+    if not chosen and not judged:
+        return
+    session.measure([*chosen, *judged], "confirm")
+    winner = best(compare_run(session.header, session.records, session.probed))
+    for combination in combined:
+        if winner is not None and winner.arm == combination.whole.arm:
+            attribute(session, combination)
 
 
 def combination(
     comparison: Comparison, arms: Sequence[Used], note: Callable[[str], None]
 ) -> list[Used]:
-    """Return the arms worth combining: won, and cost no time; the better of a clash stays."""
+    """Return the arms worth combining: won, and cost no time that counts; of a clash the better."""
     names = [arm_names.join(label) for label in arm_names.labels(arms)]
     by_name = dict(zip(names, arms, strict=True))
-    worth = [r for r in comparison.arms if r.arm in by_name and _worth_combining(r)]
-    worth.sort(key=lambda r: r.time_ratio.middle if r.time_ratio else 0.0, reverse=True)
+    worth = [r for r in comparison.arms if r.arm in by_name and _worth_combining(comparison, r)]
+    worth.sort(key=lambda r: _order(comparison, r), reverse=True)
     chosen: list[Used] = []
     for result in worth:
         try:
@@ -117,6 +131,12 @@ def combination(
     return chosen
 
 
+def _order(comparison: Comparison, result: ArmResult) -> tuple[float, ...]:
+    if comparison.aims.objectives:
+        return merit(result, comparison.aims)
+    return (result.time_ratio.middle if result.time_ratio else 0.0,)
+
+
 def together(
     winners: Sequence[Used], candidates: Callable[[Used], list[Contrast]]
 ) -> tuple[Used, list[Contrast]]:
@@ -124,6 +144,8 @@ def together(
 
     `candidates` gives the contrast of a combination, none where it doesn't apply.
     """
+    if not winners:
+        return [], []
     everything = [technique for used in winners for technique in used]
     if contrasts := candidates(everything):
         return everything, contrasts
@@ -136,7 +158,9 @@ def together(
     return chosen, contrasts
 
 
-def best_alone(comparison: Comparison, chosen: str, screened: Sequence[Contrast]) -> list[Contrast]:
+def best_alone(
+    comparison: Comparison, chosen: str | None, screened: Sequence[Contrast]
+) -> list[Contrast]:
     """Return the contrast of the best single technique, unless it is what is `chosen` already."""
     winner = best_screened(comparison)
     if winner is None or winner.arm == chosen:
@@ -156,13 +180,16 @@ MODES: dict[str, Mode] = {
 
 def _gains(comparison: Comparison) -> dict[str, tuple[Gain, ...]]:
     """Return by what each arm won that was worth combining."""
-    return {result.arm: result.gains for result in comparison.arms if _worth_combining(result)}
+    worth = [r for r in comparison.arms if _worth_combining(comparison, r)]
+    return {result.arm: result.gains for result in worth}
 
 
-def _worth_combining(result: ArmResult) -> bool:
-    ratio = result.time_ratio
+def _worth_combining(comparison: Comparison, result: ArmResult) -> bool:
+    ratio, asked = result.time_ratio, comparison.aims.objectives
     slower = ratio is not None and ratio.high is not None and ratio.high < 1
-    return result.verdict is Verdict.SCREENED and not slower
+    timed = not asked or TIME.name in asked
+    won = result.verdict is Verdict.SCREENED and wanted(comparison, result.gains)
+    return won and not (slower and timed)
 
 
 def _check_baseline(session: Session) -> Measurement:

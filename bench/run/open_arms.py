@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
+from types import MappingProxyType
 from typing import NamedTuple
 
 from bench.analysis.claims import judged
 from bench.analysis.comparison import compare_run, standing
 from bench.analysis.durations import pair_seconds
 from bench.analysis.levels import Rule
+from bench.analysis.objectives import OBJECTIVES, basis_of
+from bench.analysis.pairs import pairs_of, ratios
 from bench.records.header import Header
 from bench.records.measurement import CONTROL, Measurement, Purpose
 
 CONTROL_PAIRS = 10
 """Pairs of the A/A control: as many as tell how far equal trials differ."""
-LEAST_ROUNDS = 2
-"""Rounds of a fixed test that every budget has to pay for."""
+SHARES: Mapping[Purpose, float] = MappingProxyType({"test": 0.6, "combine": 0.75})
+"""Of the budget of a full optimisation, when these stages are over: the rest is for confirming what
+they chose."""
 
 
 class Choice(NamedTuple):
@@ -30,21 +35,56 @@ def next_round(
     header: Header, trials: Sequence[Measurement], arms: Sequence[str], number: int, rule: Rule,
     stage: Purpose, spent_seconds: float,
 ) -> Choice:  # fmt: skip
-    """Choose among `arms`, of which `number` rounds are measured; nothing: the stage is over."""
+    """Choose among `arms`, of which `number` rounds are measured; nothing: the stage is over.
+
+    What the budget can't see through to a first look is given up, the least promising first.
+    """
     candidates = [arm for arm in arms if arm != CONTROL]
+    left_seconds = left_of(header, stage, spent_seconds)
     if rule.first == rule.most:
-        return _fixed(header, arms, number, spent_seconds)
+        return _fixed(arms, number, spent_seconds, left_seconds)
     needs = {arm: _pairs_left(header, trials, arm, rule, stage) for arm in candidates or arms}
     open_ = {arm: left for arm, left in needs.items() if left > 0}
-    if header.budget_seconds is None or number < rule.first:
+    own = [trial for trial in trials if trial.stage == stage]
+    costs = {arm: pair_seconds(own, arm) for arm in open_}
+    if left_seconds is None:
         measured = list(open_)
+    elif number < rule.first:
+        measured = promising(own, open_, costs, rule.first - number, left_seconds)
     else:
-        costs = {arm: pair_seconds(trials, arm) for arm in open_}
-        measured = affordable(open_, costs, header.budget_seconds - spent_seconds)
+        measured = affordable(open_, costs, left_seconds)
     left = [arm for arm in open_ if arm not in measured]
     if measured and candidates and number < CONTROL_PAIRS:
         measured.append(CONTROL)
     return Choice(measured, left)
+
+
+def left_of(header: Header, stage: Purpose, spent_seconds: float) -> float | None:
+    """Return what a stage may still take; None: there is no budget."""
+    if header.budget_seconds is None:
+        return None
+    share = SHARES.get(stage, 1.0) if header.mode == "full-optimization" else 1.0
+    return share * header.budget_seconds - spent_seconds
+
+
+def promising(
+    trials: Sequence[Measurement], arms: Iterable[str], seconds: Mapping[str, float], rounds: int,
+    budget: float,
+) -> list[str]:  # fmt: skip
+    """Return the arms that so many more rounds can be paid of, those that gained most so far first.
+
+    All of them before the first round, when nothing is known.
+    """
+    if budget <= 0:
+        return []
+    chosen: list[str] = []
+    gained = {arm: _gained(trials, arm) for arm in arms}
+    for arm in sorted(gained, key=lambda arm: (-gained[arm], arm)):
+        need = seconds[arm] * rounds
+        if need <= budget:
+            chosen.append(arm)
+            budget -= need
+    return [arm for arm in gained if arm in chosen]
 
 
 def affordable(left: dict[str, float], seconds: dict[str, float], budget: float) -> list[str]:
@@ -61,11 +101,12 @@ def affordable(left: dict[str, float], seconds: dict[str, float], budget: float)
     return chosen
 
 
-def _fixed(header: Header, arms: Sequence[str], number: int, spent_seconds: float) -> Choice:
-    budget = header.budget_seconds
-    if budget is None or number < LEAST_ROUNDS:
+def _fixed(
+    arms: Sequence[str], number: int, spent_seconds: float, left_seconds: float | None
+) -> Choice:
+    if left_seconds is None or (number == 0 and left_seconds > 0):
         return Choice([*arms], [])
-    over = spent_seconds * (number + 1) / number > budget
+    over = number == 0 or spent_seconds / number > left_seconds
     return Choice([], [*arms]) if over else Choice([*arms], [])
 
 
@@ -83,10 +124,20 @@ def _pairs_left(
     return float(rule.most if now.more_pairs is None else now.more_pairs)
 
 
-def pays(header: Header, trials: Sequence[Measurement], more: int, spent_seconds: float) -> bool:
-    """Tell whether the budget pays for more trials that take what those so far took."""
-    if header.budget_seconds is None:
+def pays(trials: Sequence[Measurement], more: int, left_seconds: float | None) -> bool:
+    """Tell whether what is left pays for more trials that take what those so far took."""
+    if left_seconds is None:
         return True
     seconds = [trial.wall_seconds for trial in trials if trial.wall_seconds is not None]
     usual = math.fsum(seconds) / max(1, len(seconds))
-    return spent_seconds + more * usual <= header.budget_seconds
+    return more * usual <= left_seconds
+
+
+def _gained(trials: Sequence[Measurement], arm: str) -> float:
+    """Return the mean log gain of an arm's pairs, in whichever objective it gains the most."""
+    pairs = pairs_of(trials, arm)
+    if not pairs:
+        return 0.0
+    basis = basis_of(pairs[0][1])
+    known = [ratios(pairs, row.value(basis)) for row in OBJECTIVES]
+    return max((fmean(map(math.log, each)) for each in known if each), default=0.0)

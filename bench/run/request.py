@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +23,10 @@ class Request:
     threads: int | None = None
     seed: int = 0
     repeats: int | None = None
+    objectives: tuple[str, ...] = ()
+    """In which a gain counts, by name; none: in any."""
+    limits: Mapping[str, float] = field(default_factory=dict)
+    """What no arm may exceed, by objective."""
     budget_seconds: float | None = None
     trial_timeout_seconds: float = 1800.0
     margin: float | None = None

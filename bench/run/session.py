@@ -6,6 +6,7 @@ in the journal before running it. So resuming a run is doing it again.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -33,18 +34,14 @@ from bench.records.recipe import Recipe
 from bench.records.run_folder import Folder
 from bench.records.schema import Record
 from bench.run import plan
+from bench.run.counted import counted_facts, was_checked
 from bench.run.disturbance import disturbance_of, may_repeat
 from bench.run.identity import check_data, check_same
 from bench.run.observer import Observer
-from bench.run.open_arms import next_round, pays
+from bench.run.open_arms import left_of, next_round, pays
 from bench.run.plan import Contrast, Planned
 from bench.technique import Probe
 from bench.trial.spec import Outcome, TrialSpec
-
-FLOPS_FACTS = (
-    "model_flops_per_step", "forward_flops_per_item", "flops_coverage", "flops_uncounted",
-)  # fmt: skip
-"""What a recipe's first trial counted holds for its later ones."""
 
 
 @dataclass
@@ -119,16 +116,17 @@ class Session:
             if number == 0:
                 self.show.expect(plan.trials_in(blocks) * rule.first)
             choice = next_round(
-                self.header, self.records, [c.arm for c in todo], number, rule, stage,
-                time.monotonic() - self.begun,
-            )  # fmt: skip
+                self.header, self.records, [c.arm for c in todo], number, rule, stage, self.spent
+            )
             if not choice.measured:
                 self._say_left(number, choice.left)
                 return
             kept = [plan.only(block, choice.measured) for block in blocks]
             if number >= rule.first:
                 self.show.expect(plan.trials_in(kept))
-            self._measure(kept)
+            if not self._measure(kept, stage):
+                self._say_left(number, choice.measured + choice.left)
+                return
 
     def side(self, contrasts: Sequence[Contrast], count: int, seed: int, stage: Purpose) -> int:
         """Run rounds that judge no arm, each of all contrasts, as many as the budget pays for.
@@ -137,12 +135,12 @@ class Session:
         """
         first_pair = self._numbered
         for number, blocks in enumerate(self._rounds(contrasts, count, seed, stage)):
-            spent = time.monotonic() - self.begun
-            if not pays(self.header, self.records, plan.trials_in(blocks), spent):
+            left = left_of(self.header, stage, self.spent)
+            if not pays(self.records, plan.trials_in(blocks), left):
                 self.show.note(f"the budget is spent after {number} rounds of {stage}")
                 break
             self.show.expect(plan.trials_in(blocks))
-            self._measure(blocks)
+            self._measure(blocks, stage)
         return first_pair
 
     def _rounds(
@@ -163,10 +161,20 @@ class Session:
             return contrasts
         return [replace(contrast, kind="step") for contrast in contrasts]
 
-    def _measure(self, blocks: Sequence[plan.Block]) -> None:
-        for block in blocks:
-            for planned in block:
-                self.trial(planned)
+    @property
+    def spent(self) -> float:
+        """Return the seconds since the run was begun, or taken up again."""
+        return time.monotonic() - self.begun
+
+    def _measure(self, blocks: Sequence[plan.Block], stage: Purpose) -> bool:
+        """Run trials; tell whether the budget paid for all: it is overrun by one at most."""
+        for planned in itertools.chain.from_iterable(blocks):
+            left = left_of(self.header, stage, self.spent)
+            known = self.folder.trials.get((planned.pair, planned.arm))
+            if left is not None and left <= 0 and known is None:
+                return False
+            self.trial(planned)
+        return True
 
     def _say_left(self, rounds: int, left: Sequence[str]) -> None:
         """Say what stays open where the budget ends a run."""
@@ -209,8 +217,8 @@ class Session:
     def _run(self, planned: Planned) -> Outcome:
         """Run a trial; what an earlier one of its recipe counted holds for it too."""
         self.show.begin(planned.arm)
-        counted = self._counted(planned.recipe)
-        first = not any(map(_was_checked, self.records)) and planned.arm == BASELINE
+        counted = counted_facts(self.records, planned.recipe)
+        first = not any(map(was_checked, self.records)) and planned.arm == BASELINE
         trial = self._trial(planned, count_flops=first or not counted, cross_check=first)
         outcome = self.runner.run(trial)
         record = outcome.measurement
@@ -220,19 +228,6 @@ class Session:
         for left in record.left_processes:
             self.show.note(f"{planned.arm} left a process running, which was ended: {left}")
         return outcome.model_copy(update={"measurement": record})
-
-    def _counted(self, recipe: Recipe) -> dict[str, Any]:
-        """Return the FLOPs facts of an earlier trial of the same recipe, if there was one.
-
-        What could not be counted then is not tried again.
-        """
-        dumped = recipe.model_dump(mode="json")
-        for record in self.records:
-            if record.recipe == dumped and record.model_flops_per_step is not None:
-                return {name: getattr(record, name) for name in FLOPS_FACTS}
-            if record.recipe == dumped and FLOPS_FACTS[0] in record.unknown:
-                return {"unknown": record.unknown}
-        return {}
 
     def refuse(
         self, arm: str, recipe: Recipe, reason: str, status: Status = Status.NOT_APPLICABLE,
@@ -294,10 +289,6 @@ class Session:
                 **changes,
             }
         )
-
-
-def _was_checked(record: Measurement) -> bool:
-    return record.flops_check is not None or "flops_check" in record.unknown
 
 
 Mode = Callable[[Session], None]

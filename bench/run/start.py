@@ -15,6 +15,7 @@ from bench.errors import BenchError
 from bench.launch.local import Runner
 from bench.machine import environment
 from bench.machine.device import choose_device
+from bench.machine.energy import read_counters
 from bench.recipes import own_packages, registry, resolve, trust
 from bench.recipes.assembly import check_files, settings_dump
 from bench.recipes.loading import frame_of
@@ -37,6 +38,7 @@ from bench.technique import Technique
 
 MARGIN = 0.01
 """The largest loss that is accepted, where nobody says otherwise, in the metric's own units."""
+ENERGY = "energy"
 FIXED = {"baseline-only": 3}
 """Pairs where there is nothing to decide."""
 
@@ -59,6 +61,7 @@ def _new(asked: Request, show: Observer) -> Iterator[Session]:
         techniques = [resolve.make_techniques(a.techniques) for a in asked.arms if a.techniques]
         arm_names.labels(techniques)
         device = choose_device(asked.device)
+        check_counted(asked, device)
         settings, notices = prepared(baseline, values)
         doubt = target_of(baseline, settings).doubt()
         notices = (*notices, *cautions(techniques, device), *filter(None, [doubt]))
@@ -178,6 +181,8 @@ def _header(  # long: a field a line
         repeats=fixed or MOST,
         first=None if fixed else FIRST,
         alpha=ALPHA,
+        objectives=asked.objectives,
+        limits=dict(asked.limits),
         budget_seconds=asked.budget_seconds,
         trial_timeout_seconds=asked.trial_timeout_seconds,
         margin=margin_of(asked.margin, target),
@@ -192,6 +197,15 @@ def _header(  # long: a field a line
         notices=notices,
         environment={**environment.capture(), CODE: own_packages.digest()},
     )
+
+
+def check_counted(asked: Request, device: str) -> None:
+    """Raise `BenchError` where energy is asked for, and no counter tells it."""
+    if ENERGY in {*asked.objectives, *asked.limits} and not read_counters(device):
+        raise BenchError(
+            f"this machine counts no energy of its {device}, or lets none but root read it: leave "
+            "energy out of --objective and --limit"
+        )
 
 
 def cautions(arms: Sequence[Sequence[tuple[str, Technique]]], device: str) -> list[str]:

@@ -9,7 +9,16 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from bench.records.text import printable
-from reports import arm_tables, bounds, context_tables, formatting, learning, sentences, warnings
+from reports import (
+    aims,
+    arm_tables,
+    bounds,
+    context_tables,
+    formatting,
+    learning,
+    sentences,
+    warnings,
+)
 from reports.charts.marks import drawing
 from reports.page import shares
 from reports.page.forest import forest_of
@@ -69,6 +78,7 @@ def _content(run: Run) -> dict[str, Any]:  # long: an entry a line
         "bounds": bounds.bounds(run),
         "profile": bounds.profile(run),
         "left_out": bounds.left_out(run),
+        "aims": aims.said(run),
         "planes": planes(run, view),
         "waterfall": waterfall(run),
         "learning": learning_curves(run),

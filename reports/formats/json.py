@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from typing import Any
 
+from bench.analysis.aims import choice
 from bench.analysis.intervals import Interval
 from bench.analysis.proof import Proof
 from bench.analysis.results import ArmResult
@@ -46,6 +47,9 @@ def content(run: Run) -> dict[str, Any]:
         "visible_pairs": found.visible_pairs,
         "rule": _rule(run),
         "control": _control(run),
+        "objectives": list(found.aims.objectives),
+        "limits": found.aims.limits,
+        "front": list(choice(found)),
         "metric_name": header.metric,
         "metric_direction": header.metric_direction,
         "margin": found.margin,

@@ -21,6 +21,7 @@ from reports.run import Run
 MARKS = {
     Verdict.ACCURACY_LOSS: "failure",
     Verdict.FAILED: "error",
+    Verdict.OVER_LIMIT: "failure",
     Verdict.BOUNDED: "skipped",
     Verdict.NOT_APPLICABLE: "skipped",
 }

@@ -8,7 +8,16 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from bench.records.text import printable
-from reports import arm_tables, bounds, context_tables, formatting, learning, sentences, warnings
+from reports import (
+    aims,
+    arm_tables,
+    bounds,
+    context_tables,
+    formatting,
+    learning,
+    sentences,
+    warnings,
+)
 from reports.run import FOREST, PLOTS, Run
 from reports.tables import Table, table
 from reports.view.whole import View, view_of
@@ -78,6 +87,7 @@ def _content(run: Run) -> dict[str, Any]:  # long: an entry a line
         "bounds": bounds.bounds(run),
         "profile": bounds.profile(run),
         "left_out": bounds.left_out(run),
+        "aims": aims.said(run),
         "attribution": context_tables.attribution(run),
         "noise": sentences.noise(run),
         "warnings": warnings.warnings(run),

@@ -7,7 +7,7 @@ import textwrap
 from bench.analysis.results import ArmResult
 from bench.records.measurement import BASELINE
 from bench.records.text import printable
-from reports import bounds, context_tables, formatting, sentences, warnings
+from reports import aims, bounds, context_tables, formatting, sentences, warnings
 from reports.run import Run
 from reports.tables import Table, table
 
@@ -18,6 +18,7 @@ def summary(run: Run) -> str:
     """Return the verdict, the candidates, the noise floor and where the report lies."""
     parts = [_filled(sentences.verdict(run)), _filled(sentences.race(run) or "")]
     parts.append(_filled(bounds.left_out(run) or ""))
+    parts.append(_filled(" ".join(aims.said(run))))
     verdicts = _verdicts(run)
     if verdicts:
         parts.append(_laid_out(verdicts))

@@ -16,6 +16,7 @@ from reports.run import Run
 TONES = {
     Verdict.WIN: "good",
     Verdict.SCREENED: "good",
+    Verdict.OVER_LIMIT: "bad",
     Verdict.NO_GAIN: "none",
     Verdict.ACCURACY_LOSS: "bad",
     Verdict.UNDECIDED: "open",

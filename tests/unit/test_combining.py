@@ -252,3 +252,20 @@ def test_a_part_has_the_settings_of_the_whole_and_no_others() -> None:
     assert part_of(whole, base, [large]).settings == {"batch_size": 64, "lr": 1, "width": 4}
     assert part_of(whole, base, [slim]) == slim
     assert part_of(whole, base, [large, slim]) == whole
+
+
+def test_a_budget_is_overrun_by_one_trial_at_most(tmp_path: Path) -> None:
+    made, machine, show = session(tmp_path, Machine({}), budget_seconds=100.0)
+    ran = machine.run
+
+    def slowly(trial: TrialSpec) -> Outcome:
+        made.begun -= 25.0
+        return ran(trial)
+
+    machine.run = slowly  # type: ignore[method-assign]  # trials that take 25 s
+    arms = [Contrast(name, recipe(name), recipe(), "full") for name in ("compile", "allocator")]
+    made.measure(arms)
+    assert len(machine.asked) == 3  # the budget's share of the screening is 60 s
+    assert show.noted[-1] == (
+        "the budget is spent after 0 rounds; still open: compile, allocator, baseline#2"
+    )

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from bench.analysis.comparison import best, compare, compare_run
+from bench.analysis.aims import best
+from bench.analysis.comparison import compare, compare_run
 from bench.analysis.intervals import Interval
 from bench.analysis.pairs import pairs_of
 from bench.analysis.results import ArmResult, Comparison

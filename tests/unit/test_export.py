@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from bench.analysis.aims import best
 from bench.analysis.claims import Judged, judged
-from bench.analysis.comparison import best, compare, compare_run
+from bench.analysis.comparison import compare, compare_run
 from bench.analysis.levels import Rule
 from bench.analysis.proof import Proof
 from bench.baseline import Target

@@ -14,7 +14,7 @@ from bench.cli.verify import request
 from bench.errors import BenchError
 from bench.records.measurement import CONTROL, Measurement, Status
 from bench.records.run_folder import Folder
-from bench.run.open_arms import Choice, affordable, next_round
+from bench.run.open_arms import Choice, affordable, left_of, next_round
 from tests.records import claim, exported, failed, header, paired
 
 FASTER = (1.48, 1.5, 1.52, 1.49, 1.51, 1.5)
@@ -78,10 +78,21 @@ def test_a_fixed_number_of_pairs_measures_every_arm_to_the_end() -> None:
     assert chosen(records, 5, first=None, repeats=6).measured == ["quick", "noisy", CONTROL]
 
 
-def test_a_budget_ends_no_sequential_run_before_its_first_look() -> None:
-    records = trials(3, quick=FASTER, noisy=NOISY, control=EQUAL)
-    kept = chosen(records, 3, spent=99.0, budget_seconds=10.0)
-    assert kept.measured == ["quick", "noisy", CONTROL]
+def test_a_budget_too_small_for_the_first_look_of_all_goes_to_what_gained_most() -> None:
+    records = trials(1, quick=FASTER, noisy=NOISY, control=EQUAL)  # pairs of 3 to 4 s
+    assert chosen(records, 1, spent=5.0, budget_seconds=99.0).left == []
+    assert chosen(records, 1, spent=5.0, budget_seconds=20.0) == Choice(
+        ["quick", CONTROL], ["noisy"]
+    )
+    assert chosen(records, 1, spent=5.0, budget_seconds=6.0) == Choice([], ["quick", "noisy"])
+
+
+def test_a_part_of_the_budget_is_kept_for_confirming() -> None:
+    head = header(mode="full-optimization", budget_seconds=100.0)
+    assert left_of(head, "test", 10.0) == pytest.approx(50.0)
+    assert left_of(head, "confirm", 10.0) == pytest.approx(90.0)
+    assert left_of(header(budget_seconds=100.0), "test", 10.0) == pytest.approx(90.0)
+    assert left_of(header(), "test", 10.0) is None
 
 
 def test_a_spent_budget_leaves_what_is_open() -> None:
@@ -89,9 +100,10 @@ def test_a_spent_budget_leaves_what_is_open() -> None:
     assert chosen(records, 4, spent=99.0, budget_seconds=10.0) == Choice([], ["noisy"])
 
 
-def test_a_fixed_test_is_paid_for_two_rounds() -> None:
+def test_a_fixed_test_makes_the_rounds_that_still_fit() -> None:
     fixed: dict[str, Any] = {"first": None, "repeats": 6, "budget_seconds": 10.0}
-    assert chosen([], 1, spent=99.0, **fixed).measured == ["quick", "noisy", CONTROL]
+    assert chosen([], 0, spent=1.0, **fixed).measured == ["quick", "noisy", CONTROL]
+    assert chosen([], 0, spent=99.0, **fixed).measured == []
     assert chosen([], 2, spent=7.0, **fixed) == Choice([], ["quick", "noisy", CONTROL])
     assert chosen([], 2, spent=6.0, **fixed).left == []
 

@@ -1,0 +1,120 @@
+"""What a run is after: in which objectives a gain counts, and what no arm may exceed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from statistics import median
+
+from bench.analysis.front import front
+from bench.analysis.objectives import OBJECTIVES, TIME, Gain, Objective
+from bench.analysis.payback import planned_seconds
+from bench.analysis.results import Aims, ArmResult, Comparison
+from bench.analysis.verdict import Verdict
+from bench.records.measurement import Measurement
+
+MIB = 1024**2
+
+
+def excess(trials: Sequence[Measurement], aims: Aims, least: bool = False) -> str | None:
+    """Say what of an arm is over its limit, by the median of its trials; None where nothing is.
+
+    With `least`, only where every trial is: more of them would change nothing.
+    """
+    good = [trial for trial in trials if trial.ok]
+    found = []
+    for row in OBJECTIVES:
+        values = [value for trial in good if (value := used(row, trial)) is not None]
+        limit = aims.limits.get(row.name)
+        if limit is None or not values or (min(values) if least else median(values)) <= limit:
+            continue
+        shown, most = (_amount(value, row.unit) for value in (median(values), limit))
+        found.append(f"{_whole(row)} of {shown} is over the limit of {most}")
+    return "; ".join(found) or None
+
+
+def used(row: Objective, trial: Measurement) -> float | None:
+    """Return what a limit is on: of time, a whole training's, reckoned from its steps."""
+    if row is not TIME or trial.kind == "full":
+        return row.of_training(trial)
+    steps = planned_seconds(trial)
+    return None if steps is None else steps + (trial.setup_seconds or 0.0)
+
+
+def limited(result: ArmResult, trials: Sequence[Measurement], aims: Aims) -> ArmResult:
+    """Return a result, as over the limit where it is."""
+    worse = result.verdict in (Verdict.FAILED, Verdict.ACCURACY_LOSS)
+    if worse or not result.pairs or (why := excess(trials, aims)) is None:
+        return result
+    over = {"verdict": Verdict.OVER_LIMIT, "reason": why, "goes_on": False, "more_pairs": None}
+    return result.model_copy(update=over)
+
+
+def wanted(comparison: Comparison, gains: Sequence[Gain]) -> bool:
+    """Tell whether gains are what the run is after.
+
+    Where the baseline is over a limit, any gain is: what has it keeps the limits.
+    """
+    if not comparison.aims.objectives or comparison.baseline_over:
+        return bool(gains)
+    asked = [row for row in OBJECTIVES if row.name in comparison.aims.objectives]
+    return any(row.gain in gains for row in asked)
+
+
+def best(comparison: Comparison) -> ArmResult | None:
+    """Return the winner that surely gains the most in what the run is after."""
+    return _best_of(comparison, Verdict.WIN)
+
+
+def best_screened(comparison: Comparison) -> ArmResult | None:
+    """Return the best of what a screening chose."""
+    return _best_of(comparison, Verdict.SCREENED)
+
+
+def choice(comparison: Comparison) -> tuple[str, ...]:
+    """Return the winners that no other one beats in both of two objectives; none where one is."""
+    if len(comparison.aims.objectives) < 2:
+        return ()
+    one, other = comparison.aims.objectives
+    won = [r for r in comparison.arms if r.verdict is Verdict.WIN and wanted(comparison, r.gains)]
+    return tuple(front({r.arm: (_log(r, one, _middle), _log(r, other, _middle)) for r in won}))
+
+
+def merit(result: ArmResult, aims: Aims) -> tuple[float, ...]:
+    """Return what ranks arms: the bounds that gains are sure to reach.
+
+    Of two objectives the sum of logarithms. Where none is named: those that save time first, by
+    it, then by memory.
+    """
+    if aims.objectives:
+        return (math.fsum(_log(result, name, _low) for name in aims.objectives),)
+    faster = "faster" in result.gains
+    return float(faster), _log(result, "time" if faster else "memory", _low)
+
+
+def _best_of(comparison: Comparison, verdict: Verdict) -> ArmResult | None:
+    fit = [r for r in comparison.arms if r.verdict is verdict and wanted(comparison, r.gains)]
+    return max(fit, key=lambda result: merit(result, comparison.aims), default=None)
+
+
+def _low(result: ArmResult, name: str) -> float | None:
+    interval = result.ratio(name)
+    return interval.low if interval else None
+
+
+def _middle(result: ArmResult, name: str) -> float | None:
+    interval = result.ratio(name)
+    return interval.middle if interval else None
+
+
+def _log(result: ArmResult, name: str, of: Callable[[ArmResult, str], float | None]) -> float:
+    value = of(result, name)
+    return math.log(value) if value and value > 0 else -math.inf
+
+
+def _whole(row: Objective) -> str:
+    return "training" if row is TIME else row.name
+
+
+def _amount(value: float, unit: str) -> str:
+    return f"{value / MIB:,.4g} MiB" if unit == "bytes" else f"{value:,.4g} {unit}"

@@ -1,0 +1,32 @@
+"""What a recipe's first trial counted of its FLOPs holds for its later ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bench.records.measurement import Measurement
+from bench.records.recipe import Recipe
+
+FLOPS_FACTS = (
+    "model_flops_per_step", "forward_flops_per_item", "flops_coverage", "flops_uncounted",
+)  # fmt: skip
+
+
+def counted_facts(records: Sequence[Measurement], recipe: Recipe) -> dict[str, Any]:
+    """Return the FLOPs facts of an earlier trial of the same recipe, if there was one.
+
+    What could not be counted then is not tried again.
+    """
+    dumped = recipe.model_dump(mode="json")
+    for record in records:
+        if record.recipe == dumped and record.model_flops_per_step is not None:
+            return {name: getattr(record, name) for name in FLOPS_FACTS}
+        if record.recipe == dumped and FLOPS_FACTS[0] in record.unknown:
+            return {"unknown": record.unknown}
+    return {}
+
+
+def was_checked(record: Measurement) -> bool:
+    """Tell whether a trial compared counters with one another."""
+    return record.flops_check is not None or "flops_check" in record.unknown

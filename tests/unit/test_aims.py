@@ -1,0 +1,216 @@
+"""What a run is after ranks, combines and exports; what no arm may exceed keeps arms out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+import reports
+from bench.analysis.aims import best, choice
+from bench.analysis.bounds import bounds_of
+from bench.analysis.claims import judged
+from bench.analysis.comparison import compare_run, standing
+from bench.analysis.passengers import passenger
+from bench.analysis.results import Aims, Comparison
+from bench.analysis.verdict import Verdict
+from bench.cli.parse import parse_limits, parse_objectives
+from bench.errors import BenchError
+from bench.recipes.resolve import make_techniques
+from bench.records.measurement import CONTROL, Measurement
+from bench.run.export import exported_of
+from bench.run.modes import combination
+from tests.records import MIB, header, measurement, paired, recipe
+from tests.unit.test_bounds import profiled
+
+UP, MORE, SAME = (1.48, 1.5, 1.52, 1.49, 1.51, 1.5), (1.98, 2.0, 2.02, 1.99, 2.01, 2.0), (1.0,) * 6
+KEPT = (0.001, -0.001, 0.002, 0.0, -0.002, 0.0)
+DOWN = tuple(1 / ratio for ratio in UP)
+Ratios = Sequence[float]
+
+
+def found(*arms: tuple[str, Ratios, Ratios], **facts: Any) -> Comparison:
+    """Compare arms of (name, gains in time, in memory)."""
+    records = paired(CONTROL, SAME, first=900)
+    for index, (name, times, memories) in enumerate(arms):
+        records += paired(name, times, savings=memories, losses_of_metric=KEPT, first=100 * index)
+    return compare_run(header(first=4, repeats=30, **facts), records, ())
+
+
+def verdicts(comparison: Comparison) -> dict[str, Verdict]:
+    return {result.arm: result.verdict for result in comparison.arms}
+
+
+def test_a_gain_in_what_is_not_asked_for_is_none() -> None:
+    arms = ("quick", UP, SAME), ("small", SAME, UP)
+    assert verdicts(found(*arms)) == {"quick": Verdict.WIN, "small": Verdict.WIN}
+    aimed = found(*arms, objectives=("memory",))
+    assert verdicts(aimed) == {"quick": Verdict.NO_GAIN, "small": Verdict.WIN}
+
+
+def test_the_best_is_the_best_in_what_is_asked_for() -> None:
+    arms = ("quick", MORE, UP), ("small", UP, MORE)
+    for objective, expected in (("time", "quick"), ("memory", "small")):
+        winner = best(found(*arms, objectives=(objective,)))
+        assert winner is not None
+        assert winner.arm == expected
+
+
+def test_of_two_objectives_no_winner_is_beaten_in_both() -> None:
+    both = found(("a", MORE, UP), ("b", UP, MORE), ("c", UP, UP), objectives=("time", "memory"))
+    assert {*choice(both)} == {"a", "b"}
+    assert choice(found(("a", MORE, UP), objectives=("time",))) == ()
+
+
+def test_what_is_over_a_limit_is_named_with_its_value_and_not_exported() -> None:
+    facts: dict[str, Any] = {"objectives": ("time",), "limits": {"memory": 40.0 * MIB}}
+    limited = found(("quick", MORE, SAME), ("small", UP, UP), **facts)
+    assert verdicts(limited) == {"quick": Verdict.OVER_LIMIT, "small": Verdict.WIN}
+    assert limited.arms[0].reason == "memory of 50 MiB is over the limit of 40 MiB"
+    assert limited.baseline_over == "memory of 50 MiB is over the limit of 40 MiB"
+    assert not limited.arms[0].goes_on
+
+
+def test_an_arm_whose_every_trial_is_over_a_limit_is_raced_no_more() -> None:
+    head = header(first=4, repeats=30, limits={"time": 0.9})
+    slow = standing(head, paired("slow", SAME[:4]), "slow", "test")
+    assert (slow.verdict, slow.goes_on) == (Verdict.OVER_LIMIT, False)
+    assert slow.reason == "training of 1 s is over the limit of 0.9 s"
+    assert (
+        standing(head, paired("quick", UP, losses_of_metric=KEPT), "quick", "test").verdict
+        is Verdict.WIN
+    )
+
+
+def test_a_training_that_was_only_stepped_is_reckoned_to_its_end() -> None:
+    stepped: dict[str, Any] = {
+        "kind": "step",
+        "train_seconds": 0.1,
+        "warmup_step_seconds": (0.5, 0.1),
+    }
+    head = header(first=4, repeats=30, limits={"time": 2.0})
+    over = standing(head, paired("slow", SAME[:4], **stepped), "slow", "test")
+    assert over.reason == "training of 2.9 s is over the limit of 2 s"  # 25 steps and the set-up
+
+
+def test_a_gain_in_what_is_limited_counts_where_the_baseline_is_over_the_limit() -> None:
+    slower = ("small", DOWN, UP)
+    for limit, expected in ((40.0 * MIB, "small"), (60.0 * MIB, None)):
+        winner = best(found(slower, objectives=("time",), limits={"memory": limit}))
+        assert (winner.arm if winner else None) == expected
+
+
+def test_only_what_is_asked_for_has_a_share_in_the_error() -> None:
+    both, one = found(("quick", UP, SAME)), found(("quick", UP, SAME), objectives=("time",))
+    wide, narrow = (result.time_ratio for result in (both.arms[0], one.arms[0]))
+    assert wide is not None
+    assert narrow is not None
+    assert narrow.low is not None
+    assert wide.low is not None
+    assert narrow.low > wide.low
+
+
+def test_a_slower_winner_is_combined_where_time_is_not_asked_for() -> None:
+    arms = [make_techniques([name]) for name in ("compile", "mixed-precision")]
+    small = ("compile", DOWN, MORE), ("mixed-precision", SAME, UP)
+    for objectives, expected in (
+        ((), ["mixed-precision"]),
+        (("memory",), ["compile", "mixed-precision"]),
+    ):
+        comparison = found(*small, mode="full-optimization", objectives=objectives)
+        used = combination(comparison, arms, lambda text: None)
+        names = [name for one in used for name, _ in one]
+        assert names == expected
+
+
+def test_a_part_that_only_costs_time_stays_where_memory_alone_is_asked_for() -> None:
+    def trials() -> list[Measurement]:
+        made = []
+        for pair, arm, seconds, memory in (
+            (0, "a+b", 2.0, 25), (0, "a", 1.0, 50), (0, "b", 2.0, 40)
+        ):  # fmt: skip
+            made.append(measurement(arm, pair, seconds=seconds, memory=memory * MIB))
+        return [measurement(pair=0), *made]
+
+    parts: dict[frozenset[str], Any] = {frozenset({n}): ("smaller",) for n in ("a", "b")}
+    assert passenger(trials(), parts) == frozenset({"b"})
+    assert passenger(trials(), parts, timed=False) is None
+
+
+def test_what_deploys_the_trained_model_gains_no_latency() -> None:
+    one, aims = profiled(), Aims(objectives=("inference time",))
+    bounds = bounds_of(one, None, "learning", one.profile, aims)
+    assert [(b.ratio, b.why) for b in bounds.values() if b] == [
+        (1.0, "it deploys the model that is trained")
+    ]
+    assert bounds_of(one, None, "model", one.profile, aims) == {"inference time": None}
+    kept = found(("quick", UP, SAME), objectives=("inference time",))
+    assert kept.arms[0].verdict is Verdict.NO_GAIN
+    assert "deploys the model that is trained" in kept.arms[0].reason
+
+
+def test_a_smaller_file_is_claimed_and_held_to() -> None:
+    head = header(first=4, repeats=30, objectives=("file size",))
+
+    def made(size: int) -> list[Measurement]:
+        small = paired(
+            "slim",
+            SAME,
+            losses_of_metric=KEPT,
+            baseline={"model_bytes": 4000},
+            effect="model",
+            model_bytes=size,
+        )  # fmt: skip
+        return [*small, *paired(CONTROL, SAME, first=900)]
+
+    comparison = compare_run(head, made(1000), ())
+    exported = exported_of(head, made(1000), comparison, best(comparison), recipe())
+    assert exported is not None
+    assert exported.claim.other_ratios == {"file size": (4.0, 4.0, 4.0)}
+    broken = ["claimed a file size ratio of 4.000, measured 1.026"]
+    for size, problems in ((1000, []), (3900, broken)):
+        again = compare_run(head, made(size), ())
+        assert judged(exported.claim, again, made(size)).problems == problems
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["memory=2GiB"], {"memory": 2.0 * 1024**3}),
+        (["time=15m", "latency=5ms"], {"time": 900.0, "inference time": 0.005}),
+        (["size=10 MB", "energy=2kJ"], {"file size": 1e7, "energy": 2000.0}),
+    ],
+)
+def test_limits_are_read_with_their_units(texts: list[str], expected: dict[str, float]) -> None:
+    assert parse_limits(texts) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["memory=2"], '"memory=2" is no amount above 0 in KiB, MiB, GiB, KB, MB, GB; 2GiB is one'),
+        (["time=0s"], '"time=0s" is no amount above 0 in us, ms, s, m, h; 15m is one'),
+        (["speed=2"], '--limit: no objective named "speed"; there are: time, memory, latency,'),
+        (["time=1s", "time=2s"], "--limit time is given twice"),
+    ],
+)
+def test_a_limit_that_is_none_is_refused(texts: list[str], message: str) -> None:
+    with pytest.raises(BenchError) as raised:
+        parse_limits(texts)
+    assert message in str(raised.value)
+
+
+def test_one_objective_or_two_are_taken() -> None:
+    assert parse_objectives(["latency", "size"]) == ("inference time", "file size")
+    with pytest.raises(BenchError, match="give one, or two side by side"):
+        parse_objectives(["time", "memory", "size"])
+
+
+def test_a_report_says_what_was_asked_and_what_is_not_to_be_had(tmp_path: Any) -> None:
+    records = paired("quick", MORE) + paired(CONTROL, SAME, first=900)
+    head = header(first=4, repeats=30, objectives=("time",), limits={"memory": 40.0 * MIB})
+    text = reports.render("md", reports.made(tmp_path, head, records, ()))
+    over = "memory of 50 MiB is over the limit of 40 MiB."
+    assert "A gain counts in time alone; limits: memory at most 40.0 MiB." in text
+    assert f"quick is not to be had: its {over} The baseline itself: its {over}" in text
