@@ -101,6 +101,15 @@ def header(**changes: Any) -> Header:
     return Header.model_validate({**facts, **changes})
 
 
+def planned(trials: Sequence[Measurement]) -> tuple[Arm, ...]:
+    """Return the arms that a run asks for, to make these trials."""
+    asked = {
+        tuple(use.name for use in Recipe.model_validate(trial.recipe).techniques)
+        for trial in trials
+    }
+    return tuple(Arm(techniques=names) for names in sorted(asked) if names)
+
+
 def claim(**changes: Any) -> Claim:
     """Return a claim of 1.5 times the speed, 1.2 times less memory and an accuracy of 0.9."""
     facts: dict[str, Any] = {

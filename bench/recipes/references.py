@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from bench.errors import BenchError
 from bench.recipes.program import program_of
+from bench.records.recipe import reference_in
 from bench.records.schema import Json
 
 FilePaths = Mapping[str, str]
@@ -39,9 +40,8 @@ def parse_assignments(texts: Sequence[str]) -> Json:
 
 def parse_technique(text: str) -> tuple[str, Json]:
     """Split ``name:key=value,key=value`` (or ``file.py:Class:key=value``) in two."""
-    parts = text.split(":")
-    width = 2 if ".py:" in text else 1
-    reference, rest = ":".join(parts[:width]), ":".join(parts[width:])
+    reference = reference_in(text)
+    rest = text[len(reference) + 1 :]
     if not reference:
         raise BenchError(f'"{text}" names no technique')
     pairs = re.split(r",(?=[^,=\[\]{}]+=)", rest)  # a list's commas belong to its value

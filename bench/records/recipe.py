@@ -25,6 +25,12 @@ def file_in(reference: str) -> str | None:
     return f"{file}.py" if ending else None
 
 
+def reference_in(text: str) -> str:
+    """Return the name, or ``file.py:Class``, that a technique's text begins with."""
+    parts = text.split(":")
+    return ":".join(parts[: 2 if file_in(text) else 1])
+
+
 def is_bare(name: str) -> bool:
     """Tell whether a file's name leads nowhere but into the folder that it is taken from."""
     path = PurePosixPath(name)

@@ -22,9 +22,11 @@ from bench.errors import BenchError
 from bench.records.files import write_text
 from bench.records.header import Header
 from bench.records.measurement import Measurement, Purpose
+from bench.records.planned import check_planned
 from bench.records.schema import check_regular, read_line, read_record
 
 FREE_BYTES = 32 * 1024**2
+TRIALS, PROBES = "trials.jsonl", "probes.jsonl"
 
 
 class Folder:
@@ -34,8 +36,9 @@ class Folder:
         self.path = path
         self.header = header
         self._lock = _locked(path)
-        self.trials = Journal(path / "trials.jsonl")
-        self.probes = Journal(path / "probes.jsonl")
+        self.trials, self.probes = Journal(path / TRIALS), Journal(path / PROBES)
+        check_planned(header, self.trials.records, self.trials.path)
+        check_planned(header, self.probes.records, self.probes.path, probes=True)
 
     @property
     def scratch(self) -> Path:
@@ -150,11 +153,11 @@ def read_header(path: Path) -> Header:
 
 def read_run(path: Path) -> tuple[Header, list[Measurement], list[Measurement]]:
     """Read a run for reporting: header, trials, probes; a torn last line is passed over."""
-    return (
-        read_header(path),
-        read_measurements(path / "trials.jsonl"),
-        read_measurements(path / "probes.jsonl"),
-    )
+    header, trials, probes = read_header(path), path / TRIALS, path / PROBES
+    measured, probed = read_measurements(trials), read_measurements(probes)
+    check_planned(header, measured, trials)
+    check_planned(header, probed, probes, probes=True)
+    return header, measured, probed
 
 
 def read_measurements(path: Path) -> list[Measurement]:

@@ -66,6 +66,11 @@ def _finite(value: float) -> None:
         raise ValueError("a number is not finite, or too large")
 
 
+def plain_text(value: object) -> str:
+    """Return a setting's value as an arm's name shows it."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def _instant(value: str) -> str:
     datetime.fromisoformat(value)
     return value

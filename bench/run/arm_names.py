@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.errors import BenchError
+from bench.records.schema import plain_text
 from bench.technique import Technique
 
 Used = list[tuple[str, Technique]]
@@ -41,8 +42,4 @@ def _label(used: Used, alike: Sequence[Used], index: int) -> str:
     telling = [key for key in own if any(other.get(key) != own[key] for other in others)]
     if not telling:
         return technique.name
-    return f"{technique.name}:{','.join(f'{key}={_text(own[key])}' for key in telling)}"
-
-
-def _text(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{technique.name}:{','.join(f'{key}={plain_text(own[key])}' for key in telling)}"

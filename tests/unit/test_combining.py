@@ -13,6 +13,7 @@ from bench.analysis.passengers import passenger
 from bench.launch.local import Runner
 from bench.recipes.parts import part_of
 from bench.recipes.resolve import make_techniques
+from bench.records.header import Arm
 from bench.records.measurement import Measurement, Status
 from bench.records.recipe import Recipe, Use
 from bench.records.run_folder import Folder
@@ -72,7 +73,8 @@ Made = tuple[Session, Machine, Quiet]
 
 
 def session(path: Path, machine: Machine, **changes: Any) -> Made:
-    head = header(mode="full-optimization", first=4, repeats=30, **changes)
+    asked = tuple(Arm(techniques=(name,)) for name in NAMES)
+    head = header(mode="full-optimization", first=4, repeats=30, arms=asked, **changes)
     path.mkdir(exist_ok=True)
     (path / "run.json").write_text(head.model_dump_json())
     show = Quiet()

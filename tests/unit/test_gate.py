@@ -23,11 +23,14 @@ def run(tmp_path: Path, name: str, trials: Sequence[Measurement | float], **chan
     """Write a run of the baseline: from its records, or from seconds."""
     folder = tmp_path / name
     folder.mkdir(parents=True)
-    (folder / "run.json").write_text(header(run=name, **changes).model_dump_json())
+    head = header(run=name, **changes)
+    (folder / "run.json").write_text(head.model_dump_json())
     records = [
         t if isinstance(t, Measurement) else measurement(pair=pair, seconds=t)
         for pair, t in enumerate(trials)
     ]
+    own = {"baseline": head.baseline, "settings": head.settings}
+    records = [r.model_copy(update={"recipe": {**r.recipe, **own}}) for r in records]
     lines = [record.model_dump_json() + "\n" for record in records]
     (folder / "trials.jsonl").write_text("".join(lines))
     return folder

@@ -14,17 +14,19 @@ import pytest
 import reports
 from bench.cli import output
 from bench.errors import BenchError
+from bench.records.measurement import Measurement
 from reports.run import FOREST
-from tests.records import failed, header, measurement, paired
+from tests.records import failed, header, measurement, paired, planned
 
 HOSTILE = "=1+1 \x1b]0;owned\x07\x9b31m\u202e"
 
 
-def run_of(folder: Path, *trials: object, **changes: object) -> reports.Run:
+def run_of(folder: Path, *trials: Measurement, **changes: object) -> reports.Run:
     """Write a run's records; return it as reports read it."""
     records = trials or (*paired("fast"), *paired("baseline#2", first=6))
-    (folder / "run.json").write_text(header(**changes).model_dump_json())
-    lines = [record.model_dump_json() + "\n" for record in records]  # type: ignore[attr-defined]  # records
+    head = header(**{"arms": planned(records), **changes})
+    (folder / "run.json").write_text(head.model_dump_json())
+    lines = [record.model_dump_json() + "\n" for record in records]
     (folder / "trials.jsonl").write_text("".join(lines))
     return reports.read(folder)
 

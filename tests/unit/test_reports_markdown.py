@@ -12,6 +12,7 @@ import reports
 from bench.records.measurement import BASELINE, CONTROL, Evaluation, Inference, Measurement, Status
 from reports.formats.markdown import escape, fence
 from tests.golden import made_up
+from tests.records import planned
 
 HOSTILE = "a | b\nc `d` *e* <script>x</script> ](y) \x1b[31m # \\"
 
@@ -173,7 +174,8 @@ def test_a_run_without_a_command_gets_one_that_asks_for_the_same(tmp_path: Path)
 
 
 def _report(tmp_path: Path, trials: list[Measurement]) -> str:
-    return _md(reports.read(made_up.write(tmp_path / "run", made_up.header(), trials)))
+    head = made_up.header().model_copy(update={"arms": planned(trials)})
+    return _md(reports.read(made_up.write(tmp_path / "run", head, trials)))
 
 
 def _md(run: reports.Run) -> str:

@@ -15,7 +15,7 @@ import pytest
 from bench.errors import BenchError
 from bench.records import files, run_folder
 from bench.records.claim import read_exported
-from bench.records.header import Mode
+from bench.records.header import Arm, Mode
 from bench.records.measurement import Measurement
 from bench.run.modes import MODES
 from tests.records import header, measurement, recipe
@@ -208,9 +208,10 @@ def test_a_header_with_a_wrong_field_is_refused_by_its_name(tmp_path: Path) -> N
 
 
 def test_a_run_is_read_with_its_trials_and_probes(tmp_path: Path) -> None:
-    folder = new_run(tmp_path)
+    asked = Arm(techniques=("adaptive-batch",))
+    folder = run_folder.create(tmp_path, header(arms=(asked,)))
     folder.trials.append(measurement())
-    folder.probes.append(measurement("adaptive-batch", 0))
+    folder.probes.append(measurement("adaptive-batch", 0, recipe=recipe().model_dump(mode="json")))
     found, trials, probes = run_folder.read_run(folder.path)
     assert found == folder.header
     assert [t.arm for t in trials] == ["baseline"]
