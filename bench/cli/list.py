@@ -16,7 +16,7 @@ from bench.recipes import registry, resolve
 from bench.recipes.references import places_of
 from bench.recipes.resolve import prepared
 from bench.records.schema import Json
-from bench.run.applicability import why_not
+from bench.run.applicability import Rehearsals
 from bench.technique import Technique
 
 Rows = list[Json]
@@ -100,10 +100,12 @@ def _techniques(names: list[str], baseline: str, data_dir: Path | None, device: 
         settings, _ = prepared(loaded, values)
         places = places_of([baseline, *names])
         base = resolve.baseline_recipe(baseline, settings, places)
-        chosen = choose_device(device)
+        metric = resolve.target_of(loaded, settings).metric
+        tried = Rehearsals(loaded, base, places, runner, choose_device(device), metric, scratch)
+        tried.check_baseline()
 
         def attempt(name: str, technique: Technique) -> Json:
-            reason = why_not(name, technique, loaded, base, places, runner, chosen, scratch)
+            reason = tried.why_not(name, technique)
             card = sys.modules[type(technique).__module__].__doc__ or ""
             return {
                 "name": technique.name,

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from bench.baseline import Baseline, Target
-from bench.errors import BenchError
+from bench.errors import NotApplicable
 from bench.machine import environment
 from bench.recipes import registry
 from bench.recipes.assembly import settings_dump
@@ -80,9 +80,8 @@ def _configured(technique: Technique, settings: SettingsT, probe: Probe) -> Sett
         changed = technique.configure(settings, probe)
         return type(settings).model_validate(changed.model_dump())  # model_copy validates nothing
     except ValidationError as error:
-        raise BenchError(
-            f"technique {technique.name} asks for settings that the baseline refuses: "
-            f"{first_problem(error)}"
+        raise NotApplicable(
+            f"{technique.name} asks for settings that the baseline refuses: {first_problem(error)}"
         ) from None
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
 from pydantic import BaseModel
 
 from bench.baseline import Baseline
-from bench.errors import NotApplicable
+from bench.errors import BenchError, NotApplicable
 from bench.launch.local import Runner
 from bench.recipes import resolve
 from bench.records.measurement import Measurement, Status
@@ -13,31 +16,68 @@ from bench.records.recipe import Recipe
 from bench.technique import Technique
 from bench.trial.spec import TrialSpec
 
+PROBES = 2
+"""So many of a search's settings are rehearsed: as it is, and the first other ones."""
 
-def why_not(
-    name: str, technique: Technique, baseline: Baseline, base: Recipe, places: dict[str, str],
-    runner: Runner, device: str, scratch: str,
-) -> str | None:  # fmt: skip
-    """Return why a technique doesn't apply, or None; searching is left out: it takes a while."""
 
-    def no_probe(settings: BaseModel, memory_limit_bytes: int | None = None) -> Measurement:
-        raise _WouldSearch
+@dataclass(frozen=True)
+class Rehearsals:
+    """A baseline, rehearsed with each technique as in a run, but never timed."""
 
-    try:
-        recipe = resolve.with_techniques(
-            base, baseline, [(name, technique)], lambda _: no_probe, places
-        )
-    except NotApplicable as error:
-        return str(error)
-    except _WouldSearch:
-        return None
-    trial = TrialSpec(
-        arm=technique.name, pair=0, seed=0, kind="build", recipe=recipe, device=device,
-        metric=baseline.target.metric, threads=1, places=places, scratch=scratch,
-    )  # fmt: skip
-    record = runner.run(trial).measurement
-    return None if record.status is Status.OK else record.reason
+    baseline: Baseline
+    base: Recipe
+    places: dict[str, str]
+    runner: Runner
+    device: str
+    metric: str
+    scratch: str
+
+    def check_baseline(self) -> None:
+        """Raise `BenchError` where the baseline itself does not train."""
+        found = self._rehearsed("baseline", self.base)
+        if found.status in (Status.FAILED, Status.NOT_APPLICABLE):
+            raise BenchError(f"the baseline does not train: {found.reason}")
+
+    def why_not(self, name: str, technique: Technique) -> str | None:
+        """Return why a technique doesn't apply, or None; a search is not made: it takes a while."""
+        search = _Search(lambda settings: self._asked_for(technique, settings))
+        try:
+            recipe = resolve.with_techniques(
+                self.base, self.baseline, [(name, technique)], lambda _: search, self.places
+            )
+        except NotApplicable as error:
+            return str(error)
+        except _WouldSearch:
+            return None
+        record = self._rehearsed(technique.name, recipe)
+        return None if record.status is Status.OK else record.reason
+
+    def _asked_for(self, technique: Technique, settings: BaseModel) -> Measurement:
+        changed = {"settings": settings.model_dump(mode="json")}
+        return self._rehearsed(technique.name, self.base.model_copy(update=changed))
+
+    def _rehearsed(self, arm: str, recipe: Recipe) -> Measurement:
+        trial = TrialSpec(
+            arm=arm, pair=0, seed=0, kind="build", recipe=recipe, device=self.device,
+            metric=self.metric, threads=1, places=self.places, scratch=self.scratch,
+        )  # fmt: skip
+        return self.runner.run(trial).measurement
+
+
+@dataclass
+class _Search:
+    """The probe of a technique: what it asks for is rehearsed, and taken to be ever faster."""
+
+    rehearsed: Callable[[BaseModel], Measurement]
+    found: list[Measurement] = field(default_factory=list)
+
+    def __call__(self, settings: BaseModel, memory_limit_bytes: int | None = None) -> Measurement:
+        if len(self.found) == PROBES:
+            raise _WouldSearch
+        self.found.append(found := self.rehearsed(settings))
+        seconds = 0.5 ** len(self.found)  # so that a search goes on, to what it would try next
+        return found.model_copy(update={"items": 1, "window_seconds": seconds} if found.ok else {})
 
 
 class _WouldSearch(Exception):  # noqa: N818 - a signal, not an error
-    """A technique asked for a probe."""
+    """A technique asked for more probes."""
