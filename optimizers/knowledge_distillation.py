@@ -31,7 +31,7 @@ from bench.job import Job, Progress, Schedule
 from bench.model.calls import ask
 from bench.model.hooks import UNHEARD, Calls, listening
 from bench.model.nested import scores_in
-from bench.model.outputs import objection
+from bench.model.outputs import check_classes, objection
 from bench.model.train_mode import evaluating
 from bench.random_state import undisturbed
 from bench.recipes.assembly import build
@@ -69,8 +69,14 @@ class KnowledgeDistillation(Technique):
 
     def apply(self, job: Job) -> Job:
         """Wrap `schedule`, where the teacher is trained, and `loss`."""
+        if job.losses:
+            raise NotApplicable(
+                f"the baseline has several losses, {', '.join(job.losses)}: which of them is to "
+                "learn from a teacher can't be told"
+            )
         with undisturbed(job.device):
-            lesson = _Lesson(self, self._teacher(job))
+            untold = self.match == "logits" and job.targets is None
+            lesson = _Lesson(self, self._teacher(job), untold)
             shapes = [lesson.shape(model, job) for model in (job.model, lesson.teacher)]
         unknown = job.targets is None and shapes[0][1:] == (1,)  # a softmax of it is always 1
         if self.match == "logits" and (unknown or shapes[0] != shapes[1] or len(shapes[0]) != 2):
@@ -91,8 +97,10 @@ class KnowledgeDistillation(Technique):
 class _Lesson:
     """A teacher, trained once, and the comparison with it."""
 
-    def __init__(self, rule: KnowledgeDistillation, teacher: Job) -> None:
-        self._rule, self._job = rule, teacher
+    not_remembered: ClassVar[frozenset[str]] = frozenset({"_untold"})
+
+    def __init__(self, rule: KnowledgeDistillation, teacher: Job, untold: bool) -> None:
+        self._rule, self._job, self._untold = rule, teacher, untold
         self._targets = teacher.targets or Targets(classes=0)  # untold: one of some classes
         self.teacher = teacher.model.eval()
         self._trained = False
@@ -117,6 +125,9 @@ class _Lesson:
 
     def loss(self, old: Loss) -> Loss:
         def loss(model: nn.Module, batch: Batch) -> Tensor:
+            if self._untold:
+                check_classes(replace(self._job, model=model), batch, old)
+                self._untold = False
             with self._listening(model) as heard:
                 own = old(model, batch)
             with torch.no_grad(), self._listening(self.teacher) as right:

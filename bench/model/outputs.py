@@ -58,6 +58,38 @@ def checked_scores(job: Job) -> None:
         raise NotApplicable(f"the model's answer to two items, {shapes}, is no row of scores each")
 
 
+def check_classes(job: Job, batch: Batch, loss: Loss) -> None:
+    """Raise `NotApplicable` where a loss takes the model's answers for no scores of classes.
+
+    It doesn't change when all scores of an item rise alike, unless they are logarithms of
+    probabilities already. What a model calls logits is taken to be that.
+    """
+    rows = list[Tensor]()
+
+    def raised(model: object, args: object, found: Outputs) -> Outputs:
+        rows.append(scores := scores_in(found))
+        return mapped(found, lambda x: x + 1 if x is scores else x)
+
+    plain = loss_without_training(job, batch, loss, seed=0)
+    hook = job.model.register_forward_hook(raised)
+    try:
+        higher = f"{(raised_loss := loss_without_training(job, batch, loss, seed=0)):.4g}"
+        same = abs(raised_loss - plain) <= TOLERANCE * max(abs(plain), TOLERANCE)
+    except FAILURES as error:
+        higher, same = str(error).strip().partition("\n")[0] or type(error).__name__, False
+    finally:
+        hook.remove()
+    if not same and not all(map(_are_logarithms, rows)):
+        raise NotApplicable(
+            f"the loss is {plain:.4g} and, where the model's answers are 1 higher, {higher}: they "
+            "are no scores of classes; say what they are with the job's `targets`"
+        )
+
+
+def _are_logarithms(rows: Tensor) -> bool:
+    return bool((rows.logsumexp(-1).abs() < TOLERANCE).all())
+
+
 def mean_of(answers: Sequence[Outputs]) -> Outputs:
     """Return the mean of outputs of the same form and shapes, of all tensors in them."""
     columns = zip(*(tensors_in(answer) for answer in answers), strict=True)

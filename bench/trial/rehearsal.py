@@ -208,7 +208,8 @@ def shortened(job: Job) -> Job:
     def batches(progress: Progress) -> Iterable[Batch]:
         return itertools.islice(job.batches(progress), BATCHES)
 
-    return replace(job, epochs=1, batches=batches, evaluate_every=0)
+    steps = None if job.epoch_steps is None else min(BATCHES, job.epoch_steps)
+    return replace(job, epochs=1, batches=batches, epoch_steps=steps, evaluate_every=0)
 
 
 def _equal(one: Tensor, other: Tensor) -> bool:

@@ -10,14 +10,18 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from bench.errors import BenchError, NotApplicable
+from bench.job import Progress
 from bench.recipes import assembly
 from bench.testing import Case
 from bench.trial.describe import describe
 from bench.trial.rehearsal import rehearse_trial, shortened
+from bench.trial.scheduling import optimizer_of
 from bench.trial.spec import Findings, TrialSpec
 from bench.trial.training import train
+from bench.turns import Turns
 from tests.cli.calls import call
 from tests.cli.processes import only_run, records
 
@@ -29,12 +33,13 @@ MODELS = {
 }  # fmt: skip
 WORKS = {
     "causal_lm": "mixed-precision ema fused-optimizer gradient-accumulation low-rank",
-    "encoder": "mixed-precision gradient-accumulation ema quantization:mode=bf16",
+    "encoder": "mixed-precision gradient-accumulation ema quantization:mode=bf16 "
+    "knowledge-distillation",
     "lightning": "mixed-precision fused-optimizer gradient-accumulation ema",
     "gcn": "fused-optimizer ema early-stopping:patience=1,every=1",
     "unet": "mixed-precision gradient-accumulation channels-last ema",
     "packed_lstm": "gradient-accumulation fused-optimizer quantization:mode=dynamic",
-    "gan": "mixed-precision gradient-accumulation fused-optimizer adafactor",
+    "gan": "mixed-precision gradient-accumulation fused-optimizer adafactor low-rank",
     "vae": "fused-optimizer ema",
     "tabular": "mixed-precision fused-optimizer ema gradient-accumulation",
     "lora": "ema gradient-accumulation mixed-precision fused-optimizer",
@@ -45,6 +50,8 @@ REFUSED = {
     ("lightning", "compile"): "no step calls what compile changes of the model",
     ("gcn", "gradient-accumulation"): "a batch holds a sparse tensor, which has no items",
     ("gan", "ema"): "optimizers take turns: critic, generator",
+    ("gan", "knowledge-distillation"): "has several losses, critic, generator: which of them",
+    ("vae", "knowledge-distillation"): "where the model's answers are 1 higher, all elements",
     ("unet", "fused-optimizer"): "torch.optim.RMSprop has no fused form",
     ("unet", "progressive-resizing"): "a rehearsed step failed: ValueError: Target size",
 }
@@ -101,6 +108,26 @@ def test_a_technique_that_can_t_work_there_says_why(model: str, technique: str) 
     with pytest.raises(NotApplicable, match=REFUSED[model, technique]) as refused:
         rehearsed(model, technique)
     assert "\n" not in str(refused.value)
+
+
+def test_each_net_of_a_gan_learns_with_its_own_optimizer_once_both_are_factorised() -> None:
+    job = case_of("gan").job("low-rank:after=0.4")
+    optimizer = optimizer_of(job)
+    assert isinstance(optimizer, Turns)
+    progress, learnt = Progress(job.epochs), dict[str, set[str]]()
+    for epoch in (0, 1):
+        progress.epoch = epoch
+        job.schedule(optimizer, progress)
+        names = {id(p): name for name, p in job.model.named_parameters()}
+        before = {name: p.detach().clone() for name, p in job.model.named_parameters()}
+        job.step(job, next(iter(job.batches(progress))), optimizer, lambda phase: None)
+    for part, own in optimizer.named.items():
+        learnt[part] = {names[id(p)] for group in own.param_groups for p in group["params"]}
+    moved = {n for n, p in job.model.named_parameters() if not torch.equal(p, before[n])}
+    assert learnt["critic"] | learnt["generator"] == moved == set(before)
+    assert {name.partition(".")[0] for name in learnt["critic"]} == {"critic"}
+    assert {name.partition(".")[0] for name in learnt["generator"]} == {"generator"}
+    assert any(".0.1." in name for name in learnt["critic"])
 
 
 def test_frozen_weights_are_frozen_whatever_is_done_to_the_model() -> None:

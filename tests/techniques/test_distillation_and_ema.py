@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from bench.errors import BenchError, NotApplicable
 from bench.job import Job, Progress, plain_step
 from bench.targets import Targets
+from bench.trial.rehearsal import rehearse
 from bench.trial.training import train
 from optimizers.ema import Ema
 from optimizers.knowledge_distillation import KnowledgeDistillation
@@ -167,6 +168,35 @@ def test_outputs_that_are_no_logits_do_not_apply() -> None:
     model = nn.Unflatten(1, (3, 2))
     with pytest.raises(NotApplicable, match=r"logits \(items, classes\)"):
         KnowledgeDistillation().apply(linear_job(model=model, again=lambda changes: linear_job()))
+
+
+def numbers(model: nn.Module, batch: Any) -> Tensor:
+    """Return a loss of two numbers for each item, which are no scores."""
+    gap: Tensor = model(batch[0]) - batch[0][:, :2]
+    return gap.square().mean()
+
+
+def logarithms(model: nn.Module, batch: Any) -> Tensor:
+    """Return the loss of logarithms of probabilities, as a model with log_softmax at its end."""
+    found: Tensor = model(batch[0])
+    return F.nll_loss(found, batch[1])
+
+
+def test_two_numbers_an_item_are_no_scores_of_classes() -> None:
+    job = taught(lambda changes: wide_job(hidden=32, loss=numbers))
+    rehearse(job)
+    job = wide_job(hidden=4, loss=numbers, again=lambda changes: wide_job(hidden=32, loss=numbers))
+    with pytest.raises(NotApplicable, match=r"answers are 1 higher, .*: they are no scores"):
+        rehearse(KnowledgeDistillation().apply(job))
+
+
+def test_logarithms_of_probabilities_are_scores() -> None:
+    def ending() -> Job:
+        job = wide_job(hidden=4, loss=logarithms)
+        return dataclasses.replace(job, model=nn.Sequential(job.model, nn.LogSoftmax(1)))
+
+    job = dataclasses.replace(ending(), again=lambda changes: ending())
+    rehearse(KnowledgeDistillation().apply(job))
 
 
 def test_one_output_without_targets_could_not_be_compared() -> None:
