@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from typer.core import TyperCommand, TyperGroup
@@ -119,3 +120,13 @@ def check_text(words: Iterable[str]) -> None:
             raise BenchError(
                 f"{word!a} has bytes that are no UTF-8, which records can't hold; rename it"
             ) from None
+
+
+def check_folder() -> None:
+    """Refuse to work in a folder that was removed: MKL, for one, ends a process there by itself."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise BenchError(
+            f"the current folder can't be used ({error.strerror}); change into another"
+        ) from None

@@ -13,7 +13,9 @@ from typer import Argument, Option
 
 from bench import __version__
 from bench.cli import output as streams
-from bench.cli.argv import BEHIND, DefaultGroup, ScriptCommand, SpacedCommand, check_text
+from bench.cli.argv import (
+    BEHIND, DefaultGroup, ScriptCommand, SpacedCommand, check_folder, check_text,
+)  # fmt: skip
 from bench.errors import BenchError
 from bench.recipes import own_packages
 
@@ -404,6 +406,7 @@ def _code() -> int:
     """Return the exit code of what was asked for."""
     try:
         check_text(sys.argv)
+        check_folder()
         code = app(standalone_mode=False)
         streams.finish()
     except BenchError as error:

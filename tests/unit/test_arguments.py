@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from bench.cli.argv import spread
+from bench.cli.argv import check_folder, spread
 from bench.errors import BenchError
 
 COMMANDS = frozenset({"run", "report", "show"})
@@ -43,3 +45,14 @@ def test_an_option_without_a_value_is_refused(typed: str) -> None:
 def test_the_name_of_a_command_is_no_value() -> None:
     with pytest.raises(BenchError, match='"report" is a command, not a value of --test'):
         spread_out("--test compile report")
+
+
+def test_a_working_folder_that_was_removed_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(BenchError, match=r"folder can't be used .*; change into another"):
+        check_folder()
