@@ -14,8 +14,13 @@ from typer import Argument, Option
 from bench import __version__
 from bench.cli import output as streams
 from bench.cli.argv import (
-    BEHIND, DefaultGroup, ScriptCommand, SpacedCommand, check_folder, check_text,
-)  # fmt: skip
+    BEHIND,
+    DefaultGroup,
+    ScriptCommand,
+    SpacedCommand,
+    check_folder,
+    check_text,
+)
 from bench.errors import BenchError
 from bench.recipes import own_packages
 
