@@ -22,6 +22,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from bench.errors import NotApplicable
+from bench.interception.script import Script
 from bench.job import Job
 from bench.technique import Effect, Stage, Technique
 
@@ -49,8 +50,16 @@ class Allocator(Technique):
 
     def apply(self, job: Job) -> Job:
         """Change the process; the job stays as it is."""
-        if job.device.type != "cpu":
-            raise NotApplicable(f"tensors on {job.device.type} don't come from the C allocator")
+        self._set(job.device.type)
+        return job.wrap("model", lambda model: model, by=self.name)
+
+    def intercept(self, script: Script) -> None:
+        """Change the process that the script runs in."""
+        self._set(script.device.type)
+
+    def _set(self, device: str) -> None:
+        if device != "cpu":
+            raise NotApplicable(f"tensors on {device} don't come from the C allocator")
         library, version = platform.libc_ver()
         if not sys.platform.startswith("linux") or library != "glibc":
             found = f"{library} {version}".strip() or "no known C library"
@@ -61,4 +70,3 @@ class Allocator(Technique):
         for parameter, value in wanted.items():
             if mallopt(parameter, value) != 1:
                 raise NotApplicable(f"mallopt refused parameter {parameter} = {value}")
-        return job.wrap("model", lambda model: model, by=self.name)

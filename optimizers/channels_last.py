@@ -13,14 +13,16 @@ Source:  PyTorch, Channels Last Memory Format in PyTorch (tutorial); oneDNN, mem
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
 from torch import nn
 
 from bench.errors import NotApplicable
+from bench.interception.script import Script
 from bench.job import Job
-from bench.model.strided_convolutions import sample_before_striding
+from bench.model.strided_convolutions import refuse_at_risk, sample_before_striding
 from bench.technique import PASSES, Effect, Parts, Stage, Technique
 
 
@@ -34,15 +36,43 @@ class ChannelsLast(Technique):
 
     def apply(self, job: Job) -> Job:
         """Change the layout of the model's four-dimensional weights in place."""
-        layers = [m for m in job.model.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
-        if not layers:
-            raise NotApplicable("the model has no Conv2d: the layout is one of 2D images")
-        if all(is_channels_last(layer.weight) for layer in layers):
-            raise NotApplicable(f"all {len(layers)} 2D convolutions are channels last already")
+        _check_layers([job.model])
         if job.device.type == "cpu":
             sample_before_striding(job.model)
         job.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's
         return job.wrap("model", lambda model: model, by=self.name)
+
+    def intercept(self, script: Script) -> None:
+        """Lay out the weights of each trained model that has 2D convolutions."""
+
+        def change(model: nn.Module) -> None:
+            if script.device.type == "cpu":
+                refuse_at_risk(model)
+            seen.append(model)
+            before.update({id(layer): is_channels_last(layer.weight) for layer in layers_of(model)})
+            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's
+
+        def check() -> None:
+            _check_layers(seen, before)
+
+        seen, before = list[nn.Module](), dict[int, bool]()
+        script.each_model(change, by=self.name)
+        script.at_end(check)
+
+
+def layers_of(model: nn.Module) -> list[nn.Conv2d | nn.ConvTranspose2d]:
+    """Return the 2D convolutions of a model."""
+    return [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+
+
+def _check_layers(models: Sequence[nn.Module], before: Mapping[int, bool] | None = None) -> None:
+    """Raise `NotApplicable` where there is nothing to lay out; `before`: which were, by id."""
+    layers = [layer for model in models for layer in layers_of(model)]
+    if not layers:
+        raise NotApplicable("the model has no Conv2d: the layout is one of 2D images")
+    known = {id(layer): is_channels_last(layer.weight) for layer in layers}
+    if all((before or known).values()):
+        raise NotApplicable(f"all {len(layers)} 2D convolutions are channels last already")
 
 
 def is_channels_last(weight: torch.Tensor) -> bool:

@@ -21,8 +21,10 @@ from pydantic import Field
 from torch import nn
 
 from bench.errors import NotApplicable
+from bench.interception.calls import Call
+from bench.interception.script import Script
 from bench.job import Job
-from bench.model.strided_convolutions import sample_before_striding
+from bench.model.strided_convolutions import refuse_at_risk, sample_before_striding
 from bench.technique import PASSES, Effect, Parts, Probe, SettingsT, Stage, Technique
 
 Snapshot = Callable[[nn.Module], nn.Module]
@@ -51,9 +53,7 @@ class Compile(Technique):
 
     def apply(self, job: Job) -> Job:
         """Wrap `model` and `snapshot`."""
-        compiler = os.environ.get("CXX", "g++")
-        if job.device.type == "cpu" and shutil.which(compiler) is None:
-            raise NotApplicable(f"no C++ compiler ({compiler}) on this machine: inductor needs one")
+        _check_compiler(job.device)
         plain = job.model
         if isinstance(plain, torch._dynamo.OptimizedModule):
             raise NotApplicable("the baseline compiles its model itself")
@@ -63,6 +63,26 @@ class Compile(Technique):
         job = job.wrap("model", lambda model: compiled, by=self.name)
         job = job.wrap("snapshot", lambda old: _unwrapped(old, compiled, plain), by=self.name)
         return job.relying([compiled], by=self.name)
+
+    def intercept(self, script: Script) -> None:
+        """Call a compiled form of trained models where it is for a gradient; evaluate as it is."""
+        _check_compiler(script.device)
+
+        def compiled(model: nn.Module) -> Call:
+            own = isinstance(model, torch._dynamo.OptimizedModule)
+            if own or model._compiled_call_impl is not None:
+                raise NotApplicable("the script compiles its model itself")
+            if script.device.type == "cpu":
+                refuse_at_risk(model)
+            return torch.compile(model._call_impl, mode=self.mode, dynamic=self.dynamic)
+
+        script.call_instead(compiled, by=self.name)
+
+
+def _check_compiler(device: torch.device) -> None:
+    compiler = os.environ.get("CXX", "g++")
+    if device.type == "cpu" and shutil.which(compiler) is None:
+        raise NotApplicable(f"no C++ compiler ({compiler}) on this machine: inductor needs one")
 
 
 def _unwrapped(old: Snapshot, compiled: nn.Module, plain: nn.Module) -> Snapshot:

@@ -23,6 +23,7 @@ from torch.optim import Optimizer
 
 from bench.batches import Batch
 from bench.errors import NotApplicable
+from bench.interception.script import Script
 from bench.job import Job, Mark, Step
 from bench.technique import Effect, Probe, SettingsT, Stage, Technique
 
@@ -50,12 +51,22 @@ class CudaOptimizations(Technique):
 
     def apply(self, job: Job) -> Job:
         """Wrap `step`."""
-        if job.device.type != "cuda":
-            raise NotApplicable(f"needs a CUDA device: this run is on the {job.device.type}")
-        tf32 = self.tf32 and torch.cuda.get_device_capability(job.device) >= TF32_SINCE
+        tf32 = self._has_tf32(job.device)
+        return job.wrap("step", lambda old: self._switched(old, tf32), by=self.name)
+
+    def intercept(self, script: Script) -> None:
+        """Turn the switches on for the whole script, which may set them itself."""
+        tf32 = self._has_tf32(script.device)
+        script.throughout(lambda: switches(self.cudnn_benchmark, tf32))
+
+    def _has_tf32(self, device: torch.device) -> bool:
+        """Return whether TF32 is to be used; raise `NotApplicable` where nothing can be."""
+        if device.type != "cuda":
+            raise NotApplicable(f"needs a CUDA device: this run is on the {device.type}")
+        tf32 = self.tf32 and torch.cuda.get_device_capability(device) >= TF32_SINCE
         if not (tf32 or self.cudnn_benchmark or self.pin_memory):
             raise NotApplicable("nothing is left to turn on: this GPU has no TF32")
-        return job.wrap("step", lambda old: self._switched(old, tf32), by=self.name)
+        return tf32
 
     def _switched(self, old: Step, tf32: bool) -> Step:
         def step(job: Job, batch: Batch, optimizer: Optimizer, mark: Mark) -> Tensor:

@@ -14,12 +14,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from typing import ClassVar, Literal
+from weakref import WeakSet
 
 from pydantic import Field
 from torch import nn
 from torch.optim import Optimizer
 
 from bench.errors import NotApplicable
+from bench.interception.script import Script
 from bench.job import Job
 from bench.technique import Effect, Part, Parts, Stage, Technique
 from bench.turns import each_changed
@@ -54,6 +56,19 @@ class FusedOptimizer(Technique):
         wrapper(job.make_optimizer)(job.model)
 
         return job.wrap("make_optimizer", wrapper, by=self.name)
+
+    def intercept(self, script: Script) -> None:
+        """Switch every optimizer before its first step, and again where its state was loaded."""
+        seen: WeakSet[Optimizer] = WeakSet()
+
+        def change(made: Optimizer) -> None:
+            groups = made.param_groups
+            if made in seen and all(in_use(g, script.device.type) == self.form for g in groups):
+                return
+            seen.add(made)
+            self._switched(made, script.device.type)
+
+        script.each_optimizer(change, by=self.name)
 
     def _switched(self, made: Optimizer, device: str) -> Optimizer:
         """Return an optimizer switched to the form asked for; raise `NotApplicable` without one."""

@@ -13,9 +13,10 @@ Source:  Chen et al., Training Deep Nets with Sublinear Memory Cost, 2016; torch
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copyreg
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import ClassVar, Self
+from typing import ClassVar, Self, SupportsIndex
 
 import torch
 from pydantic import Field, model_validator
@@ -24,6 +25,7 @@ from torch.utils.checkpoint import checkpoint
 
 from bench.batches import Outputs
 from bench.errors import NotApplicable
+from bench.interception.script import Script
 from bench.job import Job
 from bench.model.activations import Activations, activations
 from bench.model.module_state import ModuleState
@@ -58,16 +60,42 @@ class GradientCheckpointing(Technique):
             blocks = heaviest_modules(job, self.keep)
         else:
             blocks = repeated_blocks(job.model)[:: self.every]
-        if blocks and not any(p.requires_grad for block in blocks for p in block.parameters()):
-            raise NotApplicable("the model's repeated blocks are frozen: nothing of them is kept")
-        if not blocks:
-            raise NotApplicable(
-                "the model has no repeated blocks (two or more modules of one class, with parts, "
-                "in a ModuleList or Sequential)"
-            )
-        for block in blocks:
-            block.__class__ = _checkpointed(type(block))
+        _checkpoint(blocks)
         return job.wrap("model", lambda model: model, by=self.name).relying(blocks, self.name)
+
+    def intercept(self, script: Script) -> None:
+        """Change the class of the repeated blocks of each trained model in place."""
+        if self.keep is not None:
+            raise NotApplicable("keep looks at a job's model with its sample: a script has neither")
+
+        def change(model: nn.Module) -> None:
+            blocks.extend(found := repeated_blocks(model)[:: self.every])
+            if found:
+                _checkpoint(found)
+
+        def check() -> None:
+            _check(blocks)
+
+        blocks: list[nn.Module] = []
+        script.each_model(change, by=self.name)
+        script.at_end(check)
+
+
+def _checkpoint(blocks: Sequence[nn.Module]) -> None:
+    _check(blocks)
+    for block in blocks:
+        block.__class__ = _checkpointed(type(block))
+
+
+def _check(blocks: Sequence[nn.Module]) -> None:
+    """Raise `NotApplicable` where there is nothing to checkpoint."""
+    if blocks and not any(p.requires_grad for block in blocks for p in block.parameters()):
+        raise NotApplicable("the model's repeated blocks are frozen: nothing of them is kept")
+    if not blocks:
+        raise NotApplicable(
+            "the model has no repeated blocks (two or more modules of one class, with parts, "
+            "in a ModuleList or Sequential)"
+        )
 
 
 def repeated_blocks(model: nn.Module) -> list[nn.Module]:
@@ -131,7 +159,12 @@ def _checkpointed(kind: type[nn.Module]) -> type[nn.Module]:
             return checkpoint(run, *args, use_reentrant=False)
         return checkpoint(run, *args, use_reentrant=False, context_fn=lambda: _contexts(self))
 
-    return type(kind.__name__, (kind,), {"forward": forward, "__module__": kind.__module__})
+    def __reduce_ex__(self: nn.Module, protocol: SupportsIndex) -> tuple[object, ...]:  # noqa: N807
+        state = kind.__reduce_ex__(self, protocol)[2:]  # a whole model is saved as what it was
+        return copyreg._reconstructor, (kind, object, None), *state  # type: ignore[attr-defined]  # pickle's own
+
+    body = {"forward": forward, "__reduce_ex__": __reduce_ex__, "__module__": kind.__module__}
+    return type(kind.__name__, (kind,), body)
 
 
 def _contexts(block: nn.Module) -> tuple[Context, Context]:

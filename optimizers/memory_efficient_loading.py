@@ -18,6 +18,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from bench.errors import NotApplicable
+from bench.interception.script import Script
 from bench.job import Job
 from bench.technique import Effect, Part, Parts, Probe, SettingsT, Stage, Technique
 
@@ -66,6 +67,9 @@ class MemoryEfficientLoading(Technique):
     def apply(self, job: Job) -> Job:
         """Note that `batches` are read by what the setting says."""
         return job.wrap("batches", lambda batches: batches, by=self.name)
+
+    def intercept(self, script: Script) -> None:
+        """Leave the script as it is: the setting says how its loaders are read."""
 
 
 def _words(loader: str | None) -> str:

@@ -20,9 +20,12 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
 
-from bench.batches import Batch
+from bench.batches import Batch, Outputs
 from bench.errors import NotApplicable
+from bench.interception.calls import Call
+from bench.interception.script import Script
 from bench.job import Job
 from bench.machine.device import has_bf16
 from bench.model.nested import tensors_in
@@ -54,16 +57,39 @@ class MixedPrecision(Technique):
     def apply(self, job: Job) -> Job:
         """Wrap `loss` and `item_losses`; for fp16 also `backward` and `update`."""
         kind = job.device.type
-        if self.precision == "fp16" and kind != "cuda":
-            raise NotApplicable("fp16 needs CUDA: on the CPU use precision=bf16")
-        if self.precision == "bf16" and kind == "cuda" and not torch.cuda.is_bf16_supported():
-            raise NotApplicable("this GPU has no bfloat16: use precision=fp16")
-        dtype = torch.bfloat16 if self.precision == "bf16" else torch.float16
+        dtype = self._dtype(kind)
         self._check(job, dtype)
         parts = ("loss",) if job.item_losses is None else ("loss", "item_losses")
         for part in parts:
             job = job.wrap(part, lambda old: _autocast(old, kind, dtype), by=self.name)
         return self._scaled(job) if self.precision == "fp16" else job
+
+    def intercept(self, script: Script) -> None:
+        """Call trained models under autocast; their answers are float32 again, as losses want."""
+        if self.precision == "fp16":
+            raise NotApplicable(
+                "fp16 needs a gradient scaler in the script's own loop: use precision=bf16"
+            )
+        kind, dtype = script.device.type, self._dtype(script.device.type)
+        seen: set[torch.dtype] = set()
+
+        def wrapper(model: nn.Module, call: Call) -> Call:
+            return _cast_around(call, script, kind, dtype, seen)
+
+        def check() -> None:
+            if script.rehearsed and dtype not in seen:
+                raise NotApplicable(_nothing(self.precision))
+
+        script.around_training(wrapper, by=self.name)
+        script.at_end(check)
+
+    def _dtype(self, kind: str) -> torch.dtype:
+        """Return the 16-bit format; raise `NotApplicable` where the device has none such."""
+        if self.precision == "fp16" and kind != "cuda":
+            raise NotApplicable("fp16 needs CUDA: on the CPU use precision=bf16")
+        if self.precision == "bf16" and kind == "cuda" and not torch.cuda.is_bf16_supported():
+            raise NotApplicable("this GPU has no bfloat16: use precision=fp16")
+        return torch.bfloat16 if self.precision == "bf16" else torch.float16
 
     def _check(self, job: Job, dtype: torch.dtype) -> None:
         """Raise `NotApplicable` where the model's pass fails in this format, or has none of it."""
@@ -75,10 +101,7 @@ class MixedPrecision(Technique):
         if said is not None:
             raise NotApplicable(f"the model does not run in {self.precision} here: {said[:120]}")
         if dtype not in seen.found:
-            raise NotApplicable(
-                f"nothing of the model is computed in {self.precision}: it has no product and no "
-                "convolution of float32 numbers"
-            )
+            raise NotApplicable(_nothing(self.precision))
 
     def _scaled(self, job: Job) -> Job:
         scaler = torch.amp.GradScaler(job.device.type)
@@ -126,6 +149,37 @@ class _Formats(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch lea
         made = func(*args, **(kwargs or {}))
         self.found |= {part.dtype for part in tensors_in(made)}
         return made
+
+
+def _nothing(precision: str) -> str:
+    return (
+        f"nothing of the model is computed in {precision}: it has no product and no convolution of "
+        "float32 numbers"
+    )
+
+
+def _cast_around(
+    call: Call, script: Script, kind: str, dtype: torch.dtype, seen: set[torch.dtype]
+) -> Call:
+    def cast(*args: object, **kwargs: object) -> Outputs:
+        if torch.is_autocast_enabled(kind):
+            script.end(NotApplicable("the script calls its model under autocast already"))
+        if not script.rehearsed:
+            with torch.autocast(kind, dtype):
+                return _float32(call(*args, **kwargs))
+        with torch.autocast(kind, dtype), _Formats() as formats:
+            answer = call(*args, **kwargs)
+        seen.update(formats.found)
+        return _float32(answer)
+
+    return cast
+
+
+def _float32(answer: Outputs) -> Outputs:
+    """Return what a model answered, what autocast made of float32 in it as float32."""
+    return tree_map_only(
+        Tensor, lambda t: t.float() if t.dtype in (torch.bfloat16, torch.float16) else t, answer
+    )
 
 
 def _autocast(

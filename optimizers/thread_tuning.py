@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from bench.errors import NotApplicable
+from bench.interception.script import Script
 from bench.machine.environment import usable_cores
 from bench.technique import Effect, Probe, SettingsT, Stage, Technique
 
@@ -48,6 +49,9 @@ class ThreadTuning(Technique):
             tried = ", ".join(map(str, sorted(seconds)))
             raise NotApplicable(f"threads={first.threads}, as it is, is the fastest of {tried}")
         return settings.model_copy(update={"threads": fastest})
+
+    def intercept(self, script: Script) -> None:
+        """Leave the script as it is: it starts with the threads that were found."""
 
 
 def candidates(cores: int) -> list[int]:

@@ -8,18 +8,18 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from bench.interception.events import Kind, Recorder
+from bench.interception.events import Kind
 from bench.interception.patches import Patches
+from bench.interception.script import Script
 
 
 class Backward:
     """Notes each outermost backward pass; of a scaled loss, the loss itself."""
 
-    def __init__(self, recorder: Recorder, patches: Patches) -> None:
-        self._recorder = recorder
+    def __init__(self, script: Script, patches: Patches) -> None:
+        self._script, self._recorder = script, script.recorder
         self._plain = torch.autograd.backward
         self._scale = torch.amp.GradScaler.scale
-        self._inside = False
         self._unscaled: WeakKeyDictionary[Tensor, Tensor] = WeakKeyDictionary()
         patches.replace(torch.autograd, "backward", self._backward)
 
@@ -32,15 +32,15 @@ class Backward:
         patches.replace(torch.amp.GradScaler, "scale", scale)
 
     def _backward(self, tensors: Any, *args: Any, **kwargs: Any) -> None:
-        if self._inside:
+        if self._script.going_back:
             self._plain(tensors, *args, **kwargs)
             return
-        self._inside = True
+        self._script.going_back = True
         self._recorder.note(Kind.BACKING)
         try:
             self._plain(tensors, *args, **kwargs)
         finally:
-            self._inside = False
+            self._script.going_back = False
         self._recorder.note(Kind.BACKWARD, self._recorder.note_loss(self._loss_of(tensors)))
 
     def _loss_of(self, tensors: Any) -> Tensor | None:

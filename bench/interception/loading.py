@@ -89,10 +89,10 @@ def read_by(loader: str | None, rehearsed: bool) -> Any:
             )
         if rehearsed and loader is not None:
             _hold_still(one)
+        # workers that lived on would leave out a draw of torch's at the beginning of each epoch
         if loader not in (None, THREAD) and one.num_workers != int(loader or 0):
             one.num_workers = int(loader or 0)
             one.prefetch_factor = AHEAD
-            vars(one)["persistent_workers"] = True  # torch lets nobody set it later
 
     return change
 

@@ -48,7 +48,7 @@ def watched(script: Script, program: Program, loader: str | None) -> Ending:
     """Run a program while it is watched; whatever was put in its way is gone afterwards."""
     with Patches() as patches, ExitStack() as stack:
         watch = Watch(script, patches)
-        Backward(script.recorder, patches)
+        Backward(script, patches)
         Draws(script, patches, loader)
         before = register_optimizer_step_pre_hook(watch.before_step)
         after = register_optimizer_step_post_hook(watch.after_step)

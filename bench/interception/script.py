@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 from weakref import WeakKeyDictionary
 
 import torch
@@ -20,7 +20,7 @@ from torch.nn.utils.rnn import PackedSequence
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-from bench.errors import BenchError, NotApplicable
+from bench.errors import NotApplicable
 from bench.interception.calls import Call, Calls
 from bench.interception.events import Kind, Recorder
 from bench.interception.patches import Patches
@@ -63,13 +63,18 @@ class Script:
     """Whether it is run for a few steps that nobody times: techniques may look closely then."""
     on_enough: Callable[[], None] = lambda: None
     models: list[nn.Module] = field(default_factory=list)
-    refused: BenchError | None = None
+    refused: NotApplicable | None = None
     _changes: list[tuple[str, Callable[[nn.Module], None]]] = field(default_factory=list)
     _wrappers: list[tuple[str, Wrapper]] = field(default_factory=list)
     _makers: list[tuple[str, Callable[[nn.Module], Call]]] = field(default_factory=list)
     _on_optimizers: list[tuple[str, Callable[[Optimizer], None]]] = field(default_factory=list)
     _on_loaders: list[tuple[str, Callable[[DataLoader[Any]], None]]] = field(default_factory=list)
     _throughout: list[Callable[[], AbstractContextManager[object]]] = field(default_factory=list)
+    _checks: list[Callable[[], None]] = field(default_factory=list)
+    going_back: bool = False
+    """Whether a backward pass runs: what it calls was called before, and is computed again."""
+    changing: bool = False
+    """Whether a technique is at work: optimizers that it makes are none of the script's."""
     _waiting: dict[str, str] = field(default_factory=dict)
     """By technique: what has not come yet that it changes."""
 
@@ -101,6 +106,15 @@ class Script:
         self._on_loaders.append((by, change))
         self._waiting[by] = "draws no batch from a DataLoader"
 
+    def at_end(self, check: Callable[[], None]) -> None:
+        """Call `check` once the script has ended; it may raise `NotApplicable`."""
+        self._checks.append(check)
+
+    def end(self, refusal: NotApplicable) -> NoReturn:
+        """End the script from within what a technique was asked to do: it can't be applied."""
+        self.refused = refusal
+        raise Ended from refusal
+
     def throughout(self, context: Callable[[], AbstractContextManager[object]]) -> None:
         """Run the script within a context."""
         self._throughout.append(context)
@@ -111,6 +125,8 @@ class Script:
             raise self.refused
         for by, what in self._waiting.items():
             raise NotApplicable(f"{by} changes nothing here: the script {what}")
+        for check in self._checks:
+            check()
 
     # what follows is called by what watches
 
@@ -122,12 +138,14 @@ class Script:
     def change(self, what: list[tuple[str, Callable[[Any], None]]], one: object) -> None:
         """Let techniques change something; where one refuses, end the script."""
         for by, change in what:
+            self.changing = True
             try:
                 with undisturbed(self.device):
                     change(one)
-            except BenchError as refusal:
-                self.refused = refusal
-                raise Ended from refusal
+            except NotApplicable as refusal:
+                self.end(refusal)
+            finally:
+                self.changing = False
             self._waiting.pop(by, None)
 
     def changes_model(self, model: nn.Module, call: Call) -> Call:
@@ -138,7 +156,10 @@ class Script:
         self._hold_count()
         self.change(self._changes, model)
         for by, make in self._makers:
-            call = make(model)
+            try:
+                call = make(model)
+            except NotApplicable as refusal:
+                self.end(refusal)
             self._waiting.pop(by, None)
         for by, wrapper in self._wrappers:
             call = wrapper(model, call)
@@ -162,11 +183,12 @@ class Script:
         if self.model or len(self.models) <= MOST_MODELS or not self._changes_models:
             return
         kinds = ", ".join(dict.fromkeys(type(model).__name__ for model in self.models))
-        self.refused = NotApplicable(
-            f"the script calls more than {MOST_MODELS} trained modules by themselves ({kinds}): "
-            "say which class is meant with --model"
+        self.end(
+            NotApplicable(
+                f"the script calls more than {MOST_MODELS} trained modules by themselves "
+                f"({kinds}): say which class is meant with --model"
+            )
         )
-        raise Ended
 
 
 class Watch:
@@ -188,16 +210,19 @@ class Watch:
         self._patch_optimizers(patches)
 
     def _patch_optimizers(self, patches: Patches) -> None:
-        plain = Optimizer.__init__
+        plain, script = Optimizer.__init__, self.script
 
         def __init__(optimizer: Optimizer, *args: Any, **kwargs: Any) -> None:  # noqa: N807
             plain(optimizer, *args, **kwargs)
-            self._made.append(optimizer)
-            self._calls.learn(True)
+            if not script.changing:
+                self._made.append(optimizer)
+                self._calls.learn(True)
 
         patches.replace(Optimizer, "__init__", __init__)
 
     def _around(self, module: nn.Module, call: Call, args: Any, kwargs: Any) -> Any:
+        if self.script.going_back:
+            return call(*args, **kwargs)
         if not torch.is_grad_enabled():
             if module.training or not self._is_trained(module):
                 return call(*args, **kwargs)

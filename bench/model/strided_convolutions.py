@@ -44,13 +44,22 @@ def sample_before_striding(model: nn.Module) -> None:
         if type(layer) is nn.Conv2d and layer.kernel_size == (1, 1) and layer.stride != (1, 1):
             layer.__class__ = SampledConv2d
         elif isinstance(layer, nn.Conv2d) and not isinstance(layer, SampledConv2d):
-            _refuse_at_risk(name, layer)
+            _refuse(name, layer)
 
 
-def _refuse_at_risk(name: str, layer: nn.Conv2d) -> None:
+def refuse_at_risk(model: nn.Module) -> None:
+    """Raise `NotApplicable` for a convolution that the fault meets, where none may be changed."""
+    for name, layer in model.named_modules():
+        if isinstance(layer, nn.Conv2d):
+            _refuse(name, layer)
+
+
+def _refuse(name: str, layer: nn.Conv2d) -> None:
     if is_at_risk(layer):
+        plain = "" if type(layer) is nn.Conv2d else "a plain nn.Conv2d, or "
+        would_do = f"{plain}{LANES} channels, would do"
         raise NotApplicable(
             f"{name} is a {type(layer).__name__}: a 1x1 convolution of {layer.in_channels} input "
             f"channels with stride {layer.stride}, whose backward pass in channels last damages "
-            f"memory on CPUs with AVX2 (oneDNN); a plain nn.Conv2d, or {LANES} channels, would do"
+            f"memory on CPUs with AVX2 (oneDNN); {would_do}"
         )

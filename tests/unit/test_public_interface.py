@@ -25,6 +25,7 @@ PUBLIC = {
     "bench.targets": {"Targets"},
     "bench.random_state": {"undisturbed"},
     "bench.metrics": {"auroc", "macro_auroc", "macro_f1", "recalls"},
+    "bench.interception.calls": {"Call"},
     "bench.interception.script": {"Script"},
     "bench.errors": {"BenchError", "Clash", "NotApplicable"},
     "bench.testing": {
