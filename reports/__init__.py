@@ -16,7 +16,7 @@ from reports.formats.json import render as as_json
 from reports.formats.junit import render as as_junit
 from reports.formats.markdown import render as as_markdown
 from reports.formats.pytest_benchmark import render as as_pytest_benchmark
-from reports.formats.terminal import summary
+from reports.formats.terminal import best_so_far, summary
 from reports.pictures import write_pictures
 from reports.run import Run, made, read
 from reports.tensorboard import write_events
@@ -32,7 +32,17 @@ FORMATS: Mapping[str, Callable[[Run], str]] = MappingProxyType(
     }
 )
 
-__all__ = ["FORMATS", "Run", "made", "read", "render", "summary", "write_events", "write_pictures"]
+__all__ = [
+    "FORMATS",
+    "Run",
+    "best_so_far",
+    "made",
+    "read",
+    "render",
+    "summary",
+    "write_events",
+    "write_pictures",
+]
 
 
 def render(format: str, run: Run) -> str:

@@ -24,8 +24,11 @@ from bench.records.run_folder import read_run
 PLOTS = "plots"
 FOREST = "forest-{}.svg"
 """The forest plot, for a light page or a dark one."""
-ORDER = tuple(Verdict)
-"""Wins are shown first, failures last."""
+ORDER = (
+    Verdict.WIN, Verdict.SCREENED, Verdict.UNDECIDED, Verdict.NO_GAIN, Verdict.ACCURACY_LOSS,
+    Verdict.OVER_LIMIT, Verdict.BOUNDED, Verdict.NOT_APPLICABLE, Verdict.FAILED,
+)  # fmt: skip
+"""Wins are shown first, then what may become one; failures last."""
 
 
 @dataclass(frozen=True)

@@ -279,7 +279,10 @@ def show(run: Run, json_: Json = False) -> None:
     import reports
 
     record = reports.read(run)
-    streams.tell(reports.render("json", record) if json_ else reports.summary(record), end="")
+    streams.tell(
+        reports.render("json", record) if json_ else reports.summary(record, streams.columns()),
+        end="",
+    )
 
 
 @app.command()

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+from bench.cli.course import Course, named, shown
 from bench.cli.output import say
 from bench.records.measurement import Measurement, Status
 from bench.records.run_folder import Folder
 from bench.records.text import printable
+
+PAUSE = 30.0
+"""Seconds between two plain lines, at least."""
+NAMED = 6
+"""Arms that don't apply and are named while a run goes on; the report names all, with reasons."""
 
 
 class NoProgress:
@@ -40,69 +47,95 @@ class NoProgress:
     def done(self, record: Measurement) -> None:
         """Show how a trial ended."""
 
+    def best(self, said: str | None) -> None:
+        """Show which arm looks best so far."""
+
     def note(self, text: str) -> None:
         """Print one line, whatever else is hidden."""
         say(text)
 
 
-class Plain(NoProgress):
-    """One line for each finished trial, for logs."""
+class Shown(NoProgress):
+    """What both displays have in common: they know the course of the run."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self.course = Course(clock())
         self._path: Path | None = None
-        self._expected = 0
-        self._finished = 0
-        self._begun = time.monotonic()
 
     def opened(self, folder: Folder) -> None:
-        """Show which run this is, once its first trials are planned."""
+        """Know the run; its folder is told once trials are planned: until then it may go again."""
         self._path = folder.path
+        self.course.metric = folder.header.metric
+        self.course.budget_seconds = folder.header.budget_seconds
 
     def expect(self, trials: int) -> None:
-        """Add `trials` to the planned total."""
-        if self._expected == 0 and self._path:
-            self.note(f"the report so far: {self._path / 'report.md'}")
-        self._expected += trials
+        """Add `trials` to the planned total; before the first say where, and what is left out."""
+        if self.course.expected == 0 and self._path:
+            self.note(f"the report so far: {self._path / 'report.html'}")
+            if self.course.inapplicable:
+                self.note(_inapplicable(self.course.inapplicable))
+        self.course.expected += trials
+
+    def begin(self, what: str) -> None:
+        """Show what runs now."""
+        self.course.begin(what, self._clock())
+
+    def best(self, said: str | None) -> None:
+        """Show which arm looks best so far."""
+        self.course.best = said
+
+
+class Plain(Shown):
+    """A line now and then, for logs: of the first trial, the last, and what did not end well."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(clock)
+        self._told: float | None = None
+
+    def begin(self, what: str) -> None:
+        """Say what runs where nothing was said for a while: rehearsals take time too."""
+        super().begin(what)
+        if self._told is None:
+            self._told = self._clock()
+        if self._clock() >= self._told + PAUSE:
+            self._tell(named(what))
 
     def done(self, record: Measurement) -> None:
-        """Print the trial's number, arm, seed and outcome."""
-        self._finished += record.pair >= 0
-        spent = time.monotonic() - self._begun
-        count = f"[{self._finished}/{self._expected}]" if record.pair >= 0 else "[-]"
-        self.note(f"{count} {spent:6.1f} s  {record.arm}  seed {record.seed}  {outcome(record)}")
+        """Print the trial's number, arm, seed and outcome, with the time that is left."""
+        first = self.course.finished == 0
+        self.course.done(record)
+        if record.pair < 0:
+            return
+        last = self.course.finished == self.course.expected
+        due = self._told is None or self._clock() >= self._told + PAUSE
+        if first or last or due or not record.ok:
+            said = f"{named(record.arm)}  seed {record.seed}"
+            self._tell(f"{said}  {outcome(record, self.course.metric)}")
+
+    def _tell(self, what: str) -> None:
+        now = self._clock()
+        self._told = now
+        count = f"[{self.course.finished}/{self.course.expected}]"
+        left = self.course.left(now)
+        after = f"  about {shown(left)} left" if left else ""
+        self.note(f"{count} {now - self.course.begun:6.1f} s  {what}{after}")
 
 
-class Live(NoProgress):
-    """A progress bar with the time left (rich)."""
+class Live(Shown):
+    """One line that is kept up to date, on the terminal's last line."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            SpinnerColumn,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
+        from rich.live import Live as Screen
 
-        self._bar = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        self._task = self._bar.add_task("starting", total=None)
-        self._path: Path | None = None
+        super().__init__(clock)
+        self._console = Console(stderr=True, highlight=False, markup=False)
+        self._screen = Screen(console=self._console, transient=True, get_renderable=self._line)
 
     def __enter__(self) -> Live:
         """Take the last line of the terminal."""
-        self._bar.start()
+        self._screen.start()
         return self
 
     def __exit__(
@@ -112,35 +145,21 @@ class Live(NoProgress):
         trace: TracebackType | None,
     ) -> None:
         """Clear the line."""
-        self._bar.stop()
+        self._screen.stop()
 
-    def opened(self, folder: Folder) -> None:
-        """Show which run this is, once its first trials are planned."""
-        self._path = folder.path
-
-    def expect(self, trials: int) -> None:
-        """Add `trials` to the planned total."""
-        task = self._bar.tasks[0]
-        if task.total is None and self._path:
-            self.note(f"the report so far: {self._path / 'report.md'}")
-        self._bar.update(self._task, total=(task.total or 0) + trials)
-
-    def begin(self, what: str) -> None:
-        """Show what runs now."""
-        self._bar.update(self._task, description=what)
+    def _line(self) -> str:
+        width = max(20, self._console.width - 1)
+        return printable(self.course.line(self._clock(), width))
 
     def done(self, record: Measurement) -> None:
-        """Move the bar; print what did not end well."""
-        if record.pair >= 0:
-            self._bar.advance(self._task)
-        if record.status is not Status.OK:
-            self._bar.console.print(
-                printable(f"{record.arm}: {outcome(record)}"), markup=False, highlight=False
-            )
+        """Count the trial; print what did not end well."""
+        self.course.done(record)
+        if record.status is not Status.OK and record.pair >= 0:
+            self.note(f"{named(record.arm)}: {outcome(record, self.course.metric)}")
 
     def note(self, text: str) -> None:
-        """Print a line above the bar."""
-        self._bar.console.print(printable(text), markup=False, highlight=False)
+        """Print a line above the live one."""
+        self._console.print(printable(text), markup=False, highlight=False)
 
 
 def choose(quiet: bool) -> NoProgress:
@@ -150,7 +169,7 @@ def choose(quiet: bool) -> NoProgress:
     return Live() if sys.stderr.isatty() else Plain()
 
 
-def outcome(record: Measurement) -> str:
+def outcome(record: Measurement, metric: str) -> str:
     """Return how a trial ended, in a few words."""
     if record.status is not Status.OK:
         return f"{str(record.status).replace('_', ' ')}: {record.reason}"
@@ -158,5 +177,11 @@ def outcome(record: Measurement) -> str:
     if record.train_seconds is not None:
         parts.append(f"trained {record.train_seconds:.2f} s")
     if record.metric is not None:
-        parts.append(f"metric {record.metric:.4f}")
+        parts.append(f"{metric} {record.metric:.4f}")
     return ", ".join(parts)
+
+
+def _inapplicable(arms: list[str]) -> str:
+    verb = "does" if len(arms) == 1 else "do"
+    others = f" and {len(arms) - NAMED} others" if len(arms) > NAMED else ""
+    return f"{len(arms)} {verb} not apply here: {', '.join(arms[:NAMED])}{others}"

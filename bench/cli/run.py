@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from bench.cli.output import tell
+from bench.cli.output import columns, tell
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
     import reports
+    from bench.cli.progress import NoProgress
     from bench.records.measurement import Measurement
     from bench.records.run_folder import Folder
-    from bench.run.observer import Observer
     from bench.run.request import Request, Resumption
     from bench.run.session import Session
 
-PAUSE = 5.0
-"""Seconds between two writings of a report while its run goes on."""
+PAUSE, SHARE = 5.0, 0.02
+"""Seconds between two writings of a report while its run goes on, and how much of a run's time they
+may take."""
 
 
 def check(tensorboard: bool) -> None:
@@ -55,20 +56,21 @@ def execute(
     ):
         try:
             MODES[session.header.mode](session)
+            run: reports.Run | None = _conclude(session, tensorboard)
+            code = _exit_code(run) if run else 0
         except KeyboardInterrupt:
-            _keep(session, display, tensorboard)
-            raise typer.Exit(3) from None
-        run = _conclude(session, tensorboard)
-    tell(reports.render("json", run) if as_json else reports.summary(run), end="")
-    raise typer.Exit(_exit_code(run))
+            run, code = _kept(session, display, tensorboard), 3
+    if run is not None:
+        tell(reports.render("json", run) if as_json else reports.summary(run, columns()), end="")
+    raise typer.Exit(code)
 
 
 class _Reporter:
     """Shows a run's progress, and writes its report between trials: never while one is timed."""
 
-    def __init__(self, display: Observer, tensorboard: bool) -> None:
+    def __init__(self, display: NoProgress, tensorboard: bool) -> None:
         self._display, self._tensorboard = display, tensorboard
-        self._written = -math.inf
+        self._due = -math.inf
         self.expect, self.begin, self.note = display.expect, display.begin, display.note
 
     def opened(self, folder: Folder) -> None:
@@ -77,20 +79,25 @@ class _Reporter:
         self._display.opened(folder)
 
     def done(self, record: Measurement) -> None:
-        """Show how a trial ended; after a full one write the report, not oftener than `PAUSE`."""
+        """Show how a trial ended; now and then write the report."""
         self._display.done(record)
-        if record.kind == "full" and record.ok and time.monotonic() > self._written + PAUSE:
+        if record.pair >= 0 and record.ok and time.monotonic() > self._due:
             with _uninterrupted():
-                self._written = self._write()
+                self._due = self._write()
 
     def _write(self) -> float:
-        """Return when the report was written: never again where it can't be, records count."""
+        """Return when the report is due again: never where it can't be written, records count."""
+        import reports
+
+        begun = time.monotonic()
         try:
-            _write_report(_read(self._folder), self._tensorboard)
+            run = _write_report(_read(self._folder), self._tensorboard)
         except BenchError as error:
             self.note(str(error))
             return math.inf
-        return time.monotonic()
+        self._display.best(reports.best_so_far(run))
+        now = time.monotonic()
+        return now + max(PAUSE, (now - begun) / SHARE)
 
 
 @contextmanager
@@ -106,14 +113,15 @@ def _uninterrupted() -> Iterator[None]:
         signal.raise_signal(signal.SIGINT)
 
 
-def _keep(session: Session, display: Observer, tensorboard: bool) -> None:
-    """Report what an interrupted run has finished."""
-    try:
-        _conclude(session, tensorboard)
-    except BenchError as error:
-        display.note(str(error))
+def _kept(session: Session, display: NoProgress, tensorboard: bool) -> reports.Run | None:
+    """Report what an interrupted run has finished; None where that can't be written."""
     path = session.folder.path
     display.note(f"interrupted; what finished is kept: bench --resume {path}")
+    try:
+        return _conclude(session, tensorboard)
+    except BenchError as error:
+        display.note(str(error))
+        return None
 
 
 def _conclude(session: Session, tensorboard: bool) -> reports.Run:

@@ -1,108 +1,229 @@
-"""What the command line prints of a run: a screenful of plain text, whatever its width."""
+"""What the command line prints of a run: at most 25 lines, as wide as the terminal."""
 
 from __future__ import annotations
 
+import math
 import textwrap
+from collections import Counter
+from collections.abc import Sequence
 
-from bench.analysis.results import ArmResult
+from bench.analysis.verdict import Verdict
 from bench.records.measurement import BASELINE
 from bench.records.text import printable
-from reports import aims, bounds, context_tables, formatting, sentences, warnings
+from reports import aims, formatting, sentences, warnings
+from reports.formatting import number
 from reports.run import Run
-from reports.tables import Table, table
+from reports.view.next_step import next_step
+from reports.view.rows import Row
+from reports.view.whole import View, view_of
 
-WIDTH = 100
+LINES = 25
+NARROWEST, WIDEST = 40, 200
+MOST_OF_ANSWER = 7
+LEAST_ARMS = 2
+"""That are shown, however long the rest is."""
+ELLIPSIS, WHOLE = "…", "*"
 
-
-def summary(run: Run) -> str:
-    """Return the verdict, the candidates, the noise floor and where the report lies."""
-    parts = [_filled(sentences.verdict(run)), _filled(sentences.race(run) or "")]
-    parts.append(_filled(bounds.left_out(run) or ""))
-    parts.append(_filled(" ".join(aims.said(run))))
-    verdicts = _verdicts(run)
-    if verdicts:
-        parts.append(_laid_out(verdicts))
-        parts.append("\n".join(_reason(run, result) for result in run.candidates))
-    added = context_tables.attribution(run)
-    if added:
-        parts.append(_laid_out(added))
-    parts += [_baseline(run), _filled(" ".join(sentences.noise(run)))]
-    found = [*warnings.warnings(run), sentences.unfinished(run), sentences.incomplete(run)]
-    parts += [_filled(f"Warning: {doubt}") for doubt in found if doubt]
-    parts.append(_files(run))
-    return printable("\n\n".join(part for part in parts if part)) + "\n"
+Column = tuple[str, list[str]]
 
 
-def _verdicts(run: Run) -> Table | None:
-    columns = ("candidate", "verdict", "work", "time", "of", "memory", run.header.metric, "pairs")
-    made = table(columns, [_row(result) for result in run.candidates])
-    return made.known() if made else None
+def summary(run: Run, width: int = 100) -> str:
+    """Return the answer, the arms that matter, the noise, where the report lies, what to do next.
+
+    Paths and commands are never cut: they break where the terminal ends.
+    """
+    wide = min(WIDEST, max(NARROWEST, width))
+    view = view_of(run)
+    head = _filled(view.answer.headline, wide)
+    if len(head) > MOST_OF_ANSWER:
+        head = [*head[: MOST_OF_ANSWER - 1], _cut(f"{head[MOST_OF_ANSWER - 1]} {ELLIPSIS}", wide)]
+    context = _context(run, view, wide)
+    for follows in (_next(run), []):
+        tail = [*context, *_files(run), *follows]
+        left = LINES - _height([*head, *tail], wide) - 2
+        if left > LEAST_ARMS:
+            break
+    parts = [head, _arms(run, view, wide, left), tail]
+    return printable("\n\n".join("\n".join(part) for part in parts if part)) + "\n"
 
 
-def _row(result: ArmResult) -> list[str]:
-    if not result.pairs:
-        return [result.arm, str(result.verdict), result.work or "–", "–", "–", "–", "–", "0"]
-    exact = result.metric_difference is None and result.same_losses
-    return [
-        result.arm,
-        str(result.verdict),
-        result.work or formatting.UNKNOWN,
-        formatting.ratio_with_interval(result.time_ratio),
-        result.time_basis,
-        formatting.ratio_with_interval(result.memory_ratio),
-        "same losses"
-        if exact
-        else formatting.difference_with_interval(
-            result.metric_difference, result.difference_is_relative
+def best_so_far(run: Run) -> str | None:
+    """Return the arm that saves the most time by its pairs so far, and how sure that is."""
+    going = (Verdict.ACCURACY_LOSS, Verdict.FAILED, Verdict.NO_GAIN)
+    arms = [r for r in run.candidates if r.pairs and r.time_ratio and r.verdict not in going]
+    best = max(arms, key=lambda r: r.time_ratio.middle if r.time_ratio else 0.0, default=None)
+    if best is None:
+        return None
+    ratio = formatting.ratio_with_interval(best.time_ratio)
+    return f"best so far {best.arm} {ratio} ({number(best.pairs, 'pair')})"
+
+
+def _arms(run: Run, view: View, wide: int, lines: int) -> list[str]:
+    """Return as many arms as there are lines for, and a line for the others."""
+    rows = view.rows
+    if not rows:
+        return []
+    columns = _columns(run, rows)
+    fitting = next((c for c in _choices(columns) if _width(c) <= wide), None)
+    each = 1 if fitting else 2
+    room = max(LEAST_ARMS, (lines - 2) // each)
+    shown = rows if len(rows) <= room else rows[: max(LEAST_ARMS, room - 1)]
+    if fitting:
+        made = _laid_out([(title, cells[: len(shown)]) for title, cells in fitting])
+    else:
+        made = [line for row in shown for line in _stacked(row, wide)]
+    rest = Counter(row.verdict for row in rows[len(shown) :])
+    if rest:
+        said = ", ".join(f"{n} {verdict}" for verdict, n in rest.items())
+        made.append(_cut(f"and {sum(rest.values())} more: {said}", wide))
+    return made
+
+
+def _columns(run: Run, rows: Sequence[Row]) -> dict[str, Column]:
+    whole = any(map(_is_whole, rows))
+    needs = {r.arm: r.more_pairs for r in run.candidates}
+    found: dict[str, Column] = {
+        "arm": ("arm", [row.arm for row in rows]),
+        "verdict": ("verdict", [row.verdict for row in rows]),
+        "time": (
+            f"time ({WHOLE} of whole)" if whole else "time",
+            [f"{_time(row)}{WHOLE * _is_whole(row)}" for row in rows],
         ),
-        str(result.pairs),
+        "memory": ("memory", [row.memory.text if row.memory else "" for row in rows]),
+        "quality": (run.header.metric, [row.quality_text for row in rows]),
+        "work": ("work", [row.work for row in rows]),
+        "pairs": ("pairs", [_pairs(row, needs.get(row.arm)) for row in rows]),
+    }
+    return found
+
+
+def _choices(columns: dict[str, Column]) -> list[list[Column]]:
+    """Return sets of columns, the widest first."""
+    return [
+        [columns[name] for name in names.split()]
+        for names in (
+            "arm verdict time memory quality work pairs",
+            "arm verdict time memory quality pairs",
+            "arm verdict time memory quality",
+            "arm verdict time memory",
+            "arm verdict time quality",
+            "arm verdict time",
+        )
     ]
 
 
-def _reason(run: Run, result: ArmResult) -> str:
-    return _filled(f"{result.arm}: {sentences.reason(run, result)}", "  ")
+def _width(columns: Sequence[Column]) -> int:
+    return sum(_longest(column) + 2 for column in columns) - 2
+
+
+def _longest(column: Column) -> int:
+    return max(len(cell) for cell in (column[0], *column[1]))
+
+
+def _laid_out(columns: Sequence[Column]) -> list[str]:
+    lines = [[title for title, _ in columns], *zip(*(c for _, c in columns), strict=True)]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(columns))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+
+
+def _stacked(row: Row, wide: int) -> list[str]:
+    """Return an arm in two lines, for terminals that no table fits."""
+    of = " (whole)" if _is_whole(row) else ""
+    return [_cut(f"{row.arm}  {row.verdict}", wide), _cut(f"  {_time(row)}{of}", wide)]
+
+
+def _is_whole(row: Row) -> bool:
+    """Tell whether its time is that of the whole training, not of its steps."""
+    return row.basis == "training"
+
+
+def _time(row: Row) -> str:
+    if row.time is None:
+        return formatting.UNKNOWN
+    return row.time.text
+
+
+def _pairs(row: Row, more: int | None) -> str:
+    return f"{row.pairs}, about {more} more" if more else str(row.pairs)
+
+
+def _context(run: Run, view: View, wide: int) -> list[str]:
+    """Return a line each of what was not measured, of the baseline, the noise, the doubts."""
+    lines = []
+    if view.inapplicable:
+        names = ", ".join(arm for arm, _ in view.inapplicable)
+        verb = "does" if len(view.inapplicable) == 1 else "do"
+        lines.append(f"{len(view.inapplicable)} {verb} not apply: {names}")
+    if view.bounded:
+        names = ", ".join(arm for arm, _ in view.bounded)
+        lines.append(f"{len(view.bounded)} could not gain enough: {names}")
+    broken = [f"{arm} gave nothing: {reason}" for arm, reason in view.broken]
+    lines += broken[:2] + ([f"and {len(broken) - 2} more gave nothing"] if len(broken) > 2 else [])
+    lines += [*aims.said(run), _baseline(run), _noise(run)]
+    doubts = warnings.warnings(run)
+    if doubts:
+        more = f" (and {len(doubts) - 1} more in the report)" if len(doubts) > 1 else ""
+        lines.append(f"warning{more}: {doubts[0]}")
+    shown = [_cut(" ".join(line.split()), wide) for line in lines if line]
+    missing = [sentences.unfinished(run), sentences.incomplete(run)]
+    return shown + [line for m in missing if m for line in _filled(_without_command(m), wide)]
+
+
+def _without_command(said: str) -> str:
+    """Leave out what to type: it stands in a line of its own."""
+    return said.partition(" bench --resume")[0]
 
 
 def _baseline(run: Run) -> str:
-    """Return time, memory, FLOPs and metric of the baseline."""
+    """Return metric, time and memory of the baseline."""
     own = run.figures.get(BASELINE)
     if own is None:
         return ""
     facts = {
+        run.header.metric: formatting.metric_with_interval(run.comparison.baseline_metric),
         "training": formatting.seconds(own.train_seconds),
         "step": formatting.seconds(own.step_seconds),
         "memory": formatting.size(own.memory.peak),
-        run.header.metric: formatting.metric_with_interval(run.comparison.baseline_metric),
     }
-    arithmetic = f"{formatting.flops(own.model.flops_per_step)} a step"
-    said = [
-        *(f"{key} {text}" for key, text in facts.items() if text != formatting.UNKNOWN),
-        arithmetic,
-    ]
-    return _filled(f"Baseline: {', '.join(said)}.")
+    said = [f"{key} {text}" for key, text in facts.items() if text != formatting.UNKNOWN]
+    return f"baseline: {', '.join(said)}"
 
 
-def _files(run: Run) -> str:
-    lines = [f"report: {run.path / 'report.md'}"]
+def _noise(run: Run) -> str:
+    control = run.comparison.control
+    if control is None or not control.pairs:
+        return "noise: unknown, no pair of the baseline with itself was measured"
+    ratio = formatting.ratio_with_interval(control.time_ratio)
+    shows = sentences.visible(run)
+    return f"noise: smallest effect that shows {shows}; baseline against itself {ratio}"
+
+
+def _files(run: Run) -> list[str]:
+    lines = [f"report: {run.path / 'report.html'}"]
     if run.exported:
         kept = "" if run.winner else "  (the baseline's: nothing that was measured is better)"
         lines.append(f"recipe: {run.path / 'optimized.json'}{kept}")
-    return "\n".join(lines)
+    return lines
 
 
-def _laid_out(found: Table) -> str:
-    """Return columns two spaces apart, as wide as they need."""
-    lines = [found.columns, *found.rows]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(found.columns))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
+def _next(run: Run) -> list[str]:
+    """Return what to type next; it stands in the report too."""
+    follows = next_step(run)
+    return [f"{follows[0]}: {follows[1]}"] if follows else []
+
+
+def _height(lines: Sequence[str], wide: int) -> int:
+    return sum(max(1, math.ceil(len(line) / wide)) for line in lines)
+
+
+def _filled(text: str, wide: int) -> list[str]:
+    return textwrap.wrap(
+        " ".join(text.split()), wide, break_long_words=False, break_on_hyphens=False
     )
 
 
-def _filled(text: str, indent: str = "") -> str:
-    line = " ".join(text.split())
-    return textwrap.fill(
-        line, WIDTH, initial_indent=indent, subsequent_indent=indent + "  " * bool(indent),
-        break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
+def _cut(text: str, wide: int) -> str:
+    return text if len(text) <= wide else text[: wide - 1].rstrip(" ,;") + ELLIPSIS

@@ -58,10 +58,10 @@ def buying(run: Run, found: tuple[Open, ...]) -> tuple[str, float] | None:
     if any("+" in one.arm for one in worth) or run.header.mode not in ("test", "full-optimization"):
         return None
     seconds = sum(pair_seconds(run.judging, o.arm) * (had[o.arm] + (o.pairs or 0)) for o in worth)
-    return shlex.join(["bench", "--test", *(one.arm for one in worth), *_as_asked(run)]), seconds
+    return shlex.join(["bench", "--test", *(one.arm for one in worth), *as_asked(run)]), seconds
 
 
-def _as_asked(run: Run) -> list[str]:
+def as_asked(run: Run) -> list[str]:
     """Return the options that the run was asked with, but for its arms and how long it measures."""
     if not run.header.command:
         return context_tables.asked(run)

@@ -21,6 +21,8 @@ class View:
     control: Row | None
     inapplicable: tuple[tuple[str, str], ...]
     """Arms that don't apply, and why."""
+    bounded: tuple[tuple[str, str], ...]
+    """Arms that were not tried, as they can't gain enough."""
     broken: tuple[tuple[str, str], ...]
     """Arms of which no trial succeeded, and how they failed."""
     undecided: tuple[Open, ...]
@@ -37,6 +39,7 @@ def view_of(run: Run) -> View:
         rows=rows(run),
         control=control_row(run),
         inapplicable=unmeasured(run, Verdict.NOT_APPLICABLE),
+        bounded=unmeasured(run, Verdict.BOUNDED),
         broken=unmeasured(run, Verdict.FAILED, Verdict.UNDECIDED),
         undecided=undecided,
         buying=buying(run, undecided),

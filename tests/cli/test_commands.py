@@ -148,9 +148,9 @@ def test_json_goes_to_stdout_alone(bench: Bench) -> None:
     assert done.stderr == ""
 
 
-def test_plain_progress_names_every_trial(bench: Bench) -> None:
+def test_plain_progress_names_the_first_trial_and_the_last(bench: Bench) -> None:
     done = bench("--baseline", TINY, "--baseline-only", "--repeats", "2")
-    assert len(re.findall(r"^\[\d/4\]", done.stderr, re.MULTILINE)) == 4
+    assert re.findall(r"^\[\d/4\]", done.stderr, re.MULTILINE) == ["[1/4]", "[4/4]"]
     assert "\x1b" not in done.stderr + done.stdout
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -89,19 +90,47 @@ def test_a_csv_has_one_line_a_trial_whatever_its_reason_holds(tmp_path: Path) ->
     assert json.loads(whole["techniques"])[0]["name"] == "compile"
 
 
-def test_the_summary_is_plain_text(tmp_path: Path) -> None:
-    text = reports.summary(reports.read(made_up.every_verdict(tmp_path / "run")))
+@pytest.mark.parametrize("width", [40, 80, 100, 156, 200])
+@pytest.mark.parametrize("name", list(made_up.RUNS))
+def test_the_summary_is_plain_text_of_at_most_25_lines(
+    name: str, width: int, tmp_path: Path
+) -> None:
+    text = reports.summary(reports.read(made_up.RUNS[name](tmp_path / "run")), width)
+    lines = text.replace(str(tmp_path), "results").splitlines()
     assert not set(text) & set("│┃━─╭╯\x1b")
-    assert text.endswith("report.md\n")
+    assert all(len(line) <= width for line in lines if not re.search("bench |/run/", line))
+    assert sum(max(1, -(-len(line) // width)) for line in lines) <= 25
 
 
-def test_the_summary_never_cuts_a_row(tmp_path: Path) -> None:
-    name = "a-technique-with-a-very-long-name" * 4
-    trials = [made_up.lost(name, -1, Status.NOT_APPLICABLE, "not here"), *made_up.control()]
-    path = made_up.write(tmp_path / "run", made_up.header("test", (name,)), trials)
+def test_the_summary_says_what_does_not_apply_in_one_line(tmp_path: Path) -> None:
+    names = [f"a-technique-with-a-long-name-{n}" for n in range(19)]
+    trials = [made_up.lost(name, -1, Status.NOT_APPLICABLE, "not here") for name in names]
+    path = made_up.write(tmp_path / "run", made_up.header("test", names),
+                         [*trials, *made_up.control()])  # fmt: skip
     text = reports.summary(reports.read(path))
-    assert f"{name}  not applicable" in text
+    (line,) = (line for line in text.splitlines() if names[0] in line)
+    assert line.startswith("19 do not apply: ")
+    assert line.endswith("…")
     assert "not finished" not in text
+
+
+def test_the_summary_ends_with_the_next_command(tmp_path: Path) -> None:
+    ends = {
+        name: reports.summary(reports.read(write(tmp_path / name))).splitlines()[-1]
+        for name, write in made_up.RUNS.items()
+    }
+    assert ends["baseline_only"] == (
+        "see what pays: bench --full-optimization --set dataset=Chinatown"
+    )
+    assert ends["every_verdict"] == (
+        "export it as a recipe: bench --combine mixed-precision --set dataset=Chinatown"
+    )
+    folder = "results/2026-11-20T12-00-00Z_timehut"
+    assert ends["searched"] == (
+        f"train with it: bench train {folder}_full-optimization/optimized.json"
+    )
+    assert ends["interrupted"] == f"go on: bench --resume {folder}_test"
+    assert ends["verified"].startswith("report: ")
 
 
 @pytest.mark.parametrize("name", ["baseline_only", "every_verdict", "searched"])

@@ -92,7 +92,7 @@ def test_losses_of_other_work_never_share_the_baselines_axis(tmp_path: Path) -> 
     assert set(re.findall(r'data-arm="([^"]*)"', chart)) == {
         "baseline", "mixed-precision", "compile",
     }  # fmt: skip
-    assert found.other_losses == ("pruning", "early-stopping")
+    assert found.other_losses == ("early-stopping", "pruning")
 
 
 def test_nothing_that_a_run_says_becomes_a_tag_or_an_address(tmp_path: Path) -> None:

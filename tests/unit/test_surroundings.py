@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli import list, progress, template
+from bench.cli.course import Course
 from bench.errors import BenchError
 from bench.machine import environment
 from bench.records.measurement import Status
@@ -50,26 +51,60 @@ def test_time_stalled_for_a_cpu_never_falls() -> None:
     assert first is None or (second is not None and second >= first >= 0)
 
 
-def test_an_outcome_says_seconds_and_metric() -> None:
-    assert progress.outcome(measurement(seconds=1.5)) == "trained 1.50 s, metric 0.9000"
-    assert progress.outcome(measurement(metric=None)) == "trained 1.00 s"
+def test_an_outcome_says_seconds_and_the_metric_by_its_name() -> None:
+    said = "trained 1.50 s, accuracy 0.9000"
+    assert progress.outcome(measurement(seconds=1.5), "accuracy") == said
+    assert progress.outcome(measurement(metric=None), "accuracy") == "trained 1.00 s"
 
 
 def test_an_outcome_that_is_none_says_why() -> None:
     record = failed("fast", 0, Status.OUT_OF_MEMORY, "no room")
-    assert progress.outcome(record) == "out of memory: no room"
+    assert progress.outcome(record, "accuracy") == "out of memory: no room"
 
 
-def test_a_log_has_a_line_for_each_trial(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = progress.Plain()
-    shown.expect(2)
-    shown.done(measurement("fast", 1))
+def test_a_log_has_lines_of_the_first_trial_the_last_and_what_failed_and_one_in_30_seconds(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    now = [0.0]
+    shown = progress.Plain(lambda: now[0])
     shown.done(failed("odd", -1, Status.NOT_APPLICABLE, "no CUDA"))
-    first, second = capsys.readouterr().err.splitlines()
-    assert first.startswith("[1/2] ")
-    assert first.endswith("fast  seed 1  trained 1.00 s, metric 0.9000")
-    assert second.startswith("[-] ")
-    assert second.endswith("odd  seed -1  not applicable: no CUDA")
+    shown.expect(8)
+    for number in range(7):
+        shown.begin("baseline#2")
+        now[0] += 10.0
+        shown.done(measurement("baseline#2", number))
+    now[0] += 1
+    shown.done(failed("fast", 7, Status.FAILED, "no room"))
+    lines = capsys.readouterr().err.splitlines()
+    assert [line[:5] for line in lines] == ["[1/8]", "[4/8]", "[7/8]", "[8/8]"]
+    said = "baseline again (A/A)  seed 0  trained 1.00 s, metric 0.9000  about 14 s left"
+    assert lines[0] == f"[1/8]   10.0 s  {said}"
+    assert lines[3].endswith("fast  seed 7  failed: no room")
+
+
+def test_the_time_left_is_known_from_the_first_trial_on_however_long_it_takes() -> None:
+    course = Course(begun=0.0, expected=10, metric="accuracy")
+    assert course.left(0.0) is None
+    for number in range(4):
+        course.begin("fast", 400.0 * number)
+        course.done(measurement("fast", number, wall_seconds=400.0))
+    assert course.left(1600.0) == pytest.approx(400.0 * 6)
+    course.begin("fast", 1600.0)
+    assert course.left(1700.0) == pytest.approx(400.0 * 6 - 100)
+    course.budget_seconds = 2000.0
+    assert course.left(1700.0) == pytest.approx(300.0)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
+def test_a_line_fits_and_keeps_the_count_and_the_time_left(width: int) -> None:
+    course = Course(begun=0.0, expected=36, best="best so far scale-model 1.90× [1.20, 3.01]")
+    course.done(measurement("fast", 0, wall_seconds=60.0))
+    course.begin("mixed-precision+adaptive-batch+compile", 60.0)
+    line = course.line(61.0, width)
+    assert len(line) <= width
+    assert line.startswith("trial 2/36 mixed")
+    assert "about 35 min left" in line
+    assert ("best so far" in line) is (width >= 120)
 
 
 def test_a_quiet_run_shows_notes_alone(capsys: pytest.CaptureFixture[str]) -> None:
