@@ -16,10 +16,12 @@ from bench.analysis.front import front
 from bench.analysis.metric import target_of
 from bench.analysis.noise import Noise, noise_of
 from bench.analysis.points import points
+from bench.analysis.verdict import Verdict
 from bench.records.measurement import CONTROL, Evaluation, Measurement, Status
 from reports.charts import marks
 from reports.charts.scale import Scale, linear_scale, ratio_scale, ratio_ticks, signed, ticks
 from reports.page.forest import forest_of
+from reports.view import rows
 from reports.view.open_arms import buying, open_arms
 from reports.view.whole import view_of
 from tests.golden import made_up
@@ -158,3 +160,7 @@ def test_what_is_undecided_is_bought_by_one_command(tmp_path: Path) -> None:
     assert bought is not None
     assert bought[0] == "bench --test early --epochs 3 --threads=2"
     assert bought[1] == pytest.approx((6 + one.pairs) * (one.seconds or 0) / one.pairs)
+
+
+def test_every_verdict_has_its_place_and_its_tone() -> None:
+    assert set(reports.run.ORDER) == set(rows.TONES) == set(Verdict)
