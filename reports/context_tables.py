@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bench.analysis.intervals import METRIC_LEVEL
+from bench.analysis.objectives import BY_NAME, Objective
 from bench.analysis.verdict import Verdict
 from bench.data_card import DataCard
 from bench.records.measurement import BASELINE, CONTROL, UNTRIED, Measurement
@@ -111,7 +112,7 @@ def environment(run: Run) -> Table | None:
         "threads of a trial": header.threads,
         "first seed": header.seed,
         "pairs for each arm": header.repeats,
-        "margin": header.margin,
+        "margin": run.margin,
         "budget": formatting.seconds(header.budget_seconds) if header.budget_seconds else "none",
         "limit of a trial": formatting.seconds(header.trial_timeout_seconds),
         "started": header.started,
@@ -221,7 +222,17 @@ def asked(run: Run) -> list[str]:
               if value is not None]  # fmt: skip
     words = ["--baseline", header.baseline, *(["--set", *values] if values else [])]
     words += ["--device", header.device, "--threads", str(header.threads)]
-    return [*words, "--margin", f"{header.margin:g}"]
+    words += ["--margin", f"{header.margin:g}"]
+    if header.objectives:
+        words += ["--objective", *(BY_NAME[name].called for name in header.objectives)]
+    limits = [_limit(BY_NAME[name], most) for name, most in header.limits.items()]
+    return [*words, *(["--limit", *limits] if limits else [])]
+
+
+def _limit(row: Objective, most: float) -> str:
+    """Return a limit as it could be typed."""
+    amount = f"{most / 1024:.12g}KiB" if row.unit == "bytes" else f"{most:.12g}{row.unit}"
+    return f"{row.called}={amount}"
 
 
 def _label(key: str) -> str:

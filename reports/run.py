@@ -20,6 +20,7 @@ from bench.baseline import Target
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, Measurement, counting
 from bench.records.run_folder import read_run
+from reports import formatting
 
 PLOTS = "plots"
 FOREST = "forest-{}.svg"
@@ -90,6 +91,17 @@ class Run:
             elif word.startswith("--output="):
                 output = word.partition("=")[2]
         return shlex.quote(str(Path(output) / self.header.run))
+
+    @property
+    def margin(self) -> str:
+        """Return the largest loss that is accepted, and what fixed it, where that is `auto`."""
+        header, found = self.header, self.comparison
+        size = formatting.margin(found.margin, found.margin_is_relative)
+        if not header.margin_auto:
+            return size
+        if header.margin_seeds is None:
+            return f"{size} or more (--margin auto: the baseline's first trials will fix it)"
+        return f"{size} ({header.margin_why}, by {header.margin_seeds} seeds of the baseline)"
 
     @property
     def title(self) -> str:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:  # typer keeps a click of its own
     from typer._click import Context, HelpFormatter
     from typer._click.shell_completion import CompletionItem
 
-SEVERAL = {"--test", "--combine", "--recipe", "--set", "--fail-on", "--vary"}
+SEVERAL = {"--test", "--combine", "--recipe", "--set", "--fail-on", "--vary", "--objective",
+          "--limit"}  # fmt: skip
 """Options that take one value or more, separated by spaces."""
 VERBATIM = {"--vary"}
 """Those of them whose values may begin with a dash: they end where an option of ours begins."""

@@ -119,9 +119,10 @@ def run(  # long: an option a line
         Strings, Option(help="what no arm may exceed: memory=2GiB time=15m latency=5ms size=10MiB")
     ] = None,
     margin: Annotated[
-        float | None,
+        str | None,
         Option(
-            help="largest loss of the metric that is accepted (what its target says, else 0.01)"
+            help="largest loss of the metric that is accepted (what its target says, else 0.01), "
+            "or auto: what the baseline's spread can show"
         ),
     ] = None,
     trial_timeout: Annotated[str, Option(help="a trial that takes longer is ended")] = "30m",
@@ -170,6 +171,7 @@ def run(  # long: an option a line
         budget_seconds=parse.parse_duration(budget) if budget else None,
         trial_timeout_seconds=parse.parse_duration(trial_timeout),
         margin=parse.parse_margin(margin),
+        margin_auto=margin == parse.AUTO,
         output=output,
         command=("bench", *sys.argv[1:]),
     )
@@ -212,7 +214,7 @@ def script(  # long: an option a line
     repeats: Annotated[str, Option(help="pairs of trials for each arm, or auto")] = "auto",
     budget: Annotated[str | None, Option(help="stop after this time: 90s, 15m, 2h")] = None,
     margin: Annotated[
-        float | None, Option(help="largest loss of the metric that is accepted (0.01)")
+        str | None, Option(help="largest loss of the metric that is accepted (0.01), or auto")
     ] = None,
     trial_timeout: Annotated[str, Option(help="a trial that takes longer is ended")] = "30m",
     output: Output = Path("results"),
@@ -251,6 +253,7 @@ def script(  # long: an option a line
         budget_seconds=parse.parse_duration(budget) if budget else None,
         trial_timeout_seconds=parse.parse_duration(trial_timeout),
         margin=parse.parse_margin(margin),
+        margin_auto=margin == parse.AUTO,
         output=output,
         command=("bench", *sys.argv[1:]),
     )

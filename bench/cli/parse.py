@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from bench.analysis.objectives import BY_NAME
+from bench.analysis.objectives import BY_NAME, OBJECTIVES
 from bench.baseline import MOST_THREADS
 from bench.errors import BenchError
 from bench.recipes import registry
 from bench.recipes.references import whole_path
 from bench.records.header import Arm
 
+AUTO = "auto"
 _UNITS = {"s": 1, "m": 60, "h": 3600}
-CALLED = {
-    "time": "time", "memory": "memory", "latency": "inference time", "size": "file size",
-    "energy": "energy",
-}  # fmt: skip
+CALLED = MappingProxyType({row.called: row.name for row in OBJECTIVES})
 """Objectives by what options call them."""
 MOST_OBJECTIVES = 2
 AMOUNTS: dict[str, dict[str, float]] = {
@@ -76,17 +76,23 @@ def _amount(whole: str, text: str, unit: str) -> float:
 
 def parse_repeats(text: str) -> int | None:
     """Return a number of pairs, or None for ``auto``."""
-    if text == "auto":
+    if text == AUTO:
         return None
     if not text.isdecimal() or int(text) < 1:
         raise BenchError(f'--repeats "{text}" is neither a number above 0 nor auto')
     return int(text)
 
 
-def parse_margin(value: float | None) -> float | None:
-    """Return an optional margin, at least 0 and finite."""
-    if value is not None and not 0 <= value < float("inf"):
-        raise BenchError(f"--margin {value} is not a number of 0 or more")
+def parse_margin(text: str | None) -> float | None:
+    """Return an optional margin, at least 0 and finite; None also for ``auto``."""
+    if text in (None, AUTO):
+        return None
+    try:
+        value = float(text or "")
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise BenchError(f"--margin {text} is neither a number of 0 or more nor auto")
     return value
 
 

@@ -71,6 +71,12 @@ class Header(Record):
     margin: Amount
     margin_is_relative: bool = False
     """Whether it is a share of the baseline's metric."""
+    margin_auto: bool = False
+    """Whether it is fixed by the first rounds' trials of the baseline."""
+    margin_seeds: Count | None = None
+    """By how many of its seeds that was done; None: it was not, and nothing is judged yet."""
+    margin_why: Text | None = None
+    """Which of what it is the largest of."""
     metric_direction: Literal["higher", "lower"] = "higher"
     """Which values of the metric are better."""
     unit: Text

@@ -62,7 +62,15 @@ class Folder:
             return
         raced = {**self.header.raced, stage: arms}
         blocks = {**self.header.blocks, stage: block}
-        self.header = self.header.model_copy(update={"raced": raced, "blocks": blocks})
+        self._fix(raced=raced, blocks=blocks)
+
+    def fix_margin(self, margin: float, seeds: int, why: str) -> None:
+        """Write the margin that trials of the baseline gave; once it stands there it stays."""
+        if self.header.margin_auto and self.header.margin_seeds is None:
+            self._fix(margin=margin, margin_seeds=seeds, margin_why=why)
+
+    def _fix(self, **facts: object) -> None:
+        self.header = self.header.model_copy(update=facts)
         write_text(self.path / "run.json", self.header.model_dump_json(indent=1) + "\n")
 
     def close(self) -> None:

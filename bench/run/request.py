@@ -31,6 +31,8 @@ class Request:
     trial_timeout_seconds: float = 1800.0
     margin: float | None = None
     """None: what the target says, or a hundredth of the metric's own unit."""
+    margin_auto: bool = False
+    """Whether the baseline's first trials are to widen it to what they can show."""
     claim: Claim | None = None
     """What is verified."""
     output: Path = Path("results")

@@ -37,6 +37,7 @@ from bench.run import plan
 from bench.run.counted import counted_facts, was_checked
 from bench.run.disturbance import disturbance_of, may_repeat
 from bench.run.identity import check_data, check_same
+from bench.run.margin import fix_margin
 from bench.run.observer import Observer
 from bench.run.open_arms import left_of, next_round, pays
 from bench.run.plan import Contrast, Planned
@@ -115,6 +116,8 @@ class Session:
         for number, blocks in enumerate(planned):
             if number == 0:
                 self.show.expect(plan.trials_in(blocks) * rule.first)
+            if number == rule.first:
+                fix_margin(self.folder, self.show)
             choice = next_round(
                 self.header, self.records, [c.arm for c in todo], number, rule, stage, self.spent
             )
@@ -127,6 +130,7 @@ class Session:
             if not self._measure(kept, stage):
                 self._say_left(number, choice.measured + choice.left)
                 return
+        fix_margin(self.folder, self.show)
 
     def side(self, contrasts: Sequence[Contrast], count: int, seed: int, stage: Purpose) -> int:
         """Run rounds that judge no arm, each of all contrasts, as many as the budget pays for.

@@ -186,6 +186,7 @@ def _header(  # long: a field a line
         budget_seconds=asked.budget_seconds,
         trial_timeout_seconds=asked.trial_timeout_seconds,
         margin=margin_of(asked.margin, target),
+        margin_auto=asked.margin_auto,
         margin_is_relative=target.relative,
         metric_direction=target.direction or "higher",
         unit=baseline.unit,

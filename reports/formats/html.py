@@ -97,7 +97,7 @@ def _content(run: Run) -> dict[str, Any]:  # long: an entry a line
         "changes": context_tables.changes(run),
         "data": context_tables.data(run),
         "terms": context_tables.terms(run),
-        "margin": formatting.margin(run.comparison.margin, run.comparison.margin_is_relative),
+        "margin": run.margin,
         "minutes": formatting.seconds,
         "style": _own(STYLE),
         "script": _own(SCRIPT),

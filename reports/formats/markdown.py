@@ -103,7 +103,7 @@ def _content(run: Run) -> dict[str, Any]:  # long: an entry a line
         "commands": _commands(context_tables.commands(run)),
         "environment": context_tables.environment(run),
         "metric": run.header.metric,
-        "margin": formatting.margin(run.comparison.margin, run.comparison.margin_is_relative),
+        "margin": run.margin,
         "terms": context_tables.terms(run),
     }
 

@@ -48,7 +48,7 @@ def refused(done: object, *messages: str) -> None:
         ),
         ((*ONLY, "--repeats", "0"), ('--repeats "0"',)),
         ((*ONLY, "--threads", "0"), ("--threads 0 is not between 1 and 1024",)),
-        ((*ONLY, "--margin", "-1"), ("--margin -1.0",)),
+        ((*ONLY, "--margin", "-1"), ("--margin -1 is neither a number of 0 or more nor auto",)),
         ((*ONLY, "--budget", "soon"), ('"soon" is not a duration',)),
         ((*ONLY, "--device", "cud"), ('no device named "cud"',)),
         ((*ONLY, "--nonsense"), ("--nonsense",)),

@@ -21,6 +21,7 @@ from bench.recipes.resolve import make_techniques
 from bench.records.measurement import CONTROL, Measurement
 from bench.run.export import exported_of
 from bench.run.modes import combination
+from reports.context_tables import asked
 from tests.records import MIB, header, measurement, paired, recipe
 from tests.unit.test_bounds import profiled
 
@@ -191,7 +192,7 @@ def test_limits_are_read_with_their_units(texts: list[str], expected: dict[str, 
     [
         (["memory=2"], '"memory=2" is no amount above 0 in KiB, MiB, GiB, KB, MB, GB; 2GiB is one'),
         (["time=0s"], '"time=0s" is no amount above 0 in us, ms, s, m, h; 15m is one'),
-        (["speed=2"], '--limit: no objective named "speed"; there are: time, memory, latency,'),
+        (["speed=2"], '--limit: no objective named "speed"; there are: time, memory, energy,'),
         (["time=1s", "time=2s"], "--limit time is given twice"),
     ],
 )
@@ -214,3 +215,13 @@ def test_a_report_says_what_was_asked_and_what_is_not_to_be_had(tmp_path: Any) -
     over = "memory of 50 MiB is over the limit of 40 MiB."
     assert "A gain counts in time alone; limits: memory at most 40.0 MiB." in text
     assert f"quick is not to be had: its {over} The baseline itself: its {over}" in text
+
+
+def test_a_command_that_asks_for_the_same_has_the_same_aims(tmp_path: Any) -> None:
+    limits = {"memory": 1.5 * MIB, "inference time": 0.005}
+    head = header(objectives=("file size", "time"), limits=limits)
+    words = asked(reports.made(tmp_path, head, (), ()))
+    assert words[words.index("--objective") :] == [
+        "--objective", "size", "time", "--limit", "memory=1536KiB", "latency=0.005s",
+    ]  # fmt: skip
+    assert parse_limits(words[-2:]) == limits

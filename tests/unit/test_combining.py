@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any, cast
@@ -9,6 +10,8 @@ from typing import Any, cast
 import pytest
 
 from bench.analysis.comparison import compare_run
+from bench.analysis.margin import automatic_margin
+from bench.analysis.metric import target_of
 from bench.analysis.passengers import passenger
 from bench.launch.local import Runner
 from bench.recipes.parts import part_of
@@ -271,3 +274,33 @@ def test_a_budget_is_overrun_by_one_trial_at_most(tmp_path: Path) -> None:
     assert show.noted[-1] == (
         "the budget is spent after 0 rounds; still open: compile, allocator, baseline#2"
     )
+
+
+def test_an_automatic_margin_is_fixed_by_the_baseline_before_any_arm_is_judged(
+    tmp_path: Path,
+) -> None:
+    made, machine, show = session(tmp_path, Machine({}), margin_auto=True)
+    metrics = {0: 0.91, 1: 0.85, 2: 0.95, 3: 0.88}
+    ran = machine.run
+    seen: list[float] = []
+
+    def varied(trial: TrialSpec) -> Outcome:
+        seen.append(made.header.margin)
+        metric = 0.5 if trial.recipe.techniques else metrics.get(trial.seed, 0.2)
+        found = ran(trial)
+        changed = found.measurement.model_copy(update={"metric": metric})
+        return found.model_copy(update={"measurement": changed})
+
+    machine.run = varied  # type: ignore[method-assign]  # metrics that differ by the seed
+    made.measure([Contrast("compile", recipe("compile"), recipe(), "full")])
+    fixed = automatic_margin([measurement(metric=m, seed=s) for s, m in metrics.items()],
+                             target_of(made.header), 0.01)  # fmt: skip
+    assert made.header.margin == fixed.size > 0.03
+    assert (made.header.margin_seeds, made.header.margin_why) == (4, fixed.why)
+    assert seen[:12] == [0.01] * 12  # four rounds of baseline, control and arm
+    assert set(seen[12:]) <= {fixed.size}
+    assert f"--margin auto: {fixed.size:.4g} of accuracy" in "".join(show.noted)
+    written = json.loads((tmp_path / "run.json").read_text())
+    assert (written["margin"], written["margin_seeds"]) == (fixed.size, 4)
+    made.folder.fix_margin(0.5, 30, "later")
+    assert made.header.margin == fixed.size

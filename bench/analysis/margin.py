@@ -1,0 +1,54 @@
+"""The margin of ``--margin auto``: from trials of the baseline alone, before any arm is judged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import fmean, stdev
+from typing import NamedTuple
+
+from bench.analysis.evidence import items_of_shares
+from bench.baseline import Target
+from bench.records.measurement import BASELINE, CONTROL, Measurement
+
+SHOWN_OF_DEVIATION = 0.62
+"""The loss that 30 pairs exclude four times in five, of the differences' standard deviation."""
+BETWEEN_SEEDS = math.sqrt(2)
+"""Differences of two trainings spread at most by so much more than one training over its seeds."""
+
+
+class Margin(NamedTuple):
+    """A margin with what it rests on."""
+
+    size: float
+    seeds: int
+    """Of the baseline's trainings."""
+    why: str
+
+
+def automatic_margin(trials: Sequence[Measurement], target: Target, wished: float) -> Margin:
+    """Return the margin that is wished, as far as this test part and these seeds can show it.
+
+    At least `wished`, the loss that 30 pairs can exclude, and one test item. Trials of other arms
+    are not looked at; equal seeds count once.
+    """
+    own = [t for t in trials if t.arm in (BASELINE, CONTROL) and t.ok and t.metric is not None]
+    metrics = [float(m) for m in {t.seed: t.metric for t in own}.values() if m is not None]
+    items = None if target.relative else items_of_shares(own)
+    sizes = {
+        "wished for": wished,
+        "what 30 pairs can show of this spread over seeds": _shown(metrics, target.relative),
+        "one test item": 1 / items if items else 0.0,
+    }
+    why = max(sizes, key=lambda name: sizes[name])
+    return Margin(sizes[why], len(metrics), why)
+
+
+def _shown(metrics: Sequence[float], relative: bool) -> float:
+    """Return the loss that 30 pairs exclude four times in five; 0: it can't be told."""
+    if len(metrics) < 2:
+        return 0.0
+    mean = abs(fmean(metrics))
+    if relative and not mean:
+        return 0.0
+    return SHOWN_OF_DEVIATION * BETWEEN_SEEDS * stdev(metrics) / (mean if relative else 1.0)

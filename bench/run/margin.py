@@ -1,0 +1,23 @@
+"""Fix the margin of ``--margin auto`` once the baseline's first trials are there."""
+
+from __future__ import annotations
+
+from bench.analysis.margin import automatic_margin
+from bench.analysis.metric import target_of
+from bench.records.measurement import counting
+from bench.records.run_folder import Folder
+from bench.run.observer import Observer
+
+
+def fix_margin(folder: Folder, show: Observer) -> None:
+    """Write the margin into ``run.json``, before any arm is judged; where it stands, it stays."""
+    header = folder.header
+    if not header.margin_auto or header.margin_seeds is not None:
+        return
+    trials = counting(folder.trials.records)
+    found = automatic_margin(trials, target_of(header), header.margin)
+    folder.fix_margin(*found)
+    show.note(
+        f"--margin auto: {found.size:.4g} of {header.metric}, {found.why}, by {found.seeds} seeds "
+        "of the baseline"
+    )
