@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,13 @@ _REQUIRED = ("name", "unit", "target", "settings", "job")
 
 def names(group: str) -> list[str]:
     """Return the names registered under an entry-point group, sorted."""
-    return sorted(entry_points(group=group).names)
+    return sorted(_registered(group))
+
+
+@functools.cache
+def _registered(group: str) -> dict[str, EntryPoint]:
+    """Return an entry-point group by name; to find it, the metadata of all packages are read."""
+    return {point.name: point for point in entry_points(group=group)}
 
 
 def load_baseline(reference: str, sources: Sources | None = None) -> Baseline:
@@ -132,7 +139,7 @@ def suggestion(given: str, known: list[str], nothing: str = "there are none") ->
 def _load(group: str, what: str, reference: str, sources: Sources | None) -> Any:
     if is_file(reference):
         return _from_file(what, reference, sources)
-    points: dict[str, EntryPoint] = {point.name: point for point in entry_points(group=group)}
+    points = _registered(group)
     if reference not in points:
         raise BenchError(f'no {what} named "{reference}"; {suggestion(reference, sorted(points))}')
     own_packages.put_first()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -149,9 +150,24 @@ def effect_of(technique: str) -> Effect:
 
 
 def stepped(job: Job, steps: int = STEPS) -> tuple[list[float], dict[str, Tensor]]:
-    """Make some steps; return their losses and the weights and buffers after them."""
-    result = train(job, StepLimit(steps=steps, seconds=0, most_steps=steps))
+    """Make some steps; return their losses and the weights and buffers after them.
+
+    What is compiled draws the random numbers of the plain model, to be comparable with it.
+    """
+    with _same_draws():
+        result = train(job, StepLimit(steps=steps, seconds=0, most_steps=steps))
     return result.losses, plain_state(job.snapshot(job.model))
+
+
+@contextlib.contextmanager
+def _same_draws() -> Iterator[None]:
+    """Make compiled code draw random numbers as the plain model does; forget it afterwards."""
+    from torch._inductor import config
+
+    torch.compiler.reset()
+    with config.patch(fallback_random=True):
+        yield
+    torch.compiler.reset()
 
 
 def answers(model: nn.Module, job: Job) -> Outputs:
