@@ -10,9 +10,11 @@ from tempfile import TemporaryFile
 
 from bench.cli.output import say
 from bench.errors import BenchError, Diverged
+from bench.recipes.script import is_script
 from bench.recipes.source import given_by
 from bench.recipes.trust import described
 from bench.records.claim import read_exported
+from bench.records.files import write_text
 from bench.records.recipe import Recipe
 
 UNFINISHED = "unfinished.pt"
@@ -42,11 +44,46 @@ def train_recipe(
     places = {name: str(folder / name) for name in recipe.files}
     if recipe.files:
         say(f"running {described(given_by(recipe.files, places).values())}")
+    if is_script(recipe):
+        yield from _train_script(recipe, places, device, threads, seed, output, resume)
+        return
     with _made(output):
         metrics = _train(recipe, places, device, threads, seed, output, quiet, resume)
     yield f"training {recipe.arm} of {recipe.baseline} (recipe {recipe.id}, seed {seed})"
     yield ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
     yield f"wrote {output / 'model.safetensors'} and {output / 'training.json'}"
+
+
+def _train_script(
+    recipe: Recipe, places: dict[str, str], device: str, threads: int | None, seed: int,
+    output: Path, resume: bool,
+) -> Iterator[str]:  # fmt: skip
+    """Run a script with a recipe in its own working folder; what it saves is where it saves it."""
+    import torch
+
+    from bench.machine.device import choose_device
+    from bench.recipes.resolve import threads_of
+    from bench.recipes.script import ScriptBaseline, ScriptSettings
+    from bench.trial.script import ScriptFailed, train_script
+
+    if resume:
+        raise BenchError("a script goes on by itself, if it can: --resume is for baselines")
+    settings = ScriptSettings.model_validate(recipe.settings)
+    torch.set_num_threads(threads_of(ScriptBaseline(settings.script), settings, threads))
+    try:
+        ran = train_script(recipe, places, torch.device(choose_device(device)), seed)
+    except (Diverged, ScriptFailed) as error:
+        raise BenchError(f"{settings.script}: {error}") from None
+    losses = ran.course.losses
+    with _made(output):
+        record = {
+            "format": 1, "recipe_id": recipe.id, "recipe": recipe.model_dump(mode="json"),
+            "seed": seed, "losses": losses,
+        }  # fmt: skip
+        write_text(output / "training.json", json.dumps(record, indent=1) + "\n")
+    yield f"ran {settings.script} with {recipe.arm} (recipe {recipe.id}) in {settings.data_dir}"
+    last = f", the last loss {losses[-1]:.4f}" if losses else ""
+    yield f"{len(ran.course.timeline.steps)} steps{last}; wrote {output / 'training.json'}"
 
 
 @contextmanager
@@ -75,7 +112,6 @@ def _train(  # long: imports and all that a checkpoint holds, in the order of ti
     from bench.model import weights_file
     from bench.recipes import assembly, registry
     from bench.recipes.resolve import threads_of
-    from bench.records.files import write_text
     from bench.trial.checkpoint import Checkpointer
     from bench.trial.training import train
 

@@ -19,7 +19,8 @@ from torch.utils.data.dataloader import _BaseDataLoaderIter
 from bench.errors import NotApplicable
 from bench.interception.events import Kind
 from bench.interception.patches import Patches
-from bench.interception.script import Script, items_of
+from bench.interception.script import Script
+from bench.interception.watch import items_of
 
 THREAD = "thread"
 AHEAD = 2

@@ -21,7 +21,8 @@ from torch.optim.optimizer import (
 from bench.interception.backward import Backward
 from bench.interception.loading import Draws
 from bench.interception.patches import Patches
-from bench.interception.script import Ended, Script, Watch
+from bench.interception.script import Ended, Script
+from bench.interception.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)

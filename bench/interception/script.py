@@ -7,28 +7,22 @@ calls by themselves, with a gradient, and of whose weights one is some optimizer
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
-from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence
+from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from bench.errors import NotApplicable
-from bench.interception.calls import Call, Calls
-from bench.interception.events import Kind, Recorder
-from bench.interception.patches import Patches
+from bench.interception.calls import Call
+from bench.interception.events import Recorder
 from bench.random_state import undisturbed
 
 Wrapper = Callable[[nn.Module, Call], Call]
-LEARNT = 2
-"""Steps of every optimizer after which it is known which modules the script calls."""
 MOST_MODELS = 4
 """Trained models that a technique changes unasked: more are rather the parts of one."""
 
@@ -189,119 +183,3 @@ class Script:
                 f"({kinds}): say which class is meant with --model"
             )
         )
-
-
-class Watch:
-    """Watches a script by torch's own hooks and a few functions that it calls."""
-
-    def __init__(self, script: Script, patches: Patches) -> None:
-        self.script, self.recorder = script, script.recorder
-        self.steps = 0
-        """Finished steps of the optimizer that stepped first."""
-        self._begun = 0.0
-        self._optimizers: list[Optimizer] = []
-        """In the order of their first steps."""
-        self._made: list[Optimizer] = []
-        self._own_steps: dict[int, int] = {}
-        self._groups: dict[int, int] = {}
-        self._depth = 0
-        self._known: WeakKeyDictionary[nn.Module, Call] = WeakKeyDictionary()
-        self._calls = Calls(patches, self._around)
-        self._patch_optimizers(patches)
-
-    def _patch_optimizers(self, patches: Patches) -> None:
-        plain, script = Optimizer.__init__, self.script
-
-        def __init__(optimizer: Optimizer, *args: Any, **kwargs: Any) -> None:  # noqa: N807
-            plain(optimizer, *args, **kwargs)
-            if not script.changing:
-                self._made.append(optimizer)
-                self._calls.learn(True)
-
-        patches.replace(Optimizer, "__init__", __init__)
-
-    def _around(self, module: nn.Module, call: Call, args: Any, kwargs: Any) -> Any:
-        if self.script.going_back:
-            return call(*args, **kwargs)
-        if not torch.is_grad_enabled():
-            if module.training or not self._is_trained(module):
-                return call(*args, **kwargs)
-            self.recorder.note(Kind.EVALUATING)
-            answer = call(*args, **kwargs)
-            self.recorder.note(Kind.EVALUATION)
-            return answer
-        if not self._is_trained(module):
-            return call(*args, **kwargs)
-        if not module.training and not self._depth and not self.steps:
-            return call(*args, **kwargs)  # a first look at the model, before it is trained
-        if module not in self._known:
-            self._known[module] = self.script.changes_model(module, call)
-        self.recorder.note(Kind.CALLING)
-        answer = self._known[module](*args, **kwargs)
-        self.recorder.note(Kind.CALL, items_of((args, kwargs)))
-        return answer
-
-    def _is_trained(self, module: nn.Module) -> bool:
-        if module in self._known:
-            return True
-        ours = {id(p) for p in module.parameters() if p.requires_grad}
-        return any(
-            id(p) in ours for made in self._made for group in made.param_groups
-            for p in group["params"]
-        )  # fmt: skip
-
-    def before_step(self, optimizer: Optimizer, args: object, kwargs: object) -> None:
-        """Note that an optimizer is going to step, unless it does so within another's step."""
-        self._depth += 1
-        if self._depth > 1:
-            return
-        number = self._number(optimizer)
-        if number == 0 and self._is_enough():
-            self._depth = 0
-            self.script.on_enough()
-            raise Ended
-        if self._groups.get(id(optimizer)) != id(optimizer.param_groups):
-            self._groups[id(optimizer)] = id(optimizer.param_groups)
-            self.script.changes_optimizer(optimizer)
-        self.recorder.note(Kind.STEPPING, number)
-
-    def after_step(self, optimizer: Optimizer, args: object, kwargs: object) -> None:
-        """Note that an optimizer has stepped."""
-        self._depth = max(0, self._depth - 1)
-        if self._depth:
-            return
-        number = self._number(optimizer)
-        self.recorder.note(Kind.STEP, number)
-        self.steps += number == 0
-        self._own_steps[number] = self._own_steps.get(number, 0) + 1
-        if self._calls.learning and min(map(self._steps_of, self._made), default=0) >= LEARNT:
-            self._calls.learn(False)
-
-    def _steps_of(self, optimizer: Optimizer) -> int:
-        known = [i for i, one in enumerate(self._optimizers) if one is optimizer]
-        return self._own_steps.get(known[0], 0) if known else 0
-
-    def _number(self, optimizer: Optimizer) -> int:
-        for number, known in enumerate(self._optimizers):
-            if known is optimizer:
-                return number
-        self._optimizers.append(optimizer)
-        return len(self._optimizers) - 1
-
-    def _is_enough(self) -> bool:
-        now = time.perf_counter()
-        self._begun = self._begun or now
-        limit = self.script.limit
-        return limit is not None and limit.reached(self.steps, now - self._begun)
-
-
-def items_of(batch: Any) -> int:
-    """Return how many items a batch, or a call, holds; 0 where that can't be told."""
-    if isinstance(batch, PackedSequence):
-        return int(batch.batch_sizes[0])
-    if isinstance(batch, Tensor):
-        return batch.shape[0] if batch.dim() else 0
-    if isinstance(batch, list | tuple | dict):
-        parts = batch.values() if isinstance(batch, dict) else batch
-        return next((found for part in parts if (found := items_of(part))), 0)
-    return 0

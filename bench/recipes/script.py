@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, field_validator
+from pydantic import BaseModel, Field, field_validator
 
 from bench.baseline import Settings, Target
 from bench.errors import BenchError
@@ -57,7 +57,7 @@ class ScriptBaseline:
     """What the engine asks of a baseline, of a script."""
 
     unit = "items"
-    settings = ScriptSettings
+    settings: type[BaseModel] = ScriptSettings
     target = Target(NO_METRIC)
 
     def __init__(self, file: str) -> None:

@@ -48,7 +48,8 @@ from bench.trial.describe import describe
 from bench.trial.facts import advisory_facts, training_facts
 from bench.trial.profile import Profiler
 from bench.trial.rehearsal import attributed, check_compiled, rehearse_trial, shortened
-from bench.trial.script import ScriptFailed, advice_of, run_script, training_of
+from bench.trial.script import ScriptFailed, run_script
+from bench.trial.script_facts import advice_of, training_of
 from bench.trial.spec import Findings, Outcome, TrialSpec
 from bench.trial.training import StepLimit, train
 

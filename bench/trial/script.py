@@ -18,20 +18,20 @@ import torch
 import bench
 from bench.errors import BenchError, Diverged, NotApplicable, reason_of, shown
 from bench.interception.events import Recorder
-from bench.interception.folder import Mirror, mirrored
+from bench.interception.folder import mirrored
 from bench.interception.loading import read_by
 from bench.interception.output import Reported, found_in
 from bench.interception.patches import Patches
 from bench.interception.program import Ending, Program, watched
 from bench.interception.script import Limit, Script
 from bench.machine.memory import is_out_of_memory
-from bench.model.weights_file import file_bytes
+from bench.recipes.assembly import techniques_of
 from bench.recipes.combination import SAME_WORK, effect_of
+from bench.recipes.references import FilePaths
 from bench.recipes.script import LEAST_STEPS, MOST_STEPS, ScriptSettings
-from bench.recipes.source import given_by
-from bench.records.measurement import Advice, Evaluation, Parameters, Training
+from bench.recipes.source import Source, Sources, given_by
+from bench.records.recipe import Recipe
 from bench.technique import Technique
-from bench.trial.facts import advised, timed
 from bench.trial.rehearsal import attributed
 from bench.trial.script_timeline import Course, course_of
 from bench.trial.spec import TrialSpec
@@ -60,6 +60,7 @@ def run_script(
 ) -> ScriptRun:
     """Run a trial's script to its end, or for as many steps as its kind asks for.
 
+    It works in a folder of its own, and is seeded as far as `python` would seed it by chance.
     Raises `BenchError` for what the user must fix, `NotApplicable` for a technique that can't be
     applied to it or had nothing to change, `Diverged` where a loss is not finite.
     """
@@ -69,19 +70,48 @@ def run_script(
         torch.device(trial.device), Recorder(trial.device == "cuda"), limit=_limit(trial, settings),
         model=settings.model, rehearsed=trial.kind == "build", on_enough=on_trained,
     )  # fmt: skip
-    for technique in techniques:
-        technique.intercept(script)
-    if settings.loader is not None:
-        change = read_by(settings.loader, script.rehearsed)
-        script.each_loader(change, f"loader={settings.loader}")
-    ending, reported = _watched(trial, techniques, settings, script)
-    script.check_acted()
-    _check_ending(ending, settings, Path(trial.scratch) / LOG)
+    mirror = mirrored(Path(settings.data_dir), Path(trial.scratch) / "folder")
+    path = Path(os.path.normpath(mirror.folder / settings.script))
+    _put_code(given_by(trial.recipe.files, trial.places), path.parent)
+    program = _program(settings, path, mirror.folder, trial.seed)
+    ending, reported = _run(script, techniques, settings, program, trial.seed)
+    mirror.check()
     if not ending.early:
         on_trained()
+    log = Path(trial.scratch) / LOG
+    _check_ending(ending, settings, log)
+    metric = _metric(settings, reported, log) if trial.kind == "full" else None
+    return ScriptRun(script, _course(script), metric)
+
+
+def train_script(recipe: Recipe, places: FilePaths, device: torch.device, seed: int) -> ScriptRun:
+    """Run a recipe's script for real, in its own working folder, to its end; measure nothing.
+
+    Raises `BenchError` where the script there is not what was measured.
+    """
+    settings = ScriptSettings.model_validate(recipe.settings)
+    techniques = techniques_of(recipe, places)
+    folder = Path(settings.data_dir)
+    path = Path(os.path.normpath(folder / settings.script))
+    for name, digest in recipe.files.items():
+        if (path.parent / name).exists() or name == path.name:
+            Source(path.parent / name, digest).read()
+    script = Script(device, Recorder(device.type == "cuda"), model=settings.model)
+    program = _program(settings, path, folder, seed)
+    ending, reported = _run(script, techniques, settings, program, seed)
+    _check_ending(ending, settings, None)
+    told = settings.metric in reported.values
+    return ScriptRun(
+        script, _course(script), reported.values[str(settings.metric)] if told else None
+    )
+
+
+def _course(script: Script) -> Course:
     course = course_of(list(script.recorder.events()), script.recorder.values())
-    _check_losses(course)
-    return ScriptRun(script, course, _metric(trial, settings, reported))
+    for step, loss in enumerate(course.losses, 1):
+        if not math.isfinite(loss):
+            raise Diverged(f"the loss was {loss} at step {step}")
+    return course
 
 
 def _limit(trial: TrialSpec, settings: ScriptSettings) -> Limit | None:
@@ -106,22 +136,27 @@ def _check_judged(techniques: Sequence[Technique], settings: ScriptSettings) -> 
     if settings.seed_argument is None:
         raise NotApplicable(
             "it changes what is learnt, and quality would be seen on one seed only: give "
-            "--seed-argument, such as --seed-argument=--seed"
+            "--seed-argument, such as --seed-argument --seed"
         )
 
 
-def _watched(
-    trial: TrialSpec, techniques: Sequence[Technique], settings: ScriptSettings, script: Script
-) -> tuple[Ending, Reported]:
-    """Run the script in a folder of its own, seeded as far as `python` would seed it by chance."""
-    mirror, reported = mirrored(Path(settings.data_dir), Path(trial.scratch) / "folder"), Reported()
-    program = _program(trial, settings, mirror)
-    random.seed(trial.seed)
-    np.random.seed(trial.seed % 2**32)
+def _run(
+    script: Script, techniques: Sequence[Technique], settings: ScriptSettings, program: Program,
+    seed: int,
+) -> tuple[Ending, Reported]:  # fmt: skip
+    """Run a program with techniques, and hold these to having changed something."""
+    for technique in techniques:
+        technique.intercept(script)
+    if settings.loader is not None:
+        change = read_by(settings.loader, script.rehearsed)
+        script.each_loader(change, f"loader={settings.loader}")
+    reported = Reported()
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
     try:
         with (
             Patches() as patches,
-            contextlib.chdir(mirror.folder),
+            contextlib.chdir(program.folder),
             torch.compiler.set_stance("force_eager" if script.rehearsed else "default"),
             attributed(techniques, "the script fails with it"),
         ):
@@ -133,26 +168,27 @@ def _watched(
         if is_out_of_memory(error):
             raise
         traceback.print_exc()
-        said = _described(error, mirror.folder)
+        said = _described(error, program.folder)
         raise (BenchError if script.rehearsed else ScriptFailed)(said) from error
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-    mirror.check()
+    script.check_acted()
     return ending, reported
 
 
-def _program(trial: TrialSpec, settings: ScriptSettings, mirror: Mirror) -> Program:
-    """Put the recipe's own code into the mirror, and return what is to be run there."""
-    path = Path(os.path.normpath(mirror.folder / settings.script))
-    for name, source in given_by(trial.recipe.files, trial.places).items():
-        place = path.parent / name
-        content = source.read()
+def _put_code(sources: Sources, folder: Path) -> None:
+    """Let the recipe's own code stand in a folder, in the place of what stands there."""
+    for name, source in sources.items():
+        place, content = folder / name, source.read()
         place.parent.mkdir(parents=True, exist_ok=True)
         place.unlink(missing_ok=True)
         place.write_bytes(content)
-    seed = [] if settings.seed_argument is None else [settings.seed_argument, str(trial.seed)]
-    return Program(path, settings.module, [*settings.arguments, *seed], mirror.folder)
+
+
+def _program(settings: ScriptSettings, path: Path, folder: Path, seed: int) -> Program:
+    more = [] if settings.seed_argument is None else [settings.seed_argument, str(seed)]
+    return Program(path, settings.module, [*settings.arguments, *more], folder)
 
 
 def _described(error: Exception, folder: Path) -> str:
@@ -168,10 +204,11 @@ def _described(error: Exception, folder: Path) -> str:
     return f"{reason_of(error)}{where}"
 
 
-def _check_ending(ending: Ending, settings: ScriptSettings, log: Path) -> None:
+def _check_ending(ending: Ending, settings: ScriptSettings, log: Path | None) -> None:
     """Raise where a script gave nothing to measure."""
     name = settings.module or settings.script
-    lines = log.read_text(errors="replace").strip().splitlines() if log.is_file() else []
+    text = log.read_text(errors="replace") if log and log.is_file() else ""
+    lines = text.strip().splitlines()
     said = f": {shown(lines[-1][:200])}" if lines else ""
     bad = ending.code not in (None, 0)
     if not ending.steps and bad:
@@ -185,15 +222,9 @@ def _check_ending(ending: Ending, settings: ScriptSettings, log: Path) -> None:
         raise ScriptFailed(f"{name} ended with {ending.code!r}{said}")
 
 
-def _check_losses(course: Course) -> None:
-    for step, loss in enumerate(course.losses, 1):
-        if not math.isfinite(loss):
-            raise Diverged(f"the loss was {loss} at step {step}")
-
-
-def _metric(trial: TrialSpec, settings: ScriptSettings, reported: Reported) -> float | None:
+def _metric(settings: ScriptSettings, reported: Reported, log: Path) -> float | None:
     """Return the metric of a whole training."""
-    if settings.metric is None or trial.kind != "full":
+    if settings.metric is None:
         return None
     if settings.metric.isidentifier():
         if settings.metric in reported.values:
@@ -203,43 +234,4 @@ def _metric(trial: TrialSpec, settings: ScriptSettings, reported: Reported) -> f
             f"the script reported {known}, not {settings.metric}: call "
             f"bench.report({settings.metric}=...), or give --metric a pattern over its output"
         )
-    return found_in(Path(trial.scratch) / LOG, settings.metric)
-
-
-def training_of(run: ScriptRun, trial: TrialSpec) -> Training:
-    """Return what a script's training took and gave."""
-    course, line = run.course, run.course.timeline
-    if run.metric is not None and not math.isfinite(run.metric):
-        raise Diverged(f"the metric is {run.metric} after training")
-    told = {} if run.metric is None else {trial.metric: run.metric}
-    at_end = Evaluation(
-        epoch=0, step=len(line.steps), train_seconds=line.seconds, values=told
-    )  # fmt: skip
-    found = timed(line)
-    away = {"evaluate": course.evaluate_seconds} if course.evaluate_seconds else {}
-    return found.model_copy(
-        update={
-            "metric": run.metric,
-            "metrics": (at_end,) if told else (),
-            "losses": tuple(course.losses),
-            "train_seconds": line.seconds,
-            "phase_seconds": {**found.phase_seconds, **away},
-        }
-    )
-
-
-def advice_of(run: ScriptRun, scratch: Path) -> Advice:
-    """Return what is known of the trained models, beside what is judged."""
-    models = run.script.models
-    weights = {id(p): p for model in models for p in model.parameters()}.values()
-    known = Advice(
-        parameters=Parameters(
-            trainable=sum(p.numel() for p in weights if p.requires_grad),
-            frozen=sum(p.numel() for p in weights if not p.requires_grad),
-            buffers=sum(b.numel() for model in models for b in model.buffers()),
-        )
-    )
-    if len(models) != 1:
-        why = f"the script trains {len(models)} modules that it calls by themselves"
-        return known.model_copy(update={"unknown": {"model_bytes": why}})
-    return advised(known, "model_bytes", lambda: Advice(model_bytes=file_bytes(models[0], scratch)))
+    return found_in(log, settings.metric)

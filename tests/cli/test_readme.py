@@ -51,7 +51,9 @@ def after(command: list[str], option: str) -> list[str]:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_every_option_technique_and_setting_named_exists(called: Bench, command: list[str]) -> None:
-    known = "".join(called(name, "--help").stdout for name in ("run", "compare", "report"))
+    known = "".join(
+        called(name, "--help").stdout for name in ("run", "script", "compare", "report")
+    )
     assert all(word in known for word in command if word.startswith("--"))
     resolve.make_techniques([*after(command, "--test"), *after(command, "--combine")])
     (reference,) = after(command, "--baseline")[:1] or ["timehut"]

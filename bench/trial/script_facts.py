@@ -1,0 +1,52 @@
+"""Facts about a script that was run: what its training took and gave, and what only advises."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from bench.errors import Diverged
+from bench.model.weights_file import file_bytes
+from bench.records.measurement import Advice, Evaluation, Parameters, Training
+from bench.trial.facts import advised, timed
+from bench.trial.script import ScriptRun
+from bench.trial.spec import TrialSpec
+
+
+def training_of(run: ScriptRun, trial: TrialSpec) -> Training:
+    """Return what a script's training took and gave."""
+    course, line = run.course, run.course.timeline
+    if run.metric is not None and not math.isfinite(run.metric):
+        raise Diverged(f"the metric is {run.metric} after training")
+    told = {} if run.metric is None else {trial.metric: run.metric}
+    at_end = Evaluation(
+        epoch=0, step=len(line.steps), train_seconds=line.seconds, values=told
+    )  # fmt: skip
+    found = timed(line)
+    away = {"evaluate": course.evaluate_seconds} if course.evaluate_seconds else {}
+    return found.model_copy(
+        update={
+            "metric": run.metric,
+            "metrics": (at_end,) if told else (),
+            "losses": tuple(course.losses),
+            "train_seconds": line.seconds,
+            "phase_seconds": {**found.phase_seconds, **away},
+        }
+    )
+
+
+def advice_of(run: ScriptRun, scratch: Path) -> Advice:
+    """Return what is known of the trained models, beside what is judged."""
+    models = run.script.models
+    weights = {id(p): p for model in models for p in model.parameters()}.values()
+    known = Advice(
+        parameters=Parameters(
+            trainable=sum(p.numel() for p in weights if p.requires_grad),
+            frozen=sum(p.numel() for p in weights if not p.requires_grad),
+            buffers=sum(b.numel() for model in models for b in model.buffers()),
+        )
+    )
+    if len(models) != 1:
+        why = f"the script trains {len(models)} modules that it calls by themselves"
+        return known.model_copy(update={"unknown": {"model_bytes": why}})
+    return advised(known, "model_bytes", lambda: Advice(model_bytes=file_bytes(models[0], scratch)))

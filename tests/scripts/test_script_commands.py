@@ -1,0 +1,93 @@
+"""`bench script` as a process, from its first trial to the recipe that is trained with."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bench.cli.argv import spread
+from bench.cli.script import started, variations
+from bench.errors import BenchError
+from bench.recipes.script import metric_name
+from tests.cli.processes import only_run, records, run
+from tests.scripts.cases import HERE, plainly
+
+
+def test_a_script_is_measured_exported_and_trained_with(tmp_path: Path) -> None:
+    for name in ("plain", "language"):
+        shutil.copy(HERE / f"{name}.py", tmp_path)
+    done = run(
+        "script", "plain.py", "--combine", "fused-optimizer", "--metric", r"val_acc=([\d.]+)",
+        "--repeats", "1", "--quiet", "--", "--epochs", "2", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    first = next(r for r in records(only_run(tmp_path)) if r["arm"] == "baseline")
+    assert tuple(first["losses"]) == plainly("plain")
+    assert first["metric"] > 0.5
+    assert first["items"] == 16 * len(first["step_seconds"])
+    assert not (tmp_path / "out").exists()
+    recipe = only_run(tmp_path) / "optimized.json"
+    done = run("train", str(recipe), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "model.pt").exists()
+    kept = json.loads((tmp_path / "checkpoint" / "training.json").read_text())
+    assert tuple(kept["losses"]) == plainly("plain")
+
+
+@pytest.mark.parametrize(
+    ("script", "module", "said"),
+    [
+        ("nowhere.py", None, "there is no script nowhere.py"),
+        ("notes.txt", None, "notes.txt is no Python script: its name doesn't end with .py"),
+        ("torn.py", None, "torn.py, line 2: '(' was never closed"),
+        (None, None, "give a script (bench script train.py) or a module (-m), not both"),
+        (None, "nets.train", "no module named nets.train in"),
+    ],
+)
+def test_what_can_t_be_started_is_told_before_anything_runs(
+    script: str | None, module: str | None, said: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    (tmp_path / "notes.txt").write_text("")
+    (tmp_path / "torn.py").write_text("x = 1\ny = (\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BenchError) as refusal:
+        started(script, module)
+    assert str(refusal.value).startswith(said)
+
+
+def test_a_module_is_found_from_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nets").mkdir()
+    for name in ("__init__", "train"):
+        (tmp_path / "nets" / f"{name}.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    assert started(None, "nets.train").file == tmp_path.resolve() / "nets" / "train.py"
+
+
+def test_lines_to_vary_may_begin_with_a_dash() -> None:
+    words = ["--vary", "--lr 1e-3", "--amp", "--quiet", "--test", "compile"]
+    assert list(spread(words, frozenset(), {"--vary", "--quiet", "--test"})) == [
+        "--vary", "--lr 1e-3", "--vary", "--amp", "--quiet", "--test", "compile",
+    ]  # fmt: skip
+    assert variations(["--lr 1e-3"]) == ("script-arguments:add=--lr 1e-3",)
+    with pytest.raises(BenchError, match="No closing quotation"):
+        variations(["--name 'x"])
+
+
+@pytest.mark.parametrize(
+    ("metric", "name"),
+    [
+        (r"val_acc=([\d.]+)", "val_acc"),
+        (r"val loss ([\d.]+)", "val loss"),
+        ("accuracy", "accuracy"),
+        (r"Test set: .*Accuracy: .*\((\d+)%\)", "Test set"),
+        (r"([\d.]+)$", "metric"),
+    ],
+)
+def test_a_metric_is_called_by_the_words_of_its_pattern(metric: str, name: str) -> None:
+    assert metric_name(metric) == name
