@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from math import factorial
 from statistics import median
 from types import MappingProxyType
 from typing import Any
@@ -75,6 +76,21 @@ def attribution(run: Run) -> Table | None:
         for what, ratio in (*alone, *both)
     ]
     return table(columns, rows)
+
+
+def attribution_basis(run: Run) -> str | None:
+    """Return by how many subsets and orders of a combination its parts' shares are told."""
+    found = run.comparison.attribution
+    if found is None:
+        return None
+    parts = len(found.contributions)
+    subsets, orders = 2**parts - 1, factorial(parts)
+    if found.orders == orders:
+        return f"All {subsets} combinations of its parts were measured, in {found.rounds} rounds."
+    return (
+        f"{found.subsets} of the {subsets} combinations of its parts were measured, in "
+        f"{found.rounds} rounds: those of {found.orders} of the {orders} orders."
+    )
 
 
 def settings(run: Run) -> Table | None:

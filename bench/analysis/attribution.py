@@ -22,7 +22,8 @@ from bench.records.schema import Record
 COMPLETE = 4
 """Up to so many techniques every subset is measured; above, those of some orders."""
 ORDERS = 4
-"""From how many pairs of an order and its reverse contributions are taken then."""
+"""From how many orders contributions are taken then: of n techniques no more than 4 n - 3 subsets
+are measured, of 2^n - 1."""
 LEVEL = 0.95
 
 Subset = frozenset[str]
@@ -52,7 +53,10 @@ class Attribution(Record):
     arm: str
     objective: str
     rounds: int
-    """In how many all subsets were measured."""
+    """In how many all of these subsets were measured."""
+    subsets: int
+    orders: int
+    """Over so many orders contributions are averaged."""
     contributions: tuple[Contribution, ...]
     interactions: tuple[Interaction, ...]
 
@@ -77,6 +81,8 @@ def attribution(
         arm=whole.arm,
         objective=objective.name,
         rounds=len(complete),
+        subsets=len(needed),
+        orders=len(orders),
         contributions=tuple(contributions(orders, complete)),
         interactions=tuple(interactions(complete)),
     )
@@ -112,17 +118,17 @@ def gains_by_round(trials: Sequence[Measurement], value: Value) -> list[Gains]:
 def orders_of(techniques: Sequence[str], seed: int = 0) -> list[tuple[str, ...]]:
     """Return the orders of building a combination that contributions are averaged over.
 
-    All of them up to `COMPLETE` techniques; above, random ones, each with its reverse, which
-    cancels much of the error of taking a sample.
+    All of them up to `COMPLETE` techniques; above, a random one, the same turned by half its
+    length, and the reverse of both: every technique comes early, late and in the midst alike, which
+    cancels much of the error of taking so few.
     """
     if len(techniques) <= COMPLETE:
         return list(permutations(techniques))
-    random, found = Random(seed), list[tuple[str, ...]]()
-    for _ in range(ORDERS):
-        order = list(techniques)
-        random.shuffle(order)
-        found += [tuple(order), tuple(reversed(order))]
-    return found
+    order = list(techniques)
+    Random(seed).shuffle(order)
+    half = len(order) // 2
+    turned = [*order[half:], *order[:half]]
+    return [tuple(one) for each in (order, turned) for one in (each, reversed(each))]
 
 
 def subsets_of(orders: Sequence[Sequence[str]]) -> list[Subset]:

@@ -81,6 +81,7 @@ def _content(run: Run) -> dict[str, Any]:  # long: an entry a line
         "aims": aims.said(run),
         "planes": planes(run, view),
         "waterfall": waterfall(run),
+        "attribution_basis": context_tables.attribution_basis(run),
         "learning": learning_curves(run),
         "steps": shares.steps(run),
         "order": shares.order(run),

@@ -131,6 +131,8 @@ def _attribution(run: Run) -> dict[str, Any] | None:
         "arm": found.arm,
         "objective": found.objective,
         "rounds": found.rounds,
+        "subsets": found.subsets,
+        "orders": found.orders,
         "contributions": {one.technique: triple(one.ratio) for one in found.contributions},
         "interactions": {"+".join(o.techniques): triple(o.ratio) for o in found.interactions},
     }

@@ -89,6 +89,7 @@ def _content(run: Run) -> dict[str, Any]:  # long: an entry a line
         "left_out": bounds.left_out(run),
         "aims": aims.said(run),
         "attribution": context_tables.attribution(run),
+        "attribution_basis": context_tables.attribution_basis(run),
         "noise": sentences.noise(run),
         "warnings": warnings.warnings(run),
         "undecided": _undecided(view),

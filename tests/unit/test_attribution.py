@@ -53,6 +53,16 @@ def test_contributions_add_up_to_the_gain_of_the_whole_in_a_sample_of_orders_too
     assert sum(ratios(orders, [gains] * 2).values()) == pytest.approx(gains[frozenset(alone)])
 
 
+@pytest.mark.parametrize("count", [5, 6, 8])
+def test_of_more_than_four_techniques_a_fraction_of_subsets_is_measured(count: int) -> None:
+    names = [f"t{number}" for number in range(count)]
+    orders = orders_of(names)
+    assert len(subsets_of(orders)) <= 4 * count - 3 < 2**count - 1
+    for name in names:  # early, late and in the midst alike
+        places = [order.index(name) for order in orders]
+        assert sum(places) / len(places) == (count - 1) / 2
+
+
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     generator = np.random.default_rng(7)
     truth = game({"a": 0.2, "b": 0.05}, {frozenset("ab"): 0.03})
