@@ -8,14 +8,24 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from bench.analysis.evidence import Evidence as Shown
 from bench.analysis.evidence import evidence_of, items_of_shares
 from bench.analysis.intervals import Interval, repeated_interval
 from bench.analysis.levels import Rule
 from bench.analysis.metric import target_of_claim
 from bench.analysis.objectives import BY_NAME, Value, memory_of, time_of
-from bench.analysis.pairs import Pair, failed, matched, pairs_of, ratios, unlike
+from bench.analysis.pairs import (
+    Pair,
+    compared_steps,
+    failed,
+    matched,
+    pairs_of,
+    ratios,
+    unlike,
+    whole,
+)
 from bench.analysis.proof import Proof, prove
-from bench.analysis.quality import grid_floor
+from bench.analysis.quality import LEAST_STEPS, grid_floor
 from bench.analysis.results import Comparison
 from bench.analysis.sequential import FAILED_COUNT, FAILED_SHARE, LEAST_GAIN, look
 from bench.records.claim import Bounds, Claim
@@ -137,14 +147,15 @@ def _ratio(
 def _quality(
     claim: Claim, trials: Sequence[Measurement], measured: Evidence, rule: Rule
 ) -> tuple[Proof, list[str]]:
-    """Tell whether the metric is kept beside the baseline's, seed by seed."""
-    if claim.metric is None:
-        return Proof.HOLDS, []
+    """Tell whether the metric is kept beside the baseline's, seed by seed.
+
+    Where no metric was claimed, whether the losses agree as the techniques' effect promises.
+    """
     pairs = matched(trials, measured.arm)
-    found = evidence_of(
-        pairs, measured.time_basis, claim.margin, unlike(matched(trials, CONTROL)),
-        target_of_claim(claim),
-    )  # fmt: skip
+    own = unlike(matched(trials, CONTROL))
+    found = evidence_of(pairs, measured.time_basis, claim.margin, own, target_of_claim(claim))
+    if claim.metric is None:
+        return _losses(pairs, found)
     kept = lost = False
     for seen in look(found.objectives, found.quality, rule, found.failed):
         kept, lost = bool(seen.kept), bool(seen.lost)
@@ -155,6 +166,20 @@ def _quality(
     margin = f"{100 * claim.margin:g} %" if claim.margin_is_relative else f"{claim.margin:g}"
     said = [f"{claim.metric_name} {how} the margin of {margin} beside the baseline's"]
     return (Proof.BROKEN if lost else Proof.OPEN), said
+
+
+def _losses(pairs: Sequence[Pair], found: Shown) -> tuple[Proof, list[str]]:
+    """Tell whether all pairs' losses agree, where the effect promises that they do."""
+    if found.quality.agree is None or bool(found.quality.agree.all()):
+        return Proof.HOLDS, []
+    steps = compared_steps(whole(pairs))
+    if steps < LEAST_STEPS:
+        said = f"losses can be compared over {steps} steps alone; {LEAST_STEPS} are asked for"
+        return Proof.OPEN, [said]
+    apart = int((~found.quality.agree).sum())
+    how = "are not the baseline's, bit for bit" if found.quality.exact else "are too far from it"
+    return Proof.BROKEN, [f"claimed the baseline's training, but losses {how}, in {apart} of "
+                          f"{len(pairs)} pairs"]  # fmt: skip
 
 
 def _metric(claim: Claim, pairs: Sequence[Pair], rule: Rule) -> tuple[Proof, list[str]]:

@@ -44,7 +44,8 @@ class Combination:
         names = names_in(recipe)
         own = [(reference, t) for reference, t in self.techniques if relative(reference) in names]
         arm = parts[0].arm if len(parts) == 1 else arm_names.join([t.name for _, t in own])
-        made = Contrast(arm, recipe, self.whole.baseline, judged_by(own))
+        deploys = effect_of(t for _, t in own) is Effect.MODEL
+        made = Contrast(arm, recipe, self.whole.baseline, judged_by(own), deploys)
         return Combination(made, own, tuple(parts))
 
     def without(self, part: Subset) -> Combination:

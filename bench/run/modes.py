@@ -31,7 +31,7 @@ from bench.run.combining import (
 )
 from bench.run.plan import Contrast, Kind
 from bench.run.session import Mode, Session
-from bench.technique import Probe, Technique
+from bench.technique import Effect, Probe, Technique
 
 
 def baseline_only(session: Session) -> None:
@@ -57,8 +57,9 @@ def recipes(session: Session) -> None:
         name = CONTROL if recipe.id == session.recipe.id else recipe.arm
         if name in {contrast.arm for contrast in contrasts}:
             raise BenchError(f"{arm.recipe_file}: another recipe is named {name} too; give one")
-        if _rehearsed(session, name, recipe):
-            contrasts.append(Contrast(name, recipe, session.recipe, "full"))
+        if rehearsed := _rehearsed(session, name, recipe):
+            deploys = rehearsed.effect == Effect.MODEL
+            contrasts.append(Contrast(name, recipe, session.recipe, "full", deploys))
     session.measure(contrasts)
 
 
@@ -221,7 +222,8 @@ def _candidates(
             continue
         rehearsed = _rehearsed(session, name, recipe)
         if rehearsed and not (bounding and bounding.too_dear(name, used, recipe, rehearsed)):
-            contrasts.append(Contrast(name, recipe, session.recipe, tried_by(used)))
+            deploys = rehearsed.effect == Effect.MODEL
+            contrasts.append(Contrast(name, recipe, session.recipe, tried_by(used), deploys))
     return contrasts
 
 

@@ -23,6 +23,8 @@ class Contrast:
     recipe: Recipe
     baseline: Recipe
     kind: Kind
+    deploys: bool = False
+    """Whether another model is deployed than the one that is trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Planned:
     recipe: Recipe
     kind: Kind
     stage: Purpose = "test"
+    deploys: tuple[str, ...] = ()
+    """Itself, or of a baseline the arms of its block, where they deploy another model."""
 
 
 Block = list[Planned]
@@ -95,7 +99,11 @@ def _block(
     contrasts: Sequence[Contrast], number: int, seed: int, stage: Purpose, order: random.Random
 ) -> Block:
     one = contrasts[0]
-    made = [Planned(c.arm, number, seed, c.recipe, c.kind, stage) for c in contrasts]
-    baseline = Planned(BASELINE, number, seed, one.baseline, one.kind, stage)
+    made = [
+        Planned(c.arm, number, seed, c.recipe, c.kind, stage, (c.arm,) if c.deploys else ())
+        for c in contrasts
+    ]
+    deploying = tuple(c.arm for c in contrasts if c.deploys)
+    baseline = Planned(BASELINE, number, seed, one.baseline, one.kind, stage, deploying)
     made.insert(int(order.random() * (len(made) + 1)), baseline)
     return made

@@ -37,6 +37,7 @@ from bench.run import plan
 from bench.run.counted import counted_facts, was_checked
 from bench.run.disturbance import disturbance_of, may_repeat
 from bench.run.identity import check_data, check_same
+from bench.run.inference import times_inference
 from bench.run.margin import fix_margin
 from bench.run.observer import Observer
 from bench.run.open_arms import left_of, next_round, pays
@@ -285,6 +286,7 @@ class Session:
                 "kind": planned.kind,
                 "stage": planned.stage,
                 "recipe": planned.recipe,
+                "inference": times_inference(planned, self.records, self.header),
                 "metric": self.header.metric,
                 "device": self.header.device,
                 "threads": planned.recipe.settings.get("threads") or self.header.threads,

@@ -78,7 +78,7 @@ def advisory_facts(trial: TrialSpec, job: Job, deployed: nn.Module) -> Advice:
     """Return what is known of the model and its deployment beside what is judged."""
     known = Advice(parameters=_parameters(job.model))
     known = advised(known, "model_bytes", lambda: _file_facts(deployed, Path(trial.scratch)))
-    if trial.kind == "full":
+    if trial.kind == "full" and trial.inference:
         known = advised(
             known, "inference", lambda: Advice(inference=measure_inference(job, deployed))
         )

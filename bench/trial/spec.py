@@ -25,6 +25,8 @@ class TrialSpec(Record):
     places: dict[str, str] = {}
     memory_limit_bytes: int | None = None
     """How much the trial's private memory may grow; None: what the machine has free."""
+    inference: bool = True
+    """Time, in a full trial, how fast the deployed model answers."""
     count_flops: bool = False
     """Count FLOPs after training: once a recipe, as counting takes as long as many steps."""
     profile: bool = False

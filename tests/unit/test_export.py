@@ -15,7 +15,7 @@ from bench.baseline import Target
 from bench.records.claim import Claim
 from bench.records.measurement import CONTROL, Measurement, Status
 from bench.run.export import exported_of
-from tests.records import DATA, claim, failed, header, measurement, paired, recipe
+from tests.records import DATA, LOSSES, claim, failed, header, measurement, paired, recipe
 
 FASTER = (1.48, 1.5, 1.52, 1.49, 1.51, 1.5)
 SMALLER = (1.2, 1.201, 1.199, 1.2, 1.202, 1.198)
@@ -169,6 +169,30 @@ def test_a_metric_that_was_not_measured_is_broken() -> None:
 def test_what_was_not_claimed_is_not_checked() -> None:
     trials = measured_again(metric=None, peak_rss_bytes=None)
     assert problems(claim(metric=None, memory_ratio=None), trials) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"effect": "exact"}, None),
+        ({"effect": "rounding", "losses": tuple(loss * 1.00001 for loss in LOSSES)}, None),
+        ({"effect": "exact", "losses": (*LOSSES[:-1], 0.5)},
+         "claimed the baseline's training, but losses are not the baseline's, bit for bit, in 6 of "
+         "6 pairs"),
+        ({"effect": "rounding", "losses": tuple(loss * 1.1 for loss in LOSSES)},
+         "claimed the baseline's training, but losses are too far from it, in 6 of 6 pairs"),
+        ({"effect": "rounding", "losses": LOSSES[:9]},
+         "losses can be compared over 9 steps alone; 15 are asked for"),
+    ],
+)  # fmt: skip
+def test_a_claim_without_a_metric_is_held_to_its_losses(
+    changes: dict[str, Any], problem: str | None
+) -> None:
+    own: dict[str, Any] = {"metric": None, "peak_rss_bytes": None, "work": "same work"}
+    trials = measured_again(baseline={"metric": None}, **own, **changes)
+    stepped = claim(metric=None, memory_ratio=None, time_basis="step")
+    found = told(stepped, trials)
+    assert found.problems + found.undecided == ([problem] if problem else [])
 
 
 def test_the_claim_of_a_run_holds_for_the_run_itself() -> None:

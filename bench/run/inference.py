@@ -1,0 +1,48 @@
+"""Tell which trials time the deployed model: where it differs, as long as that is open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.analysis.comparison import aims_of
+from bench.analysis.intervals import repeated_ratio
+from bench.analysis.levels import Rule, rule_of
+from bench.analysis.objectives import BY_NAME
+from bench.analysis.pairs import pairs_of, ratios
+from bench.analysis.sequential import LEAST_GAIN, WORTH_FINDING
+from bench.records.header import Header
+from bench.records.measurement import BASELINE, Measurement
+from bench.run.plan import Planned
+
+LATENCY = BY_NAME["inference time"]
+OBJECTIVES = 3
+"""What an arm that deploys another model is judged by at random: time, memory, inference time."""
+
+
+def times_inference(planned: Planned, trials: Sequence[Measurement], header: Header) -> bool:
+    """Tell whether a trial is to time inference.
+
+    Where nothing deploys another model the ratio is 1 by itself: then only the baseline's first
+    trial tells how fast it is. A limit is on every arm.
+    """
+    if LATENCY.name in header.limits:
+        return True
+    if planned.arm == BASELINE and not any(t.inference for t in trials if t.arm == BASELINE):
+        return True
+    rule = rule_of(header, planned.stage)
+    own = [trial for trial in trials if trial.stage == planned.stage]
+    counts = aims_of(header).counts(LATENCY)
+    return any(_is_open(own, arm, rule, counts) for arm in planned.deploys)
+
+
+def _is_open(trials: Sequence[Measurement], arm: str, rule: Rule, counts: bool) -> bool:
+    """Tell whether more pairs may still say something of an arm's inference."""
+    known = ratios(pairs_of(trials, arm), LATENCY.of_step)
+    if not known or not counts:
+        return not known
+    if rule.first == rule.most:
+        return True
+    found = repeated_ratio(known, rule, rule.of_gain(OBJECTIVES))
+    if found is None or found.low is None or found.high is None:
+        return True
+    return found.low <= LEAST_GAIN and found.high >= WORTH_FINDING
