@@ -101,10 +101,11 @@ def settings(run: Run) -> Table | None:
 
 def changes(run: Run) -> Table | None:
     """Return what each arm's recipe changed of these, and its techniques' own settings."""
-    first: dict[str, Recipe] = {}
+    asked: dict[str, Measurement] = {}
     for trial in run.judging:
         if trial.pair >= 0 and trial.arm != CONTROL and trial.recipe.get("techniques"):
-            first.setdefault(trial.arm, Recipe.model_validate(trial.recipe))
+            asked.setdefault(trial.arm, trial)
+    first = {arm: Recipe.model_validate(trial.recipe) for arm, trial in asked.items()}
     rows = [
         (r.arm, _techniques(first[r.arm]), _changed_text(run, first[r.arm]) or "nothing",
          first[r.arm].id)

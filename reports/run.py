@@ -14,6 +14,8 @@ from bench.analysis.claims import Judged, judged
 from bench.analysis.comparison import compare_run
 from bench.analysis.figures import Figures, figures_of
 from bench.analysis.metric import target_of
+from bench.analysis.pairs import by_arm
+from bench.analysis.points import Point, points
 from bench.analysis.results import ArmResult, Comparison
 from bench.analysis.verdict import Verdict
 from bench.baseline import Target
@@ -112,6 +114,15 @@ class Run:
     def judging(self) -> list[Measurement]:
         """Return the trials that judge arms, without those that take a combination apart."""
         return [trial for trial in self.trials if trial.judges]
+
+    @cached_property
+    def points(self) -> dict[str, tuple[Point, ...]]:
+        """Return every pair that judges an arm or the control, by arm."""
+        basis = {result.arm: result.time_basis for result in self.comparison.arms}
+        return {
+            arm: points(trials, arm, basis.get(arm, "step"), self.target)
+            for arm, trials in by_arm(self.judging).items()
+        }
 
     @property
     def numbered(self) -> list[tuple[int, Measurement]]:

@@ -38,6 +38,7 @@ from bench.analysis.objectives import (
 )
 from bench.analysis.pairs import (
     Pair,
+    by_arm,
     compared_steps,
     matched,
     pairs_of,
@@ -70,15 +71,15 @@ def compare(
 
     Where a run is `screening`, what wins is only chosen: to be a win it must be confirmed.
     """
-    rules, aims = rules or {}, aims or Aims()
-    names = list(dict.fromkeys(trial.arm for trial in trials))
+    rules, aims, own = rules or {}, aims or Aims(), by_arm(trials)
     rule = rules.get("test", Rule())
     again = matched(trials, CONTROL)
-    control = control_of(whole(again), rule) if CONTROL in names else None
+    control = control_of(whole(again), rule) if CONTROL in own else None
+    apart = unlike(again)
     judged = [
-        _judge(name, trials, margin, target, rules, unlike(again), aims)
-        for name in names
-        if name not in (BASELINE, CONTROL)
+        _judge(name, each, margin, target, rules, apart, aims)
+        for name, each in own.items()
+        if name != CONTROL
     ]
     arms = tuple(_screened(_with_search(result, trials, probes), screening) for result in judged)
     baseline = [t for t in trials if t.arm in (BASELINE, CONTROL) and t.ok]

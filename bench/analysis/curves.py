@@ -45,8 +45,9 @@ class Curves:
 def curves_of(arm: str, trials: Sequence[Measurement], metric: str) -> Curves | None:
     """Return the curves of an arm's whole trainings; None where none has a course to show."""
     full = [trial for trial in trials if trial.kind == "full"]
-    loss, found = ({by: _curve([course(t, by) for t in full]) for by in _BYS}
-                   for course in (_losses, lambda t, by: _metric(t, by, metric)))  # fmt: skip
+    losses = [_losses(trial) for trial in full]
+    loss = {by: _curve([course[by] for course in losses]) for by in _BYS}
+    found = {by: _curve([_metric(trial, by, metric) for trial in full]) for by in _BYS}
     if not any(loss.values()) and not any(found.values()):
         return None
     return Curves(
@@ -77,21 +78,17 @@ def _curve(courses: Sequence[Course]) -> Curve | None:
     return Curve(*(tuple(float(value) for value in part) for part in parts))
 
 
-def _losses(trial: Measurement, by: By) -> Course:
-    """Return the training loss, of many steps the mean of several."""
+def _losses(trial: Measurement) -> dict[By, Course]:
+    """Return the training loss, of many steps the mean of several; seconds end with known steps."""
     losses = np.asarray(trial.losses, float)
-    if by == "seconds":
-        ends = np.cumsum((*trial.warmup_step_seconds, *trial.step_seconds))[: len(losses)]
-        losses = losses[: len(ends)]
-    else:
-        ends = np.arange(1, len(losses) + 1, dtype=float)
     if not len(losses):
-        return ends, losses
-    parts = np.array_split(np.arange(len(losses)), min(POINTS, len(losses)))
-    return (
-        np.array([ends[part[-1]] for part in parts]),
-        np.array([losses[part].mean() for part in parts]),
-    )
+        return dict.fromkeys(_BYS, (losses, losses))
+    begins = np.linspace(0, len(losses), min(POINTS, len(losses)), endpoint=False).astype(int)
+    ends = np.append(begins[1:], len(losses))
+    means = np.add.reduceat(losses, begins) / (ends - begins)
+    spent = np.cumsum((*trial.warmup_step_seconds, *trial.step_seconds))
+    known = ends <= len(spent)
+    return {"steps": (ends.astype(float), means), "seconds": (spent[ends[known] - 1], means[known])}
 
 
 def _metric(trial: Measurement, by: By, metric: str) -> Course:

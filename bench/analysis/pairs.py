@@ -22,6 +22,24 @@ def pairs_of(trials: Sequence[Measurement], arm: str) -> list[Pair]:
     return whole(matched(trials, arm))
 
 
+def by_arm(trials: Sequence[Measurement]) -> dict[str, list[Measurement]]:
+    """Return each arm's trials with the baseline's of the same numbers: all that `matched` asks of.
+
+    To match many arms among all trials would look through all of them for each.
+    """
+    baselines: dict[int, list[Measurement]] = {}
+    found: dict[str, dict[int, list[Measurement]]] = {}
+    for trial in trials:
+        if trial.arm == BASELINE:
+            baselines.setdefault(trial.pair, []).append(trial)
+        else:
+            found.setdefault(trial.arm, {}).setdefault(trial.pair, []).append(trial)
+    return {
+        arm: [t for pair, each in own.items() for t in (*baselines.get(pair, ()), *each)]
+        for arm, own in found.items()
+    }
+
+
 def whole(pairs: Sequence[Pair]) -> list[Pair]:
     """Return the pairs of which both trials ended well."""
     return [(b, c) for b, c in pairs if b.ok and c.ok]

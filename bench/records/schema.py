@@ -35,15 +35,15 @@ def plain(value: Value, depth: int = 0) -> Value:
     """Return a JSON value; raise `ValueError` where it is too deep or can't be written as JSON."""
     if depth > DEPTH:
         raise ValueError(f"nested more than {DEPTH} deep")
-    if isinstance(value, dict):
+    if isinstance(value, str):  # most of them are
+        _text(value)
+    elif isinstance(value, dict):
         for key, part in value.items():
             plain(_text(key), depth + 1)
             plain(part, depth + 1)
     elif isinstance(value, list | tuple):
         for part in value:
             plain(part, depth + 1)
-    elif isinstance(value, str):
-        _text(value)
     elif isinstance(value, int | float):
         _finite(value)
     elif value is not None:
@@ -54,6 +54,8 @@ def plain(value: Value, depth: int = 0) -> Value:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError(f"a key is a {type(value).__name__}, not a text")
+    if value.isascii():
+        return value
     try:
         value.encode()
     except UnicodeEncodeError:

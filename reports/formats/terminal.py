@@ -198,7 +198,7 @@ def _noise(run: Run) -> str:
         return "noise: unknown, no pair of the baseline with itself was measured"
     ratio = formatting.ratio_with_interval(control.time_ratio)
     shows = sentences.visible(run)
-    return f"noise: smallest effect that shows {shows}; baseline against itself {ratio}"
+    return f"noise: smallest effect that shows {shows}; baseline against itself (A/A) {ratio}"
 
 
 def _files(run: Run) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.analysis.intervals import Interval
-from bench.analysis.points import Point, points
+from bench.analysis.points import Point
 from bench.analysis.results import ArmResult, Control
 from bench.analysis.verdict import Verdict
 from bench.records.measurement import CONTROL
@@ -69,7 +69,7 @@ def control_row(run: Run) -> Row | None:
     found = run.comparison.control
     if found is None or not found.pairs:
         return None
-    own = points(run.judging, CONTROL, "step", run.target)
+    own = run.points.get(CONTROL, ())
     return Row(
         arm=AGAIN, verdict="", tone="none", work="same work", basis="step", pairs=found.pairs,
         confirmed=False, reason=" ".join(sentences.noise(run)),
@@ -94,7 +94,7 @@ def ratio_cell(interval: Interval | None, single: Iterable[float | None]) -> Cel
 
 
 def _row(run: Run, result: ArmResult) -> Row:
-    own = points(run.judging, result.arm, result.time_basis, run.target)
+    own = run.points[result.arm]
     return Row(
         arm=result.arm,
         verdict=str(result.verdict),
