@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -153,6 +154,27 @@ def untraceable(m: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return v
 
 
+def decorated(forward: Any) -> Any:
+    """Return a forward that takes anything, as transformers wraps its own."""
+
+    @functools.wraps(forward)
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return forward(self, *args, **kwargs)
+
+    return wrapped
+
+
+class Decorated(Written):
+    """Attention whose code takes fewer arguments than it says: torch.fx raises ValueError."""
+
+    @decorated
+    def forward(
+        self, x: Tensor, mask: Tensor | None = None, again: Tensor | None = None, **more: Any
+    ) -> Tensor:
+        """Map ``(B, T, C)`` to the same shape."""
+        return super().forward(x)
+
+
 @pytest.mark.parametrize(
     "layer",
     [
@@ -180,6 +202,16 @@ def test_what_is_something_else_is_left_alone_and_said(layer: nn.Module) -> None
         MemoryEfficientAttention().apply(given)
     assert type(layer) is kind
     assert torch.equal(given.model.eval()(x), before)
+
+
+def test_a_layer_that_torch_fx_raises_at_is_passed_over() -> None:
+    with pytest.raises(ValueError, match="co_varnames is too small"):
+        torch.fx.symbolic_trace(Decorated(plain))
+    given = job(Decorated(plain))
+    x = given.sample(4)
+    before = given.model.eval()(*x)
+    made = MemoryEfficientAttention().apply(given)  # what it stands in can be traced
+    assert torch.allclose(made.model.eval()(*x), before, atol=1e-6)
 
 
 class Heads(nn.Module):
