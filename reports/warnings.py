@@ -28,6 +28,19 @@ def warnings(run: Run) -> list[str]:
         *_skewed(run),
         *_without_spread(run),
         *bounds.warnings(run),
+        *_reused(run),
+    ]
+
+
+def _reused(run: Run) -> list[str]:
+    """Say which trials earlier runs made: whoever has seen them may have asked by what they say."""
+    taken = [trial for trial in run.trials if trial.reused_from]
+    if not taken:
+        return []
+    runs = listing(list(dict.fromkeys(str(trial.reused_from) for trial in taken)))
+    return [
+        f"{len(taken)} of {number(len(run.trials), 'trial')} were taken from {runs} (--reuse), in "
+        "whole blocks. The error allowed doesn't cover what was asked after a look at them."
     ]
 
 

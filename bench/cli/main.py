@@ -126,6 +126,9 @@ def run(  # long: an option a line
         ),
     ] = None,
     trial_timeout: Annotated[str, Option(help="a trial that takes longer is ended")] = "30m",
+    reuse: Annotated[
+        bool, Option("--reuse", help="take trials of the same recipe, seed and code from --output")
+    ] = False,
     output: Output = Path("results"),
     resume: Annotated[Path | None, Option(help="go on with an interrupted run")] = None,
     trust: Annotated[
@@ -172,6 +175,7 @@ def run(  # long: an option a line
         trial_timeout_seconds=parse.parse_duration(trial_timeout),
         margin=parse.parse_margin(margin),
         margin_auto=margin == parse.AUTO,
+        reuse=reuse,
         output=output,
         command=("bench", *sys.argv[1:]),
     )

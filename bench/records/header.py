@@ -83,6 +83,8 @@ class Header(Record):
     metric: Text
     target: Number | None
     metric_bounds: Bounds | None = None
+    reuse: bool = False
+    """Whether trials are taken from earlier runs beside this one."""
     claim: Claim | None = None
     """What is verified."""
     command: tuple[Text, ...]

@@ -37,8 +37,7 @@ class Status(StrEnum):
 
     OK = "ok"
     NOT_APPLICABLE = "not_applicable"
-    BOUNDED = "bounded"
-    """Not tried: what it could gain at most is not worth finding."""
+    BOUNDED = "bounded"  # not tried: what it could gain at most is not worth finding
     OUT_OF_MEMORY = "out_of_memory"
     DIVERGED = "diverged"
     TIMED_OUT = "timed_out"
@@ -147,6 +146,8 @@ class Ending(Record):
     """How long the trial's process stood still (a signal, a suspended machine), to about 0.3 s."""
     left_processes: tuple[Text, ...] = ()
     """What it left running, which was ended, by command line."""
+    reused_from: Text | None = None
+    """The run that made it, where it was taken from an earlier one."""
 
 
 class Preparation(Record):

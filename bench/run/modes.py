@@ -30,6 +30,7 @@ from bench.run.combining import (
     without_passengers,
 )
 from bench.run.plan import Contrast, Kind
+from bench.run.probing import probe_for
 from bench.run.session import Mode, Session
 from bench.technique import Effect, Probe, Technique
 
@@ -237,7 +238,7 @@ def check_intercept(used: Used) -> None:
 def _probes(session: Session, used: Used, label: Sequence[str]) -> Callable[[Technique], Probe]:
     """Return what gives each technique of an arm its probe, recorded under its label."""
     called = {technique.name: own for (_, technique), own in zip(used, label, strict=True)}
-    return lambda technique: session.probe_for(called[technique.name])
+    return lambda technique: probe_for(session, called[technique.name])
 
 
 def _rehearsed(session: Session, name: str, recipe: Recipe) -> Measurement | None:

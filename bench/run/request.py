@@ -35,6 +35,8 @@ class Request:
     """Whether the baseline's first trials are to widen it to what they can show."""
     claim: Claim | None = None
     """What is verified."""
+    reuse: bool = False
+    """Whether trials are taken from earlier runs in `output`."""
     output: Path = Path("results")
     command: tuple[str, ...] = ()
 

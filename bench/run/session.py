@@ -6,13 +6,11 @@ in the journal before running it. So resuming a run is doing it again.
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
-
-from pydantic import BaseModel
 
 from bench.analysis.levels import rule_of
 from bench.baseline import Baseline
@@ -24,6 +22,7 @@ from bench.records.header import Header
 from bench.records.measurement import (
     BASELINE,
     CONTROL,
+    JUDGING,
     Ending,
     Measurement,
     Purpose,
@@ -42,7 +41,7 @@ from bench.run.margin import fix_margin
 from bench.run.observer import Observer
 from bench.run.open_arms import left_of, next_round, pays
 from bench.run.plan import Contrast, Planned
-from bench.technique import Probe
+from bench.run.reuse import Earlier
 from bench.trial.spec import Outcome, TrialSpec
 
 
@@ -59,7 +58,10 @@ class Session:
     """The user's files that are run."""
     show: Observer
     begun: float = field(default_factory=time.monotonic)
-    _probes: dict[str, int] = field(default_factory=dict)
+    data_sha256: str | None = None
+    """Of the baseline's data, once it was rehearsed."""
+    probes: dict[str, int] = field(default_factory=dict)
+    """How many each technique has made so far."""
     _numbered: int = 0
     """Pairs whose numbers the stages so far have taken, whether they were made or not."""
 
@@ -97,7 +99,14 @@ class Session:
         for known in self.records:
             if known.arm == arm:
                 check_data(known, outcome.measurement)
+        if arm == BASELINE and outcome.measurement.data:
+            self.data_sha256 = outcome.measurement.data.sha256
         return outcome.measurement
+
+    @cached_property
+    def earlier(self) -> Earlier:
+        """Return what earlier runs made, where trials are taken from them."""
+        return Earlier.beside(self.folder.path, self.header) if self.header.reuse else Earlier(())
 
     def measure(self, contrasts: Sequence[Contrast], stage: Purpose = "test") -> None:
         """Run interleaved blocks of every open contrast and of the A/A control, within the budget.
@@ -173,13 +182,19 @@ class Session:
 
     def _measure(self, blocks: Sequence[plan.Block], stage: Purpose) -> bool:
         """Run trials; tell whether the budget paid for all: it is overrun by one at most."""
-        for planned in itertools.chain.from_iterable(blocks):
-            left = left_of(self.header, stage, self.spent)
-            known = self.folder.trials.get((planned.pair, planned.arm))
-            if left is not None and left <= 0 and known is None:
-                return False
-            self.trial(planned)
+        for block in blocks:
+            if stage in JUDGING and not any(map(self._known, block)):
+                for taken in self.earlier.take(block, self.data_sha256) or ():
+                    self.folder.trials.append(taken)
+            for planned in block:
+                left = left_of(self.header, stage, self.spent)
+                if left is not None and left <= 0 and self._known(planned) is None:
+                    return False
+                self.trial(planned)
         return True
+
+    def _known(self, planned: Planned) -> Measurement | None:
+        return self.folder.trials.get((planned.pair, planned.arm))
 
     def _say_left(self, rounds: int, left: Sequence[str]) -> None:
         """Say what stays open where the budget ends a run."""
@@ -189,7 +204,7 @@ class Session:
 
     def trial(self, planned: Planned) -> Measurement:
         """Return the record of a trial, running it if the journal doesn't hold it."""
-        known = self.folder.trials.get((planned.pair, planned.arm))
+        known = self._known(planned)
         if known is not None:
             check_same(known, planned.recipe)
         if known is not None and not known.set_aside:
@@ -260,22 +275,6 @@ class Session:
         record = self.runner.run(self._trial(planned, **changes)).measurement
         self.folder.probes.append(record)
         return record
-
-    def probe_for(self, label: str) -> Probe:
-        """Return the probe of a technique: short step trials of the baseline in other settings.
-
-        `label` is what the technique is called in this run; its probes are recorded under it.
-        """
-
-        def probe(settings: BaseModel, memory_limit_bytes: int | None = None) -> Measurement:
-            number = self._probes.get(label, 0)
-            self._probes[label] = number + 1
-            recipe = self.recipe.model_copy(update={"settings": settings.model_dump(mode="json")})
-            self.show.begin(f"{label}: probe {number + 1}")
-            planned = Planned(label, number, self.header.seed, recipe, "step")
-            return self.probe(planned, memory_limit_bytes=memory_limit_bytes)
-
-        return probe
 
     def _trial(self, planned: Planned, **changes: Any) -> TrialSpec:
         return TrialSpec(

@@ -193,6 +193,7 @@ def _header(  # long: a field a line
         metric=target.metric,
         metric_bounds=target.bounds,
         target=target.value,
+        reuse=asked.reuse,
         claim=asked.claim,
         command=asked.command,
         notices=notices,

@@ -1,0 +1,24 @@
+"""Give a technique its probe: short step trials of the baseline in other settings."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from bench.records.measurement import Measurement
+from bench.run.plan import Planned
+from bench.run.session import Session
+from bench.technique import Probe
+
+
+def probe_for(session: Session, label: str) -> Probe:
+    """Return the probe of a technique, recorded under what it is called in this run."""
+
+    def probe(settings: BaseModel, memory_limit_bytes: int | None = None) -> Measurement:
+        number = session.probes.get(label, 0)
+        session.probes[label] = number + 1
+        recipe = session.recipe.model_copy(update={"settings": settings.model_dump(mode="json")})
+        session.show.begin(f"{label}: probe {number + 1}")
+        planned = Planned(label, number, session.header.seed, recipe, "step")
+        return session.probe(planned, memory_limit_bytes=memory_limit_bytes)
+
+    return probe
