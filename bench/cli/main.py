@@ -281,6 +281,22 @@ def list_(
 
 
 @app.command()
+def schema(
+    name: Annotated[
+        str | None, Argument(help="run, trials, recipe or report; none: list them")
+    ] = None,
+) -> None:
+    """Print the JSON Schema of a file that a run leaves, or of its report's JSON."""
+    from reports.schemas import FILES
+    from reports.schemas import schema as printed
+
+    if name is None:
+        streams.tell("\n".join(f"{key:8} {what}" for key, (_, what) in FILES.items()))
+    else:
+        streams.tell(printed(name), end="")
+
+
+@app.command()
 def show(run: Run, json_: Json = False) -> None:
     """Print what a run found."""
     import reports

@@ -5,17 +5,32 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from bench.analysis.aims import choice
+from bench.analysis.durations import pair_seconds
 from bench.analysis.intervals import Interval
+from bench.analysis.points import Point
 from bench.analysis.proof import Proof
 from bench.analysis.results import ArmResult
-from bench.records.schema import FORMAT
+from bench.records.measurement import BASELINE
 from reports import sentences, warnings
+from reports.published import (
+    Arm,
+    Attribution,
+    Claim,
+    Control,
+    Figures,
+    Pair,
+    Report,
+    Rule,
+    Triple,
+)
 from reports.run import Run
-
-Bounds = list[float | None] | None
+from reports.view.answer import answer
+from reports.view.changes import recipe_of
 
 
 def render(run: Run) -> str:
@@ -23,25 +38,25 @@ def render(run: Run) -> str:
     return as_text(content(run))
 
 
-def as_text(values: dict[str, Any]) -> str:
+def as_text(values: Mapping[str, Any]) -> str:
     """Return values as JSON, with control characters written as escapes."""
     text = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
-def content(run: Run) -> dict[str, Any]:
+def content(run: Run) -> Report:  # long: an entry a line
     """Return what is printed, as plain values."""
     header, found = run.header, run.comparison
     winner = run.winner
     return {
-        "format": FORMAT,
+        "format": 1,
         "run": header.run,
         "mode": header.mode,
         "baseline": header.name,
         "verdict": sentences.verdict(run),
         "claim": _claim(run),
         "winner": winner.arm if winner else None,
-        "arms": {result.arm: _arm(result) for result in run.candidates},
+        "arms": {result.arm: _arm(run, result) for result in run.candidates},
         "attribution": _attribution(run),
         "smallest_visible_effect": _number(found.smallest_visible_effect),
         "visible_pairs": found.visible_pairs,
@@ -57,25 +72,42 @@ def content(run: Run) -> dict[str, Any]:
         "target": header.target,
         "baseline_metric": triple(found.baseline_metric),
         "baseline_seconds_to_target": _number(found.baseline_seconds_to_target),
+        "baseline_figures": _figures(run, BASELINE),
+        "baseline_recipe_id": _recipe_id(run, BASELINE),
         "statuses": dict(sorted(Counter(str(trial.status) for trial in run.trials).items())),
         "complete": found.complete,
         "finished": sentences.unfinished(run) is None,
         "exported": run.exported,
+        "too_noisy": answer(run).doubtful,
         "warnings": warnings.warnings(run),
+        "started": header.started,
+        "command": list(header.command),
+        "commit": header.environment.get("git_commit"),
+        "device": header.device,
+        "threads": header.threads,
+        "seed": header.seed,
+        "unit": header.unit,
+        "settings": header.settings,
+        "environment": header.environment,
     }
 
 
-def triple(interval: Interval | None) -> Bounds:
+def triple(interval: Interval | None) -> Triple:
     """Return [low, middle, high]; bounds that one value can't give are null."""
-    return None if interval is None else [_number(value) for value in interval]
+    if interval is None:
+        return None
+    return _number(interval.low), _number(interval.middle), _number(interval.high)
 
 
-def _arm(result: ArmResult) -> dict[str, Any]:
+def _arm(run: Run, result: ArmResult) -> Arm:  # long: an entry a line
+    more = result.more_pairs
     return {
         "verdict": str(result.verdict),
+        "gains": list(result.gains),
         "work": result.work,
         "time_ratio": triple(result.time_ratio),
         "time_basis": result.time_basis,
+        "cpu_ratio": triple(result.cpu_ratio),
         "energy_ratio": triple(result.energy_ratio),
         "time_median": _number(result.time_median),
         "memory_ratio": triple(result.memory_ratio),
@@ -84,7 +116,8 @@ def _arm(result: ArmResult) -> dict[str, Any]:
         "metric_difference": triple(result.metric_difference),
         "other_differences": {k: triple(v) for k, v in result.other_differences.items()},
         "pairs": result.pairs,
-        "more_pairs": result.more_pairs,
+        "more_pairs": more,
+        "more_seconds": None if more is None else more * pair_seconds(run.judging, result.arm),
         "needed_margin": _number(result.needed_margin),
         "open": result.goes_on,
         "reason": result.reason,
@@ -99,12 +132,60 @@ def _arm(result: ArmResult) -> dict[str, Any]:
         "inference_flops_ratio": _number(result.inference_flops_ratio),
         "setup_seconds": _number(result.setup_seconds),
         "payback_steps": result.payback_steps,
+        "search_seconds": _number(result.search_seconds),
+        "search_payback_epochs": result.search_payback_epochs,
         "seconds_to_target": _number(result.seconds_to_target),
         "statuses": result.statuses,
+        "recipe_id": _recipe_id(run, result.arm),
+        "figures": _figures(run, result.arm),
+        "single_pairs": [_pair(point) for point in run.points.get(result.arm, ())],
     }
 
 
-def _claim(run: Run) -> dict[str, Any] | None:
+def _pair(point: Point) -> Pair:
+    return {
+        "pair": point.pair,
+        "seed": point.seed,
+        "time_ratio": _number(point.time),
+        "cpu_ratio": _number(point.cpu),
+        "memory_ratio": _number(point.memory),
+        "gain": _number(point.gain),
+    }
+
+
+def _figures(run: Run, arm: str) -> Figures | None:
+    own = run.figures.get(arm)
+    if own is None:
+        return None
+    model = asdict(own.model)
+    model["parameters"] = own.model.parameters.model_dump() if own.model.parameters else None
+    return {
+        "trials": own.trials,
+        "whole_trainings": own.whole_trainings,
+        "step_seconds": own.step_seconds,
+        "slow_step_seconds": own.slow_step_seconds,
+        "cpu_seconds_per_step": own.cpu_seconds_per_step,
+        "items_per_second": own.items_per_second,
+        "train_seconds": own.train_seconds,
+        "epochs": own.epochs,
+        "items_seen": own.items_seen,
+        "energy_joules": own.energy_joules,
+        "memory_bytes": asdict(own.memory),
+        "model": model,
+        "setup_seconds": asdict(own.setup),
+        "step_spread_seconds": list(own.step_spread),
+        "phase_seconds": own.phases,
+        "outside_seconds": own.outside,
+        "metrics": own.metrics,
+    }
+
+
+def _recipe_id(run: Run, arm: str) -> str | None:
+    recipe = recipe_of(run, arm)
+    return recipe.id if recipe else None
+
+
+def _claim(run: Run) -> Claim | None:
     claim = run.header.claim
     if claim is None:
         return None
@@ -122,7 +203,7 @@ def _claim(run: Run) -> dict[str, Any] | None:
     }
 
 
-def _attribution(run: Run) -> dict[str, Any] | None:
+def _attribution(run: Run) -> Attribution | None:
     """Return what each technique of the confirmed combination adds, and each two together."""
     found = run.comparison.attribution
     if found is None:
@@ -138,13 +219,13 @@ def _attribution(run: Run) -> dict[str, Any] | None:
     }
 
 
-def _rule(run: Run) -> dict[str, Any]:
+def _rule(run: Run) -> Rule:
     """Return when arms were looked at, and among how many the error was shared out."""
     rule = run.comparison.rule
     return {"first": rule.first, "most": rule.most, "alpha": rule.alpha, "arms": rule.arms}
 
 
-def _control(run: Run) -> dict[str, Any] | None:
+def _control(run: Run) -> Control | None:
     control = run.comparison.control
     if control is None:
         return None

@@ -1,7 +1,8 @@
 """What ``pytest-benchmark compare`` reads: every arm as a benchmark, every good trial as a round.
 
 Two groups, whose times are not to be compared: seconds per item in steady training, and seconds of
-whole trainings. An arm's verdict and ratios, which pairs are for, are in its ``extra_info``.
+whole trainings. An arm's verdict, ratios, memory and quality, which are no times, are in its
+``extra_info``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bench.errors import BenchError
-from bench.records.measurement import Measurement
+from bench.records.measurement import BASELINE, Measurement
 from reports.formats.json import as_text, content
 from reports.run import Run
 
@@ -35,7 +36,11 @@ def render(run: Run) -> str:
         raise BenchError(
             "--format pytest-benchmark needs that package: pip install pytest-benchmark"
         ) from error
-    verdicts = content(run)["arms"]
+    report = content(run)
+    extra: dict[str, Mapping[str, Any]] = {
+        BASELINE: {"figures": report["baseline_figures"], "metric": report["baseline_metric"]},
+        **report["arms"],
+    }
     commit = run.header.environment.get("git_commit") or "unversioned"
     rounds = {
         (group, arm): [value for trial in run.of(arm) if (value := seconds(trial)) is not None]
@@ -43,10 +48,10 @@ def render(run: Run) -> str:
         for arm in run.measured
     }
     found = {
-        "machine_info": run.header.environment,
+        "machine_info": _machine(run.header.environment),
         "commit_info": {"id": commit.rstrip("+"), "dirty": commit.endswith("+")},
         "benchmarks": [
-            _benchmark(run.title, group, arm, values, verdicts.get(arm, {}))
+            _benchmark(run.title, group, arm, values, extra[arm])
             for (group, arm), values in rounds.items()
             if values
         ],
@@ -56,8 +61,20 @@ def render(run: Run) -> str:
     return as_text(found)
 
 
+def _machine(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts that the package's own reports name, beside all of ours."""
+    brand, cores = environment.get("cpu"), environment.get("cores")
+    return {
+        **environment,
+        "node": "",
+        "machine": str(environment.get("system") or ""),
+        "python_version": environment.get("python"),
+        "cpu": {"brand": brand, "brand_raw": brand, "count": cores},
+    }
+
+
 def _benchmark(
-    title: str, group: str, arm: str, values: list[float], verdict: dict[str, Any]
+    title: str, group: str, arm: str, values: list[float], extra: Mapping[str, Any]
 ) -> dict[str, Any]:
     from pytest_benchmark import stats
 
@@ -66,11 +83,11 @@ def _benchmark(
         made.update(value)
     return {
         "group": f"{title}: {group}",
-        "name": arm,
+        "name": f"{arm}: {group}",
         "fullname": f"{title}::{group}::{arm}",
         "params": None,
         "param": None,
-        "extra_info": verdict,
+        "extra_info": extra,
         "options": {},
         "stats": {**made.as_dict(), "data": values, "iterations": 1},
     }

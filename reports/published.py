@@ -1,0 +1,187 @@
+"""The report's JSON: what stands in it, and what each entry means.
+
+Ratios are baseline / arm, above 1 is better; ``[low, middle, high]`` holds null for a bound that is
+not known. Unknown is null.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from typing_extensions import TypedDict
+
+from bench.analysis.proof import Proof
+
+Number = float | None
+Triple = tuple[Number, Number, Number] | None
+"""An interval."""
+
+
+class Pair(TypedDict):
+    """One pair behind an arm's intervals."""
+
+    pair: int
+    seed: int
+    time_ratio: Number
+    cpu_ratio: Number
+    memory_ratio: Number
+    gain: Number
+    """By how much the metric is better."""
+
+
+class Figures(TypedDict):
+    """An arm in absolute figures: medians over its good trials, in seconds, bytes, joules."""
+
+    trials: int
+    whole_trainings: int
+    step_seconds: Number
+    slow_step_seconds: Number
+    cpu_seconds_per_step: Number
+    items_per_second: Number
+    train_seconds: Number
+    epochs: Number
+    items_seen: Number
+    energy_joules: Number
+    memory_bytes: dict[str, Number]
+    model: dict[str, Any]
+    setup_seconds: dict[str, Number]
+    step_spread_seconds: list[float]
+    """That 5, 25, 50, 75 and 95 % of all steps do not exceed."""
+    phase_seconds: dict[str, float]
+    """Of a step."""
+    outside_seconds: dict[str, Number]
+    """Of a whole training, outside of its steps."""
+    metrics: dict[str, float]
+    """Of the last evaluations."""
+
+
+class Arm(TypedDict):
+    """One arm against the baseline."""
+
+    verdict: str
+    gains: list[str]
+    work: str | None
+    time_ratio: Triple
+    time_basis: Literal["step", "training"]
+    cpu_ratio: Triple
+    energy_ratio: Triple
+    time_median: Number
+    memory_ratio: Triple
+    memory_median: Number
+    metric: Triple
+    metric_difference: Triple
+    other_differences: dict[str, Triple]
+    pairs: int
+    more_pairs: int | None
+    more_seconds: Number
+    """That these would take."""
+    needed_margin: Number
+    open: bool
+    reason: str
+    at_most: dict[str, Number]
+    confirmed: bool
+    same_losses: bool | None
+    loss_steps: int
+    flops_ratio: Number
+    size_ratio: Number
+    latency_ratio: Number
+    throughput_ratio: Number
+    inference_flops_ratio: Number
+    setup_seconds: Number
+    payback_steps: int | None
+    search_seconds: Number
+    search_payback_epochs: int | None
+    seconds_to_target: Number
+    statuses: dict[str, int]
+    recipe_id: str | None
+    figures: Figures | None
+    single_pairs: list[Pair]
+
+
+class Claim(TypedDict):
+    """The claim that is verified, and what the measurements say of it."""
+
+    answer: Proof | None
+    holds: bool | None
+    problems: list[str]
+    time_ratio: Triple
+    time_basis: Literal["step", "training"]
+    memory_ratio: Triple
+    metric: Triple
+
+
+class Attribution(TypedDict):
+    """What each technique of the confirmed combination adds, and each two together."""
+
+    arm: str
+    objective: str
+    rounds: int
+    subsets: int
+    orders: int
+    contributions: dict[str, Triple]
+    interactions: dict[str, Triple]
+
+
+class Rule(TypedDict):
+    """When arms were looked at, and among how many the error was shared out."""
+
+    first: int
+    most: int
+    alpha: float
+    arms: int
+
+
+class Control(TypedDict):
+    """The baseline against itself."""
+
+    pairs: int
+    time_ratio: Triple
+    memory_ratio: Triple
+    same_losses: bool | None
+
+
+class Report(TypedDict):
+    """What ``bench report RUN --format json`` and ``bench show RUN --json`` print."""
+
+    format: Literal[1]
+    run: str
+    mode: str
+    baseline: str
+    verdict: str
+    claim: Claim | None
+    winner: str | None
+    arms: dict[str, Arm]
+    attribution: Attribution | None
+    smallest_visible_effect: Number
+    visible_pairs: int
+    rule: Rule
+    control: Control | None
+    objectives: list[str]
+    limits: dict[str, float]
+    front: list[str]
+    metric_name: str
+    metric_direction: Literal["higher", "lower"]
+    margin: float
+    margin_is_relative: bool
+    target: Number
+    baseline_metric: Triple
+    baseline_seconds_to_target: Number
+    baseline_figures: Figures | None
+    baseline_recipe_id: str | None
+    statuses: dict[str, int]
+    complete: bool
+    finished: bool
+    exported: bool
+    too_noisy: bool
+    """Whether the machine was too noisy for the ratios of time to be trusted."""
+    warnings: list[str]
+    started: str
+    command: list[str]
+    commit: str | None
+    device: str
+    threads: int
+    seed: int
+    unit: str
+    """What is counted in items a second."""
+    settings: dict[str, Any]
+    environment: dict[str, Any]
