@@ -40,6 +40,10 @@ def times(run: Run) -> Table | None:
             ("step, 95th percentile", lambda p: formatting.seconds(p.slow_step_seconds)),
             ("training", _training),
             (until, lambda p: _to_target(run, p)),
+            (
+                "ratio of time to target",
+                _of_result(run, lambda r: formatting.ratio(r.target_ratio) if target else NONE),
+            ),
             ("CPU time of a step", lambda p: formatting.seconds(p.cpu_seconds_per_step)),
             (
                 "CPU time ratio",
@@ -163,8 +167,9 @@ def _to_target(run: Run, own: Figures) -> str:
     if not own.whole_trainings or run.header.target is None:
         return NONE
     result = run.result(own.arm)
-    found = result.seconds_to_target if result else run.comparison.baseline_seconds_to_target
-    return "not reached" if found is None else formatting.seconds(found)
+    whole = run.comparison
+    seconds = result.seconds_to_target if result else whole.baseline_seconds_to_target
+    return formatting.to_target(seconds, result.reached if result else whole.baseline_reached)
 
 
 def _parameters(name: str) -> Shown:

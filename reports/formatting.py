@@ -26,6 +26,14 @@ def seconds(value: float | None) -> str:
     return f"{_three(value / 3600)} h"
 
 
+def to_target(median: float | None, reached: tuple[int, int] | None) -> str:
+    """Return when trainings reached their target, ``12.3 s (4 of 6)``; unless most never did."""
+    if reached is None:
+        return UNKNOWN
+    count = f"{reached[0]} of {reached[1]}"
+    return f"not reached ({count})" if median is None else f"{seconds(median)} ({count})"
+
+
 def size(value: float | None) -> str:
     """Return bytes in powers of 1024: ``812 B``, ``1.50 MiB``."""
     if value is None:

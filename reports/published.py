@@ -55,6 +55,9 @@ class Figures(TypedDict):
     """Of the last evaluations."""
 
 
+Counted = tuple[int, int]
+
+
 class Arm(TypedDict):
     """One arm against the baseline."""
 
@@ -92,6 +95,10 @@ class Arm(TypedDict):
     search_seconds: Number
     search_payback_epochs: int | None
     seconds_to_target: Number
+    reached: Counted | None
+    """How many whole trainings reached the target, and of how many."""
+    target_ratio: Number
+    """The median of the paired ratios of time to target."""
     statuses: dict[str, int]
     recipe_id: str | None
     figures: Figures | None
@@ -166,6 +173,7 @@ class Report(TypedDict):
     target: Number
     baseline_metric: Triple
     baseline_seconds_to_target: Number
+    baseline_reached: Counted | None
     baseline_figures: Figures | None
     baseline_recipe_id: str | None
     statuses: dict[str, int]

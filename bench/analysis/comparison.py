@@ -19,8 +19,10 @@ from bench.analysis.metric import (
     difference,
     metric_of,
     other_differences,
+    reached,
     seconds_to_target,
     target_of,
+    target_ratio,
 )
 from bench.analysis.objectives import (
     BY_NAME,
@@ -82,22 +84,29 @@ def compare(
         if name != CONTROL
     ]
     arms = tuple(_screened(_with_search(result, trials, probes), screening) for result in judged)
-    baseline = [t for t in trials if t.arm in (BASELINE, CONTROL) and t.ok]
     shown_in = visible_pairs(arms, control, rule)
     return Comparison(
         margin=margin,
         margin_is_relative=target.relative,
-        baseline_metric=metric_of(baseline, target),
-        baseline_seconds_to_target=seconds_to_target(baseline, target),
+        **_of_baseline(trials, target, aims),
         control=control,
         smallest_visible_effect=visible_effect(whole(again), arms, rule, shown_in, target, aims),
         visible_pairs=shown_in,
         arms=arms,
         aims=aims,
-        baseline_over=excess(baseline, aims),
         complete=not _dead(trials),
         rule=rule,
     )
+
+
+def _of_baseline(trials: Sequence[Measurement], target: Target, aims: Aims) -> dict[str, Any]:
+    own = [t for t in trials if t.arm in (BASELINE, CONTROL) and t.ok]
+    return {
+        "baseline_metric": metric_of(own, target),
+        "baseline_seconds_to_target": seconds_to_target(own, target),
+        "baseline_reached": reached(own, target),
+        "baseline_over": excess(own, aims),
+    }
 
 
 def _dead(trials: Sequence[Measurement]) -> set[str]:
@@ -162,6 +171,8 @@ def _judge(
         "metric": metric_of(candidates, target),
         "other_differences": other_differences(good, target.metric),
         "seconds_to_target": seconds_to_target(candidates, target),
+        "reached": reached(candidates, target),
+        "target_ratio": target_ratio(good, target),
         "statuses": statuses,
     }
     judgement = judge(pairs, facts["time_basis"], margin, rule, own, target, aims.counts)

@@ -54,12 +54,36 @@ def other_differences(pairs: Sequence[Pair], metric: str) -> dict[str, Interval]
 
 def seconds_to_target(trials: Sequence[Measurement], target: Target) -> float | None:
     """Return the median training seconds to the target; None when most trials never reach it."""
-    whole = [t for t in trials if t.kind == "full"]
-    if target.value is None or not whole:
-        return None
-    times = [_seconds_to(t, target, target.value) for t in whole]
-    middle = median(math.inf if seconds is None else seconds for seconds in times)
+    times = _times_to(trials, target)
+    middle = median(times) if times else math.inf
     return middle if math.isfinite(middle) else None
+
+
+def reached(trials: Sequence[Measurement], target: Target) -> tuple[int, int] | None:
+    """Return how many whole trainings reached the target, and of how many; None without either."""
+    times = _times_to(trials, target)
+    return (sum(map(math.isfinite, times)), len(times)) if times else None
+
+
+def target_ratio(pairs: Sequence[Pair], target: Target) -> float | None:
+    """Return the median of the paired ratios of time to target.
+
+    Where one of a pair never got there the other is faster by more than any number; pairs of which
+    neither did say nothing. None where the median is no number.
+    """
+    both = [(_times_to([b], target), _times_to([c], target)) for b, c in pairs]
+    known = [(b[0], c[0]) for b, c in both if b and c and math.isfinite(min(b[0], c[0]))]
+    ratios = sorted(math.inf if c == 0 else b / c if math.isfinite(c) else 0.0 for b, c in known)
+    middle = median(ratios) if ratios else 0.0
+    return middle if 0 < middle < math.inf else None
+
+
+def _times_to(trials: Sequence[Measurement], target: Target) -> list[float]:
+    """Return when each whole training reached the target; inf: it never did (censored)."""
+    if target.value is None:
+        return []
+    times = [_seconds_to(t, target, target.value) for t in trials if t.kind == "full"]
+    return [math.inf if seconds is None else seconds for seconds in times]
 
 
 def _seconds_to(trial: Measurement, target: Target, wanted: float) -> float | None:

@@ -90,6 +90,10 @@ class ArmResult(Record):
     payback_steps: int | None = None
     planned_steps: int | None = None
     seconds_to_target: float | None = None
+    reached: tuple[int, int] | None = None
+    """How many whole trainings reached the target, and of how many: the others are censored."""
+    target_ratio: float | None = None
+    """The median of the paired ratios of time to target, those that never got there included."""
     statuses: dict[str, int] = {}
     search_seconds: float | None = None
     """What finding the recipe cost: the probes of its techniques."""
@@ -123,6 +127,7 @@ class Comparison(Record):
     """Whether it is a share of the baseline's metric."""
     baseline_metric: Interval | None
     baseline_seconds_to_target: float | None
+    baseline_reached: tuple[int, int] | None = None
     control: Control | None
     smallest_visible_effect: float | None
     """The relative gain in time that `visible_pairs` pairs find four times in five."""

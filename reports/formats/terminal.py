@@ -162,7 +162,7 @@ def _context(run: Run, view: View, wide: int) -> list[str]:
         lines.append(f"{len(view.bounded)} could not gain enough: {names}")
     broken = [f"{arm} gave nothing: {reason}" for arm, reason in view.broken]
     lines += broken[:2] + ([f"and {len(broken) - 2} more gave nothing"] if len(broken) > 2 else [])
-    lines += [*aims.said(run), _baseline(run), _noise(run)]
+    lines += [*aims.said(run), _baseline(run), _to_target(run), _noise(run)]
     doubts = warnings.warnings(run)
     if doubts:
         more = f" (and {len(doubts) - 1} more in the report)" if len(doubts) > 1 else ""
@@ -190,6 +190,21 @@ def _baseline(run: Run) -> str:
     }
     said = [f"{key} {text}" for key, text in facts.items() if text != formatting.UNKNOWN]
     return f"baseline: {', '.join(said)}"
+
+
+def _to_target(run: Run) -> str:
+    """Return when the baseline, and what won, first were as good as is worth reaching."""
+    header, found, winner = run.header, run.comparison, run.winner
+    if header.target is None or found.baseline_reached is None:
+        return ""
+    sign = "≤" if run.target.lower else "≥"
+    said = formatting.to_target(found.baseline_seconds_to_target, found.baseline_reached)
+    words = f"to {header.metric} {sign} {formatting.value(header.target)}: baseline {said}"
+    if winner is None or winner.reached is None:
+        return words
+    ratio = f", {formatting.ratio(winner.target_ratio)}" if winner.target_ratio else ""
+    own = formatting.to_target(winner.seconds_to_target, winner.reached)
+    return f"{words}, {winner.arm} {own}{ratio}"
 
 
 def _noise(run: Run) -> str:

@@ -138,6 +138,7 @@ def _further(result: ArmResult) -> Iterable[tuple[str, str]]:
     if result.cpu_ratio is not None:
         yield "CPU time ratio", formatting.ratio_with_interval(result.cpu_ratio)
     single = (
+        ("time to target ratio", result.target_ratio),
         ("FLOPs ratio", result.flops_ratio),
         ("file size ratio", result.size_ratio),
         ("latency ratio", result.latency_ratio),

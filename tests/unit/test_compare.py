@@ -351,6 +351,38 @@ def test_equal_seeds_are_no_replicates_of_quality() -> None:
     assert whole(trials).baseline_metric == Interval(None, 0.9, None)
 
 
+def to_target(*pairs: tuple[float | None, float | None]) -> list[Measurement]:
+    """Return pairs of trainings that reach 0.8 after so many seconds; None: never."""
+
+    def course(seconds: float | None) -> tuple[Evaluation, ...]:
+        values = {"accuracy": 0.5 if seconds is None else 0.8}
+        return (Evaluation(epoch=1, step=1, train_seconds=seconds or 9.0, values=values),)
+
+    made = []
+    for pair, (before, after) in enumerate(pairs):
+        facts: dict[str, Any] = {"baseline": {"metrics": course(before)}, "metrics": course(after)}
+        made += paired("quick", [1.0], first=pair, **facts)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("pairs", "reached", "ratio"),
+    [
+        (((4.0, 2.0), (6.0, 2.0), (5.0, 2.0)), (3, 3), 2.5),
+        (((4.0, 2.0), (6.0, None), (5.0, 2.0)), (2, 3), 2.0),  # one never: slower than all others
+        (((None, 2.0), (6.0, 2.0), (5.0, 2.0)), (3, 3), 3.0),  # faster than all others
+        (((None, None), (6.0, 2.0)), (1, 2), 3.0),
+        (((4.0, None), (6.0, None), (5.0, 2.0)), (1, 3), None),
+        (((None, None),), (0, 1), None),
+    ],
+)
+def test_what_never_reached_the_target_counts_in_its_ratio(
+    pairs: Any, reached: tuple[int, int], ratio: float | None
+) -> None:
+    found = judged(to_target(*pairs), target=0.8)
+    assert (found.reached, found.target_ratio) == (reached, ratio)
+
+
 def test_the_time_to_target_is_when_the_metric_first_reached_it() -> None:
     def at(epoch: int, accuracy: float) -> Evaluation:
         return Evaluation(
