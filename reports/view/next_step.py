@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
-
 from bench.analysis.verdict import Verdict
-from reports import context_tables, sentences
+from reports import sentences
 from reports.run import Run
-from reports.view.open_arms import as_asked, buying, open_arms
+from reports.view.open_arms import asking, buying, open_arms
 
 OFFERED = 4
 """Winners of single tests that are offered together."""
@@ -22,13 +20,9 @@ def next_step(run: Run) -> tuple[str, str] | None:
     if run.exported and run.winner:
         return "train with it", f"bench train {run.folder}/optimized.json"
     if run.header.mode == "baseline-only":
-        return "see what pays", shlex.join(["bench", "--full-optimization", *_options(run)])
+        return "see what pays", asking(run, "--full-optimization")
     won = [r.arm for r in run.candidates if r.verdict is Verdict.WIN][:OFFERED]
     if run.header.mode == "test" and won:
-        return "export it as a recipe", shlex.join(["bench", "--combine", *won, *_options(run)])
+        return "export it as a recipe", asking(run, "--combine", *won)
     bought = buying(run, open_arms(run))
     return ("decide what is open", bought[0]) if bought else None
-
-
-def _options(run: Run) -> list[str]:
-    return as_asked(run) if run.header.command else context_tables.asked(run)

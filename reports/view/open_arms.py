@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.analysis.durations import pair_seconds
@@ -13,7 +14,7 @@ from reports import context_tables, formatting, sentences
 from reports.run import Run
 
 WITHOUT_VALUES = ("--baseline-only", "--full-optimization", "--quiet", "--json", "--dry-run")
-LEFT_OUT = ("--test", "--combine", "--recipe", "--repeats", "--budget")
+LEFT_OUT = ("--test", "--combine", "--recipe", "--vary", "--repeats", "--budget")
 """Options of the run that a command for other arms doesn't take over."""
 
 
@@ -58,16 +59,27 @@ def buying(run: Run, found: tuple[Open, ...]) -> tuple[str, float] | None:
     if any("+" in one.arm for one in worth) or run.header.mode not in ("test", "full-optimization"):
         return None
     seconds = sum(pair_seconds(run.judging, o.arm) * (had[o.arm] + (o.pairs or 0)) for o in worth)
-    return shlex.join(["bench", "--test", *(one.arm for one in worth), *as_asked(run)]), seconds
+    return asking(run, "--test", *(one.arm for one in worth)), seconds
 
 
-def as_asked(run: Run) -> list[str]:
-    """Return the options that the run was asked with, but for its arms and how long it measures."""
+def asking(run: Run, *options: str) -> str:
+    """Return the run's command with other options for its arms, and how long it measures.
+
+    A script's own arguments stay behind its `--`.
+    """
     if not run.header.command:
-        return context_tables.asked(run)
+        return shlex.join(["bench", *options, *context_tables.asked(run)])
+    words = run.header.command[1:]
+    end = words.index("--") if "--" in words else len(words)
+    kept = _kept(words[:end])
+    asked = [*kept, *options] if kept[:1] == ["script"] else [*options, *kept]
+    return shlex.join(["bench", *asked, *words[end:]])
+
+
+def _kept(words: Sequence[str]) -> list[str]:
     kept: list[str] = []
     keep = True
-    for word in run.header.command[1:]:
+    for word in words:
         if word.startswith("--"):
             keep = word.partition("=")[0] not in (*WITHOUT_VALUES, *LEFT_OUT)
         if keep:

@@ -114,6 +114,15 @@ def test_the_summary_says_what_does_not_apply_in_one_line(tmp_path: Path) -> Non
     assert "not finished" not in text
 
 
+def test_the_next_command_of_a_script_leaves_its_own_arguments_behind(tmp_path: Path) -> None:
+    words = ("bench", "script", "train.py", "--repeats", "2", "--seed", "1", "--", "--test", "a")
+    head = made_up.header("baseline-only", command=words)
+    run = reports.read(made_up.write(tmp_path / "run", head, made_up.control()))
+    assert reports.summary(run).splitlines()[-1] == (
+        "see what pays: bench script train.py --seed 1 --full-optimization -- --test a"
+    )
+
+
 def test_the_summary_ends_with_the_next_command(tmp_path: Path) -> None:
     ends = {
         name: reports.summary(reports.read(write(tmp_path / name))).splitlines()[-1]
