@@ -14,6 +14,7 @@ from bench.analysis.durations import pair_seconds
 from bench.analysis.levels import Rule
 from bench.analysis.objectives import OBJECTIVES, basis_of
 from bench.analysis.pairs import pairs_of, ratios
+from bench.analysis.verdict import Verdict
 from bench.records.header import Header
 from bench.records.measurement import CONTROL, Measurement, Purpose
 
@@ -22,6 +23,8 @@ CONTROL_PAIRS = 10
 SHARES: Mapping[Purpose, float] = MappingProxyType({"test": 0.6, "combine": 0.75})
 """Of the budget of a full optimisation, when these stages are over: the rest is for confirming what
 they chose."""
+BEFORE_A_WIN = 0.85
+"""Of that budget, when the first stage is over while there is nothing to confirm."""
 
 
 class Choice(NamedTuple):
@@ -33,14 +36,14 @@ class Choice(NamedTuple):
 
 def next_round(
     header: Header, trials: Sequence[Measurement], arms: Sequence[str], number: int, rule: Rule,
-    stage: Purpose, spent_seconds: float,
+    stage: Purpose, spent_seconds: float, won: bool = True,
 ) -> Choice:  # fmt: skip
     """Choose among `arms`, of which `number` rounds are measured; nothing: the stage is over.
 
     What the budget can't see through to a first look is given up, the least promising first.
     """
     candidates = [arm for arm in arms if arm != CONTROL]
-    left_seconds = left_of(header, stage, spent_seconds)
+    left_seconds = left_of(header, stage, spent_seconds, won)
     if rule.first == rule.most:
         return _fixed(arms, number, spent_seconds, left_seconds)
     needs = {arm: _pairs_left(header, trials, arm, rule, stage) for arm in candidates or arms}
@@ -59,12 +62,21 @@ def next_round(
     return Choice(measured, left)
 
 
-def left_of(header: Header, stage: Purpose, spent_seconds: float) -> float | None:
-    """Return what a stage may still take; None: there is no budget."""
+def left_of(header: Header, stage: Purpose, spent_seconds: float, won: bool = True) -> float | None:
+    """Return what a stage may still take, given whether any arm has won; None: no budget."""
     if header.budget_seconds is None:
         return None
     share = SHARES.get(stage, 1.0) if header.mode == "full-optimization" else 1.0
+    if not won:
+        share = max(share, BEFORE_A_WIN)
     return share * header.budget_seconds - spent_seconds
+
+
+def has_won(
+    header: Header, trials: Sequence[Measurement], arms: Iterable[str], stage: Purpose
+) -> bool:
+    """Tell whether an arm of a stage has won so far."""
+    return any(standing(header, trials, arm, stage).verdict is Verdict.WIN for arm in arms)
 
 
 def promising(

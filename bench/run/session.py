@@ -39,7 +39,7 @@ from bench.run.identity import check_data, check_same
 from bench.run.inference import times_inference
 from bench.run.margin import fix_margin
 from bench.run.observer import Observer
-from bench.run.open_arms import left_of, next_round, pays
+from bench.run.open_arms import has_won, left_of, next_round, pays
 from bench.run.plan import Contrast, Planned
 from bench.run.reuse import Earlier
 from bench.trial.spec import Outcome, TrialSpec
@@ -128,16 +128,18 @@ class Session:
                 self.show.expect(plan.trials_in(blocks) * rule.first)
             if number == rule.first:
                 fix_margin(self.folder, self.show)
+            won = has_won(self.header, self.records, [c.arm for c in contrasts], stage)
             choice = next_round(
-                self.header, self.records, [c.arm for c in todo], number, rule, stage, self.spent
-            )
+                self.header, self.records, [c.arm for c in todo], number, rule, stage, self.spent,
+                won,
+            )  # fmt: skip
             if not choice.measured:
                 self._say_left(number, choice.left)
                 return
             kept = [plan.only(block, choice.measured) for block in blocks]
             if number >= rule.first:
                 self.show.expect(plan.trials_in(kept))
-            if not self._measure(kept, stage):
+            if not self._measure(kept, stage, won):
                 self._say_left(number, choice.measured + choice.left)
                 return
         fix_margin(self.folder, self.show)
@@ -180,14 +182,14 @@ class Session:
         """Return the seconds since the run was begun, or taken up again."""
         return time.monotonic() - self.begun
 
-    def _measure(self, blocks: Sequence[plan.Block], stage: Purpose) -> bool:
+    def _measure(self, blocks: Sequence[plan.Block], stage: Purpose, won: bool = True) -> bool:
         """Run trials; tell whether the budget paid for all: it is overrun by one at most."""
         for block in blocks:
             if stage in JUDGING and not any(map(self._known, block)):
                 for taken in self.earlier.take(block, self.data_sha256) or ():
                     self.folder.trials.append(taken)
             for planned in block:
-                left = left_of(self.header, stage, self.spent)
+                left = left_of(self.header, stage, self.spent, won)
                 if left is not None and left <= 0 and self._known(planned) is None:
                     return False
                 self.trial(planned)

@@ -14,7 +14,7 @@ from bench.cli.verify import request
 from bench.errors import BenchError
 from bench.records.measurement import CONTROL, Measurement, Status
 from bench.records.run_folder import Folder
-from bench.run.open_arms import Choice, affordable, left_of, next_round
+from bench.run.open_arms import Choice, affordable, has_won, left_of, next_round
 from tests.records import claim, exported, failed, header, paired
 
 FASTER = (1.48, 1.5, 1.52, 1.49, 1.51, 1.5)
@@ -93,6 +93,14 @@ def test_a_part_of_the_budget_is_kept_for_confirming() -> None:
     assert left_of(head, "confirm", 10.0) == pytest.approx(90.0)
     assert left_of(header(budget_seconds=100.0), "test", 10.0) == pytest.approx(90.0)
     assert left_of(header(), "test", 10.0) is None
+
+
+def test_what_is_kept_for_confirming_is_raced_with_while_nothing_has_won() -> None:
+    head = header(mode="full-optimization", budget_seconds=100.0, **AUTO)
+    assert left_of(head, "test", 10.0, won=False) == pytest.approx(75.0)
+    records = trials(4, quick=FASTER, noisy=NOISY, control=EQUAL)
+    assert has_won(head, records, ["quick", "noisy"], "test")
+    assert not has_won(head, records, ["noisy"], "test")
 
 
 def test_a_spent_budget_leaves_what_is_open() -> None:
