@@ -1,11 +1,13 @@
 """Split, select and rebuild batches: trees of tensors with items along dim 0.
 
-Beside tensors a batch may hold what has one entry an item (a list of texts, say), which is split
-with them, and what belongs to all of it (numbers, texts, None), which every part of it holds too.
+A tree is made of mappings, lists, tuples and dataclasses. Beside tensors it may hold what has one
+entry an item (a list of texts, say), which is split with them, and what belongs to all of it
+(numbers, texts, None), which every part of it holds too.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import operator
@@ -79,7 +81,10 @@ def inputs_of(batch: Batch) -> Tensor:
     for tensor in _tensors(batch):
         if tensor.dim():
             return tensor
-    raise NotApplicable(f"a batch of the type {type(batch).__name__} holds no tensor of items")
+    raise NotApplicable(
+        f"a batch of the type {type(batch).__name__} holds no tensor of items; give the job its "
+        "own `items`, which counts them"
+    )
 
 
 def with_inputs(batch: Batch, inputs: Tensor) -> Batch:
@@ -114,16 +119,25 @@ def rebuilt(batch: Batch, values: Iterable[Batch]) -> Batch:
     """Return a batch of the same kind with other parts."""
     if isinstance(batch, Mapping):
         return dict(zip(batch, values, strict=True))
+    if dataclasses.is_dataclass(batch) and not isinstance(batch, type):
+        return dataclasses.replace(batch, **dict(zip(_fields(batch), values, strict=True)))
     make = getattr(type(batch), "_make", type(batch))  # a named tuple takes its fields apart
     return make(values)
 
 
 def _is_tree(batch: Batch) -> bool:
-    return isinstance(batch, Mapping | list | tuple)
+    of_fields = dataclasses.is_dataclass(batch) and not isinstance(batch, type)
+    return of_fields or isinstance(batch, Mapping | list | tuple)
 
 
 def _values(batch: Batch) -> list[Batch]:
+    if dataclasses.is_dataclass(batch):
+        return [getattr(batch, name) for name in _fields(batch)]
     return list(batch.values()) if isinstance(batch, Mapping) else list(batch)
+
+
+def _fields(batch: Batch) -> list[str]:
+    return [field.name for field in dataclasses.fields(batch) if field.init]
 
 
 def _tensors(batch: Batch) -> Iterator[Tensor]:

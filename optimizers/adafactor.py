@@ -47,6 +47,8 @@ class Adafactor(Technique):
         if not isinstance(made, Optimizer):
             kind = type(made).__name__
             raise NotApplicable(f"the baseline's optimizer is a {kind}, none of torch.optim's kind")
+        if any(p.is_complex() for group in made.param_groups for p in group["params"]):
+            raise NotApplicable("torch's Adafactor has no complex weights")
         if isinstance(made, TorchAdafactor):
             raise NotApplicable("the baseline trains with Adafactor already")
         if not any(group.get("momentum", 1) for group in made.param_groups):

@@ -135,7 +135,7 @@ class _Lesson:
                     self.teacher(*args, **kwargs)
             pairs = zip(self._compared(heard), self._compared(right), strict=True)
             gaps = [self._gap(one, other) for one, other in pairs]
-            return own.lerp(torch.stack(gaps).mean(), self._rule.weight)
+            return own.lerp(torch.stack(gaps).mean().to(own.dtype), self._rule.weight)
 
         return loss
 

@@ -81,7 +81,8 @@ def _observed(job: Job) -> tuple[list[Tensor] | None, dict[nn.Module, Call]]:
     def note(module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
         calls[module] = args, kwargs
 
-    hooks = [m.register_forward_pre_hook(note, with_kwargs=True) for m in job.model.modules()]
+    heard = [m for m in job.model.modules() if not isinstance(m, torch.jit.ScriptModule)]
+    hooks = [m.register_forward_pre_hook(note, with_kwargs=True) for m in heard]
     try:
         with torch.no_grad(), undisturbed(job.device):
             return tensors_in(ask(job.model.eval(), job.sample(2))), calls

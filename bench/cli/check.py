@@ -15,6 +15,13 @@ from bench.trial.spec import Findings, TrialSpec
 
 SECONDS = 300.0
 
+FORWARD = {
+    True: "called by the loss",
+    False: "NOT called by the loss: what replaces the model's forward (compile) does nothing",
+    None: "of a ScriptModule: whether the loss calls it can't be told",
+}
+"""By whether the loss calls the model's forward."""
+
 
 def check(reference: str, data_dir: Path | None, device: str) -> Findings:
     """Return what a rehearsal finds; raise `BenchError` for what keeps the baseline from training.
@@ -48,9 +55,7 @@ def as_text(found: Findings) -> str:
     rows = {
         "batch": f"{found.items} items: {found.batch}",
         "loss": f"{found.loss:.4g}; {_parts(found)}",
-        "forward": "called by the loss" if found.calls_forward else (
-            "NOT called by the loss: what replaces the model's forward (compile) does nothing"
-        ),
+        "forward": FORWARD[found.calls_forward],
         "metrics": f"{', '.join(others)}; judged by {found.metric}",
         "answers": "1 and 32 items",
         "file": size,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 
-from torch import nn
+from torch import Tensor, nn
 
 from bench.batches import Inputs, Outputs
 from bench.errors import NotApplicable
@@ -15,7 +15,9 @@ Call = tuple[tuple[object, ...], dict[str, object]]
 
 
 def arguments(inputs: Inputs) -> Call:
-    """Return a sample's arguments by position and by name."""
+    """Return a sample's arguments by position and by name; a tensor is the only one."""
+    if isinstance(inputs, Tensor):
+        return (inputs,), {}
     if isinstance(inputs, Mapping):
         return (), dict(inputs)
     if len(inputs) == 2 and isinstance(inputs[0], tuple) and isinstance(inputs[1], dict):

@@ -33,7 +33,12 @@ class Calls:
 
 @contextmanager
 def listening(model: nn.Module, part: nn.Module | None = None) -> Iterator[Calls]:
-    """Collect the calls of a model, and of a `part` of it, until the end of the context."""
+    """Collect the calls of a model, and of a `part` of it, until the end of the context.
+
+    Raises `NotApplicable` for a ScriptModule, whose calls can't be listened to.
+    """
+    if isinstance(model, torch.jit.ScriptModule):
+        raise NotApplicable("the model is a ScriptModule, whose calls can't be listened to")
     heard = Calls()
 
     def ask(_: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:

@@ -29,8 +29,10 @@ def after_share(job: Job, share: float, change: Change, by: str) -> Job:
     """
     epoch = min(round(share * job.epochs), job.epochs - 1)
     if epoch == 0:
+        before = dict(job.model.named_parameters())
         _changed(job.model, change)
         _check_deployed(job)
+        _lead_on(job, before)
         return job.wrap("model", lambda model: model, by=by)
     if not deploys_what_it_trains(job):
         raise NotApplicable(
@@ -50,6 +52,29 @@ def _changed(model: nn.Module, change: Change) -> None:
     now = dict(model.named_parameters())
     for name, old in _origins(before, now).items():
         now[name].requires_grad_(before[old])
+
+
+def _lead_on(job: Job, before: Mapping[str, Parameter]) -> None:
+    """Let an optimizer that was made before the change train the new weights.
+
+    Raises `NotApplicable` where each new one is made of the weights that are gone.
+    """
+    now = dict(job.model.named_parameters())
+    gone = {id(p): name for name, p in before.items()}.keys() - {id(p) for p in now.values()}
+
+    def trains_what_is_gone(optimizer: object) -> bool:
+        groups = getattr(optimizer, "param_groups", ())
+        return any(id(p) in gone for group in groups for p in group["params"])
+
+    made = job.make_optimizer(job.model)
+    if not trains_what_is_gone(made):
+        return
+    point_to(made, {id(p): name for name, p in before.items()}, now)
+    if trains_what_is_gone(job.make_optimizer(job.model)):
+        raise NotApplicable(
+            "the baseline makes its optimizer of weights that it kept, and would not train those "
+            "that take their place; let make_optimizer(model) take model.parameters()"
+        )
 
 
 def _check_deployed(job: Job) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bench.batches import Batch
-from bench.errors import BenchError, reason_of
+from bench.errors import BenchError, NotApplicable, reason_of
 from bench.job import Job, Progress
 from bench.model.copies import copied
 from bench.model.hooks import listening
@@ -51,9 +51,15 @@ def describe(build: Callable[[], Job], metric: str, scratch: Path) -> Findings:
 def _loss_facts(job: Job, batch: Batch) -> Json:
     """Return the loss of a batch, whether it is the mean of its parts, and what it calls."""
     given = copied(job.model)  # or a loss that calls the model around it would seem to call it
-    with torch.no_grad(), undisturbed(job.device), listening(given) as heard:
-        loss = float(job.loss(given, batch))
-    facts: Json = {"loss": loss, "calls_forward": bool(heard.calls)}
+    with torch.no_grad(), undisturbed(job.device):
+        calls: bool | None = None
+        try:
+            with listening(given) as heard:
+                loss = float(job.loss(given, batch))
+            calls = bool(heard.calls)
+        except NotApplicable:
+            loss = float(job.loss(given, batch))
+    facts: Json = {"loss": loss, "calls_forward": calls}
     try:
         found = parts_of_loss(job, batch, job.split(batch, 2))
     except BenchError as reason:

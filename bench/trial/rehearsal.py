@@ -7,6 +7,7 @@ here would have changed nothing, and been judged.
 from __future__ import annotations
 
 import itertools
+import math
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.optim import Optimizer
 
 from bench.batches import Batch
-from bench.errors import BenchError, NotApplicable
+from bench.errors import BenchError, NotApplicable, shown
 from bench.job import Job, Progress
 from bench.machine.memory import is_out_of_memory
 from bench.model.calls import ask
@@ -141,8 +142,21 @@ def _asked() -> Iterator[set[nn.Module]]:
 
 def check_metric(found: Mapping[str, float], metric: str) -> None:
     """Raise `BenchError` where an evaluation doesn't give what the baseline is judged by."""
+    if not isinstance(found, Mapping):
+        raise BenchError(f"evaluate gave {shown(found)[:40]}; it gives metrics by name, in a dict")
+    for name, value in found.items():
+        if not _is_number(value):
+            raise BenchError(f"evaluate gave {name}={shown(str(value))[:40]}, which is no number")
     if metric not in found:
         raise BenchError(f"evaluate gave {', '.join(found) or 'nothing'}; the target is {metric}")
+
+
+def _is_number(value: object) -> bool:
+    try:
+        math.isfinite(value)  # type: ignore[arg-type]  # whatever an evaluation gives
+    except (TypeError, ValueError, RuntimeError):
+        return False
+    return True
 
 
 def check_compiled(techniques: Iterable[Technique], compiled: bool) -> None:
@@ -241,9 +255,11 @@ def _watched(job: Job, found: Rehearsed) -> Job:
         def call(*args: Given.args, **kwargs: Given.kwargs) -> Made:
             found.called.add(part)
             made = old(*args, **kwargs)
+            if part == "loss" and not job.taken:
+                _check_loss(made)
             if part == "backward":
                 grads = [p.grad for p in job.model.parameters() if p.grad is not None]
-                found.gradients += [torch.stack([g.double().sum() for g in grads])] if grads else []
+                found.gradients += [torch.stack([*map(_sum, grads)])] if grads else []
             return made
 
         return call
@@ -252,6 +268,21 @@ def _watched(job: Job, found: Rehearsed) -> Job:
     if job.losses:
         changes["losses"] = {name: noting("loss", one) for name, one in job.losses.items()}
     return replace(job, **changes)
+
+
+def _sum(gradient: Tensor) -> Tensor:
+    parts = torch.view_as_real(gradient) if gradient.is_complex() else gradient
+    return parts.double().sum()
+
+
+def _check_loss(found: object) -> None:
+    """Raise `BenchError` where a baseline's loss is no scalar that can be followed backwards."""
+    if not isinstance(found, Tensor):
+        raise BenchError(f"loss gave a {type(found).__name__}; it gives a tensor of one number")
+    if found.numel() != 1:
+        raise BenchError(f"loss gave the shape {tuple(found.shape)}; it gives one number: a mean")
+    if torch.is_grad_enabled() and not found.requires_grad:
+        raise BenchError("loss gave a tensor without a gradient: detached, or of no_grad")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from bench.errors import BenchError
 from bench.job import Job, Progress
 from bench.turns import parts_of
 
@@ -15,6 +16,11 @@ from bench.turns import parts_of
 def optimizer_of(job: Job) -> Optimizer:
     """Make a job's optimizer; gradients are clipped in whatever steps, once they are unscaled."""
     optimizer = job.make_optimizer(job.model)
+    if not isinstance(optimizer, Optimizer) and not callable(getattr(optimizer, "step", None)):
+        raise BenchError(
+            f"make_optimizer gave a {type(optimizer).__name__}; it makes one optimizer, and "
+            "several that take turns are made by bench.turns.in_turns"
+        )
     if job.clip is not None:
         for one in parts_of(optimizer):
             one.register_step_pre_hook(_Clip(job.clip))

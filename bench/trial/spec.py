@@ -57,8 +57,8 @@ class Findings(Record):
     """Dtypes and shapes of a batch's tensors, in the form in which they are nested."""
     loss: float
     """Of that batch, before training."""
-    calls_forward: bool
-    """Whether the loss calls the forward of the model that it is given."""
+    calls_forward: bool | None
+    """Whether the loss calls the forward of the model that it is given; None: can't be told."""
     whole: float | None = None
     """The loss in evaluation mode."""
     parts: float | None = None

@@ -116,6 +116,7 @@ def _epoch(
             full = True
             break
     clock.pause("data_wait")
+    _check_batches(job, progress, len(losses))
     _close_epoch(result, losses)
     if full:
         return True
@@ -136,8 +137,6 @@ def _reached(limit: StepLimit, steps: int, seconds: float) -> bool:
 
 def _close_epoch(result: Trained, losses: list[Tensor]) -> None:
     progress = result.progress
-    if not losses:
-        raise ValueError("the baseline gave no batch in an epoch")
     values = [float(value) for value in torch.stack(losses).float().cpu()]
     for index, value in enumerate(values):
         if not math.isfinite(value):
@@ -146,6 +145,19 @@ def _close_epoch(result: Trained, losses: list[Tensor]) -> None:
     result.losses += values
     progress.epoch_losses.append(sum(values) / len(values))
     progress.epoch += 1
+
+
+def _check_batches(job: Job, progress: Progress, made: int) -> None:
+    """Raise `BenchError` for an epoch without a batch."""
+    if made:
+        return
+    said = f"batches gave none in epoch {progress.epoch + 1}"
+    if by := job.taken.get("batches"):
+        raise NotApplicable(f"{said}: {' and '.join(by)} changes them")
+    raise BenchError(
+        f"{said}: what it returns is drawn from anew in every epoch, as a DataLoader is, and is no "
+        "iterator that is used up"
+    )
 
 
 def _check_steps(job: Job, made: int) -> None:

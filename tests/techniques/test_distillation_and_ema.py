@@ -98,6 +98,28 @@ def test_features_may_have_other_widths() -> None:
     assert all(p.grad is not None for p in job.model.parameters())
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_a_loss_keeps_its_dtype(dtype: torch.dtype) -> None:
+    def cast(hidden: int) -> Job:
+        job = wide_job(hidden=hidden)
+        x, y = next(iter(job.batches(Progress(1))))
+        return dataclasses.replace(
+            job, model=job.model.to(dtype), batches=lambda progress: [(x.to(dtype), y)],
+            sample=lambda n: (x[:n].to(dtype),),
+        )  # fmt: skip
+
+    job = dataclasses.replace(cast(4), again=lambda changes: cast(32))
+    rehearse(KnowledgeDistillation(match="features").apply(job))
+
+
+def test_a_scripted_model_is_refused_in_words() -> None:
+    job = wide_job(hidden=4)
+    scripted = torch.jit.script(job.model)
+    job = dataclasses.replace(job, model=scripted, again=lambda changes: wide_job(hidden=32))
+    with pytest.raises(NotApplicable, match="is a ScriptModule, whose calls can't be listened to"):
+        KnowledgeDistillation().apply(job)
+
+
 def test_a_student_comes_nearer_to_its_teacher() -> None:
     alone = gap_of(wide_job(hidden=4))
     assert gap_of(taught(weight=0.9, temperature=1.0)) < alone

@@ -138,6 +138,24 @@ def test_what_was_frozen_stays_frozen(technique: Any, after: float) -> None:
     assert sum(p.numel() for p in trained.parameters()) < whole + (after == 0)
 
 
+def test_an_optimizer_made_before_the_change_trains_what_takes_its_place() -> None:
+    job = wide_job()
+    made = torch.optim.Adam(job.model.parameters(), lr=0.05)
+    job = LowRank(after=0).apply(replace(job, make_optimizer=lambda model: made))
+    losses = train(job).losses
+    trained = {id(p) for group in made.param_groups for p in group["params"]}
+    assert trained == {id(p) for p in job.model.parameters()}
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_an_optimizer_of_weights_that_were_kept_is_refused() -> None:
+    job = wide_job()
+    kept = [*job.model.parameters()]
+    job = replace(job, make_optimizer=lambda model: torch.optim.Adam(kept, lr=0.05))
+    with pytest.raises(NotApplicable, match=r"let make_optimizer\(model\) take model.parameters"):
+        LowRank(after=0).apply(job)
+
+
 def test_an_average_made_before_the_change_is_refused_at_once_too() -> None:
     job = conv_job()
     average = copy.deepcopy(job.model)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from bench.batches import (
     chunk_items,
@@ -84,6 +86,23 @@ def test_a_single_number_before_the_inputs_belongs_to_the_whole_batch() -> None:
     assert [part["inputs"]["x"].tolist() for part in chunk_items(batch, 2)] == [[0, 1], [2, 3]]
     with pytest.raises(NotApplicable, match="holds no tensor of items"):
         first_size((torch.tensor(2.0), "a"))
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """A batch."""
+
+    x: Tensor
+    texts: list[str]
+    scale: float = 1.0
+
+
+def test_a_dataclass_is_split_by_its_fields() -> None:
+    batch = Pairs(torch.arange(5.0), list("abcde"), 2.0)
+    first, second = chunk_items(batch, 2)
+    assert (first_size(batch), first.texts, second.x.tolist()) == (5, ["a", "b", "c"], [3.0, 4.0])
+    assert second.scale == 2.0
+    assert select_items(batch, torch.tensor([4, 0])).texts == ["e", "a"]
 
 
 def test_a_batch_without_tensors_is_said_to_be_one() -> None:

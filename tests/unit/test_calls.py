@@ -123,5 +123,10 @@ def test_what_is_only_taken_by_name_can_t_be_traced_by_position() -> None:
         by_position(Strict(), {"x": X})
 
 
+def test_a_tensor_alone_is_one_argument() -> None:
+    rows = torch.zeros(3, 2)
+    assert arguments(rows) == ((rows,), {})
+
+
 def test_a_pair_of_tensors_is_two_arguments() -> None:
     assert arguments((X, X)) == ((X, X), {})

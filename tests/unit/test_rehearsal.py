@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.errors import NotApplicable
+from bench.errors import BenchError, NotApplicable
 from bench.job import Job, plain_backward
 from bench.trial.rehearsal import (
     BATCHES,
     attributed,
     check_exact,
+    check_metric,
     deployed,
     rehearse,
     shortened,
@@ -157,6 +161,50 @@ def test_what_fails_under_a_technique_is_not_applicable_and_its_own_mistake_is_n
     for techniques in ([Own()], []):
         with pytest.raises(ValueError, match="no masks"), attributed(techniques, "a step failed"):
             raise ValueError("no masks")
+
+
+@pytest.mark.parametrize(
+    ("metrics", "said"),
+    [
+        (0.5, "evaluate gave 0.5; it gives metrics by name"),
+        ({"accuracy": None}, "evaluate gave accuracy=None, which is no number"),
+        (
+            {"accuracy": 0.5, "table": [[1, 2]]},
+            r"evaluate gave table=\[\[1, 2\]\], which is",
+        ),
+        ({"accuracy": "0.5"}, "evaluate gave accuracy=0.5, which is no number"),
+    ],
+)
+def test_an_evaluation_of_no_numbers_is_the_users_to_mend(metrics: Any, said: str) -> None:
+    with pytest.raises(BenchError, match=said):
+        check_metric(metrics, "accuracy")
+
+
+def test_a_number_of_any_library_is_a_metric() -> None:
+    found: Any = {"accuracy": torch.tensor(0.5), "other": np.float32(1), "nan": math.nan}
+    check_metric(found, "other")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda loss: (loss, {}), "loss gave a tuple; it gives a tensor of one number"),
+        (lambda loss: loss.item(), "loss gave a float; it gives a tensor of one number"),
+        (lambda loss: loss.repeat(8), r"loss gave the shape \(8,\); it gives one number"),
+        (lambda loss: loss.detach(), "loss gave a tensor without a gradient: detached"),
+    ],
+)
+def test_a_loss_that_can_not_be_followed_backwards_says_what_it_gave(
+    change: Callable[[Tensor], Any], said: str
+) -> None:
+    with pytest.raises(BenchError, match=said):
+        rehearse(linear_job(loss=lambda model, batch: change(cross_entropy(model, batch))))
+
+
+def test_what_is_no_optimizer_says_what_it_is() -> None:
+    job = linear_job(make_optimizer=lambda model: [torch.optim.SGD(model.parameters(), 0.1)])
+    with pytest.raises(BenchError, match="make_optimizer gave a list; it makes one optimizer"):
+        rehearse(job)
 
 
 def test_memory_that_is_short_is_left_to_the_trials() -> None:

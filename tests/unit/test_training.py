@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from bench.batches import Batch
-from bench.errors import Diverged
+from bench.errors import BenchError, Diverged
 from bench.job import Job, Mark, Progress, plain_step, plain_update
 from bench.trial.training import StepLimit, Trained, train
 from tests.jobs import linear_job
@@ -201,8 +201,9 @@ def test_with_a_limit_nothing_is_evaluated_stopped_or_finished() -> None:
 
 
 def test_an_epoch_without_a_batch_is_refused() -> None:
-    with pytest.raises(ValueError, match="the baseline gave no batch in an epoch"):
-        train(linear_job(batches=lambda progress: []))
+    used_up = iter([*linear_job().batches(Progress(1))])
+    with pytest.raises(BenchError, match=r"batches gave none in epoch 2: .* no iterator that is"):
+        train(linear_job(batches=lambda progress: used_up))
 
 
 def test_gradients_are_cleared_after_every_update() -> None:
