@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from bench.errors import BenchError
+from reports.formats import series
 from reports.formats.csv import render as as_csv
 from reports.formats.html import render as as_html
 from reports.formats.json import render as as_json
@@ -29,6 +30,10 @@ FORMATS: Mapping[str, Callable[[Run], str]] = MappingProxyType(
         "csv": as_csv,
         "junit": as_junit,
         "pytest-benchmark": as_pytest_benchmark,
+        "benchmark-smaller": series.smaller_is_better,
+        "benchmark-bigger": series.bigger_is_better,
+        "bencher": series.bencher,
+        "openmetrics": series.open_metrics,
     }
 )
 

@@ -101,7 +101,7 @@ def figures_of(arm: str, trials: Sequence[Measurement]) -> Figures:
         trials=len(trials),
         whole_trainings=len(full),
         step_seconds=middle(trials, _step_seconds),
-        slow_step_seconds=middle(trials, _slow_step_seconds),
+        slow_step_seconds=middle(trials, slow_step_seconds),
         cpu_seconds_per_step=middle(trials, _cpu_seconds_per_step),
         items_per_second=middle(trials, _items_per_second),
         train_seconds=middle(full, lambda m: m.train_seconds),
@@ -190,7 +190,8 @@ def _step_seconds(measured: Measurement) -> float | None:
     return median(measured.step_seconds) if measured.step_seconds else None
 
 
-def _slow_step_seconds(measured: Measurement) -> float | None:
+def slow_step_seconds(measured: Measurement) -> float | None:
+    """Return the step time that 95 % of a trial's steps do not exceed."""
     ordered = sorted(measured.step_seconds)
     return ordered[math.ceil(0.95 * len(ordered)) - 1] if ordered else None
 

@@ -7,8 +7,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+from bench.analysis.comparable import check_comparable, new_settings
 from bench.analysis.estimate import RATIO_FLOOR
 from bench.analysis.evidence import items_of_shares
 from bench.analysis.intervals import Interval, mean_interval
@@ -23,14 +24,14 @@ from bench.errors import BenchError
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, Measurement, counting
 from bench.records.run_folder import read_run
-from bench.records.schema import Json
 
 LEVEL = 0.95
 """One-sided: of code that didn't change, at most one row in twenty fails by chance."""
 WHATS = ("time", "memory", "accuracy")
+Mark = Literal["ok", "FAIL", "?", "-"]
 DRIFTS = "is not compared between runs, as the machine's speed drifts; the ratios of arms are"
-OF_MACHINE = ("cpu", "cores", "gpus")
-"""Facts of the environment that make another machine."""
+DEFAULT = ("time=5%", "memory=10%", "accuracy")
+"""Rules where none is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +42,40 @@ class Rule:
     limit: float
 
 
-class Finding(NamedTuple):
-    """What the gate says, a line for each arm and rule."""
-
-    text: str
-    failed: bool
-    unknown: bool = False
-    """Whether something that was asked could not be told."""
-
-
 class Row(NamedTuple):
     """One line: ok, FAIL, or what could not be told ("?") or is no question here ("-")."""
 
-    mark: str
-    text: str
+    mark: Mark
+    arm: str
+    said: str
+
+    @property
+    def text(self) -> str:
+        """Return arm and sentence."""
+        return f"{self.arm}: {self.said}"
+
+
+class Finding(NamedTuple):
+    """What the gate says of two runs, a row for each arm and rule."""
+
+    before: str
+    after: str
+    rows: tuple[Row, ...]
+
+    @property
+    def text(self) -> str:
+        """Return a line a row."""
+        return "\n".join(f"{row.mark}  {row.text}" for row in self.rows)
+
+    @property
+    def failed(self) -> bool:
+        """Tell whether an arm became worse beyond chance and beyond its limit."""
+        return any(row.mark == "FAIL" for row in self.rows)
+
+    @property
+    def unknown(self) -> bool:
+        """Tell whether something that was asked could not be told."""
+        return any(row.mark == "?" for row in self.rows)
 
 
 def parse_rules(texts: Sequence[str]) -> list[Rule]:
@@ -75,7 +96,7 @@ def check(
     """
     old_header, old, _ = read_run(before)
     new_header, new, _ = read_run(after)
-    _comparable(old_header, new_header, across_machines)
+    check_comparable(old_header, new_header, across_machines)
     old, new = counting(old), counting(new)
     arms = [a for a in _arms(old) if a in _arms(new)]
     if not arms:
@@ -83,13 +104,14 @@ def check(
     sides = Sides(old_header, old, new, across_machines)
     rows = [_judge(arm, rule, sides) for arm in arms for rule in rules]
     if arms == [BASELINE]:  # nothing else answers what was asked of time
-        rows = [Row("?", row.text) if row.mark == "-" else row for row in rows]
+        rows = [row._replace(mark="?") if row.mark == "-" else row for row in rows]
     rows += [row for arm in arms if (row := _failing(arm, sides))]
     rows += [_lost_row(trial) for trial in _lost(_arms(old), new)]
-    return Finding(
-        "\n".join(f"{row.mark}  {row.text}" for row in rows),
-        any(row.mark == "FAIL" for row in rows), any(row.mark == "?" for row in rows),
-    )  # fmt: skip
+    rows += [*_one_sided(_arms(old), new, f"only in {old_header.run}"),
+             *_one_sided(_arms(new), old, f"only in {new_header.run}")]  # fmt: skip
+    if added := new_settings(old_header, new_header):
+        rows.append(Row("-", "settings", f"only one of the runs knows {', '.join(added)}"))
+    return Finding(old_header.run, new_header.run, tuple(rows))
 
 
 class Sides(NamedTuple):
@@ -118,35 +140,6 @@ def _rule(text: str) -> Rule:
     return Rule(what, float(number) / 100 if percent else float(number))
 
 
-def _comparable(old: Header, new: Header, across_machines: bool) -> None:
-    keys = [k for k in {**old.settings, **new.settings} if k != "data_dir"]
-    changed = [k for k in keys if old.settings.get(k) != new.settings.get(k)]
-    for what, one, other in (
-        ("baseline", old.baseline, new.baseline),
-        ("device", old.device, new.device),
-        ("number of threads", old.threads, new.threads),
-        ("setting " + ", ".join(changed), True, not changed),
-    ):
-        if one != other:
-            raise BenchError(f"{old.run} and {new.run} differ in their {what}: nothing to compare")
-    if not across_machines and (unlike := _unlike(old.environment, new.environment)):
-        raise BenchError(
-            f"{old.run} and {new.run} ran on unlike machines: {'; '.join(unlike)}; repeat one, or "
-            "give --across-machines to compare ratios alone"
-        )
-
-
-def _unlike(old: Json, new: Json) -> list[str]:
-    """Return in what two machines differ, as far as both are known."""
-    facts = [(key, old.get(key), new.get(key)) for key in OF_MACHINE]
-    torch = ("torch", *((side.get("packages") or {}).get("torch") for side in (old, new)))
-    return [
-        f"{key} {one} and {other}"
-        for key, one, other in [*facts, torch]
-        if one != other and one is not None and other is not None
-    ]
-
-
 def _arms(trials: Sequence[Measurement]) -> list[str]:
     own = [t for t in trials if t.ok and t.judges and t.arm != CONTROL]
     return list(dict.fromkeys(t.arm for t in own))
@@ -160,7 +153,13 @@ def _lost(arms: Sequence[str], new: Sequence[Measurement]) -> list[Measurement]:
 
 def _lost_row(trial: Measurement) -> Row:
     how = str(trial.status).replace("_", " ")
-    return Row("FAIL", f"{trial.arm}: no longer measured: {how}: {trial.reason}")
+    return Row("FAIL", trial.arm, f"no longer measured: {how}: {trial.reason}")
+
+
+def _one_sided(arms: Sequence[str], other: Sequence[Measurement], said: str) -> list[Row]:
+    """Return a row for each arm that the other run did not even try."""
+    tried = {trial.arm for trial in other}
+    return [Row("-", arm, said) for arm in arms if arm not in tried]
 
 
 def _failing(arm: str, sides: Sides) -> Row | None:
@@ -169,7 +168,7 @@ def _failing(arm: str, sides: Sides) -> Row | None:
     pairs = len(matched(sides.new, arm))
     if before or after < FAILED_COUNT or after < FAILED_SHARE * pairs:
         return None
-    return Row("FAIL", f"{arm}: {after} of {pairs} trainings failed, none before")
+    return Row("FAIL", arm, f"{after} of {pairs} trainings failed, none before")
 
 
 def _judge(arm: str, rule: Rule, sides: Sides) -> Row:
@@ -178,9 +177,9 @@ def _judge(arm: str, rule: Rule, sides: Sides) -> Row:
     if arm != BASELINE:
         return _ratio_row(arm, rule, sides)
     if rule.what == "time":
-        return Row("-", f"{arm}: time {DRIFTS}")
+        return Row("-", arm, f"time {DRIFTS}")
     if sides.across_machines:
-        return Row("-", f"{arm}: memory is not compared across machines")
+        return Row("-", arm, "memory is not compared across machines")
     old, new = (_logs(own, memory_of) for own in (sides.old, sides.new))
     return _change_row(arm, rule, old, new)
 
@@ -198,31 +197,43 @@ def _ratio_row(arm: str, rule: Rule, sides: Sides) -> Row:
 def _change_row(arm: str, rule: Rule, old: Sequence[float], new: Sequence[float]) -> Row:
     """Judge logarithms of which more is worse."""
     found = change(old, new, LEVEL, RATIO_FLOOR)
-    if found is None or found.low is None:
+    if found is None or found.low is None or found.high is None:
         return _unknown(arm, rule.what, old, new)
-    least, middle = math.expm1(found.low), math.expm1(found.middle)
-    text = f"{arm}: {rule.what} {middle:+.1%} (at least {least:+.1%}; limit +{rule.limit:.0%})"
-    return Row("FAIL" if least > rule.limit else "ok", text)
+    least, middle, most = (math.expm1(end) for end in (found.low, found.middle, found.high))
+    mark, why = _told(found.low, found.high, math.log1p(rule.limit))
+    shows = math.expm1(math.log1p(rule.limit) + found.high - found.middle)
+    why = f"; {why} {shows:+.1%} would have shown" if why else ""
+    within = f"between {least:+.1%} and {most:+.1%}"
+    limit = f"limit +{100 * rule.limit:g}%"
+    return Row(mark, arm, f"{rule.what} {middle:+.1%} ({within}; {limit}){why}")
+
+
+def _told(low: float, high: float, limit: float) -> tuple[Mark, str]:
+    """Return whether a change is beyond a limit, within it, or can't be told from chance."""
+    if low > limit:
+        return "FAIL", ""
+    return ("ok", "") if high <= limit else ("?", "can't be told:")
 
 
 def _metric_row(arm: str, rule: Rule, sides: Sides) -> Row:
     """Compare the metric seed by seed: equal seeds are no replicates."""
     if sides.across_machines and arm == BASELINE:
-        return Row("-", f"{arm}: {sides.header.metric} is not compared across machines")
+        return Row("-", arm, f"{sides.header.metric} is not compared across machines")
     target = target_of(sides.header)
     limit = sides.header.margin if rule.limit < 0 else rule.limit
     old, new = (_metrics(own, arm, sides.across_machines, target) for own in (sides.old, sides.new))
     items = None if target.relative else items_of_shares([*sides.old, *sides.new])
     found = _fall(old, new, grid_floor(items))
-    if found is None or found.low is None:
+    if found is None or found.low is None or found.high is None:
         return _unknown(arm, sides.header.metric, old, new)
-    sign, worse = (1, "higher") if target.lower else (-1, "lower")
-    text = (
-        f"{arm}: {sides.header.metric} {_amount(sign * found.middle, target):s} "
-        f"(at least {_amount(found.low, target).lstrip('+')} {worse}; "
-        f"limit {_amount(sign * limit, target, 'g')})"
-    )
-    return Row("FAIL" if found.low > limit else "ok", text)
+    sign = 1 if target.lower else -1
+    mark, why = _told(found.low, found.high, limit)
+    shows = _amount(sign * (limit + found.high - found.middle), target)
+    why = f"; {why} {shows} would have shown" if why else ""
+    ends = sorted((sign * found.low, sign * found.high))
+    within = " and ".join(_amount(end, target) for end in ends)
+    said = f"{sides.header.metric} {_amount(sign * found.middle, target)} (between {within}; "
+    return Row(mark, arm, f"{said}limit {_amount(sign * limit, target, 'g')}){why}")
 
 
 def _amount(change: float, target: Target, form: str = ".4f") -> str:
@@ -273,4 +284,4 @@ def _logs(trials: Sequence[Measurement], value: Value) -> list[float]:
 
 def _unknown(arm: str, what: str, old: Sequence[object], new: Sequence[object]) -> Row:
     few = f"{len(old)} and {len(new)} values; two on each side give a bound"
-    return Row("?", f"{arm}: {what} can't be told from {few}")
+    return Row("?", arm, f"{what} can't be told from {few}")

@@ -39,7 +39,6 @@ DataDir = Annotated[Path | None, Option(help="folder that data sets lie in")]
 SkipBad = Annotated[bool | None, Option("--skip-bad", help="leave out, and count, bad records")]
 Json = Annotated[bool, Option("--json", help="print JSON")]
 Quiet = Annotated[bool, Option(help="print no progress")]
-Run = Annotated[Path, Argument(help="a run's folder in results/")]
 
 
 def _names(group: str) -> Callable[[str], list[str]]:
@@ -53,7 +52,28 @@ def _names(group: str) -> Callable[[str], list[str]]:
     return complete
 
 
+def _among(*words: str) -> Callable[[str], list[str]]:
+    """Return what completes one of a few words in a shell."""
+    return lambda incomplete: [word for word in words if word.startswith(incomplete)]
+
+
+def _runs(incomplete: str) -> list[str]:
+    """Complete the folder of a run, the newest first."""
+    place = Path(incomplete)
+    folder = place if incomplete.endswith("/") else place.parent
+    folder = folder if incomplete else Path("results")
+    found = (path for path in folder.glob("*") if path.is_dir())
+    named = [str(path) for path in found if str(path).startswith(incomplete)]
+    return sorted(named, reverse=True)
+
+
 TECHNIQUES = _names("bench.optimizers")
+FORMATS = _among(
+    "md", "html", "json", "csv", "junit", "pytest-benchmark", "benchmark-smaller",
+    "benchmark-bigger", "bencher", "openmetrics",
+)  # fmt: skip
+GATE_FORMATS = _among("text", "md", "json", "junit", "github")
+Run = Annotated[Path, Argument(help="a run's folder in results/", autocompletion=_runs)]
 
 
 RESUMED = ("resume", "trust", "quiet", "json_", "tensorboard")
@@ -312,7 +332,13 @@ def show(run: Run, json_: Json = False) -> None:
 def report(
     run: Run,
     format_: Annotated[
-        str, Option("--format", help="md, html, json, csv, junit or pytest-benchmark")
+        str,
+        Option(
+            "--format",
+            help="md, html, json, csv, junit, pytest-benchmark, benchmark-smaller, "
+            "benchmark-bigger, bencher or openmetrics",
+            autocompletion=FORMATS,
+        ),
     ] = "md",
 ) -> None:
     """Print a run's report, made anew from its records."""
@@ -325,19 +351,27 @@ def report(
 def compare(
     before: Run,
     after: Run,
-    fail_on: Annotated[list[str], Option(help="time=5%, memory=10%, accuracy[=0.01]")],
+    fail_on: Annotated[
+        Strings, Option(help="time=5% memory=10% accuracy[=0.01], which is what none asks for")
+    ] = None,
     across_machines: Annotated[
         bool, Option("--across-machines", help="compare ratios alone, of unlike machines")
     ] = False,
+    format_: Annotated[
+        str, Option("--format", help="text, md, json, junit or github", autocompletion=GATE_FORMATS)
+    ] = "text",
 ) -> None:
     """Compare the same arms of two runs; exit 1 when one has become worse (the CI gate).
 
     Exits with 3 where something that was asked can't be told.
     """
     from bench.analysis import gate
+    from bench.cli import step_summary
+    from reports.formats import gate as formats
 
-    found = gate.check(before, after, gate.parse_rules(fail_on), across_machines)
-    streams.tell(found.text)
+    found = gate.check(before, after, gate.parse_rules(fail_on or gate.DEFAULT), across_machines)
+    streams.tell(formats.render(format_, found), end="")
+    step_summary.write(formats.render("md", found))
     raise typer.Exit(1 if found.failed else 3 if found.unknown else 0)
 
 

@@ -46,7 +46,7 @@ def execute(
     nothing, or a claim can't be told.
     """
     import reports
-    from bench.cli import progress
+    from bench.cli import progress, step_summary
     from bench.run.modes import MODES
     from bench.run.start import opened
 
@@ -62,6 +62,7 @@ def execute(
             run, code = _kept(session, display, tensorboard), 3
     if run is not None:
         tell(reports.render("json", run) if as_json else reports.summary(run, columns()), end="")
+        step_summary.write(reports.render("md", replace(run, drawn=False)))
     raise typer.Exit(code)
 
 

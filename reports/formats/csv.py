@@ -8,6 +8,7 @@ import json
 from statistics import median
 from typing import Any
 
+from bench.analysis.figures import slow_step_seconds
 from bench.records.measurement import Measurement
 from bench.records.recipe import Recipe
 from bench.records.text import printable
@@ -31,8 +32,9 @@ def render(run: Run) -> str:
     """Return the trials as CSV with a line of titles."""
     phases = sorted({name for trial in run.trials for name in trial.phase_seconds})
     batches = sorted({i.items for trial in run.trials for i in trial.inference})
+    metrics = sorted({name for t in run.trials for e in t.metrics[-1:] for name in e.values})
     rows = [
-        {_cell(title): _cell(value) for title, value in _row(run, trial, phases, batches).items()}
+        {_cell(k): _cell(value) for k, value in _row(run, trial, phases, batches, metrics).items()}
         for trial in run.trials
     ]
     text = io.StringIO()
@@ -51,8 +53,11 @@ def _cell(value: Any) -> Any:
     return f"'{text}" if text.lstrip()[:1] in FORMULA and text.strip() else text
 
 
-def _row(run: Run, trial: Measurement, phases: list[str], batches: list[int]) -> dict[str, Any]:
+def _row(
+    run: Run, trial: Measurement, phases: list[str], batches: list[int], metrics: list[str]
+) -> dict[str, Any]:
     facts = trial.model_dump(mode="json", include=set(PLAIN))
+    last = trial.metrics[-1].values if trial.metrics else {}
     inference = {i.items: median(i.seconds) for i in trial.inference}
     return {
         "run": run.header.run,
@@ -62,6 +67,7 @@ def _row(run: Run, trial: Measurement, phases: list[str], batches: list[int]) ->
         "steps": len(trial.step_seconds),
         "warmup_steps": len(trial.warmup_step_seconds),
         "step_median_seconds": median(trial.step_seconds) if trial.step_seconds else None,
+        "step_p95_seconds": slow_step_seconds(trial),
         "seconds_per_item": trial.seconds_per_item,
         "setup_seconds": trial.setup_seconds,
         "peak_memory_bytes": trial.peak_memory_bytes,
@@ -69,6 +75,7 @@ def _row(run: Run, trial: Measurement, phases: list[str], batches: list[int]) ->
         "trainable_parameters": trial.parameters.trainable if trial.parameters else None,
         "frozen_parameters": trial.parameters.frozen if trial.parameters else None,
         "buffers": trial.parameters.buffers if trial.parameters else None,
+        **{f"metric_{name}": last.get(name) for name in metrics},
         **{f"phase_{name}_seconds": trial.phase_seconds.get(name) for name in phases},
         **{f"inference_{items}_median_seconds": inference.get(items) for items in batches},
         "data_sha256": trial.data.sha256 if trial.data else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -38,7 +38,7 @@ def render(run: Run) -> str:
     return as_text(content(run))
 
 
-def as_text(values: Mapping[str, Any]) -> str:
+def as_text(values: Mapping[str, Any] | Sequence[Any]) -> str:
     """Return values as JSON, with control characters written as escapes."""
     text = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)

@@ -15,7 +15,7 @@ from bench.analysis.results import ArmResult
 from bench.analysis.verdict import Verdict
 from bench.records.measurement import BASELINE, CONTROL, Measurement
 from bench.records.text import printable
-from reports import sentences
+from reports import formatting, sentences
 from reports.run import Run
 
 MARKS = {
@@ -53,9 +53,17 @@ def render(run: Run) -> str:
         time=_seconds(run.trials),
     )
     properties = Tree.SubElement(suite, "properties")
-    facts = {"run": header.run, "device": header.device, "threads": header.threads}
+    facts = {
+        "run": header.run, "device": header.device, "threads": header.threads,
+        "commit": header.environment.get("git_commit"),
+        "winner": run.winner.arm if run.winner else None,
+        **{f"{r.arm} time": formatting.ratio_with_interval(r.time_ratio)
+           for r in run.candidates if r.time_ratio},
+    }  # fmt: skip
     for name, value in facts.items():
-        Tree.SubElement(properties, "property", name=name, value=printable(str(value)))
+        if value is not None:
+            words = {"name": printable(name), "value": printable(str(value))}
+            Tree.SubElement(properties, "property", words)
     for case in cases:
         _add(suite, run.title, case)
     Tree.indent(suite, " ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from bench.analysis import gate
 from bench.analysis.gate import Finding, Rule
 from bench.errors import BenchError
 from bench.records.measurement import CONTROL, Measurement, Status
-from tests.records import failed, header, measurement, paired, recipe
+from tests.records import SETTINGS, failed, header, measurement, paired, recipe
 
 STEADY = (1.0, 1.01, 0.99, 1.0, 1.005, 0.995)
 NOISY = (0.7, 1.4, 1.0, 1.3, 0.8, 1.1)
@@ -112,7 +113,7 @@ def test_a_slow_down_beyond_chance_fails(tmp_path: Path) -> None:
     found = gated(tmp_path, arms(), arms(1.2), "time=5%")
     assert found.failed
     (row,) = rows(found)
-    assert row.startswith("FAIL  fast: time +20.0% (at least +1")
+    assert row.startswith("FAIL  fast: time +20.0% (between +1")
     assert row.endswith("; limit +5%)")
 
 
@@ -161,9 +162,33 @@ def test_one_pair_is_no_evidence(tmp_path: Path) -> None:
 
 
 def test_the_same_run_passes(tmp_path: Path) -> None:
-    rules = ("time=0%", "memory=0%", "accuracy=0")
+    rules = ("time=5%", "memory=5%", "accuracy=0.03")
     found = gated(tmp_path, arms(), arms(), *rules)
     assert (found.failed, found.unknown) == (False, False)
+
+
+def test_what_chance_hides_is_not_told_and_how_much_would_have_shown_is(tmp_path: Path) -> None:
+    wild = paired("fast", [1.5 * s for s in (0.7, 1.3, 0.8, 1.4, 0.75, 1.35)])
+    found = gated(tmp_path, arms(), wild, "time=5%")
+    assert (found.failed, found.unknown) == (False, True)
+    (row,) = rows(found)
+    assert re.fullmatch(
+        r"\?  fast: time [+-][\d.]+% \(between -[\d.]+% and \+[\d.]+%; limit \+5%\); "
+        r"can't be told: \+[\d.]+% would have shown",
+        row,
+    )
+
+
+def test_a_limit_of_half_a_per_cent_is_said_as_it_is(tmp_path: Path) -> None:
+    assert "; limit +0.5%)" in gated(tmp_path, arms(), arms(1.2), "time=0.5%").text
+
+
+def test_a_setting_that_only_one_run_knows_is_no_other_value(tmp_path: Path) -> None:
+    old = run(tmp_path, "old", arms())
+    new = run(tmp_path, "new", arms(), settings={**SETTINGS, "depth": 3})
+    found = gate.check(old, new, gate.parse_rules(gate.DEFAULT))
+    assert "-  settings: only one of the runs knows depth" in found.text
+    assert not found.failed
 
 
 def test_more_memory_fails(tmp_path: Path) -> None:
@@ -184,7 +209,9 @@ def test_a_lower_accuracy_fails_by_the_margin_of_the_run(tmp_path: Path) -> None
     after = [measurement(pair=pair, metric=0.85) for pair in range(6)]
     found = gated(tmp_path, STEADY, after, "accuracy")
     assert found.failed
-    assert found.text == ("FAIL  baseline: accuracy -0.0500 (at least 0.0294 lower; limit -0.01)")
+    assert found.text == (
+        "FAIL  baseline: accuracy -0.0500 (between -0.0706 and -0.0294; limit -0.01)"
+    )
 
 
 def test_a_lower_accuracy_within_its_limit_passes(tmp_path: Path) -> None:
@@ -231,11 +258,11 @@ def test_an_arm_that_no_longer_runs_fails(tmp_path: Path) -> None:
     assert "FAIL  fast: no longer measured: out of memory: no room" in found.text
 
 
-def test_an_arm_that_was_not_asked_for_again_is_left_out(tmp_path: Path) -> None:
+def test_an_arm_that_was_not_asked_for_again_is_named(tmp_path: Path) -> None:
     before = [measurement("fast"), measurement()]
     found = gated(tmp_path, before, [measurement()], "time=5%")
     assert not found.failed
-    assert "fast" not in found.text
+    assert rows(found) == ["-  fast: only in old"]
 
 
 MACHINE = {"cpu": "A", "cores": 2, "gpus": [], "packages": {"torch": "2.13.0"}}
@@ -305,4 +332,4 @@ def test_a_metric_of_which_lower_is_better_is_gated_by_its_direction_and_share(
     assert found.failed is fails
     if fails:
         assert "baseline: rmse +4.87" in found.text
-        assert found.text.endswith("% higher; limit +2 %)")
+        assert found.text.endswith("%; limit +2 %)")

@@ -1,0 +1,48 @@
+"""Whether two stored runs can be compared at all."""
+
+from __future__ import annotations
+
+from bench.errors import BenchError
+from bench.records.header import Header
+from bench.records.schema import Json
+
+OF_MACHINE = ("cpu", "cores", "gpus")
+"""Facts of the environment that make another machine."""
+
+
+def check_comparable(old: Header, new: Header, across_machines: bool) -> None:
+    """Raise `BenchError` where two runs are not of one baseline, or of unlike machines.
+
+    A setting that one of them doesn't know was added or taken out: it is no other value.
+    """
+    shared = [k for k in old.settings if k in new.settings and k != "data_dir"]
+    changed = [k for k in shared if old.settings[k] != new.settings[k]]
+    for what, one, other in (
+        ("baseline", old.baseline, new.baseline),
+        ("device", old.device, new.device),
+        ("number of threads", old.threads, new.threads),
+        ("setting " + ", ".join(changed), True, not changed),
+    ):
+        if one != other:
+            raise BenchError(f"{old.run} and {new.run} differ in their {what}: nothing to compare")
+    if not across_machines and (unlike := _unlike(old.environment, new.environment)):
+        raise BenchError(
+            f"{old.run} and {new.run} ran on unlike machines: {'; '.join(unlike)}; repeat one, or "
+            "give --across-machines to compare ratios alone"
+        )
+
+
+def new_settings(old: Header, new: Header) -> list[str]:
+    """Return the settings that one of two runs doesn't know."""
+    return sorted(set(old.settings) ^ set(new.settings))
+
+
+def _unlike(old: Json, new: Json) -> list[str]:
+    """Return in what two machines differ, as far as both are known."""
+    facts = [(key, old.get(key), new.get(key)) for key in OF_MACHINE]
+    torch = ("torch", *((side.get("packages") or {}).get("torch") for side in (old, new)))
+    return [
+        f"{key} {one} and {other}"
+        for key, one, other in [*facts, torch]
+        if one != other and one is not None and other is not None
+    ]
