@@ -1,0 +1,381 @@
+"""What does a full optimisation find, for what cost, beside random search and TPE?
+
+Run by hand, on a quiet machine. First every combination of six techniques is measured once:
+
+    python -m tests.benchmarks.bench_search record --baseline timehut --dataset Chinatown \
+        --data-dir FOLDER --techniques scale-model limit-steps sequence-reduction mixed-precision \
+        early-stopping gradient-checkpointing --rounds 8 --output results
+    python -m tests.benchmarks.bench_search record --baseline xray --dataset synthetic \
+        --techniques smaller-input lighter-architecture channels-last mixed-precision limit-steps \
+        freeze-encoder
+
+then the search itself is replayed from these records many times, with other rounds drawn each time:
+
+    python -m tests.benchmarks.bench_search replay results/RUN [--replays 100] [--seed 0]
+
+Targets: at least 95 % of the best feasible log gain in time, in at least 90 % of the replays, with
+at most a quarter of the trials that measuring all combinations takes; and more than random search
+and TPE (of optuna, where that is installed) reach for the same seconds of trials.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import random
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
+from itertools import combinations
+from pathlib import Path
+from statistics import fmean
+from typing import Any, cast
+
+from bench.analysis.aims import best
+from bench.analysis.attribution import Subset, techniques_of
+from bench.analysis.comparison import compare_run
+from bench.analysis.levels import FIRST, MOST
+from bench.analysis.metric import target_of
+from bench.analysis.objectives import basis_of, time_of
+from bench.analysis.pairs import Pair, matched, whole
+from bench.baseline import Baseline
+from bench.errors import BenchError, Clash
+from bench.launch.local import Runner
+from bench.recipes import registry, resolve
+from bench.recipes.combination import check_conflicts
+from bench.records.header import Arm, Header
+from bench.records.measurement import BASELINE, CONTROL, Ending, Measurement, Status
+from bench.records.run_folder import Folder, read_run
+from bench.run.modes import full_optimization
+from bench.run.request import Request
+from bench.run.session import Session
+from bench.trial.spec import Outcome, TrialSpec
+
+ENOUGH = 0.95
+STARTED = "2026-01-01T00:00:00+00:00"
+NOTHING: Subset = frozenset()
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The pairs of every combination, and the header of the run that made them."""
+
+    header: Header
+    pairs: dict[Subset, list[Pair]]
+    baselines: dict[str, list[Measurement]]
+    """By kind of trial."""
+
+    @classmethod
+    def read(cls, path: Path) -> Recorded:
+        """Read a run of all combinations; those that don't apply are none."""
+        header, trials, _ = read_run(path)
+        arms = {t.arm for t in trials if t.arm not in (BASELINE, CONTROL)}
+        pairs = {arm: whole(matched(trials, arm)) for arm in sorted(arms)}
+        found = {frozenset(techniques_of(own[0][1])): own for own in pairs.values() if own}
+        baselines: dict[str, list[Measurement]] = {}
+        for trial in trials:
+            if trial.ok and trial.arm in (BASELINE, CONTROL):
+                baselines.setdefault(trial.kind, []).append(trial)
+        return cls(header, found, baselines)
+
+    @property
+    def techniques(self) -> list[str]:
+        """Return the single ones."""
+        return sorted(name for subset in self.pairs if len(subset) == 1 for name in subset)
+
+    @property
+    def trials(self) -> int:
+        """Return how many trials measuring everything took."""
+        return sum(map(len, self.pairs.values())) + sum(map(len, self.baselines.values()))
+
+    def gain(self, subset: Subset) -> float:
+        """Return the mean log gain in time; of what loses more than the margin none."""
+        if not subset or not self.is_kept(subset):
+            return 0.0
+        return fmean(logs_of(self.pairs[subset]))
+
+    def is_kept(self, subset: Subset) -> bool:
+        """Tell whether the mean metric is kept within the margin."""
+        return kept(self.pairs[subset], self.header)
+
+    @property
+    def best(self) -> float:
+        """Return the largest gain of all."""
+        return max(map(self.gain, self.pairs))
+
+
+def logs_of(pairs: Sequence[Pair]) -> list[float]:
+    """Return the log ratios of time."""
+    value = time_of(basis_of(pairs[0][1]))
+    both = [(value(b), value(c)) for b, c in pairs]
+    return [math.log(b / c) for b, c in both if b and c]
+
+
+def kept(pairs: Sequence[Pair], header: Header) -> bool:
+    """Tell whether the mean metric of pairs is kept within the margin."""
+    target = target_of(header)
+    both = [(b.metric, c.metric) for b, c in pairs]
+    gains = [target.gain(b, c) for b, c in both if b is not None and c is not None]
+    return not gains or fmean(gains) >= -header.margin
+
+
+@dataclass
+class Replayer:
+    """Answers trials from records: each pair of a round that is drawn for it."""
+
+    recorded: Recorded
+    seed: int
+    asked: int = 0
+    seconds: float = 0.0
+
+    def run(self, trial: TrialSpec) -> Outcome:
+        """Return a recorded trial of the recipe, as if it had been made now."""
+        subset = frozenset(use.name for use in trial.recipe.techniques)
+        if subset and subset not in self.recorded.pairs:
+            return Outcome(measurement=_unknown(trial))
+        found = self._drawn(subset, trial)
+        if trial.kind != "build" and not trial.profile:
+            self.asked += 1
+            self.seconds += found.wall_seconds or 0.0
+        now = {**trial.identity.model_dump(), "kind": trial.kind}
+        return Outcome(measurement=found.model_copy(update=now))
+
+    def _drawn(self, subset: Subset, trial: TrialSpec) -> Measurement:
+        """Draw a round by the pair's number; a candidate is as far from the baseline as it was."""
+        recorded = self.recorded.baselines
+        baselines = recorded.get(trial.kind) or next(iter(recorded.values()))
+        chosen = random.Random(f"{self.seed}/{trial.pair}").choice(baselines)
+        draw = random.Random(f"{self.seed}/{trial.pair}/{trial.arm}")
+        if not subset:
+            again = [one for one in baselines if one.seed == chosen.seed]
+            return draw.choice(again) if trial.arm == CONTROL else chosen
+        pairs = self.recorded.pairs[subset]
+        before, after = draw.choice([p for p in pairs if p[0].seed == chosen.seed] or pairs)
+        return beside(chosen, before, after)
+
+
+def _unknown(trial: TrialSpec) -> Measurement:
+    """Return what a combination that was not recorded is: one that doesn't apply."""
+    ending = Ending(status=Status.NOT_APPLICABLE, reason="it was not recorded", started=STARTED)
+    return Measurement.of(trial.identity, ending)
+
+
+def beside(chosen: Measurement, before: Measurement, after: Measurement) -> Measurement:
+    """Return a candidate's trial beside another baseline's: as much faster, as much better."""
+    speed = (chosen.seconds_per_item or 1.0) / (before.seconds_per_item or 1.0)
+    changes: dict[str, Any] = {
+        name: value * speed
+        for name in ("window_seconds", "train_seconds", "wall_seconds")
+        if (value := getattr(after, name)) is not None
+    }
+    changes["step_seconds"] = tuple(seconds * speed for seconds in after.step_seconds)
+    if None not in (chosen.metric, before.metric, after.metric):
+        metrics = [cast(float, t.metric) for t in (chosen, after, before)]
+        changes["metric"] = metrics[0] + metrics[1] - metrics[2]
+    return after.model_copy(update=changes)
+
+
+class Silent:
+    """Shows nothing."""
+
+    def opened(self, folder: Folder) -> None: ...
+    def expect(self, trials: int) -> None: ...
+    def begin(self, what: str) -> None: ...
+    def done(self, record: Measurement) -> None: ...
+    def note(self, text: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search chose, and what that took."""
+
+    subset: Subset
+    trials: int
+    seconds: float
+
+
+def searched(recorded: Recorded, baseline: Baseline, seed: int) -> Found:
+    """Replay a full optimisation, its own code, once."""
+    header = recorded.header.model_copy(update={
+        "mode": "full-optimization", "first": FIRST, "repeats": MOST, "raced": {}, "blocks": {},
+        "budget_seconds": None, "objectives": ("time",), "limits": {},
+        "arms": tuple(Arm(techniques=(name,)) for name in recorded.techniques),
+    })  # fmt: skip
+    settings = registry.make_settings(baseline, header.settings)
+    replayer = Replayer(recorded, seed)
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place)
+        (path / "run.json").write_text(header.model_dump_json())
+        folder = Folder(path, header)
+        recipe = resolve.baseline_recipe(header.baseline, settings, {})
+        session = Session(folder, cast(Runner, replayer), baseline, recipe, {}, Silent())
+        full_optimization(session)
+        winner = best(compare_run(session.header, session.records, ()))
+        won = [t for t in session.records if winner is not None and t.arm == winner.arm]
+        folder.close()
+    subset = frozenset(techniques_of(won[0])) if won else NOTHING
+    return Found(subset, replayer.asked, replayer.seconds)
+
+
+@dataclass
+class Trier:
+    """Tries combinations by as many pairs as a first look has, until its seconds are spent."""
+
+    recorded: Recorded
+    seed: int
+    budget: float
+    scores: dict[Subset, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    trials: int = 0
+
+    def __call__(self, subset: Subset) -> float:
+        """Return the mean log gain of a combination; a loss beyond the margin is far below any."""
+        if subset not in self.recorded.pairs:
+            return 0.0 if not subset else -1.0
+        draw = random.Random(f"{self.seed}/{sorted(subset)}/{self.trials}")
+        pairs = draw.choices(self.recorded.pairs[subset], k=FIRST)
+        self.trials += 2 * FIRST
+        self.seconds += sum((t.wall_seconds or 0.0) for pair in pairs for t in pair)
+        score = fmean(logs_of(pairs)) if kept(pairs, self.recorded.header) else -1.0
+        self.scores[subset] = score
+        return score
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether the seconds are spent."""
+        return self.seconds >= self.budget
+
+    @property
+    def found(self) -> Found:
+        """Return the best that was tried, nothing where nothing gained."""
+        subset = max(self.scores, key=lambda one: self.scores[one], default=NOTHING)
+        chosen = subset if self.scores.get(subset, 0.0) > 0 else NOTHING
+        return Found(chosen, self.trials, self.seconds)
+
+
+def at_random(trier: Trier, techniques: Sequence[str]) -> None:
+    """Try combinations in random order."""
+    every = list(subsets(techniques))
+    random.Random(f"{trier.seed}/order").shuffle(every)
+    for subset in every:
+        if trier.is_over:
+            return
+        trier(subset)
+
+
+def by_tpe(trier: Trier, techniques: Sequence[str]) -> None:
+    """Try what optuna's tree of Parzen estimators asks for."""
+    optuna = import_module("optuna")  # it need not be there
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sampler = optuna.samplers.TPESampler(seed=trier.seed)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    for _ in range(10 * 2 ** len(techniques)):
+        if trier.is_over:
+            return
+        asked = study.ask()
+        used = [name for name in techniques if asked.suggest_categorical(name, [False, True])]
+        subset = frozenset(used)
+        known = trier.scores.get(subset)
+        study.tell(asked, trier(subset) if known is None else known)
+
+
+def subsets(techniques: Sequence[str]) -> Iterator[Subset]:
+    """Yield every combination of some."""
+    for size in range(1, len(techniques) + 1):
+        yield from map(frozenset, combinations(techniques, size))
+
+
+def compared(recorded: Recorded, baseline: Baseline, replays: int, seed: int) -> list[str]:
+    """Return, a line each, how often each way of searching found enough, and for what."""
+    ways: dict[str, Callable[[Trier, Sequence[str]], None]] = {"random search": at_random}
+    if find_spec("optuna"):
+        ways["TPE"] = by_tpe
+    found: dict[str, list[Found]] = {"full optimisation": [], **{name: [] for name in ways}}
+    for number in range(replays):
+        ours = searched(recorded, baseline, seed + number)
+        found["full optimisation"].append(ours)
+        for name, search in ways.items():
+            trier = Trier(recorded, seed + number, ours.seconds)
+            search(trier, recorded.techniques)
+            found[name].append(trier.found)
+    lines = [
+        f"{len(recorded.pairs)} combinations of {', '.join(recorded.techniques)}: the best is "
+        f"{math.exp(recorded.best):.3f}x; all of them took {recorded.trials} trials"
+    ]
+    lines += [_line(name, own, recorded) for name, own in found.items()]
+    return lines if "TPE" in ways else [*lines, "TPE: not tried, optuna is not installed"]
+
+
+def _line(name: str, found: Sequence[Found], recorded: Recorded) -> str:
+    reached = [recorded.gain(one.subset) / recorded.best for one in found]
+    enough = sum(share >= ENOUGH for share in reached) / len(found)
+    trials = fmean(one.trials for one in found)
+    return (
+        f"{name}: {ENOUGH:.0%} of the best gain in {enough:.0%} of {len(found)} replays (mean "
+        f"{fmean(reached):.0%}), in {trials:.0f} trials, {trials / recorded.trials:.0%} of all, "
+        f"{fmean(one.seconds for one in found):.0f} s"
+    )
+
+
+def record(asked: argparse.Namespace) -> None:
+    """Measure every combination of the techniques that go together, as an ordinary run."""
+    from bench.cli.run import execute
+    from bench.recipes.references import parse_assignments
+
+    arms = tuple(
+        Arm(techniques=tuple(name for name in asked.techniques if name in subset))
+        for subset in subsets(asked.techniques)
+        if _go_together(subset)
+    )
+    given = {"dataset": asked.dataset, "data_dir": asked.data_dir, "epochs": asked.epochs}
+    settings = {name: value for name, value in given.items() if value is not None}
+    execute(
+        Request(
+            mode="test", baseline=asked.baseline, arms=arms, repeats=asked.rounds,
+            settings=settings | parse_assignments(asked.set), threads=asked.threads,
+            output=Path(asked.output),
+        ),
+        quiet=False,
+    )  # fmt: skip
+
+
+def _go_together(subset: Subset) -> bool:
+    try:
+        check_conflicts(technique for _, technique in resolve.make_techniques(sorted(subset)))
+    except Clash:
+        return False
+    return True
+
+
+def main() -> None:
+    """Record, or replay."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    recording = commands.add_parser("record")
+    recording.add_argument("--techniques", nargs="+", required=True)
+    for name in ("--baseline", "--dataset", "--data-dir", "--epochs"):
+        recording.add_argument(name, default="timehut" if name == "--baseline" else None)
+    recording.add_argument("--set", nargs="*", default=[])
+    recording.add_argument("--rounds", type=int, default=8)
+    recording.add_argument("--threads", type=int, default=1)
+    recording.add_argument("--output", default="results")
+    replaying = commands.add_parser("replay")
+    replaying.add_argument("run", type=Path)
+    replaying.add_argument("--replays", type=int, default=100)
+    replaying.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args()
+    if asked.command == "record":
+        record(asked)
+        return
+    recorded = Recorded.read(asked.run)
+    if not recorded.techniques:
+        raise BenchError(f"{asked.run} holds no technique alone; record a run first")
+    baseline = registry.load_baseline(recorded.header.baseline)
+    for line in compared(recorded, baseline, asked.replays, asked.seed):
+        print(line)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""A search replayed from recorded combinations finds what is best among them."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from bench.analysis.attribution import Subset
+from bench.baseline import Baseline
+from bench.records.header import Arm
+from bench.records.measurement import CONTROL, Measurement
+from bench.run import modes
+from tests.benchmarks.bench_search import Recorded, beside, compared, searched, subsets
+from tests.records import header, measurement, paired, recipe
+
+GAINS = {"early-stopping": 1.5, "limit-steps": 1.3, "ema": 1.0}
+KEPT = (0.001, -0.001, 0.002, 0.0)
+TIMES = (1.0, 1.01, 0.99, 1.005)
+
+
+def gain_of(subset: Subset) -> float:
+    return math.prod(GAINS[name] for name in subset)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """Write a run of all combinations: two gain, one does nothing."""
+    head = header(arms=tuple(Arm(techniques=tuple(sorted(s))) for s in subsets([*GAINS])))
+    trials: list[Measurement] = paired(CONTROL, TIMES, losses_of_metric=KEPT, first=900)
+    for number, subset in enumerate(subsets([*GAINS])):
+        gains = [gain_of(subset) * wobble for wobble in TIMES]
+        arm = "+".join(sorted(subset))
+        trials += paired(arm, gains, losses_of_metric=KEPT, first=10 * number)
+    seeds = [t.model_copy(update={"seed": t.pair % 10}) for t in trials]
+    (tmp_path / "run.json").write_text(head.model_dump_json())
+    lines = "".join(trial.model_dump_json() + "\n" for trial in seeds)
+    (tmp_path / "trials.jsonl").write_text(lines)
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def plainly_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Resolve the recipes of a baseline that is made up."""
+
+    def resolved(base: Any, baseline: Any, used: Any, probe_for: Any, places: Any) -> Any:
+        return recipe(*(name for name, _ in used))
+
+    monkeypatch.setattr(modes, "with_techniques", resolved)
+    monkeypatch.setattr("bench.recipes.registry.make_settings", lambda *given: None)
+    monkeypatch.setattr("bench.recipes.resolve.baseline_recipe", lambda *given: recipe())
+
+
+def test_what_was_recorded_is_known_by_its_techniques(run: Path) -> None:
+    recorded = Recorded.read(run)
+    assert recorded.techniques == sorted(GAINS)
+    assert len(recorded.pairs) == 7
+    assert recorded.best == pytest.approx(math.log(1.5 * 1.3), abs=0.01)
+    assert recorded.trials == 7 * 8 + 8
+
+
+def test_the_search_finds_the_shortest_of_the_best(run: Path) -> None:
+    recorded = Recorded.read(run)
+    found = searched(recorded, cast(Baseline, None), seed=3)
+    assert found.subset == {"early-stopping", "limit-steps"}
+    assert found.trials > 0
+    assert found.seconds > 0
+
+
+def test_ways_of_searching_are_compared_at_equal_cost(run: Path) -> None:
+    lines = compared(Recorded.read(run), cast(Baseline, None), replays=1, seed=0)
+    assert lines[0].startswith(
+        "7 combinations of early-stopping, ema, limit-steps: the best is 1.9"
+    )
+    assert lines[1].startswith("full optimisation: 95% of the best gain in 100% of 1 replays")
+    assert lines[2].startswith("random search: ")
+
+
+def test_a_candidate_keeps_its_distance_from_another_baseline() -> None:
+    chosen, before = measurement(seconds=4.0, metric=0.8), measurement(seconds=2.0, metric=0.9)
+    found = beside(chosen, before, measurement("fast", seconds=1.0, metric=0.85))
+    assert found.window_seconds == 2.0
+    assert found.metric == pytest.approx(0.75)
