@@ -128,11 +128,9 @@ class Session:
                 self.show.expect(plan.trials_in(blocks) * rule.first)
             if number == rule.first:
                 fix_margin(self.folder, self.show)
-            won = has_won(self.header, self.records, [c.arm for c in contrasts], stage)
-            choice = next_round(
-                self.header, self.records, [c.arm for c in todo], number, rule, stage, self.spent,
-                won,
-            )  # fmt: skip
+            arms, records = [c.arm for c in todo], self.records
+            won = has_won(self.header, records, arms, stage)
+            choice = next_round(self.header, records, arms, number, rule, stage, self.spent, won)
             if not choice.measured:
                 self._say_left(number, choice.left)
                 return
