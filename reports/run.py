@@ -19,11 +19,13 @@ from bench.analysis.points import Point, points
 from bench.analysis.results import ArmResult, Comparison
 from bench.analysis.verdict import Verdict
 from bench.baseline import Target
+from bench.records import failures
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, Measurement, counting
 from bench.records.run_folder import read_run
 from reports import formatting
 
+MOST_TRACEBACKS = 20
 PLOTS = "plots"
 FOREST = "forest-{}.svg"
 """The forest plot, for a light page or a dark one."""
@@ -133,8 +135,17 @@ class Run:
 
     @property
     def tracebacks(self) -> list[tuple[str, str, str]]:
-        """Return (of what, where, text) of each failure that left one."""
-        return []
+        """Return (of what, where, text) of failures: of each arm, and way to fail, the first."""
+        first: dict[tuple[str, str | None], Measurement] = {}
+        for trial in self.trials:
+            if not trial.ok:
+                first.setdefault((trial.arm, trial.reason), trial)
+        kept = [(trial, failures.read(self.path, trial)) for trial in first.values()]
+        return [
+            (f"{trial.arm}, pair {trial.pair}", failures.name_of(trial), text)
+            for trial, text in kept
+            if text
+        ][:MOST_TRACEBACKS]
 
     @cached_property
     def target(self) -> Target:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from bench.analysis.failing import fails_again
 from bench.analysis.intervals import Interval
 from bench.analysis.quality import LEAST_STEPS
 from bench.analysis.results import ArmResult, Control
@@ -306,7 +307,15 @@ def _pairs_done(run: Run) -> tuple[int, int]:
     others = [trial for trial in run.judging if trial.arm != BASELINE]
     groups = {(trial.arm, trial.stage) for trial in others if trial.pair >= 0}
     done = {trial.key for trial in others if trial.pair in baseline}
+    arms = {arm for arm, _ in groups} - {CONTROL}
+    ended = {arm for arm in arms if fails_again(run.judging, arm)}
+    if fails_again(run.judging, BASELINE) or (arms and ended == arms):
+        return len(done), len(done)
+    groups = {(arm, stage) for arm, stage in groups if arm not in ended}
+    done = {key for key in done if key[1] not in ended}
     asked = sum(1 for arm in run.header.arms if arm.techniques) + 1
     seen = {trial.arm for trial in others if trial.stage == "test"}
+    asked -= len(seen & ended)
+    seen -= ended
     planned = len(groups) + max(0, asked - len(seen))
     return len(done), planned * run.header.repeats

@@ -27,6 +27,7 @@ from bench.launch.environment import for_the_server
 from bench.launch.temporary import choose_folder, mark_own_folder
 from bench.machine.memory import kernel_kills
 from bench.machine.processes import adopt_orphans, children, end_strangers, is_stopped
+from bench.records.failures import LOG
 from bench.records.measurement import Ending, Measurement, Status
 from bench.trial import entry, outcome
 from bench.trial.spec import Outcome, TrialSpec
@@ -176,7 +177,7 @@ def _received(asked: _Asked, watched: _Watched, code: int | None) -> Outcome:
         reason = f"the trial's process was killed by {signal.Signals(-code).name}"
         if -code == signal.SIGKILL and (kernel_kills() or 0) > (asked.kills or 0):
             status, reason = Status.OUT_OF_MEMORY, "the kernel killed it for want of memory"
-    elif tail := _last_line(Path(asked.trial.scratch) / "trial.log"):
+    elif tail := _last_line(Path(asked.trial.scratch) / LOG):
         reason += f": {tail}"
     return _lost(asked, status, shown(reason))
 

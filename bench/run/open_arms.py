@@ -11,12 +11,13 @@ from typing import NamedTuple
 from bench.analysis.claims import judged
 from bench.analysis.comparison import compare_run, standing
 from bench.analysis.durations import pair_seconds
+from bench.analysis.failing import fails_again
 from bench.analysis.levels import Rule
 from bench.analysis.objectives import OBJECTIVES, basis_of
 from bench.analysis.pairs import pairs_of, ratios
 from bench.analysis.verdict import Verdict
 from bench.records.header import Header
-from bench.records.measurement import CONTROL, Measurement, Purpose
+from bench.records.measurement import BASELINE, CONTROL, Measurement, Purpose
 
 CONTROL_PAIRS = 10
 """Pairs of the A/A control: as many as tell how far equal trials differ."""
@@ -40,9 +41,13 @@ def next_round(
 ) -> Choice:  # fmt: skip
     """Choose among `arms`, of which `number` rounds are measured; nothing: the stage is over.
 
-    What the budget can't see through to a first look is given up, the least promising first.
+    What fails twice in the same way is not tried again; what the budget can't see through to a
+    first look is given up, the least promising first.
     """
+    asked, arms = arms, [arm for arm in arms if not fails_again(trials, arm)]
     candidates = [arm for arm in arms if arm != CONTROL]
+    if fails_again(trials, BASELINE) or (not candidates and set(asked) != set(arms)):
+        return Choice([], [])
     left_seconds = left_of(header, stage, spent_seconds, won)
     if rule.first == rule.most:
         return _fixed(arms, number, spent_seconds, left_seconds)

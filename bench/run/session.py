@@ -18,6 +18,7 @@ from bench.errors import BenchError
 from bench.launch.local import Runner
 from bench.recipes.resolve import steps_alone
 from bench.recipes.source import Sources
+from bench.records import failures
 from bench.records.header import Header
 from bench.records.measurement import (
     BASELINE,
@@ -220,6 +221,7 @@ class Session:
                 break
             self._set_aside(record, reason)
             attempt += 1
+        failures.keep(self.folder.path, record, self.folder.scratch)
         self.folder.trials.append(record)
         self.show.done(record)
         if outcome.refused:

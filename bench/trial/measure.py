@@ -81,9 +81,11 @@ def observe(trial: TrialSpec, requested: float) -> Outcome:
 
 def _failure(error: BaseException) -> tuple[Status, str]:
     """Return what an exception makes of a trial, and why; the whole of it goes to the log."""
+    if isinstance(error, NotApplicable):
+        return Status.NOT_APPLICABLE, shown(error)
+    with contextlib.suppress(Exception):  # its text, or the log that it goes to, may be broken too
+        traceback.print_exception(error)
     match error:
-        case NotApplicable():
-            return Status.NOT_APPLICABLE, shown(error)
         case Diverged():
             return Status.DIVERGED, shown(error)
         case BenchError() | _Untimed() | ScriptFailed():
@@ -91,8 +93,6 @@ def _failure(error: BaseException) -> tuple[Status, str]:
     reason = reason_of(error)
     if is_out_of_memory(error):
         return Status.OUT_OF_MEMORY, reason
-    with contextlib.suppress(Exception):  # its text, or the log that it goes to, may be broken too
-        traceback.print_exc()
     places = traceback.extract_tb(error.__traceback__)
     place = frame_of(error) or (places[-1] if places else None)
     where = f" ({Path(place.filename).name}, line {place.lineno})" if place else ""

@@ -15,6 +15,7 @@ from typing import Any
 
 from bench.machine.memory import random_heap_offset
 from bench.machine.processes import adopt_orphans, end_descendants
+from bench.records.failures import LOG
 from bench.trial import outcome
 from bench.trial.measure import observe
 from bench.trial.spec import TrialSpec
@@ -46,7 +47,7 @@ def _detach(trial: TrialSpec, lifeline: Connection) -> None:
     adopt_orphans()
     threading.Thread(target=_die_with, args=(lifeline,), daemon=True).start()
     _close_what_can_be_written()
-    log = Path(trial.scratch) / "trial.log"
+    log = Path(trial.scratch) / LOG
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(handle, 1)
     os.dup2(handle, 2)

@@ -1,0 +1,19 @@
+"""Arms that fail for good: not worth another trial."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from bench.records.measurement import UNTRIED, Measurement
+
+TWICE = 2
+
+
+def fails_again(trials: Sequence[Measurement], arm: str) -> bool:
+    """Tell whether an arm has failed twice in the same way, and never ended well."""
+    own = [trial for trial in trials if trial.arm == arm and trial.pair >= 0]
+    if any(trial.ok for trial in own):
+        return False
+    ways = Counter((t.status, t.reason) for t in own if t.status not in UNTRIED)
+    return max(ways.values(), default=0) >= TWICE
