@@ -13,7 +13,8 @@ from bench.baseline import Baseline
 from bench.records.header import Arm
 from bench.records.measurement import CONTROL, Measurement
 from bench.run import modes
-from tests.benchmarks.bench_search import Recorded, beside, compared, searched, subsets
+from tests.benchmarks.bench_search import compared, searched, subsets
+from tests.benchmarks.recorded import Recorded, beside
 from tests.records import header, measurement, paired, recipe
 
 GAINS = {"early-stopping": 1.5, "limit-steps": 1.3, "ema": 1.0}
