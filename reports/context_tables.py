@@ -17,8 +17,8 @@ from bench.records.measurement import BASELINE, CONTROL, UNTRIED, Measurement
 from bench.records.recipe import LOCAL_SETTINGS, Recipe
 from reports import formatting
 from reports.run import Run
-from reports.sentences import unfinished
 from reports.tables import Table, table
+from reports.undone import unfinished
 
 MODES: Mapping[str, str] = MappingProxyType({
     "baseline-only": "the baseline alone",

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
-from bench.analysis.failing import fails_again
 from bench.analysis.intervals import Interval
 from bench.analysis.quality import LEAST_STEPS
 from bench.analysis.results import ArmResult, Control
 from bench.analysis.sequential import LEAST_GAIN
 from bench.analysis.verdict import Verdict
-from bench.records.measurement import BASELINE, CONTROL, Status
-from reports import claims, formatting
+from bench.records.measurement import BASELINE, Status
+from reports import claims, formatting, undone
 from reports.formatting import listing, number
 from reports.run import Run
 
@@ -25,7 +24,11 @@ def verdict(run: Run) -> str:
     """Return what the run says, in one sentence."""
     claim = run.header.claim
     if claim:
-        return "The claim is not judged yet." if unfinished(run) else claims.judgement(run, claim)
+        return (
+            "The claim is not judged yet."
+            if undone.unfinished(run)
+            else claims.judgement(run, claim)
+        )
     if not run.comparison.arms:
         return of_baseline(run)
     winner = run.winner
@@ -85,16 +88,6 @@ def visible(run: Run) -> str:
     return "more than tenfold" if found and found >= HOPELESS else formatting.percent(found)
 
 
-def unfinished(run: Run) -> str | None:
-    """Return how much of the plan is missing; None when all of it was run."""
-    missing = _missing(run)
-    if missing is None:
-        return None
-    budget = run.header.budget_seconds
-    why = f"; its budget was {formatting.seconds(budget)}" if budget is not None else ""
-    return f"This run is not finished: {missing}{why}. bench --resume {run.folder} goes on with it."
-
-
 def race(run: Run) -> str | None:
     """Return among how many arms the error is shared, and what of them is open."""
     rule = run.comparison.rule
@@ -106,16 +99,6 @@ def race(run: Run) -> str | None:
     words = f"{raced} raced: any false win in at most {chance} of such runs"
     open_ones = [_open_arm(result) for result in run.candidates if result.goes_on]
     return f"{words}; still open: {listing(open_ones)}." if open_ones else f"{words}."
-
-
-def incomplete(run: Run) -> str | None:
-    """Return which arms gave nothing at all; None where there are none."""
-    if run.comparison.complete:
-        return None
-    dead = [r.arm for r in run.comparison.arms if r.verdict is Verdict.FAILED and not r.pairs]
-    if not run.of(BASELINE):
-        dead.insert(0, BASELINE)
-    return f"This run is incomplete: no trial of {listing(dead)} succeeded." if dead else None
 
 
 def of_baseline(run: Run) -> str:
@@ -276,46 +259,3 @@ def _repeatable(control: Control) -> list[str]:
     if control.same_losses:
         return ["The same seed gave the same losses, bit for bit."]
     return ["The same seed did not give the same losses: this training does not repeat exactly."]
-
-
-def _missing(run: Run) -> str | None:
-    """Return what of the plan was not run; None where nothing is missing."""
-    found, rule = run.judged, run.comparison.rule
-    done, planned = _pairs_done(run)
-    if rule.first == rule.most:
-        return (
-            None if done >= planned else f"{done} of {number(planned, 'pair')} of trials were run"
-        )
-    if found is not None:
-        going = found.goes_on and done < rule.most
-        return f"the claim is not decided in {number(done, 'pair')}" if going else None
-    seen = {trial.arm for trial in run.judging if trial.arm not in (BASELINE, CONTROL)}
-    unseen = sum(1 for arm in run.header.arms if arm.techniques) - len(seen)
-    open_ones = [result.arm for result in run.candidates if result.goes_on]
-    if unseen > 0:
-        return f"{number(unseen, 'arm')} of {len(run.header.arms)} were not measured"
-    if open_ones:
-        return f"{listing(open_ones)} {'is' if len(open_ones) == 1 else 'are'} open"
-    screened = [r.arm for r in run.candidates if r.verdict is Verdict.SCREENED]
-    confirmed = any(result.confirmed for result in run.candidates)
-    return None if confirmed or not screened else f"no pair confirms {listing(screened)} yet"
-
-
-def _pairs_done(run: Run) -> tuple[int, int]:
-    """Return how many pairs were run, whatever their outcome, and how many were planned."""
-    baseline = {trial.pair for trial in run.judging if trial.arm == BASELINE}
-    others = [trial for trial in run.judging if trial.arm != BASELINE]
-    groups = {(trial.arm, trial.stage) for trial in others if trial.pair >= 0}
-    done = {trial.key for trial in others if trial.pair in baseline}
-    arms = {arm for arm, _ in groups} - {CONTROL}
-    ended = {arm for arm in arms if fails_again(run.judging, arm)}
-    if fails_again(run.judging, BASELINE) or (arms and ended == arms):
-        return len(done), len(done)
-    groups = {(arm, stage) for arm, stage in groups if arm not in ended}
-    done = {key for key in done if key[1] not in ended}
-    asked = sum(1 for arm in run.header.arms if arm.techniques) + 1
-    seen = {trial.arm for trial in others if trial.stage == "test"}
-    asked -= len(seen & ended)
-    seen -= ended
-    planned = len(groups) + max(0, asked - len(seen))
-    return len(done), planned * run.header.repeats

@@ -17,6 +17,7 @@ from reports import (
     formatting,
     learning,
     sentences,
+    undone,
     warnings,
 )
 from reports.charts.marks import drawing, text
@@ -83,7 +84,7 @@ def _content(run: Run) -> dict[str, Any]:  # long: an entry a line
         "asked": context_tables.MODES.get(run.header.mode, run.header.mode),
         "context": context_tables.context(run),
         "race": sentences.race(run),
-        "remarks": [r for r in (sentences.unfinished(run), sentences.incomplete(run)) if r],
+        "remarks": [r for r in (undone.unfinished(run), undone.incomplete(run)) if r],
         "noise": sentences.noise(run),
         "warnings": [*run.header.notices, *warnings.warnings(run)],
         "forest": forest,

@@ -16,7 +16,7 @@ from bench.analysis.points import Point
 from bench.analysis.proof import Proof
 from bench.analysis.results import ArmResult
 from bench.records.measurement import BASELINE
-from reports import sentences, warnings
+from reports import sentences, undone, warnings
 from reports.published import (
     Arm,
     Attribution,
@@ -77,7 +77,7 @@ def content(run: Run) -> Report:  # long: an entry a line
         "baseline_reached": found.baseline_reached,
         "statuses": dict(sorted(Counter(str(trial.status) for trial in run.trials).items())),
         "complete": found.complete,
-        "finished": sentences.unfinished(run) is None,
+        "finished": undone.unfinished(run) is None,
         "exported": run.exported,
         "too_noisy": answer(run).doubtful,
         "warnings": warnings.warnings(run),
@@ -193,7 +193,7 @@ def _claim(run: Run) -> Claim | None:
     if claim is None:
         return None
     found = run.judged
-    judged = found is not None and sentences.unfinished(run) is None
+    judged = found is not None and undone.unfinished(run) is None
     answer = found.answer if found and judged else None
     return {
         "answer": answer,

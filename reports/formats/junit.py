@@ -15,7 +15,7 @@ from bench.analysis.results import ArmResult
 from bench.analysis.verdict import Verdict
 from bench.records.measurement import BASELINE, CONTROL, Measurement
 from bench.records.text import printable
-from reports import formatting, sentences
+from reports import formatting, sentences, undone
 from reports.run import Run
 
 MARKS = {
@@ -71,7 +71,7 @@ def render(run: Run) -> str:
 
 
 def _cases(run: Run) -> list[Case]:
-    missing = sentences.unfinished(run)
+    missing = undone.unfinished(run)
     mark = "error" if missing else "failure" if run.problems else None
     whole = "the claim" if run.header.claim else "the run"
     return [

@@ -16,6 +16,7 @@ from reports import (
     formatting,
     learning,
     sentences,
+    undone,
     warnings,
 )
 from reports.run import FOREST, PLOTS, Run
@@ -76,7 +77,7 @@ def _content(run: Run) -> dict[str, Any]:  # long: an entry a line
         "context": context_tables.context(run),
         "answer": view.answer,
         "race": sentences.race(run),
-        "remarks": [r for r in (sentences.unfinished(run), sentences.incomplete(run)) if r],
+        "remarks": [r for r in (undone.unfinished(run), undone.incomplete(run)) if r],
         "notices": run.header.notices,
         "plots": {theme: f"{PLOTS}/{FOREST.format(theme)}" for theme in ("light", "dark")},
         "drawn": run.drawn and bool(view.rows),

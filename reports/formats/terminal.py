@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from bench.analysis.verdict import Verdict
 from bench.records.measurement import BASELINE
 from bench.records.text import printable
-from reports import aims, formatting, sentences, warnings
+from reports import aims, formatting, sentences, undone, warnings
 from reports.formatting import number
 from reports.run import Run
 from reports.view.next_step import next_step
@@ -168,8 +168,8 @@ def _context(run: Run, view: View, wide: int) -> list[str]:
         more = f" (and {len(doubts) - 1} more in the report)" if len(doubts) > 1 else ""
         lines.append(f"warning{more}: {doubts[0]}")
     shown = [_cut(" ".join(line.split()), wide) for line in lines if line]
-    missing = [sentences.unfinished(run), sentences.incomplete(run)]
-    return shown + [line for m in missing if m for line in _filled(_without_command(m), wide)]
+    left = [undone.unfinished(run), undone.incomplete(run)]
+    return shown + [line for m in left if m for line in _filled(_without_command(m), wide)]
 
 
 def _without_command(said: str) -> str:

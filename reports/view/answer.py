@@ -8,7 +8,7 @@ from bench.analysis.noise import Noise, noise_of
 from bench.analysis.results import ArmResult
 from bench.analysis.verdict import Verdict
 from bench.records.measurement import BASELINE
-from reports import context_tables, formatting, sentences
+from reports import context_tables, formatting, sentences, undone
 from reports.formatting import number
 from reports.run import Run
 
@@ -54,7 +54,7 @@ def answer(run: Run) -> Answer:
 
 def _badge(run: Run) -> tuple[str, str]:
     if run.judged is not None:
-        if sentences.unfinished(run) is not None:
+        if undone.unfinished(run) is not None:
             return "not judged yet", "open"
         tone = {"holds": "good", "broken": "bad"}.get(run.judged.answer, "open")
         return f"claim {run.judged.answer}", tone

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.analysis.verdict import Verdict
-from reports import sentences
+from reports import undone
 from reports.run import Run
 from reports.view.open_arms import asking, buying, open_arms
 
@@ -13,7 +13,7 @@ OFFERED = 4
 
 def next_step(run: Run) -> tuple[str, str] | None:
     """Return what to do next and the command for it; None where there is nothing."""
-    if sentences.unfinished(run) is not None:
+    if undone.unfinished(run) is not None:
         return "go on", f"bench --resume {run.folder}"
     if run.judged is not None:
         return None

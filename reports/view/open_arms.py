@@ -10,7 +10,7 @@ from bench.analysis.durations import pair_seconds
 from bench.analysis.levels import MOST
 from bench.analysis.results import ArmResult
 from bench.analysis.verdict import Verdict
-from reports import context_tables, formatting, sentences
+from reports import context_tables, formatting, undone
 from reports.run import Run
 
 WITHOUT_VALUES = ("--baseline-only", "--full-optimization", "--quiet", "--json", "--dry-run")
@@ -54,7 +54,7 @@ def buying(run: Run, found: tuple[Open, ...]) -> tuple[str, float] | None:
     worth = [one for one in found if one.pairs is not None and had[one.arm] + one.pairs <= MOST]
     if not worth:
         return None
-    if sentences.unfinished(run) is not None:
+    if undone.unfinished(run) is not None:
         return f"bench --resume {run.folder}", sum(one.seconds or 0.0 for one in worth)
     if any("+" in one.arm for one in worth) or run.header.mode not in ("test", "full-optimization"):
         return None

@@ -25,6 +25,7 @@ import math
 import random
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
@@ -32,6 +33,8 @@ from itertools import combinations
 from pathlib import Path
 from statistics import fmean
 from typing import cast
+
+import typer
 
 from bench.analysis.aims import best
 from bench.analysis.attribution import Subset, techniques_of
@@ -208,14 +211,13 @@ def record(asked: argparse.Namespace) -> None:
     )
     given = {"dataset": asked.dataset, "data_dir": asked.data_dir, "epochs": asked.epochs}
     settings = {name: value for name, value in given.items() if value is not None}
-    execute(
-        Request(
-            mode="test", baseline=asked.baseline, arms=arms, repeats=asked.rounds,
-            settings=settings | parse_assignments(asked.set), threads=asked.threads,
-            output=Path(asked.output),
-        ),
-        quiet=False,
+    wanted = Request(
+        mode="test", baseline=asked.baseline, arms=arms, repeats=asked.rounds,
+        settings=settings | parse_assignments(asked.set), threads=asked.threads,
+        output=Path(asked.output),
     )  # fmt: skip
+    with suppress(typer.Exit):  # how it ended stands in the report
+        execute(wanted, quiet=False)
 
 
 def _go_together(subset: Subset) -> bool:

@@ -14,8 +14,11 @@ import pytest
 
 import reports
 from bench.errors import BenchError
+from bench.records.header import Arm
 from bench.records.measurement import Status
+from reports.undone import unfinished
 from tests.golden import made_up
+from tests.records import header, measurement
 
 ARM_KEYS = {"verdict", "work", "time_ratio", "memory_ratio", "metric", "pairs", "reason"}
 
@@ -153,3 +156,17 @@ def test_the_winner_of_a_full_optimisation_is_the_confirmed_one(tmp_path: Path) 
     assert run.winner is not None
     assert run.winner.confirmed
     assert run.candidates[0] == run.winner
+
+
+def test_what_a_budget_left_unmeasured_is_named(tmp_path: Path) -> None:
+    arms = ("mixup", "pruning:ratio=0.3", "pruning:ratio=0.5", "quick")
+    head = header(
+        first=4, repeats=30, budget_seconds=60.0, arms=tuple(Arm(techniques=(a,)) for a in arms)
+    )
+    trials = [measurement(), measurement("quick"), measurement("pruning:ratio=0.3")]
+    said = unfinished(reports.made(tmp_path, head, trials, ()))
+    assert said is not None
+    assert said.startswith(
+        "This run is not finished: 2 arms of 4 were not measured: mixup and pruning; its budget "
+        "was 60.0 s."
+    )

@@ -1,0 +1,88 @@
+"""What of a run's plan is missing."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from bench.analysis.failing import fails_again
+from bench.analysis.verdict import Verdict
+from bench.records.measurement import BASELINE, CONTROL
+from reports import formatting
+from reports.formatting import listing, number
+from reports.run import Run
+
+
+def unfinished(run: Run) -> str | None:
+    """Return how much of the plan is missing; None when all of it was run."""
+    missing = _missing(run)
+    if missing is None:
+        return None
+    budget = run.header.budget_seconds
+    why = f"; its budget was {formatting.seconds(budget)}" if budget is not None else ""
+    return f"This run is not finished: {missing}{why}. bench --resume {run.folder} goes on with it."
+
+
+def incomplete(run: Run) -> str | None:
+    """Return which arms gave nothing at all; None where there are none."""
+    if run.comparison.complete:
+        return None
+    dead = [r.arm for r in run.comparison.arms if r.verdict is Verdict.FAILED and not r.pairs]
+    if not run.of(BASELINE):
+        dead.insert(0, BASELINE)
+    return f"This run is incomplete: no trial of {listing(dead)} succeeded." if dead else None
+
+
+def _missing(run: Run) -> str | None:
+    """Return what of the plan was not run; None where nothing is missing."""
+    found, rule = run.judged, run.comparison.rule
+    done, planned = _pairs_done(run)
+    if rule.first == rule.most:
+        return (
+            None if done >= planned else f"{done} of {number(planned, 'pair')} of trials were run"
+        )
+    if found is not None:
+        going = found.goes_on and done < rule.most
+        return f"the claim is not decided in {number(done, 'pair')}" if going else None
+    seen = {trial.arm for trial in run.judging if trial.arm not in (BASELINE, CONTROL)}
+    unseen = sum(1 for arm in run.header.arms if arm.techniques) - len(seen)
+    open_ones = [result.arm for result in run.candidates if result.goes_on]
+    if unseen > 0:
+        names = _unseen(run, seen)
+        whole = f"{number(unseen, 'arm')} of {len(run.header.arms)} were not measured"
+        return f"{whole}: {listing(names)}" if len(names) == unseen else whole
+    if open_ones:
+        return f"{listing(open_ones)} {'is' if len(open_ones) == 1 else 'are'} open"
+    screened = [r.arm for r in run.candidates if r.verdict is Verdict.SCREENED]
+    confirmed = any(result.confirmed for result in run.candidates)
+    return None if confirmed or not screened else f"no pair confirms {listing(screened)} yet"
+
+
+def _unseen(run: Run, seen: set[str]) -> list[str]:
+    """Return the planned arms without a trial; of a technique of one's own a file is known."""
+    asked = Counter("+".join(map(_bare, a.techniques)) for a in run.header.arms if a.techniques)
+    asked.subtract("+".join(map(_bare, arm.split("+"))) for arm in seen)
+    return sorted(name for name, count in asked.items() if count > 0)
+
+
+def _bare(technique: str) -> str:
+    return technique.partition(":")[0]
+
+
+def _pairs_done(run: Run) -> tuple[int, int]:
+    """Return how many pairs were run, whatever their outcome, and how many were planned."""
+    baseline = {trial.pair for trial in run.judging if trial.arm == BASELINE}
+    others = [trial for trial in run.judging if trial.arm != BASELINE]
+    groups = {(trial.arm, trial.stage) for trial in others if trial.pair >= 0}
+    done = {trial.key for trial in others if trial.pair in baseline}
+    arms = {arm for arm, _ in groups} - {CONTROL}
+    ended = {arm for arm in arms if fails_again(run.judging, arm)}
+    if fails_again(run.judging, BASELINE) or (arms and ended == arms):
+        return len(done), len(done)
+    groups = {(arm, stage) for arm, stage in groups if arm not in ended}
+    done = {key for key in done if key[1] not in ended}
+    asked = sum(1 for arm in run.header.arms if arm.techniques) + 1
+    seen = {trial.arm for trial in others if trial.stage == "test"}
+    asked -= len(seen & ended)
+    seen -= ended
+    planned = len(groups) + max(0, asked - len(seen))
+    return len(done), planned * run.header.repeats
