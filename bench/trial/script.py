@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import random
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 import bench
@@ -25,6 +23,7 @@ from bench.interception.patches import Patches
 from bench.interception.program import Ending, Program, watched
 from bench.interception.script import Limit, Script
 from bench.machine.memory import is_out_of_memory
+from bench.random_state import seed_everything
 from bench.recipes.assembly import techniques_of
 from bench.recipes.combination import SAME_WORK, effect_of
 from bench.recipes.references import FilePaths
@@ -40,6 +39,10 @@ LOG = "trial.log"
 REHEARSED = Limit(2, 0.0, 2)
 LEAST_SECONDS = 3.0
 """How long a trial that only steps goes on at least."""
+
+
+UNLIKELY = 7_340_033
+"""Added to the seed of a rehearsal: no script gives this one to itself."""
 
 
 class ScriptFailed(Exception):  # noqa: N818 - what became of a trial
@@ -74,8 +77,11 @@ def run_script(
     path = Path(os.path.normpath(mirror.folder / settings.script))
     _put_code(given_by(trial.recipe.files, trial.places), path.parent)
     program = _program(settings, path, mirror.folder, trial.seed)
-    ending, reported = _run(script, techniques, settings, program, trial.seed)
+    seed = trial.seed + UNLIKELY if script.rehearsed else trial.seed
+    ending, reported = _run(script, techniques, settings, program, seed)
     mirror.check()
+    if script.rehearsed:
+        _check_seeds(techniques, settings, torch.initial_seed() != seed)
     if not ending.early:
         on_trained()
     log = Path(trial.scratch) / LOG
@@ -133,10 +139,14 @@ def _check_judged(techniques: Sequence[Technique], settings: ScriptSettings) -> 
             "it changes what is learnt, and the script tells no metric: give --metric "
             "'val_acc=([\\d.]+)', or --metric NAME and bench.report(NAME=...) in the script"
         )
-    if settings.seed_argument is None:
+
+
+def _check_seeds(techniques: Sequence[Technique], settings: ScriptSettings, own: bool) -> None:
+    """Refuse what changes the course of training of a script that has one seed of its own."""
+    if effect_of(techniques) not in SAME_WORK and own and settings.seed_argument is None:
         raise NotApplicable(
-            "it changes what is learnt, and quality would be seen on one seed only: give "
-            "--seed-argument, such as --seed-argument --seed"
+            "it changes what is learnt, and the script seeds itself, so that quality would be seen "
+            "on one seed only: give --seed-argument, such as --seed-argument --seed"
         )
 
 
@@ -151,8 +161,7 @@ def _run(
         change = read_by(settings.loader, script.rehearsed)
         script.each_loader(change, f"loader={settings.loader}")
     reported = Reported()
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
+    seed_everything(seed)  # what the script seeds itself, it seeds anew
     try:
         with (
             Patches() as patches,

@@ -162,6 +162,8 @@ def test_what_changes_learning_needs_a_metric_and_seeds(tmp_path: Path) -> None:
         given |= more
     given["seed_argument"] = "--seed"
     intercepted(trial_of("plain", tmp_path, "script-arguments:add=--lr 0.1", **given))
+    del given["seed_argument"]
+    intercepted(trial_of("unseeded", tmp_path, "script-arguments:add=--lr 0.1", **given))
 
 
 def test_techniques_that_need_a_job_say_so() -> None:

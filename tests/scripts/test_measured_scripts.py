@@ -81,3 +81,10 @@ def test_a_script_that_trains_nothing_says_why(
     with pytest.raises(BenchError) as refusal:
         intercepted(trial_of("bad", tmp_path, folder=tmp_path, kind="build"))
     assert str(refusal.value).startswith(said)
+
+
+def test_a_script_that_seeds_nothing_has_the_seed_of_its_pair(tmp_path: Path) -> None:
+    trial = trial_of("unseeded", tmp_path)
+    first, again = (intercepted(trial).course.losses for _ in range(2))
+    assert first == again
+    assert intercepted(trial.model_copy(update={"seed": 1})).course.losses != first
