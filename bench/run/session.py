@@ -55,8 +55,7 @@ class Session:
     baseline: Baseline
     recipe: Recipe
     """The baseline's, with no technique."""
-    code: Sources
-    """The user's files that are run."""
+    code: Sources  # the user's files that are run
     show: Observer
     begun: float = field(default_factory=time.monotonic)
     data_sha256: str | None = None
@@ -200,7 +199,7 @@ class Session:
     def _say_left(self, rounds: int, left: Sequence[str]) -> None:
         """Say what stays open where the budget ends a run."""
         if left:
-            names = ", ".join(left)
+            names = ", ".join([arm for arm in left if arm != CONTROL] or left)
             self.show.note(f"the budget is spent after {rounds} rounds; still open: {names}")
 
     def trial(self, planned: Planned) -> Measurement:
