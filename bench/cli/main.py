@@ -154,12 +154,15 @@ def run(  # long: an option a line
     trust: Annotated[
         bool, Option("--trust", help="with --resume: run the code that another's run names")
     ] = False,
+    dry_run: Annotated[
+        bool, Option("--dry-run", help="print the plan, and about how long it takes; then end")
+    ] = False,
     quiet: Quiet = False,
     json_: Json = False,
     tensorboard: Annotated[bool, Option(help="write event files of every full trial")] = False,
 ) -> None:
     """Measure a baseline, and techniques against it."""
-    from bench.cli import parse
+    from bench.cli import forecast, parse
     from bench.cli.run import check, execute
     from bench.recipes.references import parse_assignments
     from bench.run.request import Request, Resumption
@@ -199,7 +202,10 @@ def run(  # long: an option a line
         output=output,
         command=("bench", *sys.argv[1:]),
     )
-    execute(asked, quiet, json_, tensorboard)
+    if dry_run:
+        streams.tell(forecast.planned(asked, quiet))
+    else:
+        execute(asked, quiet, json_, tensorboard)
 
 
 @app.command(cls=ScriptCommand)

@@ -65,7 +65,7 @@ class Shown(NoProgress):
 
     def opened(self, folder: Folder) -> None:
         """Know the run; its folder is told once trials are planned: until then it may go again."""
-        self._path = folder.path
+        self._path, self._folder = folder.path, folder
         self.course.metric = folder.header.metric
         self.course.budget_seconds = folder.header.budget_seconds
 
@@ -75,7 +75,19 @@ class Shown(NoProgress):
             self.note(f"the report so far: {self._path / 'report.html'}")
             if self.course.inapplicable:
                 self.note(_inapplicable(self.course.inapplicable))
+            self.note(self._plan(trials))
         self.course.expected += trials
+
+    def _plan(self, trials: int) -> str:
+        """Return what is planned; how long it takes is told from the first trial on."""
+        header = self._folder.header
+        arms = header.raced.get("test", len(header.arms))
+        first, most = header.first or header.repeats, header.repeats
+        pairs = f"{most} pairs" if first == most else f"{first} to {most} pairs"
+        until = "" if first == most else " until the first look"
+        budget = f"; budget {shown(header.budget_seconds)}" if header.budget_seconds else ""
+        what = f"{arms} {'arm' if arms == 1 else 'arms'}" if arms else "the baseline"
+        return f"plan: {what} in {pairs}, {trials} trials{until}{budget}"
 
     def begin(self, what: str) -> None:
         """Show what runs now."""

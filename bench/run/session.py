@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from bench.analysis.levels import rule_of
+from bench.analysis.levels import Rule, rule_of
 from bench.baseline import Baseline
 from bench.errors import BenchError
 from bench.launch.local import Runner
@@ -36,6 +36,7 @@ from bench.records.schema import Record
 from bench.run import plan
 from bench.run.counted import counted_facts, was_checked
 from bench.run.disturbance import disturbance_of, may_repeat
+from bench.run.forecast import PlanOnly, forecast
 from bench.run.identity import check_data, check_same
 from bench.run.inference import times_inference
 from bench.run.margin import fix_margin
@@ -57,6 +58,8 @@ class Session:
     """The baseline's, with no technique."""
     code: Sources  # the user's files that are run
     show: Observer
+    dry_run: bool = False
+    """Whether it only plans."""
     begun: float = field(default_factory=time.monotonic)
     data_sha256: str | None = None
     """Of the baseline's data, once it was rehearsed."""
@@ -125,7 +128,7 @@ class Session:
         rule = rule_of(self.header, stage)
         for number, blocks in enumerate(planned):
             if number == 0:
-                self.show.expect(plan.trials_in(blocks) * rule.first)
+                self._foresee(blocks, rule)
             if number == rule.first:
                 fix_margin(self.folder, self.show)
             arms, records = [c.arm for c in todo], self.records
@@ -141,6 +144,22 @@ class Session:
                 self._say_left(number, choice.measured + choice.left)
                 return
         fix_margin(self.folder, self.show)
+
+    def _foresee(self, blocks: Sequence[plan.Block], rule: Rule) -> None:
+        """Show how many trials are to come; a run that is only planned ends here, as `PlanOnly`."""
+        if self.dry_run:
+            kinds = dict.fromkeys(planned.kind for block in blocks for planned in block)
+            timed = {kind: self._time_baseline(kind) for kind in kinds}
+            raise PlanOnly(forecast(self.header, blocks, rule, timed))
+        self.show.expect(plan.trials_in(blocks) * rule.first)
+
+    def _time_baseline(self, kind: plan.Kind) -> float:
+        """Return the wall seconds of one trial of the baseline."""
+        planned = Planned(BASELINE, 0, self.header.seed, self.recipe, kind)
+        record = self._run(planned).measurement
+        if not record.ok or record.wall_seconds is None:
+            raise BenchError(f"the baseline does not train: {record.reason}")
+        return record.wall_seconds
 
     def side(self, contrasts: Sequence[Contrast], count: int, seed: int, stage: Purpose) -> int:
         """Run rounds that judge no arm, each of all contrasts, as many as the budget pays for.

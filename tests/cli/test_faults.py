@@ -155,7 +155,7 @@ def test_an_interrupted_verification_goes_on_to_its_answer(tmp_path: Path, calle
     run = only_run(tmp_path)
     assert process.returncode == 3, said + errors
     assert f"bench --resume {run.relative_to(tmp_path)}" in errors
-    assert "claim" not in said
+    assert said.startswith("The claim is not judged yet.\n")
     assert "**The claim is not judged yet.**" in (run / "report.md").read_text()
     rest = called("--resume", str(run), "--json")
     assert rest.returncode == 0, rest.stderr
@@ -164,7 +164,7 @@ def test_an_interrupted_verification_goes_on_to_its_answer(tmp_path: Path, calle
 
 def test_a_run_that_goes_on_can_be_watched(tmp_path: Path, called: Bench) -> None:
     process = start(*HARMLESS, "--set", "pause=0.05", "--tensorboard", cwd=tmp_path)
-    wait_for(lambda: any((tmp_path / "results").glob("*/report.md")))
+    wait_for(lambda: any((tmp_path / "results").glob("*/report.html")))
     run = only_run(tmp_path)
     assert process.poll() is None
     process.kill()

@@ -78,7 +78,7 @@ def test_a_run_without_a_home_tells_of_nothing_but_itself(tmp_path: Path, bench:
     assert done.returncode == 0, done.stderr
     first, *rest = done.stderr.splitlines()
     assert first.startswith("the report so far: ")
-    assert all(line.startswith("[") for line in rest)
+    assert all(line.startswith(("[", "plan: ")) for line in rest)
     assert (only_run(tmp_path) / "report.html").exists()
 
 

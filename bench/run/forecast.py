@@ -1,0 +1,62 @@
+"""What a run would make and about how long that takes, told before it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.analysis.levels import Rule
+from bench.records.header import Header
+from bench.records.measurement import BASELINE, CONTROL
+from bench.run.plan import Block, Kind, trials_in
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Trials and seconds of the first stage, by one timed trial of the baseline of each kind."""
+
+    arms: int
+    trials_a_round: int
+    seconds_a_round: float
+    trial_seconds: Mapping[Kind, float]
+    rule: Rule
+    budget_seconds: float | None
+
+    @property
+    def rounds_paid(self) -> int | None:
+        """Return how many rounds of all arms the budget pays for; None without a budget."""
+        if self.budget_seconds is None or self.seconds_a_round <= 0:
+            return None
+        return int(self.budget_seconds / self.seconds_a_round)
+
+    @property
+    def arms_paid(self) -> int | None:
+        """Return how many arms the budget can bring to their first look, where not all of them."""
+        if self.budget_seconds is None or self.rounds_paid is None:
+            return None
+        if self.rounds_paid >= self.rule.first or not self.arms:
+            return None
+        return int(self.arms * self.budget_seconds / (self.seconds_a_round * self.rule.first))
+
+
+class PlanOnly(Exception):  # noqa: N818 - the end that was asked for
+    """A run that is only planned has been."""
+
+    def __init__(self, forecast: Forecast) -> None:
+        super().__init__("planned")
+        self.forecast = forecast
+
+
+def forecast(
+    header: Header, blocks: Sequence[Block], rule: Rule, trial_seconds: Mapping[Kind, float]
+) -> Forecast:
+    """Return a stage's forecast by its first round; an arm's trial counts as the baseline's."""
+    planned = [one for block in blocks for one in block]
+    return Forecast(
+        arms=len({one.arm for one in planned} - {BASELINE, CONTROL}),
+        trials_a_round=trials_in(blocks),
+        seconds_a_round=sum(trial_seconds[one.kind] for one in planned),
+        trial_seconds=trial_seconds,
+        rule=rule,
+        budget_seconds=header.budget_seconds,
+    )

@@ -1,0 +1,49 @@
+"""What a run would make is told before it is made."""
+
+from __future__ import annotations
+
+from bench.analysis.levels import Rule
+from bench.cli.forecast import as_text
+from bench.records.measurement import CONTROL
+from bench.run.forecast import Forecast, forecast
+from bench.run.plan import Contrast, rounds
+from tests.records import header, recipe
+
+PLAIN = recipe()
+
+
+def planned(budget: float | None = None, rule: Rule | None = None) -> Forecast:
+    """Return the forecast of two whole trainings and one arm of steps, with a control."""
+    kinds = (("fast", "full"), ("small", "full"), ("same", "step"), (CONTROL, "full"))
+    contrasts = [Contrast(arm, recipe(arm), PLAIN, kind) for arm, kind in kinds]  # type: ignore[arg-type]  # kinds
+    (first,) = rounds(contrasts, 1, seed=0)
+    head = header(budget_seconds=budget)
+    return forecast(head, first, rule or Rule(4, 30), {"full": 10.0, "step": 1.0})
+
+
+def test_a_round_is_counted_with_the_baselines_that_its_blocks_share() -> None:
+    found = planned()
+    assert (found.arms, found.trials_a_round) == (3, 6)
+    assert found.seconds_a_round == 4 * 10.0 + 2 * 1.0
+    assert (found.rounds_paid, found.arms_paid) == (None, None)
+
+
+def test_a_budget_is_told_by_the_pairs_or_by_the_arms_that_it_pays_for() -> None:
+    assert (planned(42 * 9 + 1).rounds_paid, planned(42 * 9 + 1).arms_paid) == (9, None)
+    assert planned(42 * 2).arms_paid == 1
+    assert "pays for about 9 pairs of every arm" in as_text(planned(42 * 9 + 1), [], "test")
+    assert "brings about 1 arm to a first look" in as_text(planned(42 * 2), [], "test")
+    assert "pays for all of it" in as_text(planned(42 * 31), [], "test")
+
+
+def test_a_plan_says_trials_minutes_and_what_is_left_out() -> None:
+    assert as_text(planned(), ["cutmix", "tta"], "full-optimization").splitlines() == [
+        "3 arms would be measured",
+        "2 would not, as they don't apply or can't gain: cutmix, tta",
+        "a whole training of the baseline took 10 s; an arm's is counted as long",
+        "a trial of steps alone of the baseline took 1 s; an arm's is counted as long",
+        "until the first look, after 4 pairs: 24 trials, about 3 min",
+        "at most, in 30 pairs: 180 trials, about 21 min; decided arms stop before",
+        "what wins is then combined, and confirmed in as many fresh pairs",
+    ]
+    assert "6 pairs each: 36 trials, about 4 min" in as_text(planned(rule=Rule(6, 6)), [], "test")
