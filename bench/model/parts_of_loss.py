@@ -90,16 +90,21 @@ def parts_of_loss(
     Raises what the loss raises.
     """
     counts = tuple(items or map(job.items, parts))
+    kept = set[torch.dtype]()
+
+    def noted(model: nn.Module, batch: Batch) -> Tensor:
+        found = (loss or job.loss)(model, batch)
+        kept.add(found.dtype)
+        return found
 
     def compared() -> PartsOfLoss:
         with _exactly() as dtypes:
-            whole, noise = _repeated(job, batch, loss)
+            whole, noise = _repeated(job, batch, noted)
             each = [
-                loss_without_training(job, part, loss, CALLS + number)
+                loss_without_training(job, part, noted, CALLS + number)
                 for number, part in enumerate(parts)
             ]
-        rounding = CLOSE if dtypes & HALVES else EXACT
-        return PartsOfLoss(whole, tuple(each), counts, noise, rounding)
+        return PartsOfLoss(whole, tuple(each), counts, noise, _rounding(dtypes, kept))
 
     return _telling(job.model, compared)
 
@@ -112,6 +117,7 @@ def check_item_losses(job: Job, batch: Batch) -> int:
     item_losses = job.item_losses
     assert item_losses is not None
     of_items: list[float] = []
+    kept = set[torch.dtype]()
 
     def mean(model: nn.Module, batch: Batch) -> Tensor:
         found = item_losses(model, batch)
@@ -120,13 +126,14 @@ def check_item_losses(job: Job, batch: Batch) -> int:
                 f"item_losses gave the shape {tuple(found.shape)}, not one loss for each item"
             )
         of_items[:] = found.tolist()
+        kept.add(found.dtype)
         return found.mean()
 
     def compared() -> PartsOfLoss:
         with _exactly() as dtypes:
             whole, noise = _repeated(job, batch)
             loss_without_training(job, batch, mean, seed=0)
-        rounding = CLOSE if dtypes & HALVES else EXACT
+        rounding = _rounding(dtypes, kept)
         return PartsOfLoss(whole, tuple(of_items), (1,) * len(of_items), noise, rounding)
 
     found = _telling(job.model, compared)
@@ -152,6 +159,12 @@ def check_items_apart(job: Job, batch: Batch) -> None:
             f"the loss of a batch, {found.whole:.5g}, is not the mean of its {len(parts)} parts' "
             f"by their items, {found.mean:.5g}: of fewer items it is another one"
         )
+
+
+def _rounding(computed: set[torch.dtype], kept: set[torch.dtype]) -> float:
+    """Return how far losses may be apart that are computed, and kept, in these."""
+    ends = [torch.finfo(dtype).eps for dtype in kept if dtype.is_floating_point]
+    return max(CLOSE if computed & HALVES else EXACT, *ends, 0.0)
 
 
 def _telling(model: nn.Module, compared: Callable[[], PartsOfLoss]) -> PartsOfLoss:

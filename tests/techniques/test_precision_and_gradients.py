@@ -242,6 +242,13 @@ def test_means_with_other_weights_are_told_where_all_losses_are_nearly_equal(spr
         sums_up(job, job.loss, batch, job.split(batch, 2))
 
 
+def test_a_mean_in_16_bits_is_one_though_it_is_rounded() -> None:
+    x = torch.randn(32, 6, generator=torch.Generator().manual_seed(0)).bfloat16()
+    job = job_of(nn.Linear(6, 2).bfloat16(), x, (x.float().sum(1) > 0).long())
+    for batch in job.batches(Progress(1)):
+        assert not sums_up(job, job.loss, batch, job.split(batch, 2))
+
+
 def test_a_baseline_s_own_step_is_not_replaced() -> None:
     def step(job: Job, batch: Any, optimizer: Optimizer, mark: Mark) -> Tensor:
         return plain_step(job, batch, optimizer, mark)
