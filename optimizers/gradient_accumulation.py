@@ -12,6 +12,8 @@ Source:  Goyal et al., Accurate, Large Minibatch SGD, 2017, section 3; PyTorch's
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -23,7 +25,7 @@ from torch.optim import Optimizer
 from bench.batches import Batch
 from bench.errors import NotApplicable
 from bench.job import Job, Loss, Mark, turns
-from bench.model.parts_of_loss import parts_of_loss
+from bench.model.parts_of_loss import adds_up, parts_of_loss
 from bench.technique import Effect, Probe, SettingsT, Stage, Technique
 
 
@@ -64,16 +66,17 @@ class _Accumulated:
         parts, losses = self._split(job, batch), []
         items = sum(job.items(part) for part in parts)
         for turn, (loss_of, own) in enumerate(turns(job, optimizer)):
-            if len(self.summed) == turn:
+            if first := len(self.summed) == turn:
                 self.summed += (sums_up(job, loss_of, batch, parts),)
                 mark("forward")
-            for part in parts:
-                share = 1.0 if self.summed[turn] else job.items(part) / items
-                loss = loss_of(job.model, part) * share
-                mark("forward")
-                job.backward(loss)
-                mark("backward")
-                losses.append(loss.detach())
+            with _unmoved(job.model) if first else nullcontext():
+                for part in parts:
+                    share = 1.0 if self.summed[turn] else job.items(part) / items
+                    loss = loss_of(job.model, part) * share
+                    mark("forward")
+                    job.backward(loss)
+                    mark("backward")
+                    losses.append(loss.detach())
             job.update(own)
             mark("update")
         return torch.stack(losses).sum()
@@ -88,6 +91,18 @@ class _Accumulated:
         return [batch]
 
 
+@contextmanager
+def _unmoved(model: nn.Module) -> Iterator[None]:
+    """Raise `NotApplicable` where weights change before the gradients of all parts are there."""
+    before = [weight._version for weight in model.parameters()]
+    yield
+    if [weight._version for weight in model.parameters()] != before:
+        raise NotApplicable(
+            "the weights change while gradients are computed (a hook that steps, say), so that a "
+            "batch in parts would change them several times"
+        )
+
+
 def _has_batch_norm(model: nn.Module) -> bool:
     return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
 
@@ -98,8 +113,16 @@ def sums_up(job: Job, loss_of: Loss, batch: Batch, parts: list[Batch]) -> bool:
     Raises `NotApplicable` for a mean with other weights, such as one over tokens or labelled items.
     """
     found = parts_of_loss(job, batch, parts, loss_of)
-    if found.is_mean or found.is_sum or found.is_of_pairs:
-        return found.is_sum and not found.is_mean
+    if found.is_mean or found.is_sum:
+        return not found.is_mean
+    if found.is_of_pairs and not adds_up(job, batch, loss_of):
+        return False
+    if found.is_of_pairs:
+        raise NotApplicable(
+            f"the loss of a batch, {found.whole:.5g}, adds up over its items, but is neither the "
+            f"mean of its {len(parts)} parts', {found.mean:.5g}, nor their sum, "
+            f"{sum(found.parts):.5g}: divide it by its items, penalties of weights aside"
+        )
     raise NotApplicable(
         f"the loss of a batch, {found.whole:.5g}, is not the mean of its {len(parts)} parts' by "
         f"their items, {found.mean:.5g}; where it is a mean over tokens, or over those with a "

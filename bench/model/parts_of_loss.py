@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +15,9 @@ from bench.batches import Batch
 from bench.errors import NotApplicable
 from bench.job import Job, Loss
 from bench.model.nested import tensors_in
-from bench.model.outputs import loss_without_training
+from bench.model.outputs import FAILURES, loss_without_training
 
-EXACT = 2e-5
+EXACT = 1e-5
 """How far, relatively, a batch's loss may be from its parts' in 32 bits."""
 CLOSE = 2e-3
 """The same where something is computed in 16."""
@@ -28,6 +28,10 @@ NOISE = 4.0
 """By how many times the range of equal calls, where a loss draws random numbers."""
 CALLS = 5
 """How many of these."""
+TRIES = 3
+"""With so many other weights, where losses are nearly equal at those that there are."""
+DECISIVE = 50.0
+"""How much more than that parts' losses have to differ, so that another mean of them shows."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,12 @@ class PartsOfLoss:
     @property
     def tells(self) -> bool:
         """Return whether the parts' losses differ: of equal ones, every mean is the same."""
-        return max(self.parts) - min(self.parts) > self._near
+        return max(self.parts) - min(self.parts) > DECISIVE * self._near
+
+    @property
+    def answer(self) -> tuple[bool, bool]:
+        """Return whether it is the parts' mean, and whether it is their sum."""
+        return self.is_mean, self.is_sum
 
     @property
     def _near(self) -> float:
@@ -167,32 +176,53 @@ def _rounding(computed: set[torch.dtype], kept: set[torch.dtype]) -> float:
     return max(CLOSE if computed & HALVES else EXACT, *ends, 0.0)
 
 
+def adds_up(job: Job, batch: Batch, loss: Loss | None = None) -> bool:
+    """Tell whether a loss is a sum over items up to a factor or a constant, and not one of pairs.
+
+    The losses of two halves have the same sum then, whichever items are in which.
+    """
+    try:
+        rows = torch.arange(job.items(batch), device=job.device)
+        halves = [job.select(batch, half) for half in (*rows.chunk(2), rows[::2], rows[1::2])]
+        with _varied(job.model):
+            found = parts_of_loss(job, batch, halves, loss, items=(1,) * len(halves))
+    except FAILURES:  # what counts as an item is something else, or the loss doesn't take answers
+        return False
+    first, last, even, odd = found.parts
+    return replace(found, whole=first + last, parts=(even, odd)).is_sum
+
+
 def _telling(model: nn.Module, compared: Callable[[], PartsOfLoss]) -> PartsOfLoss:
-    """Return what a comparison finds, once more with other weights where all losses are equal."""
+    """Return what a comparison finds, at other weights where all losses are nearly equal here.
+
+    A head of zeros, or small weights, make them so at first.
+    """
     found = compared()
-    if found.tells or len(found.parts) < 2:
-        return found
-    with _varied(model):
-        return compared()
+    for seed in range(TRIES if len(found.parts) > 1 and not found.tells else 0):
+        try:
+            with _varied(model, seed):
+                other = compared()
+        except FAILURES:  # answers that a loss doesn't take
+            continue
+        known = all(map(math.isfinite, (other.whole, *other.parts)))
+        if known and other.answer != found.answer:
+            return other
+        if known and other.tells:
+            break
+    return found
 
 
 @contextmanager
-def _varied(model: nn.Module) -> Iterator[None]:
-    """Draw the weights that are one number throughout, such as a head of zeros, for a while.
-
-    With it every answer is the same, and so is the loss of every item.
-    """
-    draw, kept = torch.Generator().manual_seed(0), []
+def _varied(model: nn.Module, seed: int = 0) -> Iterator[None]:
+    """Add random numbers to all weights for a while, so that answers differ from item to item."""
+    draw, kept = torch.Generator().manual_seed(seed), []
     with torch.no_grad():
         for weight in model.parameters():
-            if (
-                weight.is_floating_point()
-                and weight.numel() > 1
-                and bool((weight == weight.flatten()[0]).all())
-            ):
+            if weight.is_floating_point() and weight.numel() > 1:
                 kept.append((weight, weight.clone()))
                 width = math.sqrt(weight[0].numel() if weight.dim() > 1 else weight.numel())
-                weight.add_(torch.randn(weight.shape, generator=draw).to(weight) / width)
+                drawn = torch.randn(weight.shape, generator=draw)
+                weight.add_(drawn.to(weight), alpha=1 / width)  # answers of about 1
         try:
             yield
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from bench.errors import Clash, NotApplicable
 from bench.job import Job, Mark, Progress, plain_backward, plain_step, plain_update
 from bench.model.activations import activations
 from bench.testing import PROMISES, Promise
+from bench.trial.rehearsal import rehearse
 from bench.trial.training import train
 from optimizers.gradient_accumulation import GradientAccumulation, sums_up
 from optimizers.gradient_checkpointing import GradientCheckpointing, repeated_blocks
@@ -240,6 +242,61 @@ def test_means_with_other_weights_are_told_where_all_losses_are_nearly_equal(spr
     batch = next(iter(job.batches(Progress(1))))
     with pytest.raises(NotApplicable, match="is not the mean of its 2 parts'"):
         sums_up(job, job.loss, batch, job.split(batch, 2))
+
+
+def of_small_weights(spread: float) -> Job:
+    """Return the job of a model of words, of small weights, whose rows are of unlike lengths."""
+    draw = torch.Generator().manual_seed(0)
+    words = torch.randint(1, 64, (32, 12), generator=draw)
+    there = torch.arange(12) < torch.randint(2, 13, (32, 1), generator=draw)
+    model = nn.Sequential(nn.Embedding(64, 32), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 64))
+    for weight in model.parameters():
+        nn.init.normal_(weight, std=spread)
+
+    def loss(model: nn.Module, batch: Any) -> Tensor:
+        return nn.functional.cross_entropy(model(batch[0]).flatten(0, 1), batch[1].flatten())
+
+    return job_of(model, words, torch.where(there, words, -100), loss=loss)
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-3, 0.02, 0.5])
+def test_a_mean_over_words_is_told_however_small_the_weights_begin(spread: float) -> None:
+    job = of_small_weights(spread)
+    for batch in job.batches(Progress(1)):
+        with pytest.raises(NotApplicable, match="is not the mean of its 2 parts'"):
+            sums_up(job, job.loss, batch, job.split(batch, 2))
+
+
+@pytest.mark.parametrize(
+    "penalty", [lambda model, loss, n: loss / n**0.5, lambda model, loss, n: loss + penalty(model)]
+)
+def test_a_loss_that_adds_up_in_another_way_is_refused(penalty: Callable[..., Tensor]) -> None:
+    def loss(model: nn.Module, batch: Any) -> Tensor:
+        whole = nn.functional.cross_entropy(model(batch[0]), batch[1], reduction="sum")
+        return penalty(model, whole, len(batch[1]))
+
+    job = linear_job(loss=loss)
+    batch = next(iter(job.batches(Progress(1))))
+    with pytest.raises(NotApplicable, match="adds up over its items, but is neither the mean"):
+        sums_up(job, job.loss, batch, job.split(batch, 2))
+
+
+def penalty(model: nn.Module) -> Tensor:
+    """Return a penalty of weights, once a batch."""
+    return torch.stack([weight.square().sum() for weight in model.parameters()]).sum() * 10
+
+
+def test_weights_that_change_while_gradients_are_computed_are_refused() -> None:
+    job = linear_job()
+
+    def step(weight: Tensor) -> None:
+        with torch.no_grad():
+            weight.sub_(weight.grad, alpha=0.1)  # type: ignore[arg-type]  # it has one by now
+
+    for weight in job.model.parameters():
+        weight.register_post_accumulate_grad_hook(step)  # type: ignore[no-untyped-call]  # torch
+    with pytest.raises(NotApplicable, match="a batch in parts would change them several times"):
+        rehearse(GradientAccumulation().apply(job))
 
 
 def test_a_mean_in_16_bits_is_one_though_it_is_rounded() -> None:
