@@ -27,6 +27,8 @@ MODES: Mapping[str, str] = MappingProxyType({
     "full-optimization": "every technique screened, the winners combined and confirmed",
     "recipe": "exported recipes",
     "verify": "an exported recipe, measured again",
+    "ab": "two revisions of the code, one against the other",
+    "judge": "an edit, against the last commit",
 })  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from typing_extensions import TypedDict
 
 from bench.analysis.proof import Proof
+from bench.analysis.revised import Answer
 
 Number = float | None
 Triple = tuple[Number, Number, Number] | None
@@ -117,6 +118,35 @@ class Claim(TypedDict):
     metric: Triple
 
 
+class Revision(TypedDict):
+    """One side of a comparison of two revisions."""
+
+    given: str
+    commit: str | None
+
+
+class Worse(TypedDict):
+    """One question about a change: shares, or what is lost of the metric in its own unit."""
+
+    answer: Answer
+    worse: Triple
+    limit: float
+    smallest_visible: float | None
+    """The smallest regression that so many pairs find four times in five."""
+
+
+class Revisions(TypedDict):
+    """What is said of a change: `head` beside `base`, the run's baseline."""
+
+    answer: Answer
+    base: Revision
+    head: Revision
+    pairs: int
+    confirmed: bool
+    reason: str | None
+    worse: dict[str, Worse]
+
+
 class Attribution(TypedDict):
     """What each technique of the confirmed combination adds, and each two together."""
 
@@ -156,6 +186,7 @@ class Report(TypedDict):
     baseline: str
     verdict: str
     claim: Claim | None
+    revisions: Revisions | None
     winner: str | None
     arms: dict[str, Arm]
     attribution: Attribution | None

@@ -17,6 +17,7 @@ from bench.analysis.metric import target_of
 from bench.analysis.pairs import by_arm
 from bench.analysis.points import Point, points
 from bench.analysis.results import ArmResult, Comparison
+from bench.analysis.revised import Revised, revised
 from bench.analysis.verdict import Verdict
 from bench.baseline import Target
 from bench.records import failures
@@ -67,6 +68,11 @@ class Run:
         """Return what is said of the claim that is verified; None where there is none."""
         claim = self.header.claim
         return judged(claim, self.comparison, self.trials) if claim else None
+
+    @cached_property
+    def revised(self) -> Revised | None:
+        """Return what is said of a change of the code; None where no two states are compared."""
+        return revised(self.header, self.trials) if self.header.revisions else None
 
     @property
     def problems(self) -> list[str]:

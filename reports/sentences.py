@@ -10,7 +10,7 @@ from bench.analysis.results import ArmResult, Control
 from bench.analysis.sequential import LEAST_GAIN
 from bench.analysis.verdict import Verdict
 from bench.records.measurement import BASELINE, Status
-from reports import claims, formatting, undone
+from reports import claims, formatting, revisions, undone
 from reports.formatting import listing, number
 from reports.run import Run
 
@@ -29,6 +29,8 @@ def verdict(run: Run) -> str:
             if undone.unfinished(run)
             else claims.judgement(run, claim)
         )
+    if run.header.revisions and run.revised:
+        return revisions.said(run.header.revisions, run.revised)
     if not run.comparison.arms:
         return of_baseline(run)
     winner = run.winner

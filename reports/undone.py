@@ -24,7 +24,7 @@ def unfinished(run: Run) -> str | None:
 
 def incomplete(run: Run) -> str | None:
     """Return which arms gave nothing at all; None where there are none."""
-    if run.comparison.complete:
+    if run.comparison.complete or run.revised is not None:
         return None
     dead = [r.arm for r in run.comparison.arms if r.verdict is Verdict.FAILED and not r.pairs]
     if not run.of(BASELINE):
@@ -34,6 +34,8 @@ def incomplete(run: Run) -> str | None:
 
 def _missing(run: Run) -> str | None:
     """Return what of the plan was not run; None where nothing is missing."""
+    if run.revised is not None:
+        return "the head is not judged yet" if run.revised.goes_on else None
     found, rule = run.judged, run.comparison.rule
     done, planned = _pairs_done(run)
     if rule.first == rule.most:

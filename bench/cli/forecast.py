@@ -22,7 +22,7 @@ def planned(asked: Request, quiet: bool) -> str:
     from bench.cli import progress
     from bench.run.forecast import PlanOnly
     from bench.run.modes import MODES
-    from bench.run.start import opened
+    from bench.run.opening import opened
 
     with (
         TemporaryDirectory(prefix="bench-plan-") as folder,

@@ -13,6 +13,7 @@ from typer import Argument, Option
 
 from bench import __version__
 from bench.cli import output as streams
+from bench.cli import revisions
 from bench.cli.argv import (
     BEHIND,
     DefaultGroup,
@@ -288,6 +289,9 @@ def script(  # long: an option a line
         command=("bench", *sys.argv[1:]),
     )
     execute(asked, quiet, json_)
+
+
+app.command(cls=ScriptCommand)(revisions.ab)
 
 
 @app.command("list")

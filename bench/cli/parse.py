@@ -57,6 +57,20 @@ def parse_limits(texts: Sequence[str]) -> dict[str, float]:
     return found
 
 
+def parse_shares(texts: Sequence[str]) -> dict[str, float]:
+    """Return by objective the shares of ``time=5%`` or ``memory=10%``."""
+    found: dict[str, float] = {}
+    for text in texts:
+        name, _, amount = text.partition("=")
+        share = re.fullmatch(r"(\d+(?:\.\d+)?) ?%", amount.strip())
+        if not share:
+            raise BenchError(f'--limit "{text}" is no share; write {name or "time"}=5%')
+        if (objective := objective_of(name, "--limit")) in found:
+            raise BenchError(f"--limit {name} is given twice; give it once")
+        found[objective] = float(share[1]) / 100
+    return found
+
+
 def objective_of(text: str, option: str) -> str:
     """Return the objective that an option calls so."""
     if text in CALLED:

@@ -70,8 +70,8 @@ def _measured(recipe: Path, pairs: int, output: Path) -> tuple[ArmResult, list[M
     from bench.errors import BenchError
     from bench.records.header import Arm
     from bench.run.modes import MODES
+    from bench.run.opening import opened
     from bench.run.request import Request
-    from bench.run.start import opened
 
     asked = Request(
         mode="recipe", baseline="", arms=(Arm(recipe_file=str(recipe)),), repeats=pairs,

@@ -42,13 +42,13 @@ def execute(
 ) -> None:
     """Run, compare, export, report; an interrupt keeps what has finished and says how to go on.
 
-    Exits with 0; with 1 where a claim is verified and is broken; with 3 where an arm gave
-    nothing, or a claim can't be told.
+    Exits with 0; with 1 where a claim is verified and is broken, or a revision has regressed; with
+    3 where an arm gave nothing, or what was asked can't be told.
     """
     import reports
     from bench.cli import progress, step_summary
     from bench.run.modes import MODES
-    from bench.run.start import opened
+    from bench.run.opening import opened
 
     with (
         progress.choose(quiet or as_json) as display,
@@ -164,7 +164,10 @@ def _write_report(run: reports.Run, tensorboard: bool) -> reports.Run:
 
 def _exit_code(run: reports.Run) -> int:
     from bench.analysis.proof import Proof
+    from bench.analysis.revised import Answer
 
     if run.judged is not None:
         return {Proof.HOLDS: 0, Proof.BROKEN: 1, Proof.OPEN: 3}[run.judged.answer]
+    if run.revised is not None:
+        return {Answer.REGRESSED: 1, Answer.OPEN: 3}.get(run.revised.answer, 0)
     return 0 if run.comparison.complete else 3

@@ -40,19 +40,29 @@ def choose_folder() -> None:
 def mark_own_folder() -> None:
     """Say in this process's folder whose it is, and remove those of runs that were killed."""
     own = Path(get_temp_dir())
+    mark(own)
+    sweep(own.parent, "pymp-*")
+
+
+def mark(folder: Path) -> None:
+    """Say in a folder which process it is of."""
     with contextlib.suppress(OSError, psutil.Error):
-        (own / MARK).write_text(f"{os.getpid()} {psutil.Process().create_time()}")
-    for mark in own.parent.glob(f"pymp-*/{MARK}"):
-        if _is_orphaned(mark):
-            shutil.rmtree(mark.parent, ignore_errors=True)
+        (folder / MARK).write_text(f"{os.getpid()} {psutil.Process().create_time()}")
 
 
-def _is_orphaned(mark: Path) -> bool:
+def sweep(parent: Path, pattern: str) -> None:
+    """Remove folders whose processes were killed."""
+    for own in parent.glob(f"{pattern}/{MARK}"):
+        if _is_orphaned(own):
+            shutil.rmtree(own.parent, ignore_errors=True)
+
+
+def _is_orphaned(own: Path) -> bool:
     """Tell whether a folder is this user's, and the process that made it is no more."""
     try:
-        if mark.parent.lstat().st_uid != os.getuid():
+        if own.parent.lstat().st_uid != os.getuid():
             return False
-        pid, started = mark.read_text().split()
+        pid, started = own.read_text().split()
         return psutil.Process(int(pid)).create_time() != float(started)
     except psutil.NoSuchProcess:
         return True

@@ -75,6 +75,11 @@ def _imports(content: bytes, package: tuple[str, ...]) -> Iterator[tuple[int, li
             yield node.lineno, [module, *(f"{module}.{alias.name}" for alias in node.names)]
 
 
+def imported_by(file: Path) -> set[str]:
+    """Return the top-level modules that a file imports, wherever they lie."""
+    return {wanted[0].partition(".")[0] for _, wanted in _imports(read(file), ())}
+
+
 def _files(module: str, folder: Path) -> Iterator[str]:
     """Yield the names of the files that importing a module from a folder reads."""
     base = PurePosixPath()

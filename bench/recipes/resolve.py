@@ -54,10 +54,17 @@ def with_techniques(
     settings = registry.make_settings(baseline, base.settings)
     for _, technique in sorted(used, key=lambda pair: pair[1].stage):
         settings = _configured(technique, settings, probe_for(technique))
+    configured = base.model_copy(update={"settings": settings_dump(settings)})
+    return with_uses(configured, used, places)
+
+
+def with_uses(
+    base: Recipe, used: Sequence[tuple[str, Technique]], places: Mapping[str, str]
+) -> Recipe:
+    """Return a recipe with techniques added as they are, its settings untouched."""
     paths = [p for reference, _ in used if (p := file_of(reference))]
     return base.model_copy(
         update={
-            "settings": settings_dump(settings),
             "techniques": tuple(
                 Use(name=relative(reference), settings=settings_dump(technique))
                 for reference, technique in used

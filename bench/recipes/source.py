@@ -49,6 +49,11 @@ def hashed(places: Mapping[str, str]) -> dict[str, Source]:
     return found
 
 
+def places_in(sources: Sources) -> dict[str, str]:
+    """Return where sources lie, by name."""
+    return {name: str(source.path) for name, source in sources.items()}
+
+
 def module_of(name: str) -> str:
     """Return what a source is imported as: ``nets.conv``, or ``nets`` of ``nets/__init__.py``."""
     parts = PurePosixPath(name).with_suffix("").parts

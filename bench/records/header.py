@@ -8,9 +8,12 @@ from pydantic import AfterValidator, Field
 
 from bench.records.claim import Claim
 from bench.records.measurement import Purpose
+from bench.records.revisions import Revisions
 from bench.records.schema import Amount, Count, Instant, Json, Number, Record, Text, Whole
 
-Mode = Literal["baseline-only", "test", "combine", "full-optimization", "recipe", "verify"]
+Mode = Literal[
+    "baseline-only", "test", "combine", "full-optimization", "recipe", "verify", "ab", "judge"
+]
 """What a run can be asked to do."""
 Positive = Annotated[Count, Field(ge=1)]
 
@@ -87,6 +90,8 @@ class Header(Record):
     """Whether trials are taken from earlier runs beside this one."""
     claim: Claim | None = None
     """What is verified."""
+    revisions: Revisions | None = None
+    """The two states of a user's own code that are compared; the baseline is the first."""
     command: tuple[Text, ...]
     notices: tuple[Text, ...] = ()
     environment: Json

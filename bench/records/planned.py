@@ -14,6 +14,7 @@ from bench.errors import BenchError
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, Measurement
 from bench.records.recipe import Recipe, file_in, reference_in
+from bench.records.revisions import HEAD, Revisions
 from bench.records.schema import Json, plain_text
 
 Names = frozenset[str]
@@ -63,6 +64,8 @@ class _Arms:
 
     def _found(self, record: Measurement) -> str | None:
         recipe = Recipe.model_validate(record.recipe)
+        if self._header.revisions is not None:
+            return _beside_revision(record.arm, recipe, self._header.revisions)
         if recipe.baseline != self._header.baseline:
             return f"is of the baseline {recipe.baseline}, run.json of {self._header.baseline}"
         if record.arm in (BASELINE, CONTROL):
@@ -124,6 +127,14 @@ class _Arms:
         if len(judged) > raced:
             return f"is one arm more than the {raced} that run.json raced ({record.stage})"
         return None
+
+
+def _beside_revision(arm: str, recipe: Recipe, asked: Revisions) -> str | None:
+    """Return what of a record is not what its side of a comparison trains."""
+    own = {BASELINE: asked.base, CONTROL: asked.base, HEAD: asked.head}.get(arm)
+    if own is None:
+        return "is no side of what run.json compares"
+    return None if recipe.id == own.recipe.id else f"has another recipe than {own.label} has"
 
 
 def _is_called(arm: str, uses: Settings, all_of: bool = True) -> bool:

@@ -16,7 +16,7 @@ from bench.recipes.combination import check_conflicts
 from bench.recipes.resolve import make_techniques, with_techniques
 from bench.recipes.script import is_script
 from bench.records.claim import read_exported
-from bench.records.measurement import CONTROL, Measurement, Status
+from bench.records.measurement import CONTROL
 from bench.records.recipe import Recipe
 from bench.run import arm_names
 from bench.run.arm_names import Used
@@ -31,26 +31,28 @@ from bench.run.combining import (
 )
 from bench.run.plan import Contrast, Kind
 from bench.run.probing import probe_for
+from bench.run.rehearsing import check_baseline, rehearsed_arm
+from bench.run.revising import two_revisions
 from bench.run.session import Mode, Session
 from bench.technique import Effect, Probe, Technique
 
 
 def baseline_only(session: Session) -> None:
     """Measure the baseline, against itself."""
-    _check_baseline(session)
+    check_baseline(session)
     session.measure([Contrast(CONTROL, session.recipe, session.recipe, "full")])
 
 
 def each_alone(session: Session) -> None:
     """Measure each arm of the header against the baseline."""
-    _check_baseline(session)
+    check_baseline(session)
     arms = [make_techniques(arm.techniques, session.code) for arm in session.header.arms]
     session.measure(_candidates(session, arms))
 
 
 def recipes(session: Session) -> None:
     """Measure exported recipes against the baseline that they were exported with."""
-    _check_baseline(session)
+    check_baseline(session)
     contrasts: list[Contrast] = []
     for arm in session.header.arms:
         exported = read_exported(Path(arm.recipe_file or ""))
@@ -58,7 +60,7 @@ def recipes(session: Session) -> None:
         name = CONTROL if recipe.id == session.recipe.id else recipe.arm
         if name in {contrast.arm for contrast in contrasts}:
             raise BenchError(f"{arm.recipe_file}: another recipe is named {name} too; give one")
-        if rehearsed := _rehearsed(session, name, recipe):
+        if rehearsed := rehearsed_arm(session, name, recipe):
             deploys = rehearsed.effect == Effect.MODEL
             contrasts.append(Contrast(name, recipe, session.recipe, "full", deploys))
     session.measure(contrasts)
@@ -78,7 +80,7 @@ def full_optimization(session: Session) -> None:
     single technique is confirmed: it may be the better recipe. Where not all that win apply
     together, those are combined that do, the fastest first.
     """
-    rehearsed = _check_baseline(session)
+    rehearsed = check_baseline(session)
     arms = [make_techniques(arm.techniques, session.code) for arm in session.header.arms]
     screened = _candidates(session, arms, raced_by, Bounding.of(session, rehearsed))
     session.measure(screened)
@@ -177,6 +179,8 @@ MODES: dict[str, Mode] = {
     "full-optimization": full_optimization,
     "recipe": recipes,
     "verify": recipes,
+    "ab": two_revisions,
+    "judge": two_revisions,
 }
 
 
@@ -192,13 +196,6 @@ def _worth_combining(comparison: Comparison, result: ArmResult) -> bool:
     timed = not asked or TIME.name in asked
     won = result.verdict is Verdict.SCREENED and wanted(comparison, result.gains)
     return won and not (slower and timed)
-
-
-def _check_baseline(session: Session) -> Measurement:
-    record = session.rehearse("baseline", session.recipe)
-    if record.status in (Status.FAILED, Status.NOT_APPLICABLE, Status.TIMED_OUT):
-        raise BenchError(f"the baseline does not train: {record.reason}")
-    return record
 
 
 def _candidates(
@@ -221,7 +218,7 @@ def _candidates(
         except NotApplicable as reason:
             session.refuse(name, session.recipe, str(reason))
             continue
-        rehearsed = _rehearsed(session, name, recipe)
+        rehearsed = rehearsed_arm(session, name, recipe)
         if rehearsed and not (bounding and bounding.too_dear(name, used, recipe, rehearsed)):
             deploys = rehearsed.effect == Effect.MODEL
             contrasts.append(Contrast(name, recipe, session.recipe, tried_by(used), deploys))
@@ -239,16 +236,3 @@ def _probes(session: Session, used: Used, label: Sequence[str]) -> Callable[[Tec
     """Return what gives each technique of an arm its probe, recorded under its label."""
     called = {technique.name: own for (_, technique), own in zip(used, label, strict=True)}
     return lambda technique: probe_for(session, called[technique.name])
-
-
-def _rehearsed(session: Session, name: str, recipe: Recipe) -> Measurement | None:
-    """Rehearse an arm; None, and recorded, where it doesn't apply."""
-    try:
-        record = session.rehearse(name, recipe)
-    except BenchError as error:  # the baseline can be built: it is what the techniques ask for
-        session.refuse(name, recipe, str(error))
-        return None
-    if record.status is Status.NOT_APPLICABLE:
-        session.refuse(name, recipe, record.reason or "")
-        return None
-    return record

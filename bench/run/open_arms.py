@@ -15,6 +15,7 @@ from bench.analysis.failing import fails_again
 from bench.analysis.levels import Rule
 from bench.analysis.objectives import OBJECTIVES, basis_of
 from bench.analysis.pairs import pairs_of, ratios
+from bench.analysis.revised import at_stage
 from bench.analysis.verdict import Verdict
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, Measurement, Purpose
@@ -22,10 +23,11 @@ from bench.records.measurement import BASELINE, CONTROL, Measurement, Purpose
 CONTROL_PAIRS = 10
 """Pairs of the A/A control: as many as tell how far equal trials differ."""
 SHARES: Mapping[Purpose, float] = MappingProxyType({"test": 0.6, "combine": 0.75})
-"""Of the budget of a full optimisation, when these stages are over: the rest is for confirming what
-they chose."""
+"""Of the budget of a run that confirms, when these stages are over: the rest is for confirming what
+they found."""
 BEFORE_A_WIN = 0.85
 """Of that budget, when the first stage is over while there is nothing to confirm."""
+CONFIRMING = frozenset({"full-optimization", "ab"})
 
 
 class Choice(NamedTuple):
@@ -71,7 +73,7 @@ def left_of(header: Header, stage: Purpose, spent_seconds: float, won: bool = Tr
     """Return what a stage may still take, given whether any arm has won; None: no budget."""
     if header.budget_seconds is None:
         return None
-    share = SHARES.get(stage, 1.0) if header.mode == "full-optimization" else 1.0
+    share = SHARES.get(stage, 1.0) if header.mode in CONFIRMING else 1.0
     if not won:
         share = max(share, BEFORE_A_WIN)
     return share * header.budget_seconds - spent_seconds
@@ -132,9 +134,12 @@ def _pairs_left(
 ) -> float:
     """Return about how many pairs an arm still needs; 0: no more is worth making."""
     if header.claim is not None:
-        found = judged(header.claim, compare_run(header, trials, ()), trials)
+        claim = judged(header.claim, compare_run(header, trials, ()), trials)
         measured = any(trial.arm == arm for trial in trials)
-        return 1.0 if found.goes_on or not measured else 0.0
+        return 1.0 if claim.goes_on or not measured else 0.0
+    if header.revisions is not None:
+        found = at_stage(header, trials, stage)
+        return float(rule.most - found.pairs) if found.goes_on else 0.0
     now = standing(header, trials, arm, stage)
     if not now.goes_on:
         return 0.0

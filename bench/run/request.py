@@ -9,6 +9,7 @@ from pathlib import Path
 from bench.records.claim import Claim
 from bench.records.header import Arm
 from bench.records.schema import Json
+from bench.run.compared import Compared
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Request:
     """What is verified."""
     reuse: bool = False
     """Whether trials are taken from earlier runs in `output`."""
+    compared: Compared | None = None
+    """Two states of the user's code, where these are compared."""
     output: Path = Path("results")
     command: tuple[str, ...] = ()
 

@@ -17,7 +17,7 @@ from bench.baseline import Baseline
 from bench.errors import BenchError
 from bench.launch.local import Runner
 from bench.recipes.resolve import steps_alone
-from bench.recipes.source import Sources
+from bench.recipes.source import Sources, places_in
 from bench.records import failures
 from bench.records.header import Header
 from bench.records.measurement import (
@@ -31,6 +31,7 @@ from bench.records.measurement import (
     counting,
 )
 from bench.records.recipe import Recipe
+from bench.records.revisions import HEAD
 from bench.records.run_folder import Folder
 from bench.records.schema import Record
 from bench.run import plan
@@ -58,6 +59,7 @@ class Session:
     """The baseline's, with no technique."""
     code: Sources  # the user's files that are run
     show: Observer
+    head: Sources = field(default_factory=dict)  # of the other revision, where two are compared
     dry_run: bool = False
     """Whether it only plans."""
     begun: float = field(default_factory=time.monotonic)
@@ -76,7 +78,7 @@ class Session:
     @property
     def places(self) -> dict[str, str]:
         """Return where the user's files lie, by name."""
-        return {name: str(source.path) for name, source in self.code.items()}
+        return places_in(self.code)
 
     @property
     def records(self) -> list[Measurement]:
@@ -297,23 +299,17 @@ class Session:
         return record
 
     def _trial(self, planned: Planned, **changes: Any) -> TrialSpec:
-        return TrialSpec(
-            **{
-                "arm": planned.arm,
-                "pair": planned.pair,
-                "seed": planned.seed,
-                "kind": planned.kind,
-                "stage": planned.stage,
-                "recipe": planned.recipe,
-                "inference": times_inference(planned, self.records, self.header),
-                "metric": self.header.metric,
-                "device": self.header.device,
-                "threads": planned.recipe.settings.get("threads") or self.header.threads,
-                "places": self.places,
-                "scratch": str(self.folder.scratch.resolve()),
-                **changes,
-            }
-        )
+        own = {
+            "arm": planned.arm, "pair": planned.pair, "seed": planned.seed, "kind": planned.kind,
+            "stage": planned.stage, "recipe": planned.recipe, "metric": self.header.metric,
+            "inference": times_inference(planned, self.records, self.header),
+            "device": self.header.device,
+            "threads": planned.recipe.settings.get("threads") or self.header.threads,
+            "places": places_in(self.head if planned.arm == HEAD else self.code),
+            "declares": planned.arm != HEAD,
+            "scratch": str(self.folder.scratch.resolve()),
+        }  # fmt: skip
+        return TrialSpec(**{**own, **changes})
 
 
 Mode = Callable[[Session], None]

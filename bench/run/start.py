@@ -1,9 +1,9 @@
-"""Start a run, or take one up again: from a request to an open `Session`."""
+"""Start a run of one state of the code, or take one up again: from a request to a `Session`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -43,13 +43,8 @@ FIXED = {"baseline-only": 3}
 """Pairs where there is nothing to decide."""
 
 
-def opened(asked: Request | Resumption, show: Observer) -> AbstractContextManager[Session]:
-    """Open a new run, or an unfinished one again; `show` is told of the folder."""
-    return _new(asked, show) if isinstance(asked, Request) else _again(asked, show)
-
-
 @contextmanager
-def _new(asked: Request, show: Observer) -> Iterator[Session]:
+def new(asked: Request, show: Observer) -> Iterator[Session]:
     """Check a request, make its folder, and give the session; nothing is written when it is bad."""
     exported = [read_exported(Path(arm.recipe_file)) for arm in asked.arms if arm.recipe_file]
     reference, values, places = _basis(asked, exported)
@@ -57,7 +52,7 @@ def _new(asked: Request, show: Observer) -> Iterator[Session]:
     if given:
         show.note(f"running what the recipe names: {trust.described(given.values())}")
     baseline = registry.load_baseline(reference, given if exported else None)
-    with _runner(baseline, asked.trial_timeout_seconds) as runner:
+    with runner_of(baseline, asked.trial_timeout_seconds) as runner:
         techniques = [resolve.make_techniques(a.techniques) for a in asked.arms if a.techniques]
         arm_names.labels(techniques)
         device = choose_device(asked.device)
@@ -69,21 +64,16 @@ def _new(asked: Request, show: Observer) -> Iterator[Session]:
             show.note(notice)
         code = given or hashed(places)
         recipe = resolve.baseline_recipe(reference, settings, places)
-        header = _header(asked, baseline, reference, settings, notices, device, code)
+        header = header_of(asked, baseline, reference, settings, notices, device, code)
         folder = create(asked.output, header)
         trust.remember(code)
-        with _closing(folder):
+        with kept(folder):
             show.opened(folder)
-            try:
-                yield Session(folder, runner, baseline, recipe, code, show)
-            except Exception as error:
-                if isinstance(error, BenchError) or frame_of(error):
-                    folder.discard()
-                raise
+            yield Session(folder, runner, baseline, recipe, code, show)
 
 
 @contextmanager
-def _again(asked: Resumption, show: Observer) -> Iterator[Session]:
+def again(asked: Resumption, show: Observer) -> Iterator[Session]:
     """Open an unfinished run again, with everything as it was asked for.
 
     Raises `BenchError` where its code, libraries or settings are no longer what was measured, and
@@ -91,7 +81,7 @@ def _again(asked: Resumption, show: Observer) -> Iterator[Session]:
     """
     path, trusted = asked.path, asked.trusted
     folder = reopen(path)
-    with _closing(folder):
+    with closing(folder):
         header = folder.header
         show.opened(folder)
         for warning in (folder.trials.warning, folder.probes.warning):
@@ -108,7 +98,7 @@ def _again(asked: Resumption, show: Observer) -> Iterator[Session]:
         for record in folder.trials.records:
             if record.arm == BASELINE:
                 identity.check_same(record, recipe)
-        with _runner(baseline, header.trial_timeout_seconds) as runner:
+        with runner_of(baseline, header.trial_timeout_seconds) as runner:
             yield Session(folder, runner, baseline, recipe, code, show)
 
 
@@ -150,7 +140,7 @@ def _files(exported: Exported) -> set[str]:
     return {name for recipe in recipes for name in recipe.files}
 
 
-def _header(  # long: a field a line
+def header_of(  # long: a field a line
     asked: Request, baseline: Baseline, reference: str, settings: BaseModel,
     notices: tuple[str, ...], device: str, code: Sources,
 ) -> Header:  # fmt: skip
@@ -222,13 +212,18 @@ def margin_of(asked: float | None, target: Target) -> float:
     return next(margin for margin in known if margin is not None)
 
 
-def _runner(baseline: Baseline, timeout_seconds: float) -> Runner:
+def runner_of(baseline: Baseline, timeout_seconds: float) -> Runner:
+    """Return what starts trials."""
     return Runner(getattr(baseline, "preload", ()), timeout_seconds)
 
 
 @contextmanager
-def _closing(folder: Folder) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        folder.close()
+def kept(folder: Folder) -> Iterator[None]:
+    """Close a new folder at the end; remove it where the user's mistake left it empty."""
+    with closing(folder):
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, BenchError) or frame_of(error):
+                folder.discard()
+            raise

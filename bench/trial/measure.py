@@ -40,6 +40,7 @@ from bench.records.measurement import (
     Surroundings,
     Training,
     Usage,
+    Work,
 )
 from bench.records.profile import Profiled
 from bench.records.schema import Record
@@ -105,15 +106,22 @@ def _measure(trial: TrialSpec, facts: list[Record]) -> Findings | None:
     _prepare_process(trial, device)
     base = resident()
     techniques = assembly.techniques_of(trial.recipe, trial.places)
-    prepared = Preparation(
-        base_rss_bytes=base.now, effect=str(effect_of(techniques)), work=work_of(techniques),
-        rounding=rounding_of(techniques), touches=_named(touches_of(techniques)),
-    )  # fmt: skip
-    facts.append(prepared)
+    facts.append(_declared(trial, techniques, base))
     if is_script(trial.recipe):
         _measure_script(trial, techniques, _Watch(device, base.anonymous, base.file), facts)
         return None
     return _measure_job(trial, techniques, facts, base)
+
+
+def _declared(trial: TrialSpec, techniques: Sequence[Technique], base: Resident) -> Preparation:
+    """Return what is promised of a trial; of another revision nothing but what its kind implies."""
+    if not trial.declares:
+        work: Work | None = "same work" if trial.kind == "step" else None
+        return Preparation(base_rss_bytes=base.now, work=work)
+    return Preparation(
+        base_rss_bytes=base.now, effect=str(effect_of(techniques)), work=work_of(techniques),
+        rounding=rounding_of(techniques), touches=_named(touches_of(techniques)),
+    )  # fmt: skip
 
 
 def _measure_job(

@@ -35,6 +35,8 @@ class TrialSpec(Record):
     """After which it is ended; None: what the run allows every trial."""
     describe: bool = False
     """Tell, when a job was built and rehearsed, what its parts do."""
+    declares: bool = True
+    """Whether its techniques say what they change; of another revision of the code nobody does."""
     cross_check: bool = False
     """Count them with fvcore and thop too."""
     scratch: str

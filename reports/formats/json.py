@@ -25,6 +25,7 @@ from reports.published import (
     Figures,
     Pair,
     Report,
+    Revisions,
     Rule,
     Triple,
 )
@@ -55,6 +56,7 @@ def content(run: Run) -> Report:  # long: an entry a line
         "baseline": header.name,
         "verdict": sentences.verdict(run),
         "claim": _claim(run),
+        "revisions": _revisions(run),
         "winner": winner.arm if winner else None,
         "arms": {result.arm: _arm(run, result) for result in run.candidates},
         "attribution": _attribution(run),
@@ -203,6 +205,30 @@ def _claim(run: Run) -> Claim | None:
         "time_basis": claim.time_basis,
         "memory_ratio": claim.memory_ratio,
         "metric": claim.metric,
+    }
+
+
+def _revisions(run: Run) -> Revisions | None:
+    """Return what is said of a change; of the metric, how much of it is lost."""
+    asked, found = run.header.revisions, run.revised
+    if asked is None or found is None:
+        return None
+    return {
+        "answer": found.answer,
+        "base": {"given": asked.base.given, "commit": asked.base.commit},
+        "head": {"given": asked.head.given, "commit": asked.head.commit},
+        "pairs": found.pairs,
+        "confirmed": found.confirmed,
+        "reason": found.reason,
+        "worse": {
+            row.name: {
+                "answer": row.answer,
+                "worse": triple(row.worse),
+                "limit": row.limit,
+                "smallest_visible": _number(row.visible),
+            }
+            for row in found.rows
+        },
     }
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from xml.etree import ElementTree as Tree
 
 from bench.analysis.results import ArmResult
+from bench.analysis.revised import Answer
 from bench.analysis.verdict import Verdict
 from bench.records.measurement import BASELINE, CONTROL, Measurement
 from bench.records.text import printable
@@ -72,13 +73,17 @@ def render(run: Run) -> str:
 
 def _cases(run: Run) -> list[Case]:
     missing = undone.unfinished(run)
-    mark = "error" if missing else "failure" if run.problems else None
+    mark = "error" if missing else "failure" if run.problems or _regressed(run) else None
     whole = "the claim" if run.header.claim else "the run"
     return [
         Case(whole, missing or sentences.verdict(run), mark),
         _of_baseline(run),
         *(_of_candidate(run, result) for result in run.candidates),
     ]
+
+
+def _regressed(run: Run) -> bool:
+    return run.revised is not None and run.revised.answer is Answer.REGRESSED
 
 
 def _of_baseline(run: Run) -> Case:

@@ -11,6 +11,7 @@ from bench.records.measurement import BASELINE
 from reports import context_tables, formatting, sentences, undone
 from reports.formatting import number
 from reports.run import Run
+from reports.view.rows import OF_CHANGE
 
 BADGES = {"good": "winner", "bad": "claim broken", "open": "undecided", "none": "nothing won"}
 
@@ -58,6 +59,10 @@ def _badge(run: Run) -> tuple[str, str]:
             return "not judged yet", "open"
         tone = {"holds": "good", "broken": "bad"}.get(run.judged.answer, "open")
         return f"claim {run.judged.answer}", tone
+    if run.revised is not None:
+        open_ = undone.unfinished(run) is not None
+        answer = run.revised.answer
+        return ("not judged yet", "open") if open_ else (str(answer), OF_CHANGE[answer])
     if run.winner:
         return BADGES["good"], "good"
     if not run.comparison.arms:

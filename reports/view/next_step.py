@@ -15,7 +15,7 @@ def next_step(run: Run) -> tuple[str, str] | None:
     """Return what to do next and the command for it; None where there is nothing."""
     if undone.unfinished(run) is not None:
         return "go on", f"bench --resume {run.folder}"
-    if run.judged is not None:
+    if run.judged is not None or run.revised is not None:
         return None
     if run.exported and run.winner:
         return "train with it", f"bench train {run.folder}/optimized.json"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bench.analysis.intervals import Interval
 from bench.analysis.points import Point
 from bench.analysis.results import ArmResult, Control
+from bench.analysis.revised import Answer
 from bench.analysis.verdict import Verdict
 from bench.records.measurement import CONTROL
 from reports import formatting, sentences
@@ -24,6 +25,9 @@ TONES = {
     Verdict.NOT_APPLICABLE: "none",
     Verdict.FAILED: "bad",
 }
+OF_CHANGE = {
+    Answer.REGRESSED: "bad", Answer.KEPT: "good", Answer.IMPROVED: "good", Answer.OPEN: "open",
+}  # fmt: skip
 AGAIN = "baseline again (A/A)"
 
 
@@ -93,12 +97,20 @@ def ratio_cell(interval: Interval | None, single: Iterable[float | None]) -> Cel
     return Cell(interval.middle, interval.low, interval.high, known, text)
 
 
+def _verdict(run: Run, result: ArmResult) -> tuple[str, str]:
+    """Return what is said of an arm, and its tone; of a change that is its answer."""
+    if run.revised is None:
+        return str(result.verdict), TONES[result.verdict]
+    return str(run.revised.answer), OF_CHANGE[run.revised.answer]
+
+
 def _row(run: Run, result: ArmResult) -> Row:
     own = run.points[result.arm]
+    verdict, tone = _verdict(run, result)
     return Row(
         arm=result.arm,
-        verdict=str(result.verdict),
-        tone=TONES[result.verdict],
+        verdict=verdict,
+        tone=tone,
         work=result.work or formatting.UNKNOWN,
         basis=result.time_basis,
         pairs=result.pairs,

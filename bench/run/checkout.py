@@ -1,0 +1,110 @@
+"""Check commits out into a temporary folder, the repository itself untouched, whatever happens.
+
+Each goes through an index of its own (``git checkout-index``), so that not even a run that is
+killed leaves a worktree, a lock or a changed index in the repository. What git does not keep there
+(data sets, downloads) is linked beside the commit's files; code never is.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import BenchError
+from bench.launch.temporary import mark, sweep
+
+PREFIX = "bench-ab-"
+NEVER_LINKED = frozenset({".git", "__pycache__"})
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A working tree, and the folder within it from which files are named."""
+
+    top: Path
+    within: str
+
+    @classmethod
+    def around(cls, folder: Path) -> Repository | None:
+        """Return the repository that a folder lies in; None where there is none."""
+        try:
+            top = Path(_git(folder, "rev-parse", "--show-toplevel")).resolve()
+        except BenchError:
+            return None
+        return cls(top, os.path.relpath(folder.resolve(), top))
+
+    def commit(self, name: str) -> str | None:
+        """Return the hash of what git calls so; None where it knows no such commit."""
+        if name.startswith("-"):
+            raise BenchError(f"{name} is neither a commit nor a folder")
+        try:
+            return _git(self.top, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+        except BenchError:
+            return None
+
+
+@contextmanager
+def scratch_folder(again: str | None = None) -> Iterator[Path]:
+    """Yield a temporary folder, removed at the end; `again` is that of a run that goes on.
+
+    Folders of runs that were killed are swept up.
+    """
+    parent = Path(tempfile.gettempdir()).resolve()
+    sweep(parent, f"{PREFIX}*")
+    folder = Path(again) if again else Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+    if again:
+        if folder.parent != parent or not folder.name.startswith(PREFIX):
+            raise BenchError(f"{folder} is no folder that commits are checked out in: set TMPDIR")
+        try:
+            folder.mkdir(mode=0o700)
+        except OSError as error:
+            raise BenchError(f"can't make {folder} again: {error.strerror}") from None
+    try:
+        mark(folder)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_out(repository: Repository, commit: str, folder: Path) -> None:
+    """Write a commit's files into a folder, with links to what git does not keep."""
+    folder.mkdir()
+    index = {"GIT_INDEX_FILE": f"{folder}.index"}
+    _git(repository.top, "read-tree", commit, **index)
+    _git(repository.top, "checkout-index", "--all", f"--prefix={folder}/", **index)
+    for name in _unkept(repository.top):
+        place = folder / name
+        if not os.path.lexists(place) and place.parent.is_dir():
+            place.symlink_to(repository.top / name)
+
+
+def _unkept(top: Path) -> Iterator[Path]:
+    """Yield what of a working tree git does not keep, whole folders as one, and no code."""
+    listed = _git(top, "ls-files", "--others", "--directory", "-z")
+    for name in map(Path, filter(None, listed.split("\0"))):
+        path = top / name
+        code = path.suffix in (".py", ".pyc") or (path.is_dir() and any(path.glob("*.py")))
+        if not code and not NEVER_LINKED & set(name.parts):
+            yield name
+
+
+def _git(folder: Path, *words: str, **changes: str) -> str:
+    """Return what a git command prints; raise `BenchError` with what it says where it fails."""
+    environment: Mapping[str, str] = {**os.environ, "LC_ALL": "C", **changes}
+    try:
+        done = subprocess.run(
+            ["git", "--no-optional-locks", "-C", str(folder), *words],
+            env=environment, capture_output=True, text=True, errors="surrogateescape", check=False,
+        )  # fmt: skip
+    except OSError as error:
+        raise BenchError(f"can't run git: {error.strerror}; install it, or give folders") from None
+    if done.returncode:
+        said = done.stderr.strip().splitlines()
+        raise BenchError(f"git {words[0]}: {said[-1] if said else 'it failed'}")
+    return done.stdout.strip("\n")

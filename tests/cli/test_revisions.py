@@ -1,0 +1,119 @@
+"""`bench ab`: two commits of a small repository, which is afterwards as it was before."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.cli.processes import HERE, Bench, has_records, only_run, start, wait_for
+
+MODEL = "mine.py"
+MEASURED = ("--", "--baseline", f"{MODEL}:Tiny", "--epochs", "4")
+TINY = (HERE / "tiny_model.py").read_text()
+STATES = {
+    "the first": TINY,
+    "learns nothing": TINY.replace("lr=0.1", "lr=0.0"),
+    "crashes": TINY.replace("return Job(", "raise RuntimeError('boom')\n        return Job("),
+    "renamed": TINY.replace("pause: float", "rest: float").replace(
+        "settings.pause", "settings.rest"
+    ),
+}
+Commits = dict[str, str]
+
+
+def git(folder: Path, *words: str) -> str:
+    own = ("-c", "user.name=t", "-c", "user.email=t@localhost")
+    done = subprocess.run(
+        ["git", *own, *words], cwd=folder, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def commits(tmp_path: Path) -> Commits:
+    """Return the hash of each of `STATES`, committed one after the other; the first is there."""
+    git(tmp_path, "init", "--quiet", "--initial-branch=main")
+    (tmp_path / ".gitignore").write_text("results/\n")
+    found = {}
+    for subject, text in STATES.items():
+        (tmp_path / MODEL).write_text(text)
+        git(tmp_path, "add", ".")
+        git(tmp_path, "commit", "--quiet", "--message", subject)
+        found[subject] = git(tmp_path, "rev-parse", "HEAD")
+    git(tmp_path, "checkout", "--quiet", found["the first"])
+    return found
+
+
+def state(folder: Path) -> tuple[str, ...]:
+    """Return all that a comparison must leave as it is."""
+    kept = [git(folder, *words) for words in (("worktree", "list"), ("status", "--short"))]
+    inside = sorted(str(path) for path in (folder / ".git").rglob("*"))
+    left = [str(path) for path in Path(tempfile.gettempdir()).glob("bench-ab-*/base/mine.py")]
+    return (*kept, *inside, *left, (folder / ".git" / "index").read_bytes().hex())
+
+
+def test_a_commit_that_crashes_has_regressed_and_the_repository_is_as_it_was(
+    called: Bench, commits: Commits, tmp_path: Path
+) -> None:
+    before = state(tmp_path)
+    done = called("ab", commits["the first"], commits["crashes"], "--quiet", *MEASURED)
+    assert done.returncode == 1, done.stderr
+    said = " ".join(done.stdout.split())
+    assert "does not train where base does: RuntimeError: boom (mine.py, line" in said
+    assert f"head is {commits['crashes']} ({commits['crashes'][:12]})" in said
+    assert state(tmp_path) == before
+
+
+def test_a_setting_that_one_commit_does_not_know_is_told_in_one_line(
+    called: Bench, commits: Commits, tmp_path: Path
+) -> None:
+    done = called("ab", "HEAD", commits["renamed"], *MEASURED, "--set", "pause=0.001")
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"bench: at {commits['renamed']} (")
+    assert 'baseline tiny has no setting "pause"' in line
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("HEAD", "nosuch", *MEASURED), "nosuch is neither a folder nor a commit that"),
+        (("HEAD", ".", "--", "--baseline", "gone.py:Tiny"), "there is no gone.py, not in git"),
+        (("HEAD", ".", "--", "--baseline", "timehut"), "what is installed is the same at both"),
+        (("HEAD", ".", "--", "--test", "compile"), "--test is nothing that two revisions are"),
+        (("HEAD", "."), "say behind -- what is to be trained"),
+        (("HEAD",), "give two commits or folders"),
+        (("HEAD", ".", "--limit", "time=5", *MEASURED), 'no share; write time=5%'),
+        (("--oops", ".", *MEASURED), "--oops"),
+    ],
+)  # fmt: skip
+def test_what_cant_be_compared_is_refused_in_one_line(
+    called: Bench, commits: Commits, words: tuple[str, ...], message: str
+) -> None:
+    done = called("ab", *words)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert message in line
+
+
+@pytest.mark.slow
+def test_a_loss_of_quality_is_found_and_confirmed_by_a_run_that_was_killed_and_resumed(
+    called: Bench, commits: Commits, tmp_path: Path
+) -> None:
+    before = state(tmp_path)
+    limits = ("--limit", "time=900%", "memory=900%")
+    words = ("ab", commits["the first"], commits["learns nothing"], *limits, *MEASURED)
+    process = start(*words, "--repeats", "3", cwd=tmp_path)
+    wait_for(lambda: has_records(tmp_path, 2))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    done = called("ab", "--resume", str(only_run(tmp_path)), "--json")
+    assert done.returncode == 1, done.stderr
+    assert '"confirmed": true' in done.stdout
+    assert '"answer": "regressed"' in done.stdout
+    assert state(tmp_path) == before

@@ -1,0 +1,163 @@
+"""Two revisions: each has its own code, and a regression counts once fresh pairs confirm it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.analysis.revised import Answer, revised
+from bench.cli.parse import parse_shares
+from bench.errors import BenchError
+from bench.records.header import Header
+from bench.records.measurement import Measurement
+from bench.records.planned import check_planned
+from bench.records.revisions import HEAD, Revision, Revisions
+from bench.run.compared import Compared
+from bench.run.sides import Place, side_of
+from reports.revisions import said
+from tests.records import MIB, failed, header, measurement, recipe
+
+CHANGED = recipe(lr=0.002)
+NOISE = (0.0, 0.01, -0.01, 0.005)
+MODEL = """
+from bench.baseline import Settings, Target
+from {module} import width
+
+class Net:
+    name, unit, target, settings = "net", "items", Target("accuracy"), Settings
+
+    def job(self, settings, device, seed):
+        raise NotImplementedError(width)
+"""
+
+
+def compared(**changes: Any) -> Header:
+    sides = Revisions(
+        base=Revision(given="main", commit="a" * 40, recipe=recipe()),
+        head=Revision(given=".", recipe=CHANGED),
+        limits={"time": 0.05, "memory": 0.1},
+    )
+    return header(**{"mode": "ab", "arms": (), "first": 4, "repeats": 30, "revisions": sides,
+                     "raced": {"test": 1, "confirm": 1}, **changes})  # fmt: skip
+
+
+def pairs(
+    slower: float, stage: str = "test", first: int = 0, lost: float = 0.0
+) -> list[Measurement]:
+    """Return four pairs of which the head takes `slower` times as long, with a little noise."""
+    found = []
+    for pair, noise in enumerate(NOISE, first):
+        found.append(measurement(pair=pair, stage=stage))
+        found.append(measurement(
+            HEAD, pair, seconds=slower + noise, memory=50 * MIB, metric=0.9 - lost, stage=stage,
+            effect=None, work=None, recipe=CHANGED.model_dump(mode="json"),
+        ))  # fmt: skip
+    return found
+
+
+def answers(trials: Sequence[Measurement], **changes: Any) -> tuple[Answer, bool]:
+    found = revised(compared(**changes), trials)
+    return found.answer, found.goes_on
+
+
+def test_a_regression_is_open_until_fresh_pairs_confirm_it() -> None:
+    seen = pairs(1.3)
+    assert answers(seen) == (Answer.OPEN, True)
+    assert answers([*seen, *pairs(1.3, "confirm", 40)]) == (Answer.REGRESSED, False)
+    assert answers([*seen, *pairs(1.0, "confirm", 40)]) == (Answer.KEPT, False)
+
+
+def test_an_edit_that_is_judged_needs_no_second_proof_to_be_discarded() -> None:
+    assert answers(pairs(1.3), mode="judge") == (Answer.REGRESSED, False)
+
+
+def test_a_change_is_kept_improved_or_not_told_by_its_pairs() -> None:
+    assert answers(pairs(1.0)) == (Answer.KEPT, False)
+    assert answers(pairs(0.8)) == (Answer.IMPROVED, False)
+    assert answers(pairs(1.05)) == (Answer.OPEN, True)
+
+
+def test_a_lost_metric_is_a_regression_whatever_is_gained() -> None:
+    trials = [*pairs(0.8, lost=0.3), *pairs(0.8, "confirm", 40, lost=0.3)]
+    found = revised(compared(), trials)
+    assert [row.name for row in found.rows if row.answer is Answer.REGRESSED] == ["accuracy"]
+    assert found.answer is Answer.REGRESSED
+
+
+def test_other_losses_leave_the_metric_open_that_equal_ones_settle() -> None:
+    moved = [t.model_copy(update={"losses": (2.0, *t.losses[1:])}) for t in pairs(1.0)[1::2]]
+    trials = [*pairs(1.0)[::2], *moved]
+    assert answers(trials) == (Answer.OPEN, True)
+
+
+def test_a_head_that_cant_be_rehearsed_has_regressed() -> None:
+    trial = failed(HEAD, -1, reason="ValueError: no")
+    found = revised(compared(), [trial])
+    assert (found.answer, found.reason) == (Answer.REGRESSED, "ValueError: no")
+
+
+def test_the_answer_says_by_how_much_and_what_would_have_been_seen() -> None:
+    run = compared()
+    assert run.revisions is not None
+    text = said(run.revisions, revised(run, pairs(1.0)))
+    assert text.startswith("head has not regressed beyond the limit, in 4 pairs: time +0.1 % (")
+    assert "limit +5 %); memory +0.0 %" in text
+    assert "accuracy worse by 0 (0 to 0; margin 0.01)" in text
+    assert "The smallest regression that this would have seen: time +" in text
+    assert text.endswith(f"Base is main ({'a' * 12}), head is ..")
+
+
+def test_a_record_of_neither_side_is_refused_with_file_and_line(tmp_path: Path) -> None:
+    stranger = measurement(HEAD, 0, recipe=recipe(lr=0.5).model_dump(mode="json"))
+    check_planned(compared(), pairs(1.0), tmp_path)
+    with pytest.raises(BenchError, match=r"line 1: head of pair 0 has another recipe than \. has"):
+        check_planned(compared(), [stranger], tmp_path)
+
+
+@pytest.mark.parametrize("text", ["time", "time=5", "time=x%"])
+def test_a_limit_that_is_no_share_is_refused(text: str) -> None:
+    with pytest.raises(BenchError, match="is no share; write time=5%"):
+        parse_shares([text])
+    assert parse_shares(["time=5%", "memory=2.5 %"]) == {"time": 0.05, "memory": 0.025}
+
+
+def written(folder: Path, module: str, width: int) -> Path:
+    """Write a model and the module beside it that it imports."""
+    folder.mkdir()
+    (folder / "net_of_a_test.py").write_text(MODEL.format(module=module))
+    (folder / f"{module}.py").write_text(f"width = {width}")
+    return folder
+
+
+def placed(folder: Path) -> Place:
+    return Place(folder.name, None, folder, folder)
+
+
+def test_either_side_has_its_own_file_and_what_that_imports(tmp_path: Path) -> None:
+    asked = Compared("old", "new", Path("net_of_a_test.py"), "Net")
+    folders = [
+        written(tmp_path / name, "width_of_a_test", w) for name, w in (("old", 1), ("new", 2))
+    ]
+    old, new = (side_of(asked, placed(folder), {}, []) for folder in folders)
+    name = "width_of_a_test.py"
+    assert old.recipe.files["net_of_a_test.py"] == new.recipe.files["net_of_a_test.py"]
+    assert old.recipe.files[name] != new.recipe.files[name]
+    assert [Path(side.revision.places[name]).parent for side in (old, new)] == folders
+
+
+def test_code_that_is_installed_from_the_repository_is_taken_from_the_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An editable install leads both sides to the working tree."""
+    tree, commit = (written(tmp_path / n, "edited_in_place", w) for n, w in (("tree", 1), ("c", 2)))
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tree)])
+    asked = Compared("c", ".", Path("net_of_a_test.py"), "Net")
+    side = side_of(asked, placed(commit), {}, [tree])
+    assert Path(side.revision.places["edited_in_place.py"]) == commit / "edited_in_place.py"
+    (commit / "edited_in_place.py").unlink()
+    with pytest.raises(BenchError, match="imports edited_in_place, which is installed from"):
+        side_of(asked, placed(commit), {}, [tree])
