@@ -43,7 +43,7 @@ def bounds_of(
     rows = [row for row in asked if effect in row.effects]
     if not rows:
         return {row.name: Bound(row.name, 1.0, SAME_MODEL) for row in asked}
-    if touches is None or profile is None:
+    if touches is None or profile is None or not {*touches} <= {*Part}:
         return {row.name: None for row in rows}
     parts = frozenset(map(Part, touches))
     return {row.name: _bound(row, baseline, parts, effect, profile) for row in rows}

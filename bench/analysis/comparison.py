@@ -53,6 +53,7 @@ from bench.analysis.payback import payback_steps, planned_steps, seconds_saved_a
 from bench.analysis.results import Aims, ArmResult, Comparison
 from bench.analysis.verdict import Judgement, Verdict, judge
 from bench.baseline import Target
+from bench.errors import BenchError
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, UNTRIED, Measurement, Purpose, Status
 
@@ -136,7 +137,11 @@ def compare_run(
 
 
 def aims_of(header: Header) -> Aims:
-    """Return what a run is after."""
+    """Return what a run is after; raise `BenchError` for an objective that is none."""
+    for name in (*header.objectives, *header.limits):
+        if name not in BY_NAME:
+            raise BenchError(f'{header.run} has the objective "{name}"; there are: '
+                             f"{', '.join(BY_NAME)}")  # fmt: skip
     return Aims(objectives=header.objectives, limits=header.limits)
 
 

@@ -20,7 +20,7 @@ from bench.recipes.script import MAIN, ScriptBaseline
 from bench.recipes.source import Sources
 from bench.records.measurement import BASELINE, CONTROL
 from bench.records.schema import Json, first_problem
-from bench.technique import Effect, Technique
+from bench.technique import Effect, Part, Technique
 
 BASELINES = "bench.baselines"
 TECHNIQUES = "bench.optimizers"
@@ -89,6 +89,10 @@ def load_technique(reference: str, sources: Sources | None = None) -> type[Techn
     if found.effect not in list(Effect):
         known = ", ".join(Effect)
         raise BenchError(f"{reference} declares the effect {found.effect!r}; there are: {known}")
+    if found.touches is not None and not {*found.touches} <= {*Part}:
+        unknown = ", ".join(sorted(map(str, {*found.touches} - {*Part})))
+        known = ", ".join(Part)
+        raise BenchError(f"{reference} declares that it touches {unknown}; there are: {known}")
     _check_texts(reference, name=found.name)
     if found.name in (BASELINE, CONTROL) or "+" in found.name:
         raise BenchError(

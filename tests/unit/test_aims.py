@@ -225,3 +225,9 @@ def test_a_command_that_asks_for_the_same_has_the_same_aims(tmp_path: Any) -> No
         "--objective", "size", "time", "--limit", "memory=1536KiB", "latency=0.005s",
     ]  # fmt: skip
     assert parse_limits(words[-2:]) == limits
+
+
+def test_a_run_after_what_is_no_objective_is_refused() -> None:
+    for facts in ({"objectives": ("speed",)}, {"limits": {"speed": 1.0}}):
+        with pytest.raises(BenchError, match='has the objective "speed"; there are: time, memory'):
+            found(("quick", UP, SAME), **facts)

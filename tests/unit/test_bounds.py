@@ -12,6 +12,7 @@ from bench.analysis.comparison import compare_run
 from bench.analysis.intervals import Interval
 from bench.analysis.results import ArmResult, Bound
 from bench.analysis.verdict import Verdict
+from bench.errors import BenchError
 from bench.recipes import registry
 from bench.recipes.resolve import make_techniques
 from bench.records.measurement import BASELINE, Measurement, Status
@@ -137,6 +138,24 @@ def test_a_winner_that_would_have_been_left_out_is_named() -> None:
         "1.000x in memory (it takes none away)"
     ]
     assert missed(arms, trials, {"fast": (None, "learning")}) == []
+
+
+def test_parts_that_nobody_knows_bound_nothing() -> None:
+    one = profiled()
+    found = bounds_of(one, ("forwards",), "rounding", one.profile)
+    assert found == {"time": None, "memory": None}
+
+
+def test_a_technique_that_declares_an_unknown_part_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(
+        "from bench.technique import Effect, Stage, Technique\n"
+        "class Own(Technique):\n"
+        "    name, stage, effect = 'own', Stage.LOOP, Effect.EXACT\n"
+        "    touches = frozenset({'forwards'})\n"
+    )
+    with pytest.raises(BenchError, match="touches forwards; there are: data_wait, forward, "):
+        registry.load_technique(f"{file}:Own")
 
 
 class Watched(Machine):
