@@ -140,7 +140,8 @@ class Runner:
             if now - last > STANDSTILL_SECONDS or is_stopped(process.pid or 0):
                 stopped += now - last
             last = now
-        return _Watched(stopped, f"no result after {most:g} s (--trial-timeout)")
+        option = " (--trial-timeout)" if most == self.timeout_seconds else ""
+        return _Watched(stopped, f"no result after {most:g} s{option}")
 
 
 @dataclass(frozen=True, slots=True)
