@@ -20,6 +20,7 @@ from reports.formats.pytest_benchmark import render as as_pytest_benchmark
 from reports.formats.terminal import best_so_far, summary
 from reports.pictures import write_pictures
 from reports.run import Run, made, read
+from reports.sentences import verdict
 from reports.tensorboard import write_events
 
 FORMATS: Mapping[str, Callable[[Run], str]] = MappingProxyType(
@@ -45,6 +46,7 @@ __all__ = [
     "read",
     "render",
     "summary",
+    "verdict",
     "write_events",
     "write_pictures",
 ]

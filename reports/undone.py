@@ -19,7 +19,8 @@ def unfinished(run: Run) -> str | None:
         return None
     budget = run.header.budget_seconds
     why = f"; its budget was {formatting.seconds(budget)}" if budget is not None else ""
-    return f"This run is not finished: {missing}{why}. bench --resume {run.folder} goes on with it."
+    again = f"{run.header.resuming} {run.folder}"
+    return f"This run is not finished: {missing}{why}. {again} goes on with it."
 
 
 def incomplete(run: Run) -> str | None:

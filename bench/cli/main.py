@@ -12,8 +12,8 @@ import typer
 from typer import Argument, Option
 
 from bench import __version__
+from bench.cli import judge, revisions
 from bench.cli import output as streams
-from bench.cli import revisions
 from bench.cli.argv import (
     BEHIND,
     DefaultGroup,
@@ -292,6 +292,7 @@ def script(  # long: an option a line
 
 
 app.command(cls=ScriptCommand)(revisions.ab)
+app.command(cls=ScriptCommand)(judge.judge)
 
 
 @app.command("list")

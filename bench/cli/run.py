@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
@@ -19,6 +19,7 @@ from bench.errors import BenchError
 if TYPE_CHECKING:
     import reports
     from bench.cli.progress import NoProgress
+    from bench.records.header import Header
     from bench.records.measurement import Measurement
     from bench.records.run_folder import Folder
     from bench.run.request import Request, Resumption
@@ -40,10 +41,27 @@ def check(tensorboard: bool) -> None:
 def execute(
     asked: Request | Resumption, quiet: bool, as_json: bool = False, tensorboard: bool = False
 ) -> None:
-    """Run, compare, export, report; an interrupt keeps what has finished and says how to go on.
+    """Run, compare, export, report, print.
 
     Exits with 0; with 1 where a claim is verified and is broken, or a revision has regressed; with
     3 where an arm gave nothing, or what was asked can't be told.
+    """
+    import reports
+
+    run, code = measured(asked, quiet or as_json, tensorboard)
+    if run is not None:
+        tell(reports.render("json", run) if as_json else reports.summary(run, columns()), end="")
+    raise typer.Exit(code)
+
+
+def measured(
+    asked: Request | Resumption, quiet: bool, tensorboard: bool = False,
+    begun: Callable[[Header], None] | None = None,
+) -> tuple[reports.Run | None, int]:  # fmt: skip
+    """Run, compare, export, write reports; return what is shown, and the exit code.
+
+    An interrupt keeps what has finished and says how to go on. `begun` is told of the run before
+    its first trial.
     """
     import reports
     from bench.cli import progress, step_summary
@@ -51,9 +69,11 @@ def execute(
     from bench.run.opening import opened
 
     with (
-        progress.choose(quiet or as_json) as display,
+        progress.choose(quiet) as display,
         opened(asked, _Reporter(display, tensorboard)) as session,
     ):
+        if begun is not None:
+            begun(session.header)
         try:
             MODES[session.header.mode](session)
             run: reports.Run | None = _conclude(session, tensorboard)
@@ -61,9 +81,8 @@ def execute(
         except KeyboardInterrupt:
             run, code = _kept(session, display, tensorboard), 3
     if run is not None:
-        tell(reports.render("json", run) if as_json else reports.summary(run, columns()), end="")
         step_summary.write(reports.render("md", replace(run, drawn=False)))
-    raise typer.Exit(code)
+    return run, code
 
 
 class _Reporter:
@@ -117,7 +136,7 @@ def _uninterrupted() -> Iterator[None]:
 def _kept(session: Session, display: NoProgress, tensorboard: bool) -> reports.Run | None:
     """Report what an interrupted run has finished; None where that can't be written."""
     path = session.folder.path
-    display.note(f"interrupted; what finished is kept: bench --resume {path}")
+    display.note(f"interrupted; what finished is kept: {session.header.resuming} {path}")
     try:
         return _conclude(session, tensorboard)
     except BenchError as error:

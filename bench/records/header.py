@@ -95,3 +95,8 @@ class Header(Record):
     command: tuple[Text, ...]
     notices: tuple[Text, ...] = ()
     environment: Json
+
+    @property
+    def resuming(self) -> str:
+        """Return the command that goes on with the run, before its folder."""
+        return "bench judge --resume" if self.mode == "judge" else "bench --resume"

@@ -9,6 +9,13 @@ HEAD = "head"
 """The arm of the changed side; the other one is the run's baseline."""
 
 
+def named(given: str, commit: str | None) -> str:
+    """Return what a side is called: ``main (0a1b2c3d4e5f)``, a folder, the working tree."""
+    if commit:
+        return f"{given} ({commit[:12]})"
+    return "the working tree" if given == "." else given
+
+
 class Revision(Record):
     """One side: a commit, or a folder as it was."""
 
@@ -23,7 +30,7 @@ class Revision(Record):
     @property
     def label(self) -> str:
         """Return what reports call it."""
-        return f"{self.given} ({self.commit[:12]})" if self.commit else self.given
+        return named(self.given, self.commit)
 
 
 class Revisions(Record):

@@ -25,7 +25,7 @@ from bench.recipes.references import is_file, places_of
 from bench.recipes.source import Sources, hashed, module_of, places_in
 from bench.records.claim import read_exported
 from bench.records.recipe import Recipe, Use
-from bench.records.revisions import Revision, Revisions
+from bench.records.revisions import Revision, Revisions, named
 from bench.records.schema import Json
 from bench.run.checkout import Repository, check_out
 from bench.run.compared import RECIPE, SCRIPT, Compared
@@ -46,7 +46,7 @@ class Place:
     @property
     def label(self) -> str:
         """Return what messages call it."""
-        return f"{self.given} ({self.commit[:12]})" if self.commit else self.given
+        return named(self.given, self.commit)
 
 
 @dataclass(frozen=True)

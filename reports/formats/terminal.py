@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
@@ -174,7 +175,7 @@ def _context(run: Run, view: View, wide: int) -> list[str]:
 
 def _without_command(said: str) -> str:
     """Leave out what to type: it stands in a line of its own."""
-    return said.partition(" bench --resume")[0]
+    return re.split(r" bench (?:judge )?--resume", said)[0]
 
 
 def _baseline(run: Run) -> str:

@@ -14,7 +14,7 @@ OFFERED = 4
 def next_step(run: Run) -> tuple[str, str] | None:
     """Return what to do next and the command for it; None where there is nothing."""
     if undone.unfinished(run) is not None:
-        return "go on", f"bench --resume {run.folder}"
+        return "go on", f"{run.header.resuming} {run.folder}"
     if run.judged is not None or run.revised is not None:
         return None
     if run.exported and run.winner:

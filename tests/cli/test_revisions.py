@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import tempfile
@@ -117,3 +118,19 @@ def test_a_loss_of_quality_is_found_and_confirmed_by_a_run_that_was_killed_and_r
     assert '"confirmed": true' in done.stdout
     assert '"answer": "regressed"' in done.stdout
     assert state(tmp_path) == before
+
+
+def test_an_edit_is_judged_against_the_last_commit_and_noted_in_the_ledger(
+    called: Bench, commits: Commits, tmp_path: Path
+) -> None:
+    (tmp_path / MODEL).write_text(STATES["crashes"])
+    done = called("judge", "--quiet", *MEASURED)
+    assert done.returncode == 1, done.stderr
+    said = json.loads(done.stdout)
+    assert (said["answer"], said["judged"], said["kept"]) == ("discard", 1, 0)
+    assert "head is the working tree" in said["why"]
+    last = json.loads((tmp_path / said["ledger"]).read_text().splitlines()[-1])
+    assert (last["answer"], last["commit"]) == ("discard", commits["the first"])
+    refused = called("judge", *MEASURED, "--set", "nosuch=1")
+    assert refused.returncode == 2
+    assert json.loads((tmp_path / said["ledger"]).read_text().splitlines()[-1])["answer"] == "void"

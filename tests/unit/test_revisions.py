@@ -108,13 +108,15 @@ def test_the_answer_says_by_how_much_and_what_would_have_been_seen() -> None:
     assert "limit +5 %); memory +0.0 %" in text
     assert "accuracy worse by 0 (0 to 0; margin 0.01)" in text
     assert "The smallest regression that this would have seen: time +" in text
-    assert text.endswith(f"Base is main ({'a' * 12}), head is ..")
+    assert text.endswith(f"Base is main ({'a' * 12}), head is the working tree.")
 
 
 def test_a_record_of_neither_side_is_refused_with_file_and_line(tmp_path: Path) -> None:
     stranger = measurement(HEAD, 0, recipe=recipe(lr=0.5).model_dump(mode="json"))
     check_planned(compared(), pairs(1.0), tmp_path)
-    with pytest.raises(BenchError, match=r"line 1: head of pair 0 has another recipe than \. has"):
+    with pytest.raises(
+        BenchError, match=r"line 1: head of pair 0 has another recipe than the working"
+    ):
         check_planned(compared(), [stranger], tmp_path)
 
 
