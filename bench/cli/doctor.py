@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import log
 from pathlib import Path
 from statistics import stdev
@@ -32,15 +32,16 @@ BUSY = 0.1
 TRIAL_SECONDS = 300.0
 
 
-def examine(device: str) -> Json:
-    """Return what this machine is and can show; runs for about half a minute."""
+def examine(device: str, begin: Callable[[str], None]) -> Json:
+    """Return what this machine is and can show, in half a minute; `begin` is told what runs."""
     chosen = choose_device(device)
     facts = environment.capture()
+    begin("measuring matrix products and a copy")
     return {
         "device": chosen,
         "environment": facts,
         "peaks": peaks(chosen),
-        "noise": _noise(chosen),
+        "noise": _noise(chosen, begin),
     }
 
 
@@ -70,7 +71,7 @@ def as_text(found: Json) -> str:
     return "\n".join(lines)
 
 
-def _noise(device: str) -> Json:
+def _noise(device: str, begin: Callable[[str], None]) -> Json:
     """Time the template's model against itself, in interleaved pairs of step trials."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "my_model.py"
@@ -84,7 +85,7 @@ def _noise(device: str) -> Json:
             places=places, threads=environment.usable_cores(), scratch=folder,
         )  # fmt: skip
         with Runner((), TRIAL_SECONDS) as runner:
-            ratios = list(_ratios(whole, runner))
+            ratios = list(_ratios(whole, runner, begin))
     interval = ratio_interval(ratios)
     if interval is None or interval.low is None:
         return {"pairs": len(ratios), "low": None, "middle": None, "high": None, "effect": None}
@@ -97,9 +98,10 @@ def _effect(ratios: Sequence[float]) -> float | None:
     return smallest_effect(stdev(map(log, ratios)), MOST, rule.of_gain(OBJECTIVES), rule)
 
 
-def _ratios(whole: TrialSpec, runner: Runner) -> Iterator[float]:
+def _ratios(whole: TrialSpec, runner: Runner, begin: Callable[[str], None]) -> Iterator[float]:
     contrast = plan.Contrast(measurement.CONTROL, whole.recipe, whole.recipe, "step")
-    for (pair,) in plan.rounds([contrast], PAIRS, seed=0):
+    for number, (pair,) in enumerate(plan.rounds([contrast], PAIRS, seed=0), 1):
+        begin(f"timing equal trials: pair {number} of {PAIRS}")
         seconds = {}
         for planned in pair:
             trial = whole.model_copy(update={"arm": planned.arm, "seed": planned.seed})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -23,8 +24,14 @@ Rows = list[Json]
 BUILD_SECONDS = 300.0
 
 
-def listing(what: str, name: str | None, baseline: str, data_dir: Path | None, device: str) -> Rows:
-    """Return the rows of ``bench list WHAT [NAME]``; with a name, its card and settings."""
+def listing(
+    what: str, name: str | None, baseline: str, data_dir: Path | None, device: str,
+    begin: Callable[[str], None] = lambda what: None,
+) -> Rows:  # fmt: skip
+    """Return the rows of ``bench list WHAT [NAME]``; with a name, its card and settings.
+
+    `begin` is told what is looked into.
+    """
     if what == "baselines":
         return _baselines() if name is None else [_card_of_baseline(name)]
     if what == "datasets":
@@ -33,9 +40,10 @@ def listing(what: str, name: str | None, baseline: str, data_dir: Path | None, d
         known = ["baselines", "techniques", "datasets"]
         raise BenchError(f'nothing named "{what}" to list; {registry.suggestion(what, known)}')
     if name is None:
-        return _techniques(registry.names(registry.TECHNIQUES), baseline, data_dir, device)
+        return _techniques(registry.names(registry.TECHNIQUES), baseline, data_dir, device, begin)
     return [
-        _card_of_technique(name, row) for row in _techniques([name], baseline, data_dir, device)
+        _card_of_technique(name, row)
+        for row in _techniques([name], baseline, data_dir, device, begin)
     ]
 
 
@@ -88,7 +96,10 @@ def _datasets(baseline: str, data_dir: Path | None) -> Rows:
     return [{"name": d.name, "summary": d.summary, "where": d.where} for d in found]
 
 
-def _techniques(names: list[str], baseline: str, data_dir: Path | None, device: str) -> Rows:
+def _techniques(
+    names: list[str], baseline: str, data_dir: Path | None, device: str,
+    begin: Callable[[str], None],
+) -> Rows:  # fmt: skip
     """Build the job of each technique once, in a process of its own, to see whether it applies."""
     loaded = registry.load_baseline(baseline)
     values = {"data_dir": str(data_dir)} if data_dir else {}
@@ -105,6 +116,7 @@ def _techniques(names: list[str], baseline: str, data_dir: Path | None, device: 
         tried.check_baseline()
 
         def attempt(name: str, technique: Technique) -> Json:
+            begin(f"checking {name}")
             reason = tried.why_not(name, technique)
             card = sys.modules[type(technique).__module__].__doc__ or ""
             return {

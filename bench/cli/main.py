@@ -305,9 +305,11 @@ def list_(
     json_: Json = False,
 ) -> None:
     """List baselines, techniques or data sets, and what applies on this machine."""
+    from bench.cli import progress
     from bench.cli.list import as_text, listing
 
-    rows = listing(what, name, baseline, data_dir, device)
+    with progress.choose(json_) as display:
+        rows = listing(what, name, baseline, data_dir, device, display.begin)
     streams.tell(json.dumps(rows, indent=1) if json_ else as_text(what, rows))
 
 
@@ -430,9 +432,10 @@ def train(
 @app.command()
 def doctor(device: Device = "auto", json_: Json = False) -> None:
     """Show devices, libraries, measured peaks, and how small an effect this machine can show."""
-    from bench.cli import doctor
+    from bench.cli import doctor, progress
 
-    found = doctor.examine(device)
+    with progress.choose(json_) as display:
+        found = doctor.examine(device, display.begin)
     streams.tell(json.dumps(found, indent=1) if json_ else doctor.as_text(found))
 
 

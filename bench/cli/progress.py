@@ -17,7 +17,7 @@ from bench.records.text import printable
 PAUSE = 30.0
 """Seconds between two plain lines, at least."""
 NAMED = 6
-"""Arms that don't apply and are named while a run goes on; the report names all, with reasons."""
+"""Arms that are left out and named while a run goes on; the report names all, with reasons."""
 
 
 class NoProgress:
@@ -128,7 +128,8 @@ class Plain(Shown):
     def _tell(self, what: str) -> None:
         now = self._clock()
         self._told = now
-        count = f"[{self.course.finished}/{self.course.expected}]"
+        expected = self.course.expected
+        count = f"[{self.course.finished}/{expected}]" if expected else "[-]"
         left = self.course.left(now)
         after = f"  about {shown(left)} left" if left else ""
         self.note(f"{count} {now - self.course.begun:6.1f} s  {what}{after}")
@@ -194,6 +195,7 @@ def outcome(record: Measurement, metric: str) -> str:
 
 
 def _inapplicable(arms: list[str]) -> str:
-    verb = "does" if len(arms) == 1 else "do"
     others = f" and {len(arms) - NAMED} others" if len(arms) > NAMED else ""
-    return f"{len(arms)} {verb} not apply here: {', '.join(arms[:NAMED])}{others}"
+    count = "1 is" if len(arms) == 1 else f"{len(arms)} are"
+    said = "left out, as they don't apply here or can't gain enough"
+    return f"{count} {said}: {', '.join(arms[:NAMED])}{others}"

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
+import pytest
+import torch
+
 from bench.cli.doctor import as_text
+from bench.machine import peaks
 
 FACTS: dict[str, Any] = {
     "device": "cpu", "peaks": {},
@@ -36,3 +41,23 @@ def test_noise_that_could_not_be_measured_is_unknown() -> None:
     assert said(low=None, middle=None, high=None, effect=None).endswith(
         "unknown: the trials failed"
     )
+
+
+@pytest.mark.parametrize(
+    ("flops", "text"),
+    [(1.234e12, "1.23 TFLOP/s"), (4.2e8, "420 MFLOP/s"), (3.3e10, "33 GFLOP/s")],
+)
+def test_a_slow_peak_is_never_rounded_to_nothing(flops: float, text: str) -> None:
+    assert peaks.rate(flops) == text
+
+
+def test_a_slow_product_is_not_made_larger(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def slow(work: functools.partial[object], device: str) -> float:
+        tried.append(len(work.args[0]))
+        return 0.4
+
+    monkeypatch.setattr(peaks, "_best", slow)
+    assert peaks.product_rate("cpu", torch.float32) == 2 * 256**3 / 0.4
+    assert tried == [256]
