@@ -53,11 +53,11 @@ class Runner:
     def __enter__(self) -> Runner:
         """Start the fork server, which imports torch meanwhile."""
         choose_folder()
+        mark_own_folder()  # at once: what is killed before leaves a folder that nobody sweeps up
         self._handler = signal.signal(signal.SIGINT, self._interrupt)
         self._interrupted = getattr(self._handler, "came", False)  # and lost by a library
         adopt_orphans()
         self._start_server()
-        mark_own_folder()
         return self
 
     def _start_server(self) -> None:
