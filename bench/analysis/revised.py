@@ -15,7 +15,7 @@ from bench.analysis.intervals import LARGEST_LOG, Interval, repeated_interval, t
 from bench.analysis.levels import Rule, boundary, rule_of
 from bench.analysis.metric import target_of
 from bench.analysis.objectives import basis_of
-from bench.analysis.pairs import Pair, failed, matched, same_losses, whole
+from bench.analysis.pairs import Pair, failed, matched, whole
 from bench.analysis.power import POWER
 from bench.analysis.regression import Change, Row, Seen, last_seen
 from bench.records.header import Header
@@ -121,7 +121,7 @@ def _rows(header: Header, asked: Revisions, pairs: Sequence[Pair]) -> list[Row]:
         if one.name in asked.limits
     ]
     quality = found.quality
-    unmoved = bool(same_losses(whole(pairs))) and not np.nan_to_num(quality.differences).any()
+    unmoved = all(b.losses == c.losses != () and b.metric == c.metric for b, c in whole(pairs))
     floor = 0.0 if unmoved else quality.floor  # the same training, bit for bit
     rows.append(Row(header.metric, -quality.differences, header.margin, floor, False))
     return [row for row in rows if np.isfinite(row.worse).any()]
