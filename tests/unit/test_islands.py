@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import shutil
 from collections.abc import Iterator
+from multiprocessing.process import BaseProcess
 from multiprocessing.util import get_temp_dir
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from bench.machine.processes import is_stopped
 from bench.recipes.source import hashed
 from bench.records.measurement import Measurement, Status
 from bench.records.recipe import Recipe, Use
+from bench.trial.outcome import path_of
 from bench.trial.spec import TrialSpec
 
 HERE = Path(__file__).parent
@@ -117,9 +119,9 @@ def test_a_result_that_can_not_be_read_is_a_lost_trial(
 ) -> None:
     real = Runner._watch
 
-    def spoil(self: Runner, process: object, path: Path) -> object:
-        seen = real(self, process, path)  # type: ignore[arg-type]  # it only passes it on
-        path.write_bytes(content)
+    def spoil(self: Runner, process: BaseProcess, asked: TrialSpec) -> object:
+        seen = real(self, process, asked)
+        path_of(asked).write_bytes(content)
         return seen
 
     monkeypatch.setattr(Runner, "_watch", spoil)
