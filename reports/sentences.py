@@ -100,7 +100,7 @@ def race(run: Run) -> str | None:
     chance = f"{rule.alpha:.0%}".replace("%", " %")
     words = f"{raced} raced: any false win in at most {chance} of such runs"
     open_ones = [_open_arm(result) for result in run.candidates if result.goes_on]
-    return f"{words}; still open: {listing(open_ones)}." if open_ones else f"{words}."
+    return f"{words}; still open: {formatting.few(open_ones)}." if open_ones else f"{words}."
 
 
 def of_baseline(run: Run) -> str:

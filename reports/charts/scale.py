@@ -114,4 +114,4 @@ def _decades(scale: Scale, most: int) -> list[float]:
     inside = [tick for tick in known if scale.holds(tick)]
     while len(inside) > most:
         inside = inside[::2]
-    return inside or _even(scale, most)
+    return inside if len(inside) > 1 else _even(scale, most)
