@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from typer.core import TyperCommand, TyperGroup
 
+from bench.cli.help import write_examples, write_groups
 from bench.errors import BenchError
 
 if TYPE_CHECKING:  # typer keeps a click of its own
@@ -41,6 +42,7 @@ class DefaultGroup(TyperGroup):
     def format_help(self, ctx: Context, formatter: HelpFormatter) -> None:
         """Show the commands, and the options of ``run``, which need no command."""
         super().format_help(ctx, formatter)
+        write_examples(formatter)
         run = self.commands["run"]
         run.format_options(
             run.make_context("run", [], parent=ctx, resilient_parsing=True), formatter
@@ -67,6 +69,14 @@ class SpacedCommand(TyperCommand):
             own = {name for param in self.get_params(ctx) for name in param.opts}
             args = list(spread(args, frozenset(commands), own))
         return super().parse_args(ctx, args)
+
+
+class RunCommand(SpacedCommand):
+    """The default command: its many options are shown in groups."""
+
+    def format_options(self, ctx: Context, formatter: HelpFormatter) -> None:
+        """Show options in groups."""
+        write_groups(self, ctx, formatter)
 
 
 class ScriptCommand(SpacedCommand):

@@ -17,6 +17,7 @@ from bench.cli import output as streams
 from bench.cli.argv import (
     BEHIND,
     DefaultGroup,
+    RunCommand,
     ScriptCommand,
     SpacedCommand,
     check_folder,
@@ -42,13 +43,14 @@ Json = Annotated[bool, Option("--json", help="print JSON")]
 Quiet = Annotated[bool, Option(help="print no progress")]
 
 
-def _names(group: str) -> Callable[[str], list[str]]:
-    """Return what completes names of an entry-point group in a shell."""
+def _names(*groups: str) -> Callable[[str], list[str]]:
+    """Return what completes names of entry-point groups in a shell."""
 
     def complete(incomplete: str) -> list[str]:
         from importlib.metadata import entry_points
 
-        return [name for name in entry_points(group=group).names if name.startswith(incomplete)]
+        names = [name for group in groups for name in entry_points(group=group).names]
+        return [name for name in names if name.startswith(incomplete)]
 
     return complete
 
@@ -73,8 +75,14 @@ FORMATS = _among(
     "md", "html", "json", "csv", "junit", "pytest-benchmark", "benchmark-smaller",
     "benchmark-bigger", "bencher", "openmetrics",
 )  # fmt: skip
+LISTED = _among("baselines", "techniques", "datasets")
+NAMED = _names("bench.optimizers", "bench.baselines")
 GATE_FORMATS = _among("text", "md", "json", "junit", "github")
-Run = Annotated[Path, Argument(help="a run's folder in results/", autocompletion=_runs)]
+Run = Annotated[
+    Path, Argument(metavar="RUN", help="a run's folder in results/", autocompletion=_runs)
+]
+Before = Annotated[Path, Argument(metavar="BEFORE", help="a run's folder", autocompletion=_runs)]
+After = Annotated[Path, Argument(metavar="AFTER", help="another's", autocompletion=_runs)]
 
 
 RESUMED = ("resume", "trust", "quiet", "json_", "tensorboard")
@@ -96,7 +104,7 @@ def bench(version: Annotated[bool, Option("--version", help="print the version")
         streams.tell(f"trainbench {__version__}")
 
 
-@app.command(cls=SpacedCommand)
+@app.command(cls=RunCommand)
 def run(  # long: an option a line
     context: typer.Context,
     baseline_only: Annotated[bool, Option("--baseline-only", help="measure the baseline")] = False,
@@ -297,8 +305,12 @@ app.command(cls=ScriptCommand)(judge.judge)
 
 @app.command("list")
 def list_(
-    what: Annotated[str, Argument(help="baselines, techniques or datasets")] = "techniques",
-    name: Annotated[str | None, Argument(help="print the whole card of one")] = None,
+    what: Annotated[
+        str, Argument(help="baselines, techniques or datasets", autocompletion=LISTED)
+    ] = "techniques",
+    name: Annotated[
+        str | None, Argument(help="print the whole card of one", autocompletion=NAMED)
+    ] = None,
     baseline: Annotated[str, Option(help="what techniques are to apply to")] = "timehut",
     data_dir: DataDir = None,
     device: Device = "auto",
@@ -362,8 +374,8 @@ def report(
 
 @app.command(cls=SpacedCommand)
 def compare(
-    before: Run,
-    after: Run,
+    before: Before,
+    after: After,
     fail_on: Annotated[
         Strings, Option(help="time=5% memory=10% accuracy[=0.01], which is what none asks for")
     ] = None,
@@ -390,7 +402,7 @@ def compare(
 
 @app.command()
 def verify(
-    recipe: Annotated[Path, Argument(help="an exported optimized.json")],
+    recipe: Annotated[Path, Argument(metavar="RECIPE", help="an exported optimized.json")],
     data_dir: DataDir = None,
     repeats: Annotated[str, Option(help="pairs of trials, or auto: until it is known")] = "auto",
     device: Device = "auto",
@@ -411,7 +423,7 @@ def verify(
 
 @app.command()
 def train(
-    recipe: Annotated[Path, Argument(help="an exported optimized.json")],
+    recipe: Annotated[Path, Argument(metavar="RECIPE", help="an exported optimized.json")],
     data_dir: DataDir = None,
     device: Device = "auto",
     threads: Annotated[
@@ -441,7 +453,7 @@ def doctor(device: Device = "auto", json_: Json = False) -> None:
 
 @app.command()
 def init(
-    file: Annotated[Path, Argument(help="the Python file to write")],
+    file: Annotated[Path, Argument(metavar="FILE", help="the Python file to write")],
     loaders: Annotated[
         bool, Option("--loaders", help="the short form: a model and two DataLoaders")
     ] = False,

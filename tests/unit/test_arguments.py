@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from bench.cli.argv import check_folder, spread
+from bench.cli.help import GROUPS
+from bench.cli.main import app
 from bench.errors import BenchError
 
 COMMANDS = frozenset({"run", "report", "show"})
@@ -56,3 +59,15 @@ def test_a_working_folder_that_was_removed_is_one_line(
     gone.rmdir()
     with pytest.raises(BenchError, match=r"folder can't be used .*; change into another"):
         check_folder()
+
+
+def test_the_help_of_a_run_shows_every_option_once_in_groups(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    app(["run", "--help"], standalone_mode=False)
+    text = capsys.readouterr().out
+    for title in (*GROUPS, "Other options"):
+        assert f"\n{title}:\n" in text
+    shown = re.findall(r"^  (--[\w-]+)", text, re.MULTILINE)
+    assert len(shown) == len(set(shown))
+    assert {"--test", "--budget", "--dry-run", "--margin", "--json"} <= set(shown)
