@@ -173,7 +173,6 @@ def run(  # long: an option a line
     """Measure a baseline, and techniques against it."""
     from bench.cli import forecast, parse
     from bench.cli.run import check, execute
-    from bench.recipes.references import parse_assignments
     from bench.run.request import Request, Resumption
 
     check(tensorboard)
@@ -195,7 +194,7 @@ def run(  # long: an option a line
     asked = Request(
         mode=mode,
         baseline=baseline,
-        settings=settings | parse_assignments(set_ or []),
+        settings=parse.together(settings, set_ or []),
         arms=chosen,
         device=device,
         threads=parse.threads_of(threads),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,8 +13,9 @@ from bench.analysis.objectives import BY_NAME, OBJECTIVES
 from bench.baseline import MOST_THREADS
 from bench.errors import BenchError
 from bench.recipes import registry
-from bench.recipes.references import whole_path
+from bench.recipes.references import parse_assignments, whole_path
 from bench.records.header import Arm
+from bench.records.schema import Json
 
 AUTO = "auto"
 _UNITS = {"s": 1, "m": 60, "h": 3600}
@@ -27,6 +28,18 @@ AMOUNTS: dict[str, dict[str, float]] = {
     "J": {"J": 1, "kJ": 1e3},
 }
 EXAMPLES = {"bytes": "2GiB", "s": "15m", "J": "300J"}
+
+
+def together(options: Mapping[str, str], texts: Sequence[str]) -> Json:
+    """Return the settings of options (--epochs) and of --set; refuse one that is in both."""
+    assigned = parse_assignments(texts)
+    for name in options.keys() & assigned.keys():
+        option = name.replace("_", "-")
+        raise BenchError(
+            f'the setting "{name}" is given twice: --{option} {options[name]} and --set '
+            f"{name}={assigned[name]}"
+        )
+    return {**options, **assigned}
 
 
 def parse_duration(text: str) -> float:

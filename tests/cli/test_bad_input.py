@@ -47,6 +47,10 @@ def refused(done: object, *messages: str) -> None:
             ('baseline tiny has no setting "dataset"',),
         ),
         ((*ONLY, "--repeats", "0"), ('--repeats "0"',)),
+        (
+            (*ONLY, "--epochs", "1", "--set", "epochs=2"),
+            ('"epochs" is given twice: --epochs 1 and',),
+        ),
         ((*ONLY, "--threads", "0"), ("--threads 0 is not between 1 and 1024",)),
         ((*ONLY, "--margin", "-1"), ("--margin -1 is neither a number of 0 or more nor auto",)),
         ((*ONLY, "--budget", "soon"), ('"soon" is not a duration',)),
