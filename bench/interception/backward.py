@@ -45,6 +45,8 @@ class Backward:
 
     def _loss_of(self, tensors: Any) -> Tensor | None:
         """Return the loss that a backward pass is of; the sum of several."""
+        if isinstance(tensors, Tensor) and not self._unscaled:
+            return tensors
         several = [tensors] if isinstance(tensors, Tensor) else list(tensors)
         if any(one.numel() != 1 for one in several):
             return None

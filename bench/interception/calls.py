@@ -66,7 +66,7 @@ class Calls:
     def _outermost(
         self, plain: Call, learning: bool, module: nn.Module, args: Any, kwargs: Any
     ) -> Any:
-        if next(module.parameters(), None) is None:
+        if learning and next(module.parameters(), None) is None:
             return plain(module, *args, **kwargs)
         self._inside = True
         self._set()

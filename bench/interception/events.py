@@ -32,10 +32,6 @@ class Kind(StrEnum):
     """Optimizer number `number`, in order of their first steps, has changed its weights."""
 
 
-CPU_TOLD = frozenset({Kind.CALLING, Kind.EVALUATION, Kind.STEP})
-"""Where the CPU time of the process is read, too."""
-
-
 class Event(NamedTuple):
     """One thing that happened."""
 
@@ -43,7 +39,7 @@ class Event(NamedTuple):
     at: float
     """Seconds."""
     cpu: float
-    """CPU seconds of the process, where they are told; else 0."""
+    """CPU seconds of the process, where they were read; else 0."""
     number: int
 
 
@@ -55,17 +51,16 @@ class Recorder:
     losses: list[float | Tensor] = field(default_factory=list)
     _seen: list[tuple[Kind, float | torch.cuda.Event, float, int]] = field(default_factory=list)
 
-    def note(self, kind: Kind, number: int = 0) -> None:
-        """Note that something happened now."""
-        cpu = time.process_time() if kind in CPU_TOLD else 0.0
-        self._seen.append((kind, self._now(), cpu, number))
+    def note(self, kind: Kind, number: int = 0, cpu: bool = False) -> None:
+        """Note that something happened now; `cpu`: with the CPU time of the process."""
+        spent = time.process_time() if cpu else 0.0
+        self._seen.append((kind, self._now(), spent, number))
 
     def note_loss(self, loss: Tensor | None) -> int:
         """Keep the value of a loss; return its number, -1 for what is no single number."""
         if loss is None or loss.numel() != 1:
             return -1
-        kept = loss.detach()
-        self.losses.append(kept.clone() if kept.device.type == "cuda" else float(kept))
+        self.losses.append(loss.detach().clone() if loss.is_cuda else loss.item())
         return len(self.losses) - 1
 
     def events(self) -> Iterator[Event]:

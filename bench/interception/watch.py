@@ -52,27 +52,25 @@ class Watch:
     def _around(self, module: nn.Module, call: Call, args: Any, kwargs: Any) -> Any:
         if self.script.going_back:
             return call(*args, **kwargs)
+        known = self._known.get(module)
         if not torch.is_grad_enabled():
-            if module.training or not self._is_trained(module):
+            if module.training or (known is None and not self._is_trained(module)):
                 return call(*args, **kwargs)
             self.recorder.note(Kind.EVALUATING)
             answer = call(*args, **kwargs)
-            self.recorder.note(Kind.EVALUATION)
+            self.recorder.note(Kind.EVALUATION, cpu=True)
             return answer
-        if not self._is_trained(module):
-            return call(*args, **kwargs)
-        if not module.training and not self._depth and not self.steps:
-            return call(*args, **kwargs)  # a first look at the model, before it is trained
-        if module not in self._known:
-            self._known[module] = self.script.changes_model(module, call)
-        self.recorder.note(Kind.CALLING)
-        answer = self._known[module](*args, **kwargs)
-        self.recorder.note(Kind.CALL, items_of((args, kwargs)))
+        if known is None:
+            early = not module.training and not self._depth and not self.steps
+            if early or not self._is_trained(module):  # a first look at it, or none of the trained
+                return call(*args, **kwargs)
+            known = self._known[module] = self.script.changes_model(module, call)
+        self.recorder.note(Kind.CALLING, cpu=True)
+        answer = known(*args, **kwargs)
+        self.recorder.note(Kind.CALL, items_of(args) or items_of(kwargs))
         return answer
 
     def _is_trained(self, module: nn.Module) -> bool:
-        if module in self._known:
-            return True
         ours = {id(p) for p in module.parameters() if p.requires_grad}
         return any(
             id(p) in ours for made in self._made for group in made.param_groups
@@ -100,7 +98,7 @@ class Watch:
         if self._depth:
             return
         number = self._number(optimizer)
-        self.recorder.note(Kind.STEP, number)
+        self.recorder.note(Kind.STEP, number, cpu=True)
         self.steps += number == 0
         self._own_steps[number] = self._own_steps.get(number, 0) + 1
         if self._calls.learning and min(map(self._steps_of, self._made), default=0) >= LEARNT:
@@ -126,11 +124,13 @@ class Watch:
 
 def items_of(batch: Any) -> int:
     """Return how many items a batch, or a call, holds; 0 where that can't be told."""
+    if isinstance(batch, Tensor):
+        return batch.size(0) if batch.dim() else 0
     if isinstance(batch, PackedSequence):
         return int(batch.batch_sizes[0])
-    if isinstance(batch, Tensor):
-        return batch.shape[0] if batch.dim() else 0
     if isinstance(batch, list | tuple | dict):
         parts = batch.values() if isinstance(batch, dict) else batch
-        return next((found for part in parts if (found := items_of(part))), 0)
+        for part in parts:
+            if found := items_of(part):
+                return found
     return 0
