@@ -11,8 +11,7 @@ from bench.analysis.objectives import BY_NAME
 from bench.errors import BenchError
 from bench.machine.device import choose_device
 from bench.recipes import registry, trust
-from bench.recipes.program import notices_on
-from bench.recipes.source import Sources, given_by, places_in
+from bench.recipes.source import Sources, given_by
 from bench.records.header import Header
 from bench.records.measurement import BASELINE
 from bench.records.revisions import HEAD, Revision, Revisions
@@ -59,7 +58,7 @@ def new(asked: Request, compared: Compared, show: Observer) -> Iterator[Session]
 
 
 def _header(asked: Request, base: Side, head: Side, revisions: Revisions) -> Header:
-    notices = (*notices_on(places_in(base.code)), *base.notices, *head.notices)
+    notices = (*base.notices, *head.notices)
     device = choose_device(asked.device)
     plain = replace(asked, baseline=base.reference)
     header = header_of(

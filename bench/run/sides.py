@@ -7,12 +7,15 @@ be the same code at both.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import BaseModel
 
@@ -20,7 +23,7 @@ from bench.baseline import Baseline
 from bench.errors import BenchError
 from bench.recipes import registry, resolve
 from bench.recipes.own_packages import HOME, NAMES
-from bench.recipes.program import imported_by
+from bench.recipes.program import imported_by, notices_on
 from bench.recipes.references import is_file, places_of
 from bench.recipes.source import Sources, hashed, module_of, places_in
 from bench.records.claim import read_exported
@@ -47,6 +50,10 @@ class Place:
     def label(self) -> str:
         """Return what messages call it."""
         return named(self.given, self.commit)
+
+    def path(self, file: Path) -> Path:
+        """Return where a file of this side lies; folders in between need not be there."""
+        return Path(os.path.normpath(self.folder / file))
 
 
 @dataclass(frozen=True)
@@ -98,7 +105,9 @@ def _place(name: str, side: str, folder: Path, repository: Repository | None) ->
     if not Path(name).is_dir():
         where = f"{repository.top} knows" if repository else "no repository is here, and none"
         raise BenchError(f"{name} is neither a folder nor a commit that {where}")
-    return Place(name, None, Path(name).resolve(), Path(name).resolve())
+    whole = Path(name).resolve()
+    inside = repository is not None and whole.is_relative_to(repository.top)
+    return Place(name, None, whole, repository.top if repository and inside else whole)
 
 
 def side_of(asked: Compared, place: Place, values: Json, others: list[Path]) -> Side:
@@ -107,57 +116,76 @@ def side_of(asked: Compared, place: Place, values: Json, others: list[Path]) -> 
     `others` are folders in which the user's code lies that is no side's own.
     """
     try:
-        with hidden(others):
-            made = _from_recipe if asked.kind == RECIPE else _from_class
-            side = made(asked, place, values)
-        _check_imports(side, [*others, place.folder])
-        return side
+        trained = _from_recipe(asked, place) if asked.kind == RECIPE else _from_class(asked, place)
+        with hidden(others) as installed:
+            references = [trained.reference, *(use.name for use in trained.uses)]
+            found = places_of(references)
+            _check_imports(found, [*others, place.folder], installed)
+            return _side(place, trained, values, found)
     except BenchError as error:
         raise BenchError(f"at {place.label}: {error}") from None
 
 
-def _from_class(asked: Compared, place: Place, values: Json) -> Side:
-    path = place.folder / asked.file
+class _Trained(NamedTuple):
+    """What is asked of a side: references with whole paths, and settings that it brings."""
+
+    reference: str
+    settings: Json
+    """That what was typed changes."""
+    uses: tuple[Use, ...] = ()
+    fixed: Json = {}
+
+
+def _from_class(asked: Compared, place: Place) -> _Trained:
+    path = place.path(asked.file)
     if not path.is_file() or not _is_within(path, place):
         raise BenchError(f"there is no {asked.file}{', not in git' * (place.commit is not None)}")
-    if asked.kind == SCRIPT:
-        values = {**values, "data_dir": str(place.folder)}
-    return _side(place, f"{path}:{asked.kind}", values, ())
+    own: Json = {"data_dir": str(place.folder)} if asked.kind == SCRIPT else {}
+    return _Trained(f"{path}:{asked.kind}", {}, fixed=own)
 
 
-def _from_recipe(asked: Compared, place: Place, values: Json) -> Side:
-    """Return a recipe with the code of this side: beside it, or in the current folder.
+def _from_recipe(asked: Compared, place: Place) -> _Trained:
+    """Return a recipe with the code of this side: in its current folder, or beside the recipe.
 
     A recipe that git doesn't keep, as one in results/, is the same at both sides.
     """
-    path = place.folder / asked.file
-    kept = path.is_file() and _is_within(path, place)
-    if not path.is_file() and not asked.file.is_file():
+    own = place.path(asked.file)
+    path = own if own.is_file() else asked.file
+    if not path.is_file():
         raise BenchError(f"there is no {asked.file}")
-    exported = read_exported(path if path.is_file() else asked.file)
-    recipe, beside = exported.recipe, path.parent if kept else place.folder
-    if not recipe.files and not kept:
-        raise BenchError(f"{asked.file} names no code of yours, so no commit can change it")
-    if any(not (beside / name).is_file() for name in recipe.files):
-        beside = place.folder
+    recipe = read_exported(path).recipe
     names = [recipe.baseline, *(use.name for use in recipe.techniques)]
-    references = [str(beside / name) if is_file(name) else name for name in names]
+    if not recipe.files and not _is_within(path, place):
+        raise BenchError(f"{asked.file} names no code of yours, so no commit can change it")
+    references = [_code(name, path.parent, place) if is_file(name) else name for name in names]
     uses = tuple(
         use.model_copy(update={"name": name})
         for use, name in zip(recipe.techniques, references[1:], strict=True)
     )
-    return _side(place, references[0], {**recipe.settings, **values}, uses)
+    return _Trained(references[0], recipe.settings, uses)
 
 
-def _side(place: Place, reference: str, values: Json, uses: tuple[Use, ...]) -> Side:
+def _code(reference: str, beside: Path, place: Place) -> str:
+    """Return a recipe's reference to a file, where that lies at a side."""
+    file = Path(reference.rpartition(":")[0])
+    own = place.folder / file
+    if own.is_file() and _is_within(own, place):
+        return str(place.folder / reference)
+    copied = (beside / "run.json").is_file() or not _is_within(beside / file, place)
+    if copied or not (beside / file).is_file():
+        raise BenchError(f"there is no {file} in {place.folder}: go to the folder that it lies in")
+    return str(beside / reference)
+
+
+def _side(place: Place, asked: _Trained, values: Json, found: dict[str, str]) -> Side:
     """Return a side, its code hashed as it is now."""
-    found = places_of([reference, *(use.name for use in uses)])
-    baseline = registry.load_baseline(reference)
-    settings, notices = resolve.prepared(baseline, values)
-    plain = resolve.baseline_recipe(reference, settings, found)
-    made = [(use.name, registry.make_technique(use.name, use.settings)) for use in uses]
+    baseline = registry.load_baseline(asked.reference)
+    settings, notices = resolve.prepared(baseline, {**asked.settings, **values, **asked.fixed})
+    plain = resolve.baseline_recipe(asked.reference, settings, found)
+    made = [(use.name, registry.make_technique(use.name, use.settings)) for use in asked.uses]
     recipe = resolve.with_uses(plain, made, found)
-    return Side(place, baseline, reference, settings, recipe, hashed(found), notices)
+    notices = (*notices_on(found), *notices)
+    return Side(place, baseline, asked.reference, settings, recipe, hashed(found), notices)
 
 
 def _is_within(path: Path, place: Place) -> bool:
@@ -166,12 +194,15 @@ def _is_within(path: Path, place: Place) -> bool:
 
 
 @contextmanager
-def hidden(folders: list[Path]) -> Iterator[None]:
-    """Let no module be found in folders that are installed in place: a side's own come first."""
+def hidden(folders: list[Path]) -> Iterator[list[str]]:
+    """Let no module be found in folders that are installed in place: a side's own come first.
+
+    Yields where modules are found otherwise.
+    """
     before = [*sys.path]
     sys.path[:] = [entry for entry in before if not _is_own(Path(entry or "."), folders)]
     try:
-        yield
+        yield before
     finally:
         sys.path[:] = before
 
@@ -183,12 +214,12 @@ def _is_own(path: Path, folders: list[Path]) -> bool:
     return any(whole.is_relative_to(folder.resolve()) for folder in folders)
 
 
-def _check_imports(side: Side, folders: list[Path]) -> None:
+def _check_imports(found: dict[str, str], folders: list[Path], installed: list[str]) -> None:
     """Refuse what a side imports from the user's code in another way than from beside its file."""
-    own = {module_of(name).partition(".")[0] for name in side.code}
-    for name, source in side.code.items():
-        for top in sorted(imported_by(source.path) - own - set(NAMES)):
-            spec = find_spec(top) if top != "__main__" else None
+    own = {module_of(name).partition(".")[0] for name in found}
+    for name, place in found.items():
+        for top in sorted(imported_by(Path(place)) - own - {*NAMES, "__main__"}):
+            spec = find_spec(top) or PathFinder.find_spec(top, installed)
             if spec and spec.has_location and _is_own(origin := Path(spec.origin or ""), folders):
                 raise BenchError(
                     f"{name} imports {top}, which is installed from {origin}: both sides would run "

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bench.analysis.noise import Noise, noise_of
 from bench.analysis.results import ArmResult
+from bench.analysis.revised import Answer as Revised
 from bench.analysis.verdict import Verdict
 from bench.records.measurement import BASELINE
 from reports import context_tables, formatting, sentences, undone
@@ -42,7 +43,8 @@ class Answer:
 def answer(run: Run) -> Answer:
     """Return the answer of a run; noise that drowns all is said before it."""
     noise = noise_of(run.comparison)
-    doubtful = noise is Noise.UNEQUAL or (noise is Noise.DROWNING and run.winner is None)
+    drowning = noise is Noise.DROWNING and run.winner is None and not _is_told(run)
+    doubtful = noise is Noise.UNEQUAL or drowning
     badge, tone = _badge(run)
     headline = sentences.verdict(run)
     if doubtful and run.comparison.arms:
@@ -51,6 +53,11 @@ def answer(run: Run) -> Answer:
     facts = _of_winner(run, run.winner) if run.winner else _of_baseline(run)
     return Answer(badge, tone, headline, tuple(facts), tuple(context_tables.commands(run)),
                   doubtful)  # fmt: skip
+
+
+def _is_told(run: Run) -> bool:
+    """Tell whether it is known of a change what it did, for all the noise."""
+    return run.revised is not None and run.revised.answer is not Revised.OPEN
 
 
 def _badge(run: Run) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,14 +16,16 @@ from bench.errors import BenchError
 from bench.records.header import Header
 from bench.records.measurement import Measurement
 from bench.records.planned import check_planned
+from bench.records.recipe import Recipe
 from bench.records.revisions import HEAD, Revision, Revisions
-from bench.run.compared import Compared
+from bench.run.compared import RECIPE, Compared
 from bench.run.sides import Place, side_of
 from reports.revisions import said
-from tests.records import MIB, failed, header, measurement, recipe
+from tests.records import MIB, exported, failed, header, measurement, recipe
 
 CHANGED = recipe(lr=0.002)
 NOISE = (0.0, 0.01, -0.01, 0.005)
+MODEL_FILE = "net_of_a_test.py"
 MODEL = """
 from bench.baseline import Settings, Target
 from {module} import width
@@ -130,7 +133,7 @@ def test_a_limit_that_is_no_share_is_refused(text: str) -> None:
 def written(folder: Path, module: str, width: int) -> Path:
     """Write a model and the module beside it that it imports."""
     folder.mkdir()
-    (folder / "net_of_a_test.py").write_text(MODEL.format(module=module))
+    (folder / MODEL_FILE).write_text(MODEL.format(module=module))
     (folder / f"{module}.py").write_text(f"width = {width}")
     return folder
 
@@ -140,15 +143,34 @@ def placed(folder: Path) -> Place:
 
 
 def test_either_side_has_its_own_file_and_what_that_imports(tmp_path: Path) -> None:
-    asked = Compared("old", "new", Path("net_of_a_test.py"), "Net")
+    asked = Compared("old", "new", Path(MODEL_FILE), "Net")
     folders = [
         written(tmp_path / name, "width_of_a_test", w) for name, w in (("old", 1), ("new", 2))
     ]
     old, new = (side_of(asked, placed(folder), {}, []) for folder in folders)
     name = "width_of_a_test.py"
-    assert old.recipe.files["net_of_a_test.py"] == new.recipe.files["net_of_a_test.py"]
+    assert old.recipe.files[MODEL_FILE] == new.recipe.files[MODEL_FILE]
     assert old.recipe.files[name] != new.recipe.files[name]
     assert [Path(side.revision.places[name]).parent for side in (old, new)] == folders
+
+
+def test_a_recipe_takes_the_code_of_each_side_and_no_copy_that_a_run_left(tmp_path: Path) -> None:
+    tree = written(tmp_path / "tree", "beside_a_recipe", 1)
+    code = {name: hashlib.sha256((tree / name).read_bytes()).hexdigest() for name in (MODEL_FILE,)}
+    made = Recipe(baseline=f"{MODEL_FILE}:Net", settings={"threads": 1}, files=code)
+    known = exported(recipe=made, recipe_id=made.id, baseline=made, baseline_id=made.id)
+    run = tree / "results" / "run"
+    run.mkdir(parents=True)
+    (run / "optimized.json").write_text(known.model_dump_json())
+    for name in ("run.json", MODEL_FILE):
+        (run / name).write_text("copied")
+    asked = Compared(".", ".", Path("results/run/optimized.json"), RECIPE)
+    side = side_of(asked, placed(tree), {}, [])
+    assert Path(side.revision.places[MODEL_FILE]) == tree / MODEL_FILE
+    assert side.recipe.settings["threads"] == 1
+    (tree / MODEL_FILE).unlink()
+    with pytest.raises(BenchError, match=f"there is no {MODEL_FILE} in {tree}"):
+        side_of(asked, placed(tree), {}, [])
 
 
 def test_code_that_is_installed_from_the_repository_is_taken_from_the_commit(
@@ -157,7 +179,7 @@ def test_code_that_is_installed_from_the_repository_is_taken_from_the_commit(
     """An editable install leads both sides to the working tree."""
     tree, commit = (written(tmp_path / n, "edited_in_place", w) for n, w in (("tree", 1), ("c", 2)))
     monkeypatch.setattr(sys, "path", [*sys.path, str(tree)])
-    asked = Compared("c", ".", Path("net_of_a_test.py"), "Net")
+    asked = Compared("c", ".", Path(MODEL_FILE), "Net")
     side = side_of(asked, placed(commit), {}, [tree])
     assert Path(side.revision.places["edited_in_place.py"]) == commit / "edited_in_place.py"
     (commit / "edited_in_place.py").unlink()
