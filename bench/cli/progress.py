@@ -62,6 +62,7 @@ class Shown(NoProgress):
         self._clock = clock
         self.course = Course(clock())
         self._path: Path | None = None
+        self._placed = False
 
     def opened(self, folder: Folder) -> None:
         """Know the run; its folder is told once trials are planned: until then it may go again."""
@@ -72,11 +73,17 @@ class Shown(NoProgress):
     def expect(self, trials: int) -> None:
         """Add `trials` to the planned total; before the first say where, and what is left out."""
         if self.course.expected == 0 and self._path:
-            self.note(f"the report so far: {self._path / 'report.html'}")
+            self._tell_place()
             if self.course.inapplicable:
                 self.note(_inapplicable(self.course.inapplicable))
             self.note(self._plan(trials))
         self.course.expected += trials
+
+    def _tell_place(self) -> None:
+        """Say once where the run lies: as soon as it surely stays."""
+        if self._path and not self._placed:
+            self._placed = True
+            self.note(f"the report so far: {self._path / 'report.html'}")
 
     def _plan(self, trials: int) -> str:
         """Return what is planned; how long it takes is told from the first trial on."""
@@ -92,6 +99,8 @@ class Shown(NoProgress):
     def begin(self, what: str) -> None:
         """Show what runs now."""
         self.course.begin(what, self._clock())
+        if self.course.checked > 1:  # the baseline trains
+            self._tell_place()
 
     def best(self, said: str | None) -> None:
         """Show which arm looks best so far."""
@@ -196,6 +205,9 @@ def outcome(record: Measurement, metric: str) -> str:
 
 def _inapplicable(arms: list[str]) -> str:
     others = f" and {len(arms) - NAMED} others" if len(arms) > NAMED else ""
-    count = "1 is" if len(arms) == 1 else f"{len(arms)} are"
-    said = "left out, as they don't apply here or can't gain enough"
-    return f"{count} {said}: {', '.join(arms[:NAMED])}{others}"
+    count = (
+        "1 arm does not apply here or can't"
+        if len(arms) == 1
+        else (f"{len(arms)} arms don't apply here or can't")
+    )
+    return f"{count} gain enough: {', '.join(arms[:NAMED])}{others}"

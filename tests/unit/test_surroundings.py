@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from bench.cli.course import Course
 from bench.errors import BenchError
 from bench.machine import environment
 from bench.records.measurement import Status
-from tests.records import failed, measurement
+from bench.records.run_folder import create
+from tests.records import failed, header, measurement
 
 
 def test_an_environment_has_all_that_a_reader_needs() -> None:
@@ -80,6 +82,25 @@ def test_a_log_has_lines_of_the_first_trial_the_last_and_what_failed_and_one_in_
     said = "baseline again (A/A)  seed 0  trained 1.00 s, metric 0.9000  about 14 s left"
     assert lines[0] == f"[1/8]   10.0 s  {said}"
     assert lines[3].endswith("fast  seed 7  failed: no room")
+
+
+def test_a_runs_place_and_plan_are_told_before_its_first_trial(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = progress.Plain()
+    asked = header(repeats=30, first=4, raced={"test": 2}, budget_seconds=1200.0)
+    with closing(create(tmp_path, asked)) as folder:
+        shown.opened(folder)
+        shown.begin("checking baseline")
+        assert capsys.readouterr().err == ""
+        shown.begin("checking fast")
+        shown.done(failed("odd", -1, Status.NOT_APPLICABLE, "no CUDA"))
+        shown.expect(20)
+    assert capsys.readouterr().err.splitlines() == [
+        f"the report so far: {folder.path / 'report.html'}",
+        "1 arm does not apply here or can't gain enough: odd",
+        "plan: 2 arms in 4 to 30 pairs, 20 trials until the first look; budget 20 min",
+    ]
 
 
 def test_the_time_left_is_known_from_the_first_trial_on_however_long_it_takes() -> None:
