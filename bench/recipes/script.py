@@ -63,6 +63,15 @@ class ScriptBaseline:
     def __init__(self, file: str) -> None:
         self.name = Path(file).stem
 
+    def prepare(self, settings: ScriptSettings) -> tuple[ScriptSettings, tuple[str, ...]]:
+        """Say what of a module's own code no hash covers."""
+        if settings.module is None:
+            return settings, ()
+        return settings, (
+            f"{settings.module}: only its file, and what that imports from beside it, is hashed: a "
+            "change of other modules of yours is not noticed",
+        )
+
     def target_for(self, settings: ScriptSettings) -> Target:
         """Return the metric that the settings name."""
         if settings.metric is None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from bench.cli.argv import spread
-from bench.cli.script import started, variations
+from bench.cli.script import settings_of, started, variations
 from bench.errors import BenchError
-from bench.recipes.script import metric_name
+from bench.recipes.script import ScriptBaseline, ScriptSettings, metric_name
 from tests.cli.processes import only_run, records, run
 from tests.scripts.cases import HERE, plainly
 
@@ -66,7 +66,12 @@ def test_a_module_is_found_from_the_current_folder(
     for name in ("__init__", "train"):
         (tmp_path / "nets" / f"{name}.py").write_text("")
     monkeypatch.chdir(tmp_path)
-    assert started(None, "nets.train").file == tmp_path.resolve() / "nets" / "train.py"
+    begun = started(None, "nets.train")
+    assert begun.file == tmp_path.resolve() / "nets" / "train.py"
+    settings = ScriptSettings.model_validate(settings_of(begun, ["--epochs", "3"], {}))
+    assert (settings.script, settings.arguments) == ("nets/train.py", ("--epochs", "3"))
+    (notice,) = ScriptBaseline(begun.reference).prepare(settings)[1]
+    assert "nets.train: only its file" in notice
 
 
 def test_lines_to_vary_may_begin_with_a_dash() -> None:
