@@ -55,33 +55,42 @@ def mirrored(original: Path, scratch: Path) -> Mirror:
     mirror = Mirror(whole, folder)
     folder.mkdir(parents=True)
     for parent in whole.parents:
-        _link_siblings(parent, scratch.joinpath(*parent.parts[1:]))
+        link_siblings(parent, scratch.joinpath(*parent.parts[1:]))
     _fill(mirror, whole, folder, scratch)
     return mirror
 
 
-def _link_siblings(parent: Path, made: Path) -> None:
+def link_siblings(parent: Path, made: Path) -> None:
+    """Link what lies in a folder, but for what is there, into another one."""
     for entry in _entries(parent):
         place = made / entry.name
         if not os.path.lexists(place):
             place.symlink_to(entry.path)
 
 
+def put(original: Path, place: Path) -> None:
+    """Put a file or a folder in another place, as a mirror of the folder that it lies in would."""
+    _put(Mirror(original.parent, place.parent), original, place, place.parent)
+
+
 def _fill(mirror: Mirror, folder: Path, made: Path, scratch: Path) -> None:
     for entry in _entries(folder):
-        place, path = made / entry.name, Path(entry.path)
-        if entry.is_symlink():
-            place.symlink_to(path.resolve())
-        elif entry.is_dir():
-            if path == scratch or (path / RUN).is_file() or entry.name == "__pycache__":
-                continue
-            if entry.name in LINKED or (not scratch.is_relative_to(path) and _is_large(path)):
-                place.symlink_to(path)
-            else:
-                place.mkdir()
-                _fill(mirror, path, place, scratch)
-        elif entry.is_file():
-            _take(mirror, path, place)
+        _put(mirror, Path(entry.path), made / entry.name, scratch)
+
+
+def _put(mirror: Mirror, path: Path, place: Path, scratch: Path) -> None:
+    if path.is_symlink():
+        place.symlink_to(path.resolve())
+    elif path.is_dir():
+        if path == scratch or (path / RUN).is_file() or path.name == "__pycache__":
+            return
+        if path.name in LINKED or (not scratch.is_relative_to(path) and _is_large(path)):
+            place.symlink_to(path)
+        else:
+            place.mkdir()
+            _fill(mirror, path, place, scratch)
+    elif path.is_file():
+        _take(mirror, path, place)
 
 
 def _take(mirror: Mirror, path: Path, place: Path) -> None:

@@ -2,7 +2,8 @@
 
 Each goes through an index of its own (``git checkout-index``), so that not even a run that is
 killed leaves a worktree, a lock or a changed index in the repository. What git does not keep there
-(data sets, downloads) is linked beside the commit's files; code never is.
+(data sets, downloads) is put beside the commit's files, copied where it is small and linked where
+it is large, and what lies beside the repository is linked; no code of the working tree is.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import BenchError
+from bench.interception.folder import link_siblings, put
 from bench.launch.temporary import mark, sweep
 
 PREFIX = "bench-ab-"
-NEVER_LINKED = frozenset({".git", "__pycache__"})
+NEVER_PUT = frozenset({".git", "__pycache__"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +74,18 @@ def scratch_folder(again: str | None = None) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def check_out(repository: Repository, commit: str, folder: Path) -> None:
-    """Write a commit's files into a folder, with links to what git does not keep."""
-    folder.mkdir()
+def check_out(repository: Repository, commit: str, folder: Path) -> Path:
+    """Write a commit's files, and what git does not keep, into a folder; return where they lie."""
+    tree = folder / (repository.top.name or "root")
+    tree.mkdir(parents=True)
     index = {"GIT_INDEX_FILE": f"{folder}.index"}
     _git(repository.top, "read-tree", commit, **index)
-    _git(repository.top, "checkout-index", "--all", f"--prefix={folder}/", **index)
+    _git(repository.top, "checkout-index", "--all", f"--prefix={tree}/", **index)
     for name in _unkept(repository.top):
-        place = folder / name
-        if not os.path.lexists(place) and place.parent.is_dir():
-            place.symlink_to(repository.top / name)
+        if not os.path.lexists(tree / name) and (tree / name).parent.is_dir():
+            put(repository.top / name, tree / name)
+    link_siblings(repository.top.parent, folder)
+    return tree
 
 
 def _unkept(top: Path) -> Iterator[Path]:
@@ -90,7 +94,7 @@ def _unkept(top: Path) -> Iterator[Path]:
     for name in map(Path, filter(None, listed.split("\0"))):
         path = top / name
         code = path.suffix in (".py", ".pyc") or (path.is_dir() and any(path.glob("*.py")))
-        if not code and not NEVER_LINKED & set(name.parts):
+        if not code and not NEVER_PUT & set(name.parts):
             yield name
 
 

@@ -100,8 +100,8 @@ def _place(name: str, side: str, folder: Path, repository: Repository | None) ->
     if commit and "/" not in name and Path(name).is_dir():
         raise BenchError(f"{name} is a commit and a folder: write ./{name} for the folder")
     if commit and repository:
-        check_out(repository, commit, folder / side)
-        return Place(name, commit, folder / side / repository.within, folder / side)
+        tree = check_out(repository, commit, folder / side)
+        return Place(name, commit, tree / repository.within, tree)
     if not Path(name).is_dir():
         where = f"{repository.top} knows" if repository else "no repository is here, and none"
         raise BenchError(f"{name} is neither a folder nor a commit that {where}")

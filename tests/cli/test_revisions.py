@@ -53,7 +53,7 @@ def state(folder: Path) -> tuple[str, ...]:
     """Return all that a comparison must leave as it is."""
     kept = [git(folder, *words) for words in (("worktree", "list"), ("status", "--short"))]
     inside = sorted(str(path) for path in (folder / ".git").rglob("*"))
-    left = [str(path) for path in Path(tempfile.gettempdir()).glob("bench-ab-*/base/mine.py")]
+    left = [str(path) for path in Path(tempfile.gettempdir()).glob("bench-ab-*/base/*/mine.py")]
     return (*kept, *inside, *left, (folder / ".git" / "index").read_bytes().hex())
 
 
