@@ -90,7 +90,7 @@ class _Reporter:
 
     def __init__(self, display: NoProgress, tensorboard: bool) -> None:
         self._display, self._tensorboard = display, tensorboard
-        self._due = -math.inf
+        self._due = time.monotonic() + PAUSE
         self.expect, self.begin, self.note = display.expect, display.begin, display.note
 
     def opened(self, folder: Folder) -> None:

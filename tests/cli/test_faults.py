@@ -163,7 +163,7 @@ def test_an_interrupted_verification_goes_on_to_its_answer(tmp_path: Path, calle
 
 
 def test_a_run_that_goes_on_can_be_watched(tmp_path: Path, called: Bench) -> None:
-    process = start(*HARMLESS, "--set", "pause=0.05", "--tensorboard", cwd=tmp_path)
+    process = start(*HARMLESS, "--set", "pause=0.08", "--tensorboard", cwd=tmp_path)
     wait_for(lambda: any((tmp_path / "results").glob("*/report.html")))
     run = only_run(tmp_path)
     assert process.poll() is None
