@@ -32,16 +32,17 @@ class Mirror:
     original: Path
     folder: Path
     linked: dict[Path, tuple[int, int]] = field(default_factory=dict)
-    """Files that all trials share, with size and time of change when they were linked."""
+    """What all trials share, with size and time of change when it was linked."""
 
     def check(self) -> None:
-        """Raise `BenchError` where a file that trials share was written over."""
+        """Raise `BenchError` where a file or folder that trials share was written to."""
         for path, before in self.linked.items():
             if path.exists() and _stamp(path) != before:
                 raise BenchError(
-                    f"the script writes over {path}, which its trials share (files above "
-                    f"{COPIED_BYTES // 2**20} MiB are linked): let an argument of it give another "
-                    "place"
+                    f"the script writes to {path}, which its trials share (files above "
+                    f"{COPIED_BYTES // 2**20} MiB, and folders of more than {MOST_FILES}, are "
+                    "linked): let an argument of it give another place, or, if it makes that once, "
+                    "run it before"
                 )
 
 
@@ -86,6 +87,8 @@ def _put(mirror: Mirror, path: Path, place: Path, scratch: Path) -> None:
             return
         if path.name in LINKED or (not scratch.is_relative_to(path) and _is_large(path)):
             place.symlink_to(path)
+            if path.name not in LINKED:
+                mirror.linked[path] = _stamp(path)
         else:
             place.mkdir()
             _fill(mirror, path, place, scratch)

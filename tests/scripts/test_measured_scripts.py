@@ -88,3 +88,21 @@ def test_a_script_that_seeds_nothing_has_the_seed_of_its_pair(tmp_path: Path) ->
     first, again = (intercepted(trial).course.losses for _ in range(2))
     assert first == again
     assert intercepted(trial.model_copy(update={"seed": 1})).course.losses != first
+
+
+@pytest.mark.parametrize("place", ["large.bin2", "many/new"])
+def test_what_trials_share_is_not_written_to_unnoticed(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.interception.folder.MOST_FILES", 3)
+    monkeypatch.setattr("bench.interception.folder.COPIED_BYTES", 1000)
+    work, scratch = tmp_path / "work", tmp_path / "scratch"
+    (work / "many").mkdir(parents=True)
+    scratch.mkdir()
+    for number in range(5):
+        (work / "many" / str(number)).touch()
+    (work / "large.bin2").write_bytes(b"x" * 2000)
+    (work / "writes.py").write_text(f"open({place!r}, 'w').write('mine')")
+    shared = work / Path(place).parts[0]
+    with pytest.raises(BenchError, match=f"the script writes to {shared}, which its trials share"):
+        intercepted(trial_of("writes", scratch, folder=work, kind="build"))
