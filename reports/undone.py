@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from bench.analysis.failing import fails_again
+from bench.analysis.revised import Answer
 from bench.analysis.verdict import Verdict
 from bench.records.measurement import BASELINE, CONTROL
 from reports import formatting
@@ -36,7 +37,8 @@ def incomplete(run: Run) -> str | None:
 def _missing(run: Run) -> str | None:
     """Return what of the plan was not run; None where nothing is missing."""
     if run.revised is not None:
-        return "the head is not judged yet" if run.revised.goes_on else None
+        known = run.revised.answer is Answer.KEPT and run.header.mode != "judge"
+        return "the head is not judged yet" if run.revised.goes_on and not known else None
     found, rule = run.judged, run.comparison.rule
     done, planned = _pairs_done(run)
     if rule.first == rule.most:

@@ -26,6 +26,12 @@ LEAST_FAILED = 2
 """So many failed trainings of the head, and none that ended well, end a run."""
 
 
+ONE_SEED = (
+    "every seed gives the same training, so its quality is seen on one alone: let the seed be the "
+    "pair's (of a script: --seed-argument)"
+)
+
+
 class Answer(StrEnum):
     """What a run says of a change."""
 
@@ -94,17 +100,22 @@ def at_stage(header: Header, trials: Sequence[Measurement], stage: Purpose) -> R
     flags = np.array([failed(pair) for pair in pairs], bool)
     seen = last_seen(rows, rule, asked.alpha, flags) if rows else None
     found = tuple(_found(header, rows, j, seen, rule) for j in range(len(rows)))
-    answer = _answer(seen, rule)
-    goes_on = answer is Answer.OPEN and len(pairs) < rule.most and bool(rows)
+    answer = _answer(seen)
+    hopeless = False
+    if _has_one_seed(pairs) and any(row.is_metric and row.answer is Answer.OPEN for row in found):
+        reason = reason or ONE_SEED
+        hopeless = all(row.is_metric or row.answer is not Answer.OPEN for row in found)
+    may_gain = stage == "test" and seen is not None and seen.change == Change.OPEN
+    goes_on = len(pairs) < rule.most and bool(rows) and (answer is Answer.OPEN or may_gain)
+    goes_on = goes_on and not hopeless
     return Revised(answer, found, len(pairs), reason=reason, goes_on=goes_on)
 
 
-def _answer(seen: Seen | None, rule: Rule) -> Answer:
-    """Return the answer; at the last look what is kept is so, whether it gains something or not."""
+def _answer(seen: Seen | None) -> Answer:
+    """Return the answer so far; what is kept in everything is so, whether it may gain or not."""
     change = Change.OPEN if seen is None else Change(int(seen.change))
-    if change is Change.OPEN and seen is not None and seen.pairs >= rule.most:
-        kept = bool(seen.kept.all()) and not int(seen.failed)
-        return Answer.KEPT if kept else Answer.OPEN
+    if change is Change.OPEN and seen is not None and seen.kept.all() and not int(seen.failed):
+        return Answer.KEPT
     return {
         Change.OPEN: Answer.OPEN, Change.REGRESSED: Answer.REGRESSED,
         Change.KEPT: Answer.KEPT, Change.IMPROVED: Answer.IMPROVED,
@@ -120,11 +131,24 @@ def _rows(header: Header, asked: Revisions, pairs: Sequence[Pair]) -> list[Row]:
         for one in found.objectives
         if one.name in asked.limits
     ]
-    quality = found.quality
-    unmoved = all(b.losses == c.losses != () and b.metric == c.metric for b, c in whole(pairs))
+    quality, unmoved = found.quality, _is_unmoved(pairs)
     floor = 0.0 if unmoved else quality.floor  # the same training, bit for bit
-    rows.append(Row(header.metric, -quality.differences, header.margin, floor, False))
+    lost = -quality.differences
+    if not unmoved and _has_one_seed(pairs):
+        lost[1:] = np.nan  # the same pair again is no replicate
+    rows.append(Row(header.metric, lost, header.margin, floor, False))
     return [row for row in rows if np.isfinite(row.worse).any()]
+
+
+def _is_unmoved(pairs: Sequence[Pair]) -> bool:
+    """Tell whether both sides train the same, bit for bit, to the same metric."""
+    return all(b.losses == c.losses != () and b.metric == c.metric for b, c in whole(pairs))
+
+
+def _has_one_seed(pairs: Sequence[Pair]) -> bool:
+    """Tell whether the base trains the same whatever its seed."""
+    trained = {base.losses for base, _ in whole(pairs)}
+    return len(whole(pairs)) > 1 and len(trained) == 1 and trained != {()}
 
 
 def _found(header: Header, rows: Sequence[Row], place: int, seen: Seen | None, rule: Rule) -> Found:

@@ -54,10 +54,11 @@ def pairs(
     """Return four pairs of which the head takes `slower` times as long, with a little noise."""
     found = []
     for pair, noise in enumerate(NOISE, first):
-        found.append(measurement(pair=pair, stage=stage))
+        losses = tuple(1 / (1 + pair + step) for step in range(20))
+        found.append(measurement(pair=pair, stage=stage, losses=losses))
         found.append(measurement(
             HEAD, pair, seconds=slower + noise, memory=50 * MIB, metric=0.9 - lost, stage=stage,
-            effect=None, work=None, recipe=CHANGED.model_dump(mode="json"),
+            effect=None, work=None, losses=losses, recipe=CHANGED.model_dump(mode="json"),
         ))  # fmt: skip
     return found
 
@@ -95,6 +96,22 @@ def test_other_losses_leave_the_metric_open_that_equal_ones_settle() -> None:
     moved = [t.model_copy(update={"losses": (2.0, *t.losses[1:])}) for t in pairs(1.0)[1::2]]
     trials = [*pairs(1.0)[::2], *moved]
     assert answers(trials) == (Answer.OPEN, True)
+
+
+def test_a_change_that_may_yet_be_a_gain_is_measured_on() -> None:
+    found = revised(compared(), pairs(0.97))
+    assert (found.answer, found.goes_on) == (Answer.KEPT, True)
+    assert answers([*pairs(1.3), *pairs(0.97, "confirm", 40)]) == (Answer.KEPT, False)
+
+
+def test_a_metric_of_one_seed_again_and_again_is_no_evidence() -> None:
+    own = {"losses": (1.0, 0.5)}
+    trials = [t.model_copy(update=own) for t in pairs(1.0, lost=0.3)]
+    found = revised(compared(), trials)
+    assert (found.answer, found.goes_on) == (Answer.OPEN, False)
+    assert found.reason is not None
+    assert found.reason.startswith("every seed gives the same training")
+    assert answers([t.model_copy(update=own) for t in pairs(1.0)]) == (Answer.KEPT, False)
 
 
 def test_a_head_that_cant_be_rehearsed_has_regressed() -> None:
