@@ -74,7 +74,7 @@ class Compile(Technique):
                 raise NotApplicable("the script compiles its model itself")
             if script.device.type == "cpu":
                 refuse_at_risk(model)
-            return torch.compile(model._call_impl, mode=self.mode, dynamic=self.dynamic)
+            return cast(nn.Module, torch.compile(model, mode=self.mode, dynamic=self.dynamic))
 
         script.call_instead(compiled, by=self.name)
 
