@@ -26,6 +26,8 @@ from bench.job import Job
 from bench.technique import Effect, Part, Parts, Stage, Technique
 from bench.turns import each_changed
 
+Step = Callable[..., float | None]
+
 
 class Adafactor(Technique):
     """Train with Adafactor."""
@@ -78,13 +80,21 @@ class Relative(TorchAdafactor):
         for group in self.param_groups:
             group["lr"] = self.factor * group["lr"]
         try:
-            found: float | None = super().step(closure)  # type: ignore[no-untyped-call]  # torch's
-            return found
+            return _unhooked(TorchAdafactor.step)(self, closure)
         finally:
             for group, rate in zip(self.param_groups, rates, strict=True):
                 group["lr"] = rate
 
     step._wrapped_by_lr_sched = True  # type: ignore[attr-defined]  # or schedulers warn: see `turn`
+
+
+def _unhooked(step: Step) -> Step:
+    """Return a class's step without torch's hooks, which its subclass's step has run already.
+
+    Torch puts them around the step of each class of which an optimizer is made.
+    """
+    plain: Step = getattr(step, "__wrapped__", step) if getattr(step, "hooked", False) else step
+    return plain
 
 
 def turn(made: Optimizer, factor: float, weight_decay: float) -> Optimizer:

@@ -144,6 +144,11 @@ def test_a_scheduler_made_beside_the_optimizer_still_sets_its_rates(technique: T
     assert kept.count("hook") == 4
 
 
+def test_hooks_run_once_a_step_where_torch_s_own_adafactor_was_made_too() -> None:
+    torch.optim.Adafactor([nn.Parameter(torch.zeros(1))])  # torch hooks its class then
+    test_a_scheduler_made_beside_the_optimizer_still_sets_its_rates(Adafactor())
+
+
 def test_adafactor_goes_on_with_the_optimizer_that_a_baseline_holds() -> None:
     held: list[Optimizer] = []
 
