@@ -154,12 +154,12 @@ def test_plain_progress_names_the_first_trial_and_the_last(bench: Bench) -> None
     assert "\x1b" not in done.stderr + done.stdout
 
 
-def test_a_budget_ends_a_run_after_a_round(called: Bench, tmp_path: Path) -> None:
-    args = ("--baseline", TINY, "--baseline-only", "--repeats", "50", "--budget", "4s")
+def test_a_budget_ends_a_run(called: Bench, tmp_path: Path) -> None:
+    args = ("--baseline", TINY, "--baseline-only", "--repeats", "50", "--budget", "5s")
     done = called(*args, "--set", "pause=0.01")
     assert done.returncode == 0
     assert "the budget is spent after" in done.stderr
-    assert 4 <= len(records(only_run(tmp_path))) < 100
+    assert 1 <= len(records(only_run(tmp_path))) < 100
 
 
 @pytest.mark.parametrize("what", ["baselines", "datasets"])
