@@ -50,11 +50,11 @@ class _Arms:
         self._named: dict[Names, set[str]] = {}
         self._called: dict[str, str] = {}
         self._judged: dict[str, set[str]] = {}
-        self._fine: dict[tuple[str, str, bool], Json] = {}
+        self._fine: dict[tuple[str, str, str, str, bool], Json] = {}
 
     def problem(self, record: Measurement) -> str | None:
         """Return what of a record is not in the plan; one like another is looked at once."""
-        like = record.arm, record.stage, record.pair < 0
+        like = record.arm, record.stage, record.kind, record.device, record.pair < 0
         if self._fine.get(like) == record.recipe:
             return None
         problem = self._found(record)
@@ -66,6 +66,8 @@ class _Arms:
         recipe = Recipe.model_validate(record.recipe)
         if self._header.revisions is not None:
             return _beside_revision(record.arm, recipe, self._header.revisions)
+        if problem := self._of_another_run(record):
+            return problem
         if recipe.baseline != self._header.baseline:
             return f"is of the baseline {recipe.baseline}, run.json of {self._header.baseline}"
         if record.arm in (BASELINE, CONTROL):
@@ -80,6 +82,16 @@ class _Arms:
         if not _is_called(record.arm, {use.name: use.settings for use in recipe.techniques}):
             return f"is not what its recipe of {', '.join(sorted(names))} is called"
         return self._beside_others(record, recipe, names)
+
+    def _of_another_run(self, record: Measurement) -> str | None:
+        begun = self._header.raced
+        if record.device != self._header.device:
+            return f"ran on {record.device}, run.json says {self._header.device}"
+        if record.kind == "build":
+            return "was only rehearsed"
+        if begun and record.pair >= 0 and not self._probes and record.stage not in begun:
+            return f"is of the stage {record.stage}, which run.json doesn't say was begun"
+        return None
 
     def _of_baseline(self, recipe: Recipe) -> str | None:
         if recipe.techniques:

@@ -180,9 +180,10 @@ def read_measurements(path: Path) -> list[Measurement]:
 
 
 def _check_together(records: Sequence[Measurement], path: Path) -> None:
-    """Refuse a trial that is there twice, and a pair of two seeds."""
+    """Refuse a trial that is there twice, and a pair of two seeds or kinds."""
     lines: dict[tuple[int, str, int], int] = {}
     seeds: dict[int, int] = {}
+    kinds: dict[int, str] = {}
     for number, record in enumerate(records, 1):
         first = lines.setdefault((*record.key, record.attempt), number)
         if first != number:
@@ -195,6 +196,12 @@ def _check_together(records: Sequence[Measurement], path: Path) -> None:
             raise BenchError(
                 f"{path}, line {number}: {record.arm} of pair {record.pair} has the seed "
                 f"{record.seed}, the pair's first trial {seed}; a pair has one seed"
+            )
+        kind = kinds.setdefault(record.pair, record.kind)
+        if kind != record.kind and record.pair >= 0:
+            raise BenchError(
+                f"{path}, line {number}: {record.arm} of pair {record.pair} is a {record.kind} "
+                f"trial, the pair's first a {kind} trial; a pair has one kind"
             )
 
 

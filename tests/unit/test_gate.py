@@ -31,7 +31,9 @@ def run(tmp_path: Path, name: str, trials: Sequence[Measurement | float], **chan
         for pair, t in enumerate(trials)
     ]
     own = {"baseline": head.baseline, "settings": head.settings}
-    records = [r.model_copy(update={"recipe": {**r.recipe, **own}}) for r in records]
+    records = [
+        r.model_copy(update={"recipe": {**r.recipe, **own}, "device": head.device}) for r in records
+    ]
     lines = [record.model_dump_json() + "\n" for record in records]
     (folder / "trials.jsonl").write_text("".join(lines))
     return folder

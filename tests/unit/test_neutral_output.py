@@ -26,7 +26,8 @@ def run_of(folder: Path, *trials: Measurement, **changes: object) -> reports.Run
     records = trials or (*paired("fast"), *paired("baseline#2", first=6))
     head = header(**{"arms": planned(records), **changes})
     (folder / "run.json").write_text(head.model_dump_json())
-    lines = [record.model_dump_json() + "\n" for record in records]
+    on = {"device": head.device}
+    lines = [record.model_copy(update=on).model_dump_json() + "\n" for record in records]
     (folder / "trials.jsonl").write_text("".join(lines))
     return reports.read(folder)
 

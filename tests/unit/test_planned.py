@@ -97,6 +97,12 @@ def test_arms_that_a_plan_makes_are_taken(
             "is not in the plan of run.json",
         ),
         ([], [of("a", a={}), of("b", 1, b={})], RECIPE, "is one arm more than the 1 recipes"),
+        (["a"], [measurement("a", device="cuda")], {}, "ran on cuda, run.json says cpu"),
+        (["a"], [measurement("a", kind="build")], {}, "was only rehearsed"),
+        (
+            ["a"], [measurement("a", stage="confirm")], {"raced": {"test": 1}},
+            "is of the stage confirm, which run.json doesn't say was begun",
+        ),
         (
             ["a", "b"], [measurement("a"), measurement("b", 1)], {"raced": {"test": 1}},
             "is one arm more than the 1 that run.json raced",

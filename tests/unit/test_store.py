@@ -218,6 +218,12 @@ def test_a_run_is_read_with_its_trials_and_probes(tmp_path: Path) -> None:
     assert [p.arm for p in probes] == ["adaptive-batch"]
 
 
+def test_a_pair_of_two_kinds_is_refused(tmp_path: Path) -> None:
+    file = journal_of(tmp_path, measurement(), measurement("fast", kind="step"))
+    with pytest.raises(BenchError, match="line 2: fast of pair 0 is a step trial, the pair's f"):
+        run_folder.read_measurements(file)
+
+
 def damaged(tmp_path: Path, **changes: object) -> Path:
     """Return a journal of two records, values of the second changed."""
     whole = measurement("fast").model_dump(mode="json")
