@@ -78,7 +78,9 @@ def judge(
             agree = found.quality.agree is not None and bool(found.quality.agree.all())
             return Judgement(Verdict.WIN, ", ".join(gains), gains, losses_agree=agree)
         case Answer.NO_GAIN:
-            reason = f"a gain of {100 * (WORTH_FINDING - 1):.0f} % or more is excluded"
+            # its interval is wider: the error of a win is shared out among all arms
+            sure = f"at {100 * (1 - rule.alpha):.0f} % for this arm alone"
+            reason = f"a gain of {100 * (WORTH_FINDING - 1):.0f} % or more is excluded, {sure}"
             return Judgement(Verdict.NO_GAIN, reason)
         case Answer.LOSS:
             return Judgement(Verdict.ACCURACY_LOSS, _loss(seen, pairs, rule, target), gains)
