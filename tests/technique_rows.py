@@ -130,5 +130,5 @@ ROWS = {
         data="circor",
     ),
 }
-NOT_HERE = {"cuda-optimizations"}
-"""Techniques for a GPU alone."""
+NOT_HERE = {"cuda-optimizations", "script-arguments"}
+"""Techniques for a GPU, or for a script, alone."""

@@ -9,6 +9,4 @@ def printable(text: str) -> str:
     """Return a text with control characters, but for line breaks and tabs, replaced."""
     if text.isprintable():
         return text
-    if text.isprintable():
-        return text
     return "".join(c if c.isprintable() or c in "\n\t" else REPLACEMENT for c in text)

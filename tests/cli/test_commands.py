@@ -308,5 +308,5 @@ def with_windows(run: Path, into: Path, factor: float) -> Path:
 def test_the_doctor_tells_the_machine_s_noise(called: Bench) -> None:
     done = called("doctor")
     assert done.returncode == 0, done.stderr
-    for word in ("cpu", "TFLOP/s", "GiB/s", "against itself"):
+    for word in ("cpu", "FLOP/s", "GiB/s", "against itself"):
         assert word in done.stdout

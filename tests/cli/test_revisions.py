@@ -49,6 +49,14 @@ def commits(tmp_path: Path) -> Commits:
     return found
 
 
+@pytest.fixture(autouse=True)
+def _own_temporary_files(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Let no other test's folders stand beside those that are looked for."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("t")))
+
+
 def state(folder: Path) -> tuple[str, ...]:
     """Return all that a comparison must leave as it is."""
     kept = [git(folder, *words) for words in (("worktree", "list"), ("status", "--short"))]
