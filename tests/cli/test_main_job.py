@@ -17,7 +17,8 @@ def test_the_baseline_reaches_its_published_accuracy_on_chinatown(
     bench: Bench, tmp_path: Path, ucr: Path
 ) -> None:
     data = ("--dataset", "Chinatown", "--data-dir", str(ucr))
-    done = bench("--baseline-only", *data, "--epochs", "50", "--repeats", "3")
+    asked = ("--epochs", "50", "--repeats", "3", "--threads", "1")
+    done = bench("--baseline-only", *data, *asked)
     assert done.returncode == 0, done.stderr
     lines = records(only_run(tmp_path))
     by_seed = {line["seed"]: line["metric"] for line in lines}
@@ -28,8 +29,10 @@ def test_the_baseline_reaches_its_published_accuracy_on_chinatown(
     assert "FLOPs" in (only_run(tmp_path) / "report.md").read_text()
 
 
-def test_with_nothing_asked_for_a_data_set_is_found_and_named(bench: Bench, tmp_path: Path) -> None:
-    done = bench("--baseline-only", "--epochs", "2", "--repeats", "2")
+def test_with_nothing_asked_for_a_data_set_is_found_and_named(
+    called: Bench, tmp_path: Path
+) -> None:
+    done = called("--baseline-only", "--epochs", "2", "--repeats", "2")
     assert done.returncode == 0, done.stderr
     header = json.loads((only_run(tmp_path) / "run.json").read_text())
     name = header["settings"]["dataset"]
@@ -40,15 +43,15 @@ def test_with_nothing_asked_for_a_data_set_is_found_and_named(bench: Bench, tmp_
 
 
 def test_techniques_get_a_verdict_each_and_the_run_verifies(
-    bench: Bench, tmp_path: Path, ucr: Path
+    called: Bench, tmp_path: Path, ucr: Path
 ) -> None:
-    data = ("--dataset", "Chinatown", "--data-dir", str(ucr), "--epochs", "20")
-    done = bench("--combine", "gradient-accumulation", "mixed-precision", *data, "--repeats", "3")
+    data = ("--dataset", "Chinatown", "--data-dir", str(ucr), "--epochs", "8", "--threads", "1")
+    done = called("--combine", "gradient-accumulation", "mixed-precision", *data, "--repeats", "3")
     assert done.returncode == 0, done.stderr
-    found = json.loads(bench("show", str(only_run(tmp_path)), "--json").stdout)
+    found = json.loads(called("show", str(only_run(tmp_path)), "--json").stdout)
     assert set(found["arms"]) == {"gradient-accumulation+mixed-precision"}
     assert found["smallest_visible_effect"] > 0
-    again = bench("verify", str(only_run(tmp_path) / "optimized.json"), "--repeats", "3")
+    again = called("verify", str(only_run(tmp_path) / "optimized.json"), "--repeats", "3")
     # Networks equally fast differ in time by chance on a busy machine; in nothing else.
     contradicted = again.stdout.startswith("The claim does not hold: claimed a time ratio")
     hidden = again.stdout.startswith("The claim is not decided in 3 pairs: time ratio")

@@ -54,7 +54,9 @@ def _own_temporary_files(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Let no other test's folders stand beside those that are looked for."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("t")))
+    folder = str(tmp_path_factory.mktemp("t"))
+    monkeypatch.setattr(tempfile, "tempdir", folder)
+    monkeypatch.setenv("TMPDIR", folder)
 
 
 def state(folder: Path) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ NATIVE = {"channels-last"}
 """What calls kernels that were seen to end a process (oneDNN's on AVX2): tried in a child."""
 
 
-LONG = {"pictures", "ecg-cnn", "s4-ecg", "murmur", *EXTRA}
+LONG = {"template", "pictures", "ecg-cnn", "s4-ecg", "murmur", *EXTRA}
 """Where compiling takes half a minute, and shows no more than on the others."""
 
 
