@@ -17,6 +17,11 @@ def pytest_xdist_auto_num_workers() -> int:
     return (psutil.cpu_count() or 1) + 2
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow ones: what takes a minute, begun last, would leave the others idle."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def real(name: str) -> Path:
     """Return a folder of real data; skip where a checkout has none beside it."""
     folder = DATA / name
