@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Option
 
+from bench.cli.options import Quiet
 from bench.cli.output import tell
-from bench.cli.revisions import Limits, Output, Quiet, Resume, Trust, behind, request
+from bench.cli.revisions import Limits, Output, Resume, Trust, behind, request
 from bench.errors import BenchError
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ import typer
 from typer import Argument, Option
 
 from bench.cli.argv import BEHIND
+from bench.cli.options import Quiet
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ Limits = Annotated[
 Output = Annotated[Path | None, Option(help="folder that run folders are made in (results)")]
 Resume = Annotated[Path | None, Option(help="go on with an interrupted run")]
 Trust = Annotated[bool, Option("--trust", help="with --resume: run the code that it names")]
-Quiet = Annotated[bool, Option(help="print no progress")]
 Json = Annotated[bool, Option("--json", help="print JSON")]
 
 

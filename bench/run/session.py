@@ -134,7 +134,8 @@ class Session:
             if number == rule.first:
                 fix_margin(self.folder, self.show)
             arms, records = [c.arm for c in todo], self.records
-            won = has_won(self.header, records, arms, stage)
+            budget = self.header.budget_seconds
+            won = budget is None or has_won(self.header, records, arms, stage)
             choice = next_round(self.header, records, arms, number, rule, stage, self.spent, won)
             if not choice.measured:
                 self._say_left(number, choice.left)
