@@ -35,10 +35,11 @@ def check(reference: str, data_dir: Path | None, device: str) -> Findings:
         Runner(getattr(baseline, "preload", ()), SECONDS) as runner,
         tempfile.TemporaryDirectory() as scratch,
     ):
+        target = resolve.target_of(baseline, settings)
         trial = TrialSpec(
             arm=BASELINE, pair=0, seed=0, kind="build", describe=True, places=places,
             recipe=resolve.baseline_recipe(reference, settings, places),
-            metric=resolve.target_of(baseline, settings).metric, device=choose_device(device),
+            metric=target.metric, bounds=target.bounds, device=choose_device(device),
             threads=resolve.threads_of(baseline, settings), scratch=scratch,
         )  # fmt: skip
         outcome = runner.run(trial)

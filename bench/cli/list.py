@@ -111,8 +111,8 @@ def _techniques(
         settings, _ = prepared(loaded, values)
         places = places_of([baseline, *names])
         base = resolve.baseline_recipe(baseline, settings, places)
-        metric = resolve.target_of(loaded, settings).metric
-        tried = Rehearsals(loaded, base, places, runner, choose_device(device), metric, scratch)
+        target = resolve.target_of(loaded, settings)
+        tried = Rehearsals(loaded, base, places, runner, choose_device(device), target, scratch)
         tried.check_baseline()
 
         def attempt(name: str, technique: Technique) -> Json:

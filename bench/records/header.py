@@ -25,6 +25,16 @@ def _in_order(bounds: tuple[float, float]) -> tuple[float, float]:
 
 
 Bounds = Annotated[tuple[Number, Number], AfterValidator(_in_order)]
+ROUNDING = 1e-6
+"""By how much a mean of shares may exceed 1: it was added up in single precision."""
+
+
+def is_beyond(value: float, bounds: Bounds | None) -> bool:
+    """Tell whether a metric is none that it can be, rounding aside."""
+    if bounds is None:
+        return False
+    low, high = (ROUNDING * max(1.0, abs(bound)) for bound in bounds)
+    return not bounds[0] - low <= value <= bounds[1] + high
 
 
 class Arm(Record):
@@ -92,6 +102,8 @@ class Header(Record):
     """What is verified."""
     revisions: Revisions | None = None
     """The two states of a user's own code that are compared; the baseline is the first."""
+    seal: Text | None = None
+    """The hash of all the rest, as bench wrote it; see `bench.records.seal`."""
     command: tuple[Text, ...]
     notices: tuple[Text, ...] = ()
     environment: Json

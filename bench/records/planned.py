@@ -1,4 +1,5 @@
-"""Hold a journal to its run's plan: an arm that nobody asked for was added to the file.
+"""Hold a journal to its run's plan: an arm that nobody asked for was added to the file, and so
+was a metric that can't be.
 
 Arms come from ``run.json``: one alone, in a full optimisation several together too. What they are
 called follows from their recipes, so no code has to be imported to tell.
@@ -11,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench.errors import BenchError
-from bench.records.header import Header
+from bench.records.header import Header, is_beyond
 from bench.records.measurement import BASELINE, CONTROL, Measurement
 from bench.records.recipe import Recipe, file_in, reference_in
 from bench.records.revisions import HEAD, Revisions
@@ -31,11 +32,20 @@ def check_planned(
     """
     arms = _Arms(header, probes)
     for number, record in enumerate(records, 1):
-        if problem := arms.problem(record):
+        if problem := arms.problem(record) or _metric_problem(header, record):
             raise BenchError(
                 f"{path}, line {number}: {record.arm} of pair {record.pair} {problem}; "
                 "take out what was added to the file"
             )
+
+
+def _metric_problem(header: Header, record: Measurement) -> str | None:
+    """Return what of a record's metric, at any evaluation, its run says can't be."""
+    at_evaluations = (found.values.get(header.metric) for found in record.metrics)
+    for value in (record.metric, *at_evaluations):
+        if value is not None and is_beyond(value, header.metric_bounds):
+            return f"has {header.metric}={value:g}, beyond the bounds {header.metric_bounds}"
+    return None
 
 
 class _Arms:

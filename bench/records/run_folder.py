@@ -24,9 +24,10 @@ from bench.records.header import Header
 from bench.records.measurement import Measurement, Purpose
 from bench.records.planned import check_planned
 from bench.records.schema import check_regular, read_line, read_record
+from bench.records.seal import check_seal, sealed
 
 FREE_BYTES = 32 * 1024**2
-TRIALS, PROBES = "trials.jsonl", "probes.jsonl"
+RUN, TRIALS, PROBES = "run.json", "trials.jsonl", "probes.jsonl"
 
 
 class Folder:
@@ -70,8 +71,8 @@ class Folder:
             self._fix(margin=margin, margin_seeds=seeds, margin_why=why)
 
     def _fix(self, **facts: object) -> None:
-        self.header = self.header.model_copy(update=facts)
-        write_text(self.path / "run.json", self.header.model_dump_json(indent=1) + "\n")
+        self.header = sealed(self.header.model_copy(update=facts))
+        write_text(self.path / RUN, self.header.model_dump_json(indent=1) + "\n")
 
     def close(self) -> None:
         """Release the lock and remove what was scratch."""
@@ -128,9 +129,9 @@ def create(output: Path, header: Header) -> Folder:
                 f"{FREE_BYTES // 1024**2} MiB: free some, or give another folder with --output"
             )
         path = _new_folder(output, header.run)
-        content = header.model_copy(update={"run": path.name})
+        content = sealed(header.model_copy(update={"run": path.name}))
         with _all_or_nothing(path):
-            write_text(path / "run.json", content.model_dump_json(indent=1) + "\n")
+            write_text(path / RUN, content.model_dump_json(indent=1) + "\n")
     except OSError as error:
         raise BenchError(
             f"can't write results to {output}: {error.strerror}; give another folder with --output"
@@ -154,9 +155,11 @@ def reopen(path: Path) -> Folder:
 
 def read_header(path: Path) -> Header:
     """Read a run's ``run.json``."""
-    if not (path / "run.json").is_file():
+    if not (path / RUN).is_file():
         raise BenchError(f"{path} is not a run: it has no run.json; see the folders in results/")
-    return read_record(Header, path / "run.json", "")
+    header = read_record(Header, path / RUN, "")
+    check_seal(header, path / RUN)
+    return header
 
 
 def read_run(path: Path) -> tuple[Header, list[Measurement], list[Measurement]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel
 
-from bench.baseline import Baseline
+from bench.baseline import Baseline, Target
 from bench.errors import BenchError, NotApplicable
 from bench.launch.local import Runner
 from bench.recipes import resolve
@@ -29,7 +29,7 @@ class Rehearsals:
     places: dict[str, str]
     runner: Runner
     device: str
-    metric: str
+    target: Target
     scratch: str
 
     def check_baseline(self) -> None:
@@ -58,8 +58,9 @@ class Rehearsals:
 
     def _rehearsed(self, arm: str, recipe: Recipe) -> Measurement:
         trial = TrialSpec(
-            arm=arm, pair=0, seed=0, kind="build", recipe=recipe, device=self.device,
-            metric=self.metric, threads=1, places=self.places, scratch=self.scratch,
+            arm=arm, pair=0, seed=0, kind="build", recipe=recipe, device=self.device, threads=1,
+            metric=self.target.metric, bounds=self.target.bounds, places=self.places,
+            scratch=self.scratch,
         )  # fmt: skip
         return self.runner.run(trial).measurement
 

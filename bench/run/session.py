@@ -303,8 +303,8 @@ class Session:
         own = {
             "arm": planned.arm, "pair": planned.pair, "seed": planned.seed, "kind": planned.kind,
             "stage": planned.stage, "recipe": planned.recipe, "metric": self.header.metric,
+            "bounds": self.header.metric_bounds, "device": self.header.device,
             "inference": times_inference(planned, self.records, self.header),
-            "device": self.header.device,
             "threads": planned.recipe.settings.get("threads") or self.header.threads,
             "places": places_in(self.head if planned.arm == HEAD else self.code),
             "declares": planned.arm != HEAD,

@@ -16,9 +16,11 @@ from bench.errors import Diverged, reason_of
 from bench.job import Job
 from bench.model.weights_file import file_bytes, state_of
 from bench.recipes import assembly
+from bench.records.header import Bounds
 from bench.records.measurement import Advice, Parameters, Training
 from bench.technique import Effect
 from bench.trial.cross_check import cross_check
+from bench.trial.evaluated import check_evaluations
 from bench.trial.flops import count_flops, whole_forward_flops
 from bench.trial.inference import measure_inference
 from bench.trial.spec import TrialSpec
@@ -36,8 +38,8 @@ def advised(known: Advice, name: str, tell: Callable[[], Advice]) -> Advice:
     return known.model_copy(update={**found, "unknown": {**known.unknown, **more.unknown}})
 
 
-def training_facts(result: Trained, metric: str) -> Training:
-    """Return what training took and gave; raise `Diverged` where the metric is no number."""
+def training_facts(result: Trained, metric: str, bounds: Bounds | None = None) -> Training:
+    """Return what training took and gave; raise `Diverged` where the metric is none it can be."""
     line = result.timeline
     found = timed(line)
     phases = found.phase_seconds
@@ -46,6 +48,7 @@ def training_facts(result: Trained, metric: str) -> Training:
     last = result.evaluations[-1].values if result.evaluations else {}
     if result.evaluations and metric not in last:
         raise Diverged(f"the metric {metric} is not a finite number after training")
+    check_evaluations(result.evaluations, metric, bounds)
     return found.model_copy(
         update={
             "metric": last.get(metric),

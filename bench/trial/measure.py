@@ -150,7 +150,7 @@ def _measure_job(
         watch.check_clocks()  # times that can't be are refused as they are recorded
         raise
     ran_on = trial.model_copy(update={"threads": torch.get_num_threads()})
-    facts += [ran_on.identity, trained := training_facts(result, trial.metric)]
+    facts += [ran_on.identity, trained := training_facts(result, trial.metric, trial.bounds)]
     check_compiled(techniques, trained.compiled)
     if profiler:
         facts.append(Profiled(profile=profiler.read(result.timeline)))

@@ -7,7 +7,6 @@ here would have changed nothing, and been judged.
 from __future__ import annotations
 
 import itertools
-import math
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,7 +22,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.optim import Optimizer
 
 from bench.batches import Batch
-from bench.errors import BenchError, NotApplicable, shown
+from bench.errors import BenchError, NotApplicable
 from bench.job import Job, Progress
 from bench.machine.memory import is_out_of_memory
 from bench.model.calls import ask
@@ -32,6 +31,7 @@ from bench.random_state import undisturbed
 from bench.recipes import assembly
 from bench.recipes.loading import described
 from bench.technique import Effect, Stage, Technique
+from bench.trial.evaluated import check_metric
 from bench.trial.scheduling import Rates, optimizer_of
 from bench.trial.spec import TrialSpec
 
@@ -75,7 +75,7 @@ def rehearse_trial(trial: TrialSpec, techniques: Sequence[Technique], job: Job) 
     with attributed(techniques, "a rehearsed step failed"):
         found = rehearse(job)
         if not job.taken or DEPLOYED & job.taken.keys():
-            check_metric(deployed(job), trial.metric)
+            check_metric(deployed(job), trial.metric, trial.bounds)
     exact = [technique.name for technique in techniques if technique.effect is Effect.EXACT]
 
     def build(whole: bool) -> Job:
@@ -138,25 +138,6 @@ def _asked() -> Iterator[set[nn.Module]]:
         yield asked
     finally:
         handle.remove()
-
-
-def check_metric(found: Mapping[str, float], metric: str) -> None:
-    """Raise `BenchError` where an evaluation doesn't give what the baseline is judged by."""
-    if not isinstance(found, Mapping):
-        raise BenchError(f"evaluate gave {shown(found)[:40]}; it gives metrics by name, in a dict")
-    for name, value in found.items():
-        if not _is_number(value):
-            raise BenchError(f"evaluate gave {name}={shown(str(value))[:40]}, which is no number")
-    if metric not in found:
-        raise BenchError(f"evaluate gave {', '.join(found) or 'nothing'}; the target is {metric}")
-
-
-def _is_number(value: object) -> bool:
-    try:
-        math.isfinite(value)  # type: ignore[arg-type]  # whatever an evaluation gives
-    except (TypeError, ValueError, RuntimeError):
-        return False
-    return True
 
 
 def check_compiled(techniques: Iterable[Technique], compiled: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from bench.records.header import Bounds
 from bench.records.measurement import Identity, Measurement, Purpose
 from bench.records.recipe import Recipe
 from bench.records.schema import Record
@@ -20,6 +21,8 @@ class TrialSpec(Record):
     stage: Purpose = "test"
     recipe: Recipe
     metric: str
+    bounds: Bounds | None = None
+    """Of the metric, where its target has some."""
     device: str
     threads: int
     places: dict[str, str] = {}

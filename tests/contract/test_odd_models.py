@@ -9,7 +9,8 @@ import pytest
 from bench.errors import BenchError, NotApplicable
 from bench.recipes import assembly
 from bench.testing import Case
-from bench.trial.rehearsal import check_metric, rehearse_trial, shortened
+from bench.trial.evaluated import check_metric
+from bench.trial.rehearsal import rehearse_trial, shortened
 from bench.trial.spec import TrialSpec
 from tests.contract.cases import TECHNIQUES
 from tests.odd_models import ODD

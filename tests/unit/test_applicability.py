@@ -8,6 +8,7 @@ from typing import Any, ClassVar, cast
 import pytest
 from pydantic import BaseModel
 
+from bench.baseline import Target
 from bench.errors import BenchError, NotApplicable
 from bench.launch.local import Runner
 from bench.recipes import resolve
@@ -42,7 +43,7 @@ class Told:
 
 def rehearsals(says: Says) -> tuple[Rehearsals, Told]:
     told = Told(says)
-    made = Rehearsals(MODEL, BASE, {}, cast(Runner, told), "cpu", "auroc", "unused")
+    made = Rehearsals(MODEL, BASE, {}, cast(Runner, told), "cpu", Target("auroc"), "unused")
     return made, told
 
 

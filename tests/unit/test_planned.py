@@ -11,7 +11,7 @@ import pytest
 import reports
 from bench.errors import BenchError
 from bench.records.header import Arm
-from bench.records.measurement import Measurement, Status
+from bench.records.measurement import Evaluation, Measurement, Status
 from bench.records.planned import check_planned
 from bench.records.recipe import Recipe, Use
 from tests.records import header, measurement, paired, recipe
@@ -114,6 +114,16 @@ def test_an_arm_that_no_plan_made_is_refused_with_its_line(
 ) -> None:
     with pytest.raises(BenchError, match=f"^trials.jsonl, line {len(trials)}: .*{said}"):
         check(asked, *trials, **changes)
+
+
+def test_a_metric_that_can_not_be_is_refused_with_its_line() -> None:
+    bounds: dict[str, Any] = {"metric_bounds": (0.0, 1.0)}
+    check(["a"], measurement("a", metric=1 + 1e-7), **bounds)
+    with pytest.raises(BenchError, match=r"line 2: a of pair 0 has accuracy=2, beyond the bounds"):
+        check(["a"], measurement(), measurement("a", metric=2.0), **bounds)
+    earlier = Evaluation(epoch=1, step=1, train_seconds=1.0, values={"accuracy": -0.5})
+    with pytest.raises(BenchError, match=r"line 1: a of pair 0 has accuracy=-0\.5, beyond"):
+        check(["a"], measurement("a", metrics=(earlier,)), **bounds)
 
 
 def test_probes_are_of_techniques_that_are_planned() -> None:

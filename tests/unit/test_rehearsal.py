@@ -12,13 +12,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.errors import BenchError, NotApplicable
+from bench.errors import BenchError, Diverged, NotApplicable
 from bench.job import Job, plain_backward
+from bench.records.measurement import Evaluation
+from bench.trial.evaluated import check_evaluations, check_metric
 from bench.trial.rehearsal import (
     BATCHES,
     attributed,
     check_exact,
-    check_metric,
     deployed,
     rehearse,
     shortened,
@@ -178,6 +179,20 @@ def test_what_fails_under_a_technique_is_not_applicable_and_its_own_mistake_is_n
 def test_an_evaluation_of_no_numbers_is_the_users_to_mend(metrics: Any, said: str) -> None:
     with pytest.raises(BenchError, match=said):
         check_metric(metrics, "accuracy")
+
+
+def test_a_metric_beyond_the_bounds_of_its_target_is_refused_and_rounding_is_not() -> None:
+    check_metric({"accuracy": 1 + 1e-7}, "accuracy", (0, 1))
+    check_metric({"accuracy": math.nan, "other": 7}, "accuracy", (0, 1))
+    with pytest.raises(BenchError, match=r"gave accuracy=85\.3, beyond the bounds \(0, 1\)"):
+        check_metric({"accuracy": 85.3}, "accuracy", (0, 1))
+    course = [
+        Evaluation(epoch=epoch, step=epoch, train_seconds=epoch, values={"r2": value})
+        for epoch, value in ((1, 0.2), (2, -3.0))
+    ]
+    check_evaluations(course[:1], "r2", (0, 1))
+    with pytest.raises(Diverged, match=r"gave r2=-3, beyond its target's bounds \(0, 1\)"):
+        check_evaluations(course, "r2", (0, 1))
 
 
 def test_a_number_of_any_library_is_a_metric() -> None:

@@ -306,6 +306,25 @@ def test_a_header_of_no_run_is_refused_by_its_field(
         run_folder.read_run(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("margin", 0.5), ("metric_direction", "lower"), ("raced", {"test": 40}), ("alpha", 0.2)],
+)
+def test_what_was_fixed_before_the_first_trial_and_edited_later_is_refused(
+    tmp_path: Path, field: str, value: object
+) -> None:
+    folder = run_folder.create(tmp_path, header())
+    folder.race("test", 1)
+    folder.close()
+    file = folder.path / "run.json"
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps(content, sort_keys=True))  # the same, written otherwise
+    assert run_folder.read_run(folder.path)[0].raced == {"test": 1}
+    file.write_text(json.dumps(content | {field: value}))
+    with pytest.raises(BenchError, match=r"run\.json was changed after bench wrote it; what a"):
+        run_folder.read_run(folder.path)
+
+
 def test_every_mode_of_a_run_can_be_read_back() -> None:
     assert set(get_args(Mode)) == set(MODES)
 
