@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,9 +19,30 @@ def pytest_xdist_auto_num_workers() -> int:
     return (psutil.cpu_count() or 1) + 2
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the slow ones: what takes a minute, begun last, would leave the others idle."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Let every second worker begin with the tests that wait for processes, the others compute.
+
+    Each worker is given as many tests in a row, and what has none left takes from the ends of the
+    longest rows: what takes a minute is to stand at the beginning of one.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    waiting = [item for item in items if _waits(item)]
+    computing = [item for item in items if not _waits(item)]
+    size, half = math.ceil(len(items) / workers), math.ceil(workers / 2)
+    items.clear()
+    for worker in range(workers):
+        row = waiting[worker // 2 :: half] if worker % 2 == 0 else []
+        items += row + computing[: size - len(row)]
+        del computing[: size - len(row)]
+    items += computing
+
+
+def _waits(item: pytest.Item) -> bool:
+    """Tell whether a test is of the command line, or a slow one that trains in other processes."""
+    if "cli" in item.path.parts:
+        return True
+    return item.get_closest_marker("slow") is not None and "contract" not in item.path.parts
 
 
 def real(name: str) -> Path:
@@ -56,10 +79,16 @@ def circor() -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Let tests, and the processes that they start, keep nothing in the user's cache."""
+def own_cache(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[None]:
+    """Let tests, and the processes that they start, keep nothing in the user's cache.
+
+    One for all workers: a run that one of them has made, another may go on with.
+    """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        base = tmp_path_factory.getbasetemp()
+        folder = (base if worker_id == "master" else base.parent) / "cache"
+        folder.mkdir(exist_ok=True)
+        patch.setenv("XDG_CACHE_HOME", str(folder))
         yield
 
 

@@ -33,6 +33,11 @@ NATIVE = {"channels-last"}
 """What calls kernels that were seen to end a process (oneDNN's on AVX2): tried in a child."""
 
 
+ON_FROZEN = {
+    "adafactor", "cached-features", "ema", "ensemble", "freeze-encoder", "gradient-checkpointing",
+    "knowledge-distillation", "low-rank", "pruning", "quantization", "scale-model",
+}  # fmt: skip
+"""What does something to the model, its weights or their optimizer: frozen parts are its matter."""
 LONG = {"template", "pictures", "ecg-cnn", "s4-ecg", "murmur", *EXTRA}
 """Where compiling takes half a minute, and shows no more than on the others."""
 
@@ -49,6 +54,7 @@ def crossed() -> list[object]:
         for baseline in (*OTHERS, *EXTRA, *REGISTERED)
         for name in TECHNIQUES
         if not (name in SLOW and baseline in LONG)
+        and not (baseline in EXTRA and name not in ON_FROZEN)
     ]
 
 

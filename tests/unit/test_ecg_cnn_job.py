@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import f1_score, recall_score
 
 from baselines.ecg_cnn import ECGCNN, ECGCNNSettings
 from baselines.ecg_cnn.data import DEAL, choose_classes, parts_of
@@ -176,6 +175,8 @@ def test_the_weights_and_the_buffers_of_the_best_epoch_come_back() -> None:
 
 
 def test_the_metrics_are_those_of_scikit_learn() -> None:
+    from sklearn.metrics import f1_score, recall_score
+
     random = np.random.default_rng(0)
     scores = random.normal(size=(60, 4)).astype(np.float32)
     labels = (random.random((60, 4)) < 0.3).astype(np.float32)

@@ -13,7 +13,6 @@ import pytest
 import torch
 import wfdb
 from pydantic import ValidationError
-from sklearn.metrics import roc_auc_score
 
 from baselines.s4_ecg import S4ECG, S4ECGSettings, data, sources
 from baselines.s4_ecg.settings import LEADS
@@ -303,6 +302,8 @@ def test_real_records_are_those_of_the_spec(ptbxl: Path) -> None:
 
 
 def test_macro_auroc_is_the_mean_over_the_classes_that_can_be_told_apart() -> None:
+    from sklearn.metrics import roc_auc_score
+
     random = np.random.default_rng(0)
     scores = random.normal(size=(40, 3)).round(1).astype(np.float32)  # with ties
     labels = (random.random((40, 3)) < 0.4).astype(np.float32)
