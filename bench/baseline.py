@@ -72,6 +72,10 @@ class Target:
     relative_margin: float | None = None
     """The largest loss that is accepted as a share of the baseline's metric, where one in its own
     units means nothing (an RMSE of 19,000). ``--margin`` is then such a share too."""
+    chosen_by: str | None = None
+    """The metric that settings are chosen by, where a search tries many: one that the job's
+    `evaluate` gives of items held out of training, never of the test part, better in the same
+    direction."""
 
     def __post_init__(self) -> None:
         """Raise `BenchError` for what no metric can be."""
@@ -167,6 +171,9 @@ def marked(settings: BaseModel | type[BaseModel], mark: str) -> dict[str, Any]:
     alternative), ``{"minimal": value}`` (the least of an augmentation), ``{"own_schedule": value}``
     (which turns the baseline's own learning-rate schedule off), ``{"fills": {value: {setting:
     value, ...}}}`` (a preset: other settings' defaults for a value of this one).
+
+    ``{"range": [value, ...]}``, or ``{"range": {"low": number, "high": number, "log": True}}``,
+    names what ``--objective quality`` chooses a setting from; whole numbers where both ends are.
     """
     kind = settings if isinstance(settings, type) else type(settings)
     extras = {name: f.json_schema_extra for name, f in kind.model_fields.items()}

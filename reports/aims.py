@@ -20,8 +20,12 @@ def asked(run: Run) -> str | None:
     aims, parts = run.comparison.aims, []
     if aims.objectives:
         parts.append(f"A gain counts in {listing(aims.objectives)} alone")
-    if aims.limits:
-        limits = [f"{_called(name)} at most {_amount(name, v)}" for name, v in aims.limits.items()]
+    limits = [f"{_called(name)} at most {_amount(name, v)}" for name, v in aims.limits.items()]
+    limits += [
+        f"{_called(name)} at most {times:g}× the baseline's"
+        for name, times in aims.times_baseline.items()
+    ]
+    if limits:
         parts.append(f"limits: {listing(limits)}")
     return "; ".join(parts)[:1].upper() + "; ".join(parts)[1:] + "." if parts else None
 

@@ -105,7 +105,7 @@ def changes(run: Run) -> Table | None:
     """Return what each arm's recipe changed of these, and its techniques' own settings."""
     asked: dict[str, Measurement] = {}
     for trial in run.judging:
-        if trial.pair >= 0 and trial.arm != CONTROL and trial.recipe.get("techniques"):
+        if trial.pair >= 0 and trial.arm not in (BASELINE, CONTROL):
             asked.setdefault(trial.arm, trial)
     first = {arm: Recipe.model_validate(trial.recipe) for arm, trial in asked.items()}
     rows = [
@@ -245,6 +245,7 @@ def asked(run: Run) -> list[str]:
     if header.objectives:
         words += ["--objective", *(BY_NAME[name].called for name in header.objectives)]
     limits = [_limit(BY_NAME[name], most) for name, most in header.limits.items()]
+    limits += [f"{BY_NAME[name].called}={most:g}x" for name, most in header.times_baseline.items()]
     return [*words, *(["--limit", *limits] if limits else [])]
 
 

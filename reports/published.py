@@ -74,6 +74,8 @@ class Arm(TypedDict):
     memory_median: Number
     metric: Triple
     metric_difference: Triple
+    quality_gain: Triple
+    """By how much the metric is better, where that is what the run is after."""
     other_differences: dict[str, Triple]
     pairs: int
     more_pairs: int | None
@@ -147,6 +149,26 @@ class Revisions(TypedDict):
     worse: dict[str, Worse]
 
 
+class Try(TypedDict):
+    """Settings that a search tried, with what all trials of them gave."""
+
+    settings: dict[str, Any]
+    tries: int
+    gain: Number
+    """In the metric that settings are chosen by, or of the logarithm of a ratio."""
+    time_ratio: Number
+    fits: bool
+    """Whether every trial trained, and no limit was exceeded."""
+
+
+class Search(TypedDict):
+    """What settings were searched over, and what was found, the best first."""
+
+    ranges: dict[str, dict[str, Any]]
+    chosen_by: str | None
+    tries: list[Try]
+
+
 class Attribution(TypedDict):
     """What each technique of the confirmed combination adds, and each two together."""
 
@@ -196,6 +218,9 @@ class Report(TypedDict):
     control: Control | None
     objectives: list[str]
     limits: dict[str, float]
+    times_baseline: dict[str, float]
+    """Limits as multiples of what the baseline takes."""
+    search: Search | None
     front: list[str]
     metric_name: str
     metric_direction: Literal["higher", "lower"]

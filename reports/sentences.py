@@ -118,9 +118,12 @@ def of_baseline(run: Run) -> str:
 
 def _of_winner(run: Run, winner: ArmResult) -> str:
     gains = [text for text in (_time_gain(winner), _memory_gain(winner)) if text]
+    gains += _metric_gain(run, winner)
     gains += _deployed_gains(winner)
     costs = [text for text in (_time_cost(winner), _memory_cost(winner)) if text]
     but = f" at the cost of {listing(costs)}" if costs else ""
+    if winner.quality_gain is not None:
+        return f"{winner.arm} {listing(gains)}{but}."
     work = "the same work" if winner.work == "same work" else winner.work
     what = f"{winner.arm} {listing(gains)}{but}, {_quality(run, winner)}"
     return f"{what}; it does {work}."
@@ -181,6 +184,15 @@ def _deployed_gains(result: ArmResult) -> list[str]:
     return found
 
 
+def _metric_gain(run: Run, result: ArmResult) -> list[str]:
+    if "better metric" not in result.gains or result.metric_difference is None:
+        return []
+    change = formatting.difference_with_interval(
+        result.metric_difference, result.difference_is_relative
+    )
+    return [f"has a better {run.header.metric} ({change})"]
+
+
 def _time_cost(result: ArmResult) -> str | None:
     factor = _surely_worse(result.time_ratio)
     return f"{formatting.ratio(1 / factor)} the time" if factor else None
@@ -208,6 +220,8 @@ def _quality(run: Run, result: ArmResult) -> str:
     change = formatting.difference_with_interval(
         result.metric_difference, result.difference_is_relative
     )
+    if result.quality_gain is not None:
+        return f"with a change of {run.header.metric} by {change}"
     if result.losses_agree:
         steps = f"the first {LEAST_STEPS} steps"
         return f"the same mathematics by its losses over {steps} ({run.header.metric} {change})"

@@ -12,7 +12,8 @@ next one chooses the weights, the others are trained on. A recording has its pat
 present, unknown, absent). A patient's probabilities are the mean over its stretches; decided is the
 class whose probability times weight is highest. The other metrics and AUROCs stand beside it.
 Deployed are the weights with the highest mean of murmur and outcome accuracy on the validation
-part; of equal ones, those with the lowest loss there.
+part; of equal ones, those with the lowest loss there. `--objective quality` searches that report's
+table (rate, batch, dropout, hidden units, backbone, γ) by the weighted accuracy of that part.
 *Source*: Reyna et al., Heart Murmur Detection from Phonocardiogram Recordings (the challenge of
 2022); Oliveira et al., The CirCor DigiScope Dataset, 2022; Tan and Le, EfficientNet, ICML 2019; He
 et al., CVPR 2016 (ResNet); Lin et al., ICCV 2017 (focal loss).
@@ -43,7 +44,10 @@ class Murmur:
 
     name = "murmur"
     unit = "stretches"
-    target = Target("murmur_weighted_accuracy", WINNERS, (0.0, 1.0))
+    target = Target(
+        "murmur_weighted_accuracy", WINNERS, (0.0, 1.0),
+        chosen_by="validation_murmur_weighted_accuracy",
+    )  # fmt: skip
     settings = MurmurSettings
     preload: ClassVar[tuple[str, ...]] = ("baselines.murmur.training",)
 

@@ -21,6 +21,11 @@ PRESETS: dict[str, Any] = {
 }  # fmt: skip
 
 
+def among(*values: float | str) -> dict[str, Any]:
+    """Mark a setting with the values that the report's tuning table names for it."""
+    return {"range": [*values]}
+
+
 class MurmurSettings(Settings):
     """What can be changed; `preset` fills what is left out of the settings that it names."""
 
@@ -32,8 +37,9 @@ class MurmurSettings(Settings):
     folds: int = Field(5, ge=3, description="parts that patients are dealt into")
     fold: int = Field(0, ge=0, description="which of them is the test part, from 0")
     backbone: Literal["efficientnet-b0", "efficientnet-b2", "resnet18", "resnet34"] = Field(
-        "resnet18", description="the network before the heads"
-    )
+        "resnet18", description="the network before the heads",
+        json_schema_extra=among("resnet18", "resnet34", "efficientnet-b2"),
+    )  # fmt: skip
     width: float = Field(
         0.25, ge=0.05, le=4, description="factor of its channels",
         json_schema_extra={"scales": "width"},
@@ -41,16 +47,31 @@ class MurmurSettings(Settings):
     weights: Path | None = Field(
         None, description="the backbone's weights (.safetensors), named as torchvision or timm do"
     )
-    hidden: int = Field(64, ge=1, description="units of the layer that both heads share")
-    dropout: float = Field(0.3, ge=0, lt=1, description="before that layer and behind it")
+    hidden: int = Field(
+        64, ge=1, description="units of the layer that both heads share",
+        json_schema_extra=among(256, 512, 1024),
+    )  # fmt: skip
+    dropout: float = Field(
+        0.3, ge=0, lt=1, description="before that layer and behind it",
+        json_schema_extra=among(0.2, 0.3, 0.5),
+    )  # fmt: skip
     mels: int = Field(32, ge=8, le=256, description="mel bands of a spectrogram")
     hop_ms: int = Field(20, ge=4, le=100, description="milliseconds from one frame to the next")
     seconds: float = Field(4.0, gt=0, le=30, description="length of a stretch")
     stretches: int = Field(4, ge=1, description="of a recording, at most, evenly spread")
     loss: Literal["focal", "cross-entropy"] = Field("focal", description="of both heads")
-    gamma: float = Field(2.0, ge=0, le=5, description="focal: how little what is sure counts")
-    batch_size: int = Field(32, ge=2, description="stretches a step; a last smaller one is dropped")
-    lr: float = Field(1e-3, gt=0, description="learning rate of AdamW")
+    gamma: float = Field(
+        2.0, ge=0, le=5, description="focal: how little what is sure counts",
+        json_schema_extra=among(1.0, 2.0, 3.0),
+    )  # fmt: skip
+    batch_size: int = Field(
+        32, ge=2, description="stretches a step; a last smaller one is dropped",
+        json_schema_extra=among(16, 32, 64),
+    )  # fmt: skip
+    lr: float = Field(
+        1e-3, gt=0, description="learning rate of AdamW",
+        json_schema_extra=among(1e-4, 5e-4, 1e-3, 5e-3),
+    )  # fmt: skip
     lr_decay: Literal["none", "cosine"] = Field(
         "cosine", description="keep that rate, or lower it along a cosine before each epoch",
         json_schema_extra={"own_schedule": "none"},

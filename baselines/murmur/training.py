@@ -25,6 +25,9 @@ from bench.model.best_weights import BestWeights
 from bench.model.train_mode import evaluating
 from bench.targets import Targets
 
+CHOOSING = ("murmur_accuracy", "outcome_accuracy", "murmur_weighted_accuracy")
+"""Metrics that are told of the validation part too: of the best weights, and of settings."""
+
 
 class Batch(NamedTuple):
     """Pictures ``(B, 1, mels, frames)``, and both heads' targets side by side ``(B, 5)``."""
@@ -133,6 +136,11 @@ class Measure:
         murmur, outcome = (self.part.by_patient(head.softmax(1)).numpy() for head in heads)
         return murmur, outcome
 
+    def scores(self, model: nn.Module) -> dict[str, float]:
+        """Return all metrics of the part."""
+        patients = self.patients(self.logits(model))
+        return scores(*patients, self.part.murmur, self.part.outcome)
+
     def loss(self, model: nn.Module, loss: Callable[[Tensor, Tensor], Tensor]) -> float:
         """Return the mean loss of all stretches."""
         return loss(self.logits(model), self.part.targets).mean().item()
@@ -148,13 +156,8 @@ class Measure:
 
 def _evaluate(test: Measure, validation: Measure) -> Callable[[nn.Module], Mapping[str, float]]:
     def evaluate(model: nn.Module) -> Mapping[str, float]:
-        """Return the challenge's metrics of the test part, and the accuracies of validation."""
-        logits = test.logits(model)
-        found = scores(*test.patients(logits), test.part.murmur, test.part.outcome)
-        held_out = validation.part
-        right = accuracies(
-            *validation.patients(validation.logits(model)), held_out.murmur, held_out.outcome
-        )
-        return found | {f"validation_{name}": value for name, value in right.items()}
+        """Return the challenge's metrics of the test part, and of validation what chooses."""
+        held_out = validation.scores(model)
+        return test.scores(model) | {f"validation_{name}": held_out[name] for name in CHOOSING}
 
     return evaluate

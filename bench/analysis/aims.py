@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from statistics import median
 
 from bench.analysis.front import front
-from bench.analysis.objectives import OBJECTIVES, TIME, Gain, Objective
+from bench.analysis.objectives import BY_NAME, OBJECTIVES, TIME, Gain, Objective
+from bench.analysis.pairs import Pair
 from bench.analysis.payback import planned_seconds
 from bench.analysis.results import Aims, ArmResult, Comparison
 from bench.analysis.verdict import Verdict
@@ -33,6 +34,41 @@ def excess(trials: Sequence[Measurement], aims: Aims, least: bool = False) -> st
     return "; ".join(found) or None
 
 
+def excess_of_pairs(pairs: Sequence[Pair], aims: Aims, least: bool = False) -> str | None:
+    """Say what of an arm is over a limit, its own or beside the baseline, by the median pair."""
+    choose = min if least else median
+    found = [excess([candidate for _, candidate in pairs], aims, least)]
+    for name, most in aims.times_baseline.items():
+        times = [value for pair in pairs if (value := _times(BY_NAME[name], pair)) is not None]
+        if times and choose(times) > most:
+            found.append(
+                f"{_whole(BY_NAME[name])} is {median(times):.3g}x the baseline's, over the limit "
+                f"of {most:g}x"
+            )
+    return "; ".join(filter(None, found)) or None
+
+
+def violation(pair: Pair, aims: Aims) -> float:
+    """Return by what share of a limit a pair exceeds it, the one it exceeds most; below 0: none."""
+    shares = [
+        value / most - 1
+        for name, most in aims.limits.items()
+        if (value := used(BY_NAME[name], pair[1])) is not None
+    ]
+    shares += [
+        value / most - 1
+        for name, most in aims.times_baseline.items()
+        if (value := _times(BY_NAME[name], pair)) is not None
+    ]
+    return max(shares, default=0.0)
+
+
+def _times(row: Objective, pair: Pair) -> float | None:
+    """Return how many times what the baseline takes a candidate does."""
+    before, after = (used(row, trial) if trial.ok else None for trial in pair)
+    return after / before if before and after is not None else None
+
+
 def used(row: Objective, trial: Measurement) -> float | None:
     """Return what a limit is on: of time, a whole training's, reckoned from its steps."""
     if row is not TIME or trial.kind == "full":
@@ -41,10 +77,10 @@ def used(row: Objective, trial: Measurement) -> float | None:
     return None if steps is None else steps + (trial.setup_seconds or 0.0)
 
 
-def limited(result: ArmResult, trials: Sequence[Measurement], aims: Aims) -> ArmResult:
+def limited(result: ArmResult, pairs: Sequence[Pair], aims: Aims) -> ArmResult:
     """Return a result, as over the limit where it is."""
     worse = result.verdict in (Verdict.FAILED, Verdict.ACCURACY_LOSS)
-    if worse or not result.pairs or (why := excess(trials, aims)) is None:
+    if worse or not result.pairs or (why := excess_of_pairs(pairs, aims)) is None:
         return result
     over = {"verdict": Verdict.OVER_LIMIT, "reason": why, "goes_on": False, "more_pairs": None}
     return result.model_copy(update=over)
@@ -57,8 +93,7 @@ def wanted(comparison: Comparison, gains: Sequence[Gain]) -> bool:
     """
     if not comparison.aims.objectives or comparison.baseline_over:
         return bool(gains)
-    asked = [row for row in OBJECTIVES if row.name in comparison.aims.objectives]
-    return any(row.gain in gains for row in asked)
+    return any(BY_NAME[name].gain in gains for name in comparison.aims.objectives)
 
 
 def best(comparison: Comparison) -> ArmResult | None:
@@ -83,9 +118,12 @@ def choice(comparison: Comparison) -> tuple[str, ...]:
 def merit(result: ArmResult, aims: Aims) -> tuple[float, ...]:
     """Return what ranks arms: the bounds that gains are sure to reach.
 
-    Of two objectives the sum of logarithms. Where none is named: those that save time first, by
-    it, then by memory.
+    Of the metric its difference, of two objectives the sum of logarithms. Where none is named:
+    those that save time first, by it, then by memory.
     """
+    if aims.quality:
+        gain = result.quality_gain
+        return (-math.inf if gain is None or gain.low is None else gain.low,)
     if aims.objectives:
         return (math.fsum(_log(result, name, _low) for name in aims.objectives),)
     faster = "faster" in result.gains

@@ -18,13 +18,14 @@ from bench.analysis.pairs import (
     Pair,
     compared_steps,
     failed,
+    gains,
     matched,
     pairs_of,
     ratios,
     unlike,
     whole,
 )
-from bench.analysis.proof import Proof, prove
+from bench.analysis.proof import Proof, prove, prove_better
 from bench.analysis.quality import LEAST_STEPS, grid_floor
 from bench.analysis.results import Comparison
 from bench.analysis.sequential import FAILED_COUNT, FAILED_SHARE, LEAST_GAIN, look
@@ -93,6 +94,8 @@ def judged(claim: Claim, comparison: Comparison, trials: Sequence[Measurement]) 
     if claim.verdict != BASELINE:
         proof, said = _quality(claim, trials, measured, rule)
         (problems if proof is Proof.BROKEN else undecided).extend(said)
+    proof, said = _better(claim, pairs, rule)
+    (problems if proof is Proof.BROKEN else undecided).extend(said)
     proof, said = _metric(claim, pairs, rule)
     (problems if proof is Proof.BROKEN else undecided).extend(said)
     goes_on = bool(undecided) and not problems
@@ -180,6 +183,24 @@ def _losses(pairs: Sequence[Pair], found: Shown) -> tuple[Proof, list[str]]:
     how = "are not the baseline's, bit for bit" if found.quality.exact else "are too far from it"
     return Proof.BROKEN, [f"claimed the baseline's training, but losses {how}, in {apart} of "
                           f"{len(pairs)} pairs"]  # fmt: skip
+
+
+def _better(claim: Claim, pairs: Sequence[Pair], rule: Rule) -> tuple[Proof, list[str]]:
+    """Tell whether the metric is better than the baseline's by what was claimed, at the least."""
+    if claim.quality_gain is None:
+        return Proof.HOLDS, []
+    target, low = target_of_claim(claim), claim.quality_gain[0]
+    unit = "%" if target.relative else ""
+    scale = 100 if target.relative else 1
+    said = f"claimed {claim.metric_name} better by at least {scale * low:.4g}{unit}"
+    own = gains(pairs, target)
+    if not own:
+        return Proof.BROKEN, [f"{said}, but none was measured"]
+    floor = grid_floor(None if target.relative else items_of_shares([c for _, c in pairs]))
+    proof = prove_better(np.array(own), low, floor, rule)
+    if proof is Proof.HOLDS:
+        return proof, []
+    return proof, [f"{said}, measured {scale * math.fsum(own) / len(own):.4g}{unit}"]
 
 
 def _metric(claim: Claim, pairs: Sequence[Pair], rule: Rule) -> tuple[Proof, list[str]]:

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any, get_args
 
-from bench.analysis.aims import excess, limited
+from bench.analysis.aims import excess, excess_of_pairs, limited
 from bench.analysis.attribution import Attribution, attribution, largest
 from bench.analysis.bounds import bounds_of_arm, profiled
 from bench.analysis.control import control_of, visible_effect, visible_pairs
 from bench.analysis.evidence import evidence_of
-from bench.analysis.intervals import Interval, repeated_ratio
+from bench.analysis.intervals import Interval, repeated_interval, repeated_ratio
 from bench.analysis.levels import Rule, rule_of
 from bench.analysis.metric import (
     difference,
@@ -42,6 +42,7 @@ from bench.analysis.pairs import (
     Pair,
     by_arm,
     compared_steps,
+    gains,
     matched,
     pairs_of,
     ratios,
@@ -138,11 +139,13 @@ def compare_run(
 
 def aims_of(header: Header) -> Aims:
     """Return what a run is after; raise `BenchError` for an objective that is none."""
-    for name in (*header.objectives, *header.limits):
+    for name in (*header.objectives, *header.limits, *header.times_baseline):
         if name not in BY_NAME:
             raise BenchError(f'{header.run} has the objective "{name}"; there are: '
                              f"{', '.join(BY_NAME)}")  # fmt: skip
-    return Aims(objectives=header.objectives, limits=header.limits)
+    return Aims(
+        objectives=header.objectives, limits=header.limits, times_baseline=header.times_baseline
+    )
 
 
 def standing(header: Header, trials: Sequence[Measurement], arm: str, stage: Purpose) -> Judgement:
@@ -156,7 +159,7 @@ def standing(header: Header, trials: Sequence[Measurement], arm: str, stage: Pur
         pairs, basis_of(whole(pairs)[0][1]), header.margin, rule_of(header, stage), own,
         target_of(header), aims.counts,
     )  # fmt: skip
-    over = excess([candidate for _, candidate in pairs], aims, least=True)
+    over = excess_of_pairs(pairs, aims, least=True)
     return now if over is None else Judgement(Verdict.OVER_LIMIT, over)
 
 
@@ -182,7 +185,7 @@ def _judge(
     }
     judgement = judge(pairs, facts["time_basis"], margin, rule, own, target, aims.counts)
     result = ArmResult(arm=name, **judgement._asdict(), **facts)
-    return limited(_downgrade_if_never_repaid(result), candidates, aims)
+    return limited(_downgrade_if_never_repaid(result), good, aims)
 
 
 def _screened(result: ArmResult, screening: bool) -> ArmResult:
@@ -222,6 +225,9 @@ def _facts(pairs: Sequence[Pair], rule: Rule, target: Target, aims: Aims) -> dic
         "time_median": _middle(times),
         "memory_median": _middle(memories),
         "metric_difference": difference(pairs, target, rule, found.quality.floor),
+        "quality_gain": repeated_interval(
+            gains(pairs, target) if aims.quality else [], rule, total, found.quality.floor
+        ),
         "difference_is_relative": target.relative,
         "same_losses": same_losses(pairs),
         "loss_steps": compared_steps(pairs),

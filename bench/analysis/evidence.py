@@ -47,18 +47,33 @@ def evidence_of(
     candidate = _known(pairs, lambda m: m.effect is not None)
     effect = candidate.effect if candidate else None
     rows = objectives.counting(effect, next((b for b, _ in pairs if b.ok), pairs[0][0]), counts)
-    seen = tuple(Objective(row.name, _logs(pairs, row, basis), row.deterministic) for row in rows)
-    changes = [_gain(pair, target) for pair in pairs]
+    changes = np.array([_gain(pair, target) for pair in pairs], float)
     exact = effect == "exact" and unlike is None
     tolerance = _tolerance(effect, candidate.rounding if candidate else None, unlike)
     agree = None if tolerance is None else [losses_agree_in(pair, tolerance) for pair in pairs]
     trials = [trial for pair in pairs for trial in pair]
     items = None if target.relative else items_of_shares(trials)
     quality = Quality(
-        np.array(changes, float), margin, grid_floor(items),
-        None if agree is None else np.array(agree, bool), exact,
-    )  # fmt: skip
+        changes, margin, grid_floor(items), None if agree is None else np.array(agree, bool), exact
+    )
+    seen = tuple(_seen(row, pairs, basis, quality) for row in rows)
     return Evidence(rows, seen, quality, np.array([failed(pair) for pair in pairs], bool))
+
+
+def _seen(
+    row: objectives.Objective, pairs: Sequence[Pair], basis: Basis, quality: Quality
+) -> Objective:
+    """Return what pairs say of one objective.
+
+    Of the metric any gain that is surely one counts; none of the margin's size is none worth
+    finding: as a loss of that size is none worth minding.
+    """
+    if row is not objectives.QUALITY:
+        return Objective(row.name, _logs(pairs, row, basis), row.deterministic)
+    return Objective(
+        row.name, quality.differences, least=0.0, worth=quality.margin, floor=quality.floor,
+        ratios=False,
+    )  # fmt: skip
 
 
 def losses_agree_in(pair: Pair, tolerance: float) -> bool:

@@ -18,7 +18,9 @@ Value = Callable[[Measurement], float | None]
 """What is taken of a measurement; None is unknown."""
 Basis = Literal["step", "training"]
 """Whether costs are those of an item in the steady state, or of the whole training."""
-Gain = Literal["faster", "smaller", "less energy", "faster inference", "smaller file"]
+Gain = Literal[
+    "faster", "smaller", "less energy", "faster inference", "smaller file", "better metric"
+]  # fmt: skip
 
 ALL_EFFECTS = frozenset({"exact", "rounding", "learning", "model"})
 DEPLOYED = frozenset({"model"})
@@ -97,6 +99,10 @@ def _file_size(measured: Measurement) -> float | None:
     return measured.model_bytes
 
 
+def _metric(measured: Measurement) -> float | None:
+    return measured.metric
+
+
 _latency = inference_of(1)
 
 OBJECTIVES: tuple[Objective, ...] = (
@@ -117,7 +123,10 @@ OBJECTIVES: tuple[Objective, ...] = (
         option="size",
     ),
 )
-BY_NAME = MappingProxyType({objective.name: objective for objective in OBJECTIVES})
+QUALITY = Objective("quality", "better metric", "", _metric, _metric)
+"""The metric itself: no cost, so gains are differences, and no limit is on it. It counts only where
+it is what a run is after; else it is to be kept."""
+BY_NAME = MappingProxyType({row.name: row for row in (*OBJECTIVES, QUALITY)})
 TIME, MEMORY, FILE_SIZE = BY_NAME["time"], BY_NAME["memory"], BY_NAME["file size"]
 
 
@@ -147,8 +156,8 @@ def gained(gains: Sequence[Gain]) -> tuple[Objective, ...]:
 
 
 def every(objective: Objective) -> bool:
-    """Count any objective."""
-    return True
+    """Count any cost."""
+    return objective is not QUALITY
 
 
 def counting(
@@ -157,7 +166,7 @@ def counting(
     """Return the objectives that count for an effect, and that a baseline's trial could measure."""
     return tuple(
         objective
-        for objective in OBJECTIVES
+        for objective in (*OBJECTIVES, QUALITY)
         if counts(objective)
         and (effect or "exact") in objective.effects
         and objective.of_step(measured) is not None

@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.analysis.estimate import Estimate
 from bench.analysis.levels import LEAST_PAIRS, Rule, boundary
-from bench.analysis.sequential import LEAST, WORTH, Look, Objective, Quality
+from bench.analysis.sequential import Look, Objective, Quality
 
 HOPE_FROM = 8
 """Pairs before which no arm is called hopeless."""
@@ -65,13 +65,12 @@ def _ways(
 ) -> list[list[Question]]:
     """Return the questions of each way to an answer: a win, no gain, a loss."""
     total = rule.of_gain(sum(not o.deterministic for o in objectives))
-    names = [objective.name for objective in objectives]
-    rows = list(zip(names, seen.estimates, seen.gained, seen.flat, strict=True))
+    rows = list(zip(objectives, seen.estimates, seen.gained, seen.flat, strict=True))
     margin = -quality.margin
     kept = _question("quality", seen.metric, margin, 1, rule.alpha, bool(seen.kept))
     lost = _question("quality", seen.metric, margin, -1, rule.alpha, False)
-    flats = [_question(n, e, WORTH, -1, rule.alpha, bool(flat)) for n, e, _, flat in rows]
-    gains = [_question(n, e, LEAST, 1, total, bool(gained)) for n, e, gained, _ in rows]
+    flats = [_question(o.name, e, o.worth, -1, rule.alpha, bool(flat)) for o, e, _, flat in rows]
+    gains = [_question(o.name, e, o.least, 1, total, bool(gained)) for o, e, gained, _ in rows]
     gain = min(gains, key=lambda question: _pairs_needed(question, rule))
     ways = [[lost]]
     if not seen.failed:

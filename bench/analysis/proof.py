@@ -25,6 +25,21 @@ def prove(logs: Values, claimed: float, rule: Rule) -> tuple[Proof, int]:
     return (Proof.BROKEN if broken else Proof.HOLDS if holds else Proof.OPEN), int(pairs)
 
 
+def prove_better(gains: Values, claimed: float, floor: float, rule: Rule) -> Proof:
+    """Return whether a claimed gain of the metric holds, by differences in single pairs.
+
+    It holds where the lower bound is above half of it, and is broken where the upper bound is below
+    it: another day costs a metric nothing. `floor` is the least standard deviation believed.
+    """
+    for n in rule.looks(len(gains)):
+        low, high = bounds(estimate(gains[:n], floor), rule.alpha, rule)
+        if high < claimed:
+            return Proof.BROKEN
+        if low > claimed / 2:
+            return Proof.HOLDS
+    return Proof.OPEN
+
+
 def proofs(logs: Values, claimed: float, rule: Rule) -> tuple[Flags, Flags, Counts]:
     """Return of each run ``(runs, pairs)`` whether its claim holds, is broken, and when.
 

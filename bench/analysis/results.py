@@ -7,7 +7,7 @@ from typing import NamedTuple
 from bench.analysis.attribution import Attribution
 from bench.analysis.intervals import Interval
 from bench.analysis.levels import Rule
-from bench.analysis.objectives import Basis, Gain, Objective
+from bench.analysis.objectives import QUALITY, Basis, Gain, Objective
 from bench.analysis.verdict import Verdict
 from bench.records.measurement import Work
 from bench.records.schema import Record
@@ -17,15 +17,23 @@ class Aims(Record):
     """In which objectives a gain counts, and what no arm may exceed, both by name."""
 
     objectives: tuple[str, ...] = ()
-    """One, or two side by side; none: any counts, time before memory."""
+    """One, or two side by side; none: any cost counts, time before memory."""
     limits: dict[str, float] = {}
     """In the objective's own unit; what is limited counts too."""
+    times_baseline: dict[str, float] = {}
+    """Limits as multiples of what the baseline takes."""
+
+    @property
+    def quality(self) -> bool:
+        """Tell whether it is the metric that is to be better."""
+        return QUALITY.name in self.objectives
 
     def counts(self, objective: Objective) -> bool:
         """Tell whether a gain in an objective is one."""
-        if not self.objectives:
-            return True
-        return objective.name in self.objectives or objective.name in self.limits
+        if self.quality or objective is QUALITY:
+            return self.quality and objective is QUALITY
+        limited = objective.name in {*self.limits, *self.times_baseline}
+        return not self.objectives or objective.name in self.objectives or limited
 
 
 class Bound(NamedTuple):
@@ -66,6 +74,8 @@ class ArmResult(Record):
     metric: Interval | None = None
     metric_difference: Interval | None = None
     """Candidate - baseline, paired by seed."""
+    quality_gain: Interval | None = None
+    """By how much the metric is better, where that is what the run is after."""
     difference_is_relative: bool = False
     """Whether that is a share of the baseline's."""
     other_differences: dict[str, Interval] = {}

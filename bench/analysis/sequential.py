@@ -39,12 +39,21 @@ class Answer(IntEnum):
 
 @dataclass(frozen=True)
 class Objective:
-    """What one objective gave: logarithms of baseline / candidate, above 0 is better."""
+    """What one objective gave: logarithms of baseline / candidate, or differences of a metric;
+    above 0 is better."""
 
     name: str
     logs: Values
     deterministic: bool = False
     """The same in every trial: compared exactly, with no share of the allowed error."""
+    least: float = LEAST
+    """A gain must be larger."""
+    worth: float = WORTH
+    """Where a gain of this size is excluded, there is none worth finding."""
+    floor: float = RATIO_FLOOR
+    """The least standard deviation believed."""
+    ratios: bool = True
+    """Whether these are ratios, of which outliers are clipped."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +108,7 @@ def look(
     kept, lost = np.zeros(shape[1:], bool), np.zeros(shape[1:], bool)
     total = rule.of_gain(sum(not o.deterministic for o in objectives))
     for n in rule.looks(pairs):
-        found = [estimate(o.logs[..., :n], _floor(o), not o.deterministic) for o in objectives]
+        found = [estimate(o.logs[..., :n], _floor(o), _clips(o)) for o in objectives]
         for j, (objective, one) in enumerate(zip(objectives, found, strict=True)):
             more, less = _crossed(objective, n, one, rule, total)
             gained[j] |= more
@@ -144,7 +153,11 @@ def last_look(
 
 
 def _floor(objective: Objective) -> float:
-    return 0.0 if objective.deterministic else RATIO_FLOOR
+    return 0.0 if objective.deterministic else objective.floor
+
+
+def _clips(objective: Objective) -> bool:
+    return objective.ratios and not objective.deterministic
 
 
 def _crossed(
@@ -156,10 +169,10 @@ def _crossed(
         seen = objective.logs[..., :pairs]
         least = np.where(np.isfinite(seen), seen, np.inf).min(-1)
         most = np.where(np.isfinite(seen), seen, -np.inf).max(-1)
-        return ~unknown & (least > LEAST), unknown | (most < WORTH)
+        return ~unknown & (least > objective.least), unknown | (most < objective.worth)
     return (
-        bounds(found, total, rule)[0] > LEAST,
-        unknown | (bounds(found, rule.alpha, rule)[1] < WORTH),
+        bounds(found, total, rule)[0] > objective.least,
+        unknown | (bounds(found, rule.alpha, rule)[1] < objective.worth),
     )
 
 

@@ -80,7 +80,7 @@ def judge(
         case Answer.NO_GAIN:
             # its interval is wider: the error of a win is shared out among all arms
             sure = f"at {100 * (1 - rule.alpha):.0f} % for this arm alone"
-            reason = f"a gain of {100 * (WORTH_FINDING - 1):.0f} % or more is excluded, {sure}"
+            reason = f"a gain of {_worth(found, target)} or more is excluded, {sure}"
             return Judgement(Verdict.NO_GAIN, reason)
         case Answer.LOSS:
             return Judgement(Verdict.ACCURACY_LOSS, _loss(seen, pairs, rule, target), gains)
@@ -90,6 +90,14 @@ def judge(
         case _:
             before_us = outlook(seen, found.objectives, found.quality, rule)
             return _open(seen, found, before_us, gains, pairs, rule)
+
+
+def _worth(found: Evidence, target: Target) -> str:
+    """Return which gains are worth finding: of the metric, those of the margin's size."""
+    if objectives.QUALITY not in found.rows:
+        return f"{100 * (WORTH_FINDING - 1):.0f} %"
+    margin = found.quality.margin
+    return f"{100 * margin:g} %" if target.relative else f"{margin:g} in {target.metric}"
 
 
 def _too_early(pairs: int, rule: Rule) -> Judgement:

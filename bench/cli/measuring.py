@@ -69,10 +69,14 @@ def run(  # long: an option a line
     budget: Annotated[str | None, Option(help="stop after this time: 90s, 15m, 2h")] = None,
     objective: Annotated[
         Strings,
-        Option(help="what a gain is to be in: time, memory, latency, size, energy; one or two"),
+        Option(
+            help="what a gain is to be in: time, memory, latency, size, energy; one or two; or "
+            "quality: the baseline's settings are searched"
+        ),
     ] = None,
     limit: Annotated[
-        Strings, Option(help="what no arm may exceed: memory=2GiB time=15m latency=5ms size=10MiB")
+        Strings,
+        Option(help="what no arm may exceed: memory=2GiB time=15m latency=5ms, or time=1.2x"),
     ] = None,
     margin: Annotated[
         str | None,
@@ -118,17 +122,20 @@ def run(  # long: an option a line
     given = {**values, "skip_bad": skip_bad}
     settings = {key: str(value) for key, value in given.items() if value is not None}
     mode, chosen = parse.choose_mode(arms)
+    objectives = parse.parse_objectives(objective or [])
+    limits, times_baseline = parse.parse_limits(limit or [])
     asked = Request(
         mode=mode,
         baseline=baseline,
         settings=parse.together(settings, set_ or []),
-        arms=chosen,
+        arms=parse.raced(mode, chosen, objectives),
         device=device,
         threads=parse.threads_of(threads),
         seed=seed,
         repeats=parse.parse_repeats(repeats),
-        objectives=parse.parse_objectives(objective or []),
-        limits=parse.parse_limits(limit or []),
+        objectives=objectives,
+        limits=limits,
+        times_baseline=times_baseline,
         budget_seconds=parse.parse_duration(budget) if budget else None,
         trial_timeout_seconds=parse.parse_duration(trial_timeout),
         margin=parse.parse_margin(margin),

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from bench.analysis.objectives import BY_NAME, OBJECTIVES
+from bench.analysis.objectives import BY_NAME, OBJECTIVES, QUALITY
 from bench.baseline import MOST_THREADS
 from bench.errors import BenchError
 from bench.recipes import registry
@@ -21,6 +21,10 @@ AUTO = "auto"
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 CALLED = MappingProxyType({row.called: row.name for row in OBJECTIVES})
 """Objectives by what options call them."""
+ANY = (*CALLED, QUALITY.name)
+"""What a run may be after."""
+TIMES = re.compile(r"(\d+(?:\.\d+)?)x")
+"""A multiple of what the baseline takes."""
 MOST_OBJECTIVES = 2
 AMOUNTS: dict[str, dict[str, float]] = {
     "bytes": {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "KB": 1e3, "MB": 1e6, "GB": 1e9},
@@ -52,22 +56,37 @@ def parse_duration(text: str) -> float:
 
 def parse_objectives(texts: Sequence[str]) -> tuple[str, ...]:
     """Return the names of one objective, or of two side by side."""
-    names = tuple(dict.fromkeys(objective_of(text, "--objective") for text in texts))
+    if QUALITY.name in texts:
+        if {*texts} != {QUALITY.name}:
+            raise BenchError(
+                f"--objective {' '.join(texts)}: quality stands alone; what may be paid for it "
+                "is said by --limit, as in time=1.2x"
+            )
+        return (QUALITY.name,)
+    names = tuple(dict.fromkeys(objective_of(text, "--objective", ANY) for text in texts))
     if len(names) > MOST_OBJECTIVES:
         raise BenchError(f"--objective {' '.join(texts)}: give one, or two side by side")
     return names
 
 
-def parse_limits(texts: Sequence[str]) -> dict[str, float]:
-    """Return by objective the limits of ``memory=2GiB`` or ``time=15m``, in its own unit."""
-    found: dict[str, float] = {}
+def parse_limits(texts: Sequence[str]) -> tuple[dict[str, float], dict[str, float]]:
+    """Return limits by objective: ``memory=2GiB`` in its own unit, ``time=1.2x`` of the baseline's.
+
+    The latter apart: as multiples.
+    """
+    amounts: dict[str, float] = {}
+    times: dict[str, float] = {}
     for text in texts:
         name, _, amount = text.partition("=")
         objective = objective_of(name, "--limit")
-        if objective in found:
+        if objective in {*amounts, *times}:
             raise BenchError(f"--limit {name} is given twice; give it once")
-        found[objective] = _amount(text, amount, BY_NAME[objective].unit)
-    return found
+        factor = TIMES.fullmatch(amount.strip())
+        if factor and float(factor[1]) > 0:
+            times[objective] = float(factor[1])
+        else:
+            amounts[objective] = _amount(text, amount, BY_NAME[objective].unit)
+    return amounts, times
 
 
 def parse_shares(texts: Sequence[str]) -> dict[str, float]:
@@ -84,11 +103,11 @@ def parse_shares(texts: Sequence[str]) -> dict[str, float]:
     return found
 
 
-def objective_of(text: str, option: str) -> str:
+def objective_of(text: str, option: str, known: Sequence[str] = tuple(CALLED)) -> str:
     """Return the objective that an option calls so."""
     if text in CALLED:
         return CALLED[text]
-    raise BenchError(f'{option}: no objective named "{text}"; there are: {", ".join(CALLED)}')
+    raise BenchError(f'{option}: no objective named "{text}"; there are: {", ".join(known)}')
 
 
 def _amount(whole: str, text: str, unit: str) -> float:
@@ -96,7 +115,8 @@ def _amount(whole: str, text: str, unit: str) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([a-zA-Z]*)", text.strip())
     if not found or found[2] not in units or float(found[1]) <= 0:
         raise BenchError(
-            f'--limit "{whole}" is no amount above 0 in {", ".join(units)}; {EXAMPLES[unit]} is one'
+            f'--limit "{whole}" is no amount above 0 in {", ".join(units)}, as {EXAMPLES[unit]} '
+            "is, and no multiple of the baseline's, as 1.2x is"
         )
     return float(found[1]) * units[found[2]]
 
@@ -139,6 +159,18 @@ def refuse_changes(option: str, given: Sequence[str], allowed: Sequence[str]) ->
                 f"{option} goes on with what the run was asked: --{said} can't be changed; "
                 "leave it out, or start a new run"
             )
+
+
+def raced(mode: str, arms: tuple[Arm, ...], objectives: Sequence[str]) -> tuple[Arm, ...]:
+    """Return the arms that are raced: none where settings are searched for the best metric."""
+    if QUALITY.name not in objectives:
+        return arms
+    if mode != "full-optimization":
+        raise BenchError(
+            f"--objective quality searches a baseline's settings: give it to --full-optimization, "
+            f"not to --{mode}"
+        )
+    return ()
 
 
 def choose_mode(asked: dict[str, Any]) -> tuple[str, tuple[Arm, ...]]:

@@ -97,7 +97,7 @@ def _beyond(
     if max_time_ratio is not None:
         problems += _too_slow(found, max_time_ratio)
     if max_memory is not None:
-        (limit,) = parse_limits([f"memory={max_memory}"]).values()
+        (limit,) = parse_limits([f"memory={max_memory}"])[0].values()
         peaks = [p for trial in trials if (p := trial.peak_memory_bytes) is not None]
         if not peaks:
             problems.append("its peak memory is unknown here")

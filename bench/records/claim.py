@@ -29,6 +29,8 @@ class Claim(Record):
     memory_ratio: Ratios | None
     other_ratios: dict[Text, Ratios] = {}
     """Of what else it won by: energy, inference time, file size."""
+    quality_gain: Bounds | None = None
+    """By how much the metric is better, pair by pair, where that is what it won by."""
     metric_name: Text
     metric: Bounds | None
     margin: Amount

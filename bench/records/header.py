@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 
 from bench.records.claim import Claim
 from bench.records.measurement import Purpose
+from bench.records.ranges import Range
 from bench.records.revisions import Revisions
 from bench.records.schema import Amount, Count, Instant, Json, Number, Record, Text, Whole
 
@@ -79,6 +80,12 @@ class Header(Record):
     """In which a gain counts, by name; none: in any."""
     limits: dict[Text, Amount] = {}
     """What no arm may exceed, by objective."""
+    times_baseline: dict[Text, Amount] = {}
+    """The same, as multiples of what the baseline takes."""
+    ranges: dict[Text, Range] = {}
+    """What settings are searched over, by name."""
+    chosen_by: Text | None = None
+    """The metric, of items held out of training, that they are chosen by."""
     budget_seconds: Amount | None
     trial_timeout_seconds: Amount
     margin: Amount

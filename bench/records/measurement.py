@@ -89,10 +89,15 @@ class Surroundings(Record):
     """By how much its clocks disagree about how long it took: the time was set, or it slept."""
 
 
-Purpose = Literal["test", "combine", "confirm", "attribute"]
+TUNED = "baseline#tuned"
+"""The arm of the baseline in settings that a search found."""
+TRY = "try#"
+"""Begins the names of what a search tries, with a number."""
+
+Purpose = Literal["test", "combine", "tune", "confirm", "attribute"]
 """Confirming trials are fresh pairs of what a screening chose; only they judge it. Combining ones
-tell which techniques of a combination add nothing, attributing ones what each adds: they judge no
-arm."""
+tell which techniques of a combination add nothing, tuning ones which settings are best, attributing
+ones what each technique adds: they judge no arm."""
 JUDGING = frozenset[Purpose]({"test", "confirm"})
 
 Work = Literal["same work", "other mathematics", "less work"]

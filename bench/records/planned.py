@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.errors import BenchError
 from bench.records.header import Header, is_beyond
-from bench.records.measurement import BASELINE, CONTROL, Measurement
+from bench.records.measurement import BASELINE, CONTROL, TRY, TUNED, Measurement
 from bench.records.recipe import Recipe, file_in, reference_in
 from bench.records.revisions import HEAD, Revisions
 from bench.records.schema import Json, plain_text
@@ -82,6 +82,8 @@ class _Arms:
             return f"is of the baseline {recipe.baseline}, run.json of {self._header.baseline}"
         if record.arm in (BASELINE, CONTROL):
             return self._of_baseline(recipe)
+        if not recipe.techniques and self._is_tried(record, recipe):
+            return None
         if not recipe.techniques:
             if not self._probes and record.pair >= 0:  # else it was refused before it had one
                 return "has the recipe of the baseline"
@@ -111,6 +113,18 @@ class _Arms:
             if recipe.settings.get(name) != self._header.settings.get(name)
         )  # fmt: skip
         return f"has another {changed[0]} than run.json says" if changed else None
+
+    def _is_tried(self, record: Measurement, recipe: Recipe) -> bool:
+        """Tell whether a record is of the baseline in settings that a search may choose, or chose.
+
+        Where an exported recipe is measured its file says which settings, not ``run.json``.
+        """
+        before = self._header.settings
+        changed = {name for name in {*recipe.settings, *before}
+                   if recipe.settings.get(name) != before.get(name)}  # fmt: skip
+        tried = record.stage == "tune" and record.arm.startswith(TRY)
+        within = bool(self._files) or changed <= {*self._header.ranges}
+        return within and (tried or (bool(changed) and record.arm == TUNED))
 
     def _is_planned(self, names: Names) -> bool:
         if self._files:

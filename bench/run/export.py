@@ -77,6 +77,7 @@ def _claim_of_winner(result: ArmResult) -> dict[str, object]:
         "time_basis": result.time_basis,
         "memory_ratio": _triple(result.memory_ratio),
         "metric": _triple(result.metric),
+        "quality_gain": _triple(result.quality_gain),
         "other_ratios": {
             row.name: bounds
             for row in gained(result.gains)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.analysis.aims import best, best_screened, merit, wanted
-from bench.analysis.comparison import compare_run
+from bench.analysis.comparison import aims_of, compare_run
 from bench.analysis.objectives import TIME, Gain
 from bench.analysis.results import ArmResult, Comparison
 from bench.analysis.verdict import Verdict
@@ -16,7 +16,7 @@ from bench.recipes.combination import check_conflicts
 from bench.recipes.resolve import make_techniques, with_techniques
 from bench.recipes.script import is_script
 from bench.records.claim import read_exported
-from bench.records.measurement import CONTROL
+from bench.records.measurement import CONTROL, TUNED
 from bench.records.recipe import Recipe
 from bench.run import arm_names
 from bench.run.arm_names import Used
@@ -33,6 +33,7 @@ from bench.run.plan import Contrast, Kind
 from bench.run.probing import probe_for
 from bench.run.rehearsing import check_baseline, rehearsed_arm
 from bench.run.revising import two_revisions
+from bench.run.searching import best_settings
 from bench.run.session import Mode, Session
 from bench.technique import Effect, Probe, Technique
 
@@ -57,7 +58,8 @@ def recipes(session: Session) -> None:
     for arm in session.header.arms:
         exported = read_exported(Path(arm.recipe_file or ""))
         recipe = with_settings(exported.recipe, exported.baseline, session.recipe)
-        name = CONTROL if recipe.id == session.recipe.id else recipe.arm
+        own = recipe.arm if recipe.techniques else TUNED
+        name = CONTROL if recipe.id == session.recipe.id else own
         if name in {contrast.arm for contrast in contrasts}:
             raise BenchError(f"{arm.recipe_file}: another recipe is named {name} too; give one")
         if rehearsed := rehearsed_arm(session, name, recipe):
@@ -78,8 +80,12 @@ def full_optimization(session: Session) -> None:
     What can't gain enough here, by a profile of the baseline, is not screened.
     Parts that add nothing to the combination are dropped before it is confirmed. With it the best
     single technique is confirmed: it may be the better recipe. Where not all that win apply
-    together, those are combined that do, the fastest first.
+    together, those are combined that do, the fastest first. Where the run is after the metric, the
+    baseline's own settings are searched instead.
     """
+    if aims_of(session.header).quality:
+        best_settings(session)
+        return
     rehearsed = check_baseline(session)
     arms = [make_techniques(arm.techniques, session.code) for arm in session.header.arms]
     screened = _candidates(session, arms, raced_by, Bounding.of(session, rehearsed))

@@ -40,6 +40,10 @@ class Planned:
     deploys: tuple[str, ...] = ()
     """Itself, or of a baseline the arms of its block, where they deploy another model."""
 
+    def resettled(self, baseline: Recipe) -> bool:
+        """Tell whether it is the baseline in other settings, which no technique asked for."""
+        return not self.recipe.techniques and self.recipe.settings != baseline.settings
+
 
 Block = list[Planned]
 """A trial of the baseline among those of the arms that are paired with it, back to back."""

@@ -28,6 +28,8 @@ class Request:
     """In which a gain counts, by name; none: in any."""
     limits: Mapping[str, float] = field(default_factory=dict)
     """What no arm may exceed, by objective."""
+    times_baseline: Mapping[str, float] = field(default_factory=dict)
+    """The same, as multiples of what the baseline takes."""
     budget_seconds: float | None = None
     trial_timeout_seconds: float = 1800.0
     margin: float | None = None

@@ -67,7 +67,7 @@ class Session:
     """Of the baseline's data, once it was rehearsed."""
     probes: dict[str, int] = field(default_factory=dict)
     """How many each technique has made so far."""
-    _numbered: int = 0
+    numbered: int = 0
     """Pairs whose numbers the stages so far have taken, whether they were made or not."""
 
     @property
@@ -169,7 +169,7 @@ class Session:
 
         Return the number of their first pair.
         """
-        first_pair = self._numbered
+        first_pair = self.numbered
         for number, blocks in enumerate(self._rounds(contrasts, count, seed, stage)):
             left = left_of(self.header, stage, self.spent)
             if not pays(self.records, plan.trials_in(blocks), left):
@@ -186,8 +186,8 @@ class Session:
         contrasts = self._in_steps(contrasts)
         arms = sum(contrast.arm != CONTROL for contrast in contrasts)
         self.folder.race(stage, arms, plan.BLOCK)
-        first_pair = self._numbered
-        self._numbered += len(contrasts) * count
+        first_pair = self.numbered
+        self.numbered += len(contrasts) * count
         block = self.header.blocks.get(stage, 1)
         return plan.rounds(contrasts, count, seed, first_pair, stage, block)
 
@@ -262,7 +262,8 @@ class Session:
         self.show.begin(planned.arm)
         counted = counted_facts(self.records, planned.recipe)
         first = not any(map(was_checked, self.records)) and planned.arm == BASELINE
-        trial = self._trial(planned, count_flops=first or not counted, cross_check=first)
+        counts = first or not (counted or planned.stage == "tune")
+        trial = self._trial(planned, count_flops=counts, cross_check=first)
         outcome = self.runner.run(trial)
         record = outcome.measurement
         if record.ok:
@@ -307,7 +308,7 @@ class Session:
             "inference": times_inference(planned, self.records, self.header),
             "threads": planned.recipe.settings.get("threads") or self.header.threads,
             "places": places_in(self.head if planned.arm == HEAD else self.code),
-            "declares": planned.arm != HEAD,
+            "declares": planned.arm != HEAD, "resettled": planned.resettled(self.recipe),
             "scratch": str(self.folder.scratch.resolve()),
         }  # fmt: skip
         return TrialSpec(**{**own, **changes})

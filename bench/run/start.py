@@ -10,13 +10,14 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from bench.analysis.levels import ALPHA, FIRST, MOST
+from bench.analysis.objectives import QUALITY
 from bench.baseline import Baseline, Target
 from bench.errors import BenchError
 from bench.launch.local import Runner
 from bench.machine import environment
 from bench.machine.device import choose_device
 from bench.machine.energy import read_counters
-from bench.recipes import own_packages, registry, resolve, trust
+from bench.recipes import own_packages, ranges, registry, resolve, trust
 from bench.recipes.assembly import check_files, settings_dump
 from bench.recipes.loading import frame_of
 from bench.recipes.program import notices_on
@@ -26,6 +27,7 @@ from bench.recipes.source import Sources, given_by, hashed
 from bench.records.claim import Exported, read_exported
 from bench.records.header import Arm, Header
 from bench.records.measurement import BASELINE
+from bench.records.ranges import Range
 from bench.records.recipe import Recipe
 from bench.records.run_folder import Folder, create, name_of, reopen
 from bench.records.schema import Json, made
@@ -33,6 +35,7 @@ from bench.run import arm_names, identity
 from bench.run.identity import CODE
 from bench.run.observer import Observer
 from bench.run.request import Request, Resumption
+from bench.run.sampler import check_installed
 from bench.run.session import Session
 from bench.technique import Technique
 
@@ -151,7 +154,7 @@ def header_of(  # long: a field a line
         arm.model_copy(update={"techniques": tuple(relative(text) for text in arm.techniques)})
         for arm in asked.arms
     ]
-
+    over = searched_over(baseline, settings, target) if is_search(asked) else {}
     fixed = asked.repeats or FIXED.get(asked.mode)
     now = datetime.now(UTC)
     return made(
@@ -173,6 +176,9 @@ def header_of(  # long: a field a line
         alpha=ALPHA,
         objectives=asked.objectives,
         limits=dict(asked.limits),
+        times_baseline=dict(asked.times_baseline),
+        ranges=over,
+        chosen_by=target.chosen_by if over else None,
         budget_seconds=asked.budget_seconds,
         trial_timeout_seconds=asked.trial_timeout_seconds,
         margin=margin_of(asked.margin, target),
@@ -193,11 +199,29 @@ def header_of(  # long: a field a line
 
 def check_counted(asked: Request, device: str) -> None:
     """Raise `BenchError` where energy is asked for, and no counter tells it."""
-    if ENERGY in {*asked.objectives, *asked.limits} and not read_counters(device):
+    named = {*asked.objectives, *asked.limits, *asked.times_baseline}
+    if ENERGY in named and not read_counters(device):
         raise BenchError(
             f"this machine counts no energy of its {device}, or lets none but root read it: leave "
             "energy out of --objective and --limit"
         )
+
+
+def is_search(asked: Request) -> bool:
+    """Tell whether settings are searched for the best metric."""
+    return asked.mode == "full-optimization" and QUALITY.name in asked.objectives
+
+
+def searched_over(baseline: Baseline, settings: BaseModel, target: Target) -> dict[str, Range]:
+    """Return the ranges of a search; raise `BenchError` where there is nothing it could go by."""
+    if target.chosen_by is None:
+        raise BenchError(
+            f"baseline {baseline.name} names no metric of items held out of training, so settings "
+            "would be chosen by the test items that judge them: name one, as in "
+            f'Target("{target.metric}", chosen_by="validation_{target.metric}")'
+        )
+    check_installed()
+    return ranges.searched(baseline, settings)
 
 
 def cautions(arms: Sequence[Sequence[tuple[str, Technique]]], device: str) -> list[str]:

@@ -44,7 +44,7 @@ from bench.records.measurement import (
 )
 from bench.records.profile import Profiled
 from bench.records.schema import Record
-from bench.technique import Parts, Technique
+from bench.technique import Effect, Parts, Technique
 from bench.trial.describe import describe
 from bench.trial.facts import advisory_facts, training_facts
 from bench.trial.profile import Profiler
@@ -118,6 +118,9 @@ def _declared(trial: TrialSpec, techniques: Sequence[Technique], base: Resident)
     if not trial.declares:
         work: Work | None = "same work" if trial.kind == "step" else None
         return Preparation(base_rss_bytes=base.now, work=work)
+    if trial.resettled:
+        other: Work = "other mathematics"
+        return Preparation(base_rss_bytes=base.now, effect=str(Effect.LEARNING), work=other)
     return Preparation(
         base_rss_bytes=base.now, effect=str(effect_of(techniques)), work=work_of(techniques),
         rounding=rounding_of(techniques), touches=_named(touches_of(techniques)),

@@ -40,6 +40,8 @@ class TrialSpec(Record):
     """Tell, when a job was built and rehearsed, what its parts do."""
     declares: bool = True
     """Whether its techniques say what they change; of another revision of the code nobody does."""
+    resettled: bool = False
+    """Whether it is the baseline in other settings: another training, whatever its techniques."""
     cross_check: bool = False
     """Count them with fvcore and thop too."""
     scratch: str

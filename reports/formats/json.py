@@ -16,7 +16,7 @@ from bench.analysis.points import Point
 from bench.analysis.proof import Proof
 from bench.analysis.results import ArmResult
 from bench.records.measurement import BASELINE
-from reports import sentences, undone, warnings
+from reports import searched, sentences, undone, warnings
 from reports.published import (
     Arm,
     Attribution,
@@ -66,6 +66,8 @@ def content(run: Run) -> Report:  # long: an entry a line
         "control": _control(run),
         "objectives": list(found.aims.objectives),
         "limits": found.aims.limits,
+        "times_baseline": found.aims.times_baseline,
+        "search": searched.content(run),
         "front": list(choice(found)),
         "metric_name": header.metric,
         "metric_direction": header.metric_direction,
@@ -117,6 +119,7 @@ def _arm(run: Run, result: ArmResult) -> Arm:  # long: an entry a line
         "memory_median": _number(result.memory_median),
         "metric": triple(result.metric),
         "metric_difference": triple(result.metric_difference),
+        "quality_gain": triple(result.quality_gain),
         "other_differences": {k: triple(v) for k, v in result.other_differences.items()},
         "pairs": result.pairs,
         "more_pairs": more,

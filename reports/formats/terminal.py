@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from bench.analysis.verdict import Verdict
 from bench.records.measurement import BASELINE
 from bench.records.text import printable
-from reports import aims, formatting, sentences, undone, warnings
+from reports import aims, formatting, searched, sentences, undone, warnings
 from reports.formatting import number
 from reports.run import Run
 from reports.view.next_step import next_step
@@ -163,7 +163,13 @@ def _context(run: Run, view: View, wide: int) -> list[str]:
         lines.append(f"{len(view.bounded)} could not gain enough: {names}")
     broken = [f"{arm} gave nothing: {reason}" for arm, reason in view.broken]
     lines += broken[:2] + ([f"and {len(broken) - 2} more gave nothing"] if len(broken) > 2 else [])
-    lines += [*aims.said(run), _baseline(run), _to_target(run), _noise(run)]
+    lines += [
+        *aims.said(run),
+        searched.said(run) or "",
+        _baseline(run),
+        _to_target(run),
+        _noise(run),
+    ]
     doubts = warnings.warnings(run)
     if doubts:
         more = f" (and {len(doubts) - 1} more in the report)" if len(doubts) > 1 else ""

@@ -184,14 +184,49 @@ def test_a_smaller_file_is_claimed_and_held_to() -> None:
     ],
 )
 def test_limits_are_read_with_their_units(texts: list[str], expected: dict[str, float]) -> None:
-    assert parse_limits(texts) == pytest.approx(expected)
+    amounts, times = parse_limits(texts)
+    assert amounts == pytest.approx(expected)
+    assert times == {}
+
+
+def test_a_limit_may_be_a_multiple_of_what_the_baseline_takes() -> None:
+    assert parse_limits(["time=1.2x", "memory=2GiB"]) == ({"memory": 2.0 * 1024**3}, {"time": 1.2})
+
+
+def test_what_takes_more_than_its_share_of_the_baselines_time_is_over_the_limit() -> None:
+    slower = tuple(1 / ratio for ratio in UP)
+    limits = {"objectives": ("memory",), "times_baseline": {"time": 1.2}}
+    comparison = found(("small", slower, UP), ("quick", UP, UP), **limits)
+    assert verdicts(comparison) == {"small": Verdict.OVER_LIMIT, "quick": Verdict.WIN}
+    assert comparison.arms[0].reason == "training is 1.5x the baseline's, over the limit of 1.2x"
+
+
+def test_only_a_better_metric_is_a_gain_where_that_is_asked_for() -> None:
+    better = tuple(lost - 0.05 for lost in KEPT)
+    records = paired(CONTROL, SAME, first=900) + paired("quick", MORE, losses_of_metric=KEPT)
+    records += paired("right", SAME, losses_of_metric=better, first=100)
+    records += paired("wrong", MORE, losses_of_metric=tuple(-lost for lost in better), first=200)
+    comparison = compare_run(header(first=4, repeats=30, objectives=("quality",)), records, ())
+    assert verdicts(comparison) == {
+        "quick": Verdict.NO_GAIN, "right": Verdict.WIN, "wrong": Verdict.ACCURACY_LOSS
+    }  # fmt: skip
+    quick, right, _ = comparison.arms
+    assert "a gain of 0.01 in accuracy or more is excluded" in quick.reason
+    assert right.gains == ("better metric",)
+    assert right.quality_gain is not None
+    assert right.quality_gain.low is not None
+    assert 0 < right.quality_gain.low < right.quality_gain.middle == pytest.approx(0.05, abs=1e-3)
+    assert best(comparison) == right
 
 
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        (["memory=2"], '"memory=2" is no amount above 0 in KiB, MiB, GiB, KB, MB, GB; 2GiB is one'),
-        (["time=0s"], '"time=0s" is no amount above 0 in us, ms, s, m, h; 15m is one'),
+        (["memory=2"], '"memory=2" is no amount above 0 in KiB, MiB, GiB, KB, MB, GB, as 2GiB is'),
+        (["time=0s"], '"time=0s" is no amount above 0 in us, ms, s, m, h, as 15m is, and no mult'),
+        (["time=1.2"], "as 15m is, and no multiple of the baseline's, as 1.2x is"),
+        (["time=0x"], '"time=0x" is no amount above 0'),
+        (["quality=1.2x"], '--limit: no objective named "quality"'),
         (["speed=2"], '--limit: no objective named "speed"; there are: time, memory, energy,'),
         (["time=1s", "time=2s"], "--limit time is given twice"),
     ],
@@ -206,6 +241,9 @@ def test_one_objective_or_two_are_taken() -> None:
     assert parse_objectives(["latency", "size"]) == ("inference time", "file size")
     with pytest.raises(BenchError, match="give one, or two side by side"):
         parse_objectives(["time", "memory", "size"])
+    assert parse_objectives(["quality"]) == ("quality",)
+    with pytest.raises(BenchError, match="quality stands alone; what may be paid for it is said"):
+        parse_objectives(["quality", "time"])
 
 
 def test_a_report_says_what_was_asked_and_what_is_not_to_be_had(tmp_path: Any) -> None:
@@ -224,7 +262,10 @@ def test_a_command_that_asks_for_the_same_has_the_same_aims(tmp_path: Any) -> No
     assert words[words.index("--objective") :] == [
         "--objective", "size", "time", "--limit", "memory=1536KiB", "latency=0.005s",
     ]  # fmt: skip
-    assert parse_limits(words[-2:]) == limits
+    assert parse_limits(words[-2:]) == (limits, {})
+    head = header(objectives=("quality",), times_baseline={"time": 1.2})
+    words = asked(reports.made(tmp_path, head, (), ()))
+    assert words[-4:] == ["--objective", "quality", "--limit", "time=1.2x"]
 
 
 def test_a_run_after_what_is_no_objective_is_refused() -> None:
