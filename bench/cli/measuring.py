@@ -167,7 +167,11 @@ def script(  # long: an option a line
         Strings, Option(help="arguments of the script's, each line an arm: '--lr 1e-3' …")
     ] = None,
     metric: Annotated[
-        str | None, Option(help="a pattern over its output, acc=([\\d.]+), or a reported name")
+        str | None,
+        Option(
+            help="a pattern over its output, acc=([\\d.]+), a reported name, FILE.json:key, "
+            "FILE.csv:column or tensorboard:TAG"
+        ),
     ] = None,
     lower: Annotated[
         bool, Option("--lower-is-better", help="lower values of the metric are better")

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, field_validator
 
 from bench.baseline import Settings, Target
 from bench.errors import BenchError
+from bench.interception.metric_files import check_readable, told_in_files
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +33,10 @@ class ScriptSettings(Settings):
     module: str | None = Field(None, description="its name, where it is run as a module (-m)")
     arguments: tuple[str, ...] = Field((), description="its own arguments")
     seed_argument: str | None = Field(None, description="the argument that seeds it")
-    metric: str | None = Field(None, description="a pattern over its output, or a reported name")
+    metric: str | None = Field(
+        None, description="a pattern over its output, a reported name, FILE.json:key, "
+        "FILE.csv:column or tensorboard:TAG",
+    )  # fmt: skip
     lower: bool = Field(False, description="whether lower values of the metric are better")
     model: str | None = Field(None, description="the class of the models that techniques change")
     steps: int | None = Field(
@@ -43,6 +47,9 @@ class ScriptSettings(Settings):
     @classmethod
     def _is_pattern(cls, text: str | None) -> str | None:
         if text is None or text.isidentifier():
+            return text
+        if told := told_in_files(text):
+            check_readable(told)
             return text
         try:
             groups = re.compile(text).groups
@@ -93,6 +100,8 @@ def is_script(recipe: Recipe) -> bool:
 
 
 def metric_name(metric: str) -> str:
-    """Return what a metric is called: the words before its pattern, or the name reported."""
+    """Return what a metric is called: the words before its pattern, the name reported, its key."""
+    if told := told_in_files(metric):
+        return told.key
     words = re.match(r"\s*([A-Za-z][\w ./-]*?)\s*(?:[=:\\\[({?*+^$|]|$)", metric)
     return words[1] if words else NO_METRIC

@@ -18,7 +18,7 @@ from bench.errors import BenchError, Diverged, NotApplicable, reason_of, shown
 from bench.interception.events import Recorder
 from bench.interception.folder import mirrored
 from bench.interception.loading import read_by
-from bench.interception.output import Reported, found_in
+from bench.interception.output import Reported
 from bench.interception.patches import Patches
 from bench.interception.program import Ending, Program, watched
 from bench.interception.script import Limit, Script
@@ -32,6 +32,7 @@ from bench.recipes.source import Source, Sources, given_by
 from bench.records.recipe import Recipe
 from bench.technique import Technique
 from bench.trial.rehearsal import attributed
+from bench.trial.script_metric import Reading
 from bench.trial.script_timeline import Course, course_of
 from bench.trial.spec import TrialSpec
 
@@ -59,11 +60,13 @@ class ScriptRun:
 
 
 def run_script(
-    trial: TrialSpec, techniques: Sequence[Technique], on_trained: Callable[[], None]
-) -> ScriptRun:
+    trial: TrialSpec, techniques: Sequence[Technique], on_trained: Callable[[], None],
+    look: Callable[[Script, Path], None] = lambda script, folder: None,
+) -> ScriptRun:  # fmt: skip
     """Run a trial's script to its end, or for as many steps as its kind asks for.
 
     It works in a folder of its own, and is seeded as far as `python` would seed it by chance.
+    `look` is given the script before it starts, and the folder.
     Raises `BenchError` for what the user must fix, `NotApplicable` for a technique that can't be
     applied to it or had nothing to change, `Diverged` where a loss is not finite.
     """
@@ -74,9 +77,11 @@ def run_script(
         model=settings.model, rehearsed=trial.kind == "build", on_enough=on_trained,
     )  # fmt: skip
     mirror = mirrored(Path(settings.data_dir), Path(trial.scratch) / "folder")
+    look(script, mirror.folder)
     path = Path(os.path.normpath(mirror.folder / settings.script))
     _put_code(given_by(trial.recipe.files, trial.places), path.parent)
     program = _program(settings, path, mirror.folder, trial.seed)
+    reading = Reading(settings.metric, mirror.folder)
     seed = trial.seed + UNLIKELY if script.rehearsed else trial.seed
     ending, reported = _run(script, techniques, settings, program, seed)
     mirror.check()
@@ -86,7 +91,7 @@ def run_script(
         on_trained()
     log = Path(trial.scratch) / LOG
     _check_ending(ending, settings, log)
-    metric = _metric(settings, reported, log) if trial.kind == "full" else None
+    metric = reading.read(reported, log) if trial.kind == "full" else None
     return ScriptRun(script, _course(script), metric)
 
 
@@ -229,18 +234,3 @@ def _check_ending(ending: Ending, settings: ScriptSettings, log: Path | None) ->
         )
     if bad:
         raise ScriptFailed(f"{name} ended with {ending.code!r}{said}")
-
-
-def _metric(settings: ScriptSettings, reported: Reported, log: Path) -> float | None:
-    """Return the metric of a whole training."""
-    if settings.metric is None:
-        return None
-    if settings.metric.isidentifier():
-        if settings.metric in reported.values:
-            return reported.values[settings.metric]
-        known = ", ".join(reported.values) or "nothing"
-        raise BenchError(
-            f"the script reported {known}, not {settings.metric}: call "
-            f"bench.report({settings.metric}=...), or give --metric a pattern over its output"
-        )
-    return found_in(log, settings.metric)
