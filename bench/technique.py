@@ -1,4 +1,4 @@
-"""What a technique is: frozen settings and at most three methods."""
+"""What a technique is: frozen settings and at most four methods."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from bench.errors import NotApplicable
 
 if TYPE_CHECKING:
     from bench.interception.script import Script
+    from bench.interception.writing import Writing
     from bench.job import Job
     from bench.records.measurement import Measurement
 
@@ -83,9 +84,9 @@ class Probe(Protocol):
 class Technique(BaseModel):
     """One named change. A subclass is one file; its fields are its settings.
 
-    Override `configure`, `apply` or both; `intercept` too, where a script can have it. Raise
-    `NotApplicable` with the reason where the technique can't do what it promises: never do
-    something else instead.
+    Override `configure`, `apply` or both; `intercept` too, where a script can have it, and `write`,
+    where lines in the script can have the same. Raise `NotApplicable` with the reason where the
+    technique can't do what it promises: never do something else instead.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -121,6 +122,15 @@ class Technique(BaseModel):
         Called in every trial of a script that nobody rewrote, before it starts.
         """
         self.refuse_script()
+
+    def write(self, script: Writing) -> None:
+        """Say what is to be written into a script, for it to do what `intercept` does, for good.
+
+        Called once, for `bench export-script`, after the script's first steps were seen.
+        """
+        raise NotApplicable(
+            "it knows no lines for a script: bench train runs it as it was measured"
+        )
 
     def refuse_script(self) -> NoReturn:
         """Raise `NotApplicable`: it can't be applied to what has no job."""

@@ -23,6 +23,7 @@ from pydantic import Field
 
 from bench.errors import NotApplicable
 from bench.interception.script import Script
+from bench.interception.writing import Writing
 from bench.job import Job
 from bench.technique import Effect, Stage, Technique
 
@@ -57,6 +58,16 @@ class Allocator(Technique):
         """Change the process that the script runs in."""
         self._set(script.device.type)
 
+    def write(self, script: Writing) -> None:
+        """Call mallopt where the script begins."""
+        calls = (f"ctypes.CDLL(None).mallopt({p}, {v})" for p, v in self._wanted().items())
+        script.at_start("import ctypes\n" + "\n".join(calls), by=self.name)
+
+    def _wanted(self) -> dict[int, int]:
+        """Return parameters of mallopt, and their values."""
+        keep = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: NEVER, M_TOP_PAD: self.grow_mib * MIB}
+        return keep if self.policy == "keep" else {M_MMAP_THRESHOLD: LARGE}
+
     def _set(self, device: str) -> None:
         if device != "cpu":
             raise NotApplicable(f"tensors on {device} don't come from the C allocator")
@@ -65,8 +76,6 @@ class Allocator(Technique):
             found = f"{library} {version}".strip() or "no known C library"
             raise NotApplicable(f"mallopt is of Linux' glibc; this is {sys.platform} with {found}")
         mallopt = ctypes.CDLL(None).mallopt
-        keep = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: NEVER, M_TOP_PAD: self.grow_mib * MIB}
-        wanted = keep if self.policy == "keep" else {M_MMAP_THRESHOLD: LARGE}
-        for parameter, value in wanted.items():
+        for parameter, value in self._wanted().items():
             if mallopt(parameter, value) != 1:
                 raise NotApplicable(f"mallopt refused parameter {parameter} = {value}")

@@ -21,6 +21,7 @@ from torch import nn
 
 from bench.errors import NotApplicable
 from bench.interception.script import Script
+from bench.interception.writing import Writing
 from bench.job import Job
 from bench.model.strided_convolutions import refuse_at_risk, sample_before_striding
 from bench.technique import PASSES, Effect, Parts, Stage, Technique
@@ -58,6 +59,13 @@ class ChannelsLast(Technique):
         seen, before = list[nn.Module](), dict[int, bool]()
         script.each_model(change, by=self.name)
         script.at_end(check)
+
+    def write(self, script: Writing) -> None:
+        """Lay out each such model once its optimizer was made."""
+        line = "{model}.to(memory_format=torch.channels_last)"
+        script.each_model(
+            lambda model: line if layers_of(model) else None, "import torch", by=self.name
+        )
 
 
 def layers_of(model: nn.Module) -> list[nn.Conv2d | nn.ConvTranspose2d]:

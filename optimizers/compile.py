@@ -23,11 +23,28 @@ from torch import nn
 from bench.errors import NotApplicable
 from bench.interception.calls import Call
 from bench.interception.script import Script
+from bench.interception.writing import Writing
 from bench.job import Job
 from bench.model.strided_convolutions import refuse_at_risk, sample_before_striding
 from bench.technique import PASSES, Effect, Parts, Probe, SettingsT, Stage, Technique
 
 Snapshot = Callable[[nn.Module], nn.Module]
+WRITTEN = '''
+import functools
+
+import torch
+
+
+@functools.cache
+def compiled(model):
+    """Return a compiled form of a model, which shares its weights."""
+    return torch.compile(model, mode={mode!r}, dynamic={dynamic!r})
+
+
+def compiled_in_training(model):
+    """Return a model's compiled form where it is trained, else the model."""
+    return compiled(model) if torch.is_grad_enabled() else model
+'''
 
 
 class Compile(Technique):
@@ -77,6 +94,11 @@ class Compile(Technique):
             return cast(nn.Module, torch.compile(model, mode=self.mode, dynamic=self.dynamic))
 
         script.call_instead(compiled, by=self.name)
+
+    def write(self, script: Writing) -> None:
+        """Call a compiled form of the model where it is trained."""
+        lines = WRITTEN.format(mode=self.mode, dynamic=self.dynamic)
+        script.call_instead("compiled_in_training", lines, by=self.name)
 
 
 def _check_compiler(device: torch.device) -> None:

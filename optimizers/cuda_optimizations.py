@@ -24,6 +24,7 @@ from torch.optim import Optimizer
 from bench.batches import Batch
 from bench.errors import NotApplicable
 from bench.interception.script import Script
+from bench.interception.writing import Writing
 from bench.job import Job, Mark, Step
 from bench.technique import Effect, Probe, SettingsT, Stage, Technique
 
@@ -58,6 +59,16 @@ class CudaOptimizations(Technique):
         """Turn the switches on for the whole script, which may set them itself."""
         tf32 = self._has_tf32(script.device)
         script.throughout(lambda: switches(self.cudnn_benchmark, tf32))
+
+    def write(self, script: Writing) -> None:
+        """Turn the switches on where the script begins."""
+        lines = ["import torch"]
+        if self.cudnn_benchmark:
+            lines.append("torch.backends.cudnn.benchmark = True")
+        if self._has_tf32(script.device):
+            lines.append("torch.backends.cudnn.allow_tf32 = True")
+            lines.append('torch.set_float32_matmul_precision("high")')
+        script.at_start("\n".join(lines), by=self.name)
 
     def _has_tf32(self, device: torch.device) -> bool:
         """Return whether TF32 is to be used; raise `NotApplicable` where nothing can be."""

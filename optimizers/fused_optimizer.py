@@ -22,6 +22,7 @@ from torch.optim import Optimizer
 
 from bench.errors import NotApplicable
 from bench.interception.script import Script
+from bench.interception.writing import Writing
 from bench.job import Job
 from bench.technique import Effect, Part, Parts, Stage, Technique
 from bench.turns import each_changed
@@ -69,6 +70,10 @@ class FusedOptimizer(Technique):
             self._switched(made, script.device.type)
 
         script.each_optimizer(change, by=self.name)
+
+    def write(self, script: Writing) -> None:
+        """Ask for the form where each optimizer is made."""
+        script.each_optimizer(by=self.name, **{self.form: "True"})
 
     def _switched(self, made: Optimizer, device: str) -> Optimizer:
         """Return an optimizer switched to the form asked for; raise `NotApplicable` without one."""

@@ -26,12 +26,25 @@ from torch.utils.checkpoint import checkpoint
 from bench.batches import Outputs
 from bench.errors import NotApplicable
 from bench.interception.script import Script
+from bench.interception.writing import Writing
 from bench.job import Job
 from bench.model.activations import Activations, activations
 from bench.model.module_state import ModuleState
 from bench.technique import PASSES, Effect, Parts, Stage, Technique
 
 Context = AbstractContextManager[None]
+WRITTEN = '''
+import functools
+
+from torch.utils.checkpoint import checkpoint
+
+
+def checkpoint_blocks(model, *names):
+    """Compute blocks again in the backward pass, and keep only their inputs until then."""
+    for name in names:
+        block = model.get_submodule(name)
+        block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
+'''
 
 
 class GradientCheckpointing(Technique):
@@ -79,6 +92,21 @@ class GradientCheckpointing(Technique):
         blocks: list[nn.Module] = []
         script.each_model(change, by=self.name)
         script.at_end(check)
+
+    def write(self, script: Writing) -> None:
+        """Checkpoint the forward of the repeated blocks once their optimizer was made."""
+
+        def lines(model: nn.Module) -> str | None:
+            blocks = repeated_blocks(model)[:: self.every]
+            if any(True for block in blocks for _ in block.buffers()):
+                raise NotApplicable(
+                    "the blocks have buffers (running statistics), which a second pass would "
+                    "change again: bench train runs it as it was measured"
+                )
+            names = [repr(n) for n, part in model.named_modules() if any(part is b for b in blocks)]
+            return f"checkpoint_blocks({{model}}, {', '.join(names)})" if names else None
+
+        script.each_model(lines, WRITTEN, by=self.name)
 
 
 def _checkpoint(blocks: Sequence[nn.Module]) -> None:

@@ -19,12 +19,35 @@ from pydantic import Field
 
 from bench.errors import NotApplicable
 from bench.interception.script import Script
+from bench.interception.writing import Writing
 from bench.job import Job
 from bench.technique import Effect, Part, Parts, Probe, SettingsT, Stage, Technique
 
 LEAST_GAIN = 1.02
 """Another reader must be faster by so much: less can't be told from noise in one probe each."""
 READERS = ("thread", "1", "2")
+AHEAD = 2
+"""Batches that are read ahead, of a script's loader."""
+WRITTEN = '''
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+
+
+def reading_ahead(kind):
+    """Return a kind of DataLoader whose batches a thread draws in the meantime."""
+
+    class ReadingAhead(kind):
+        def __iter__(self):
+            batches, nothing, waiting = super().__iter__(), object(), deque()
+            with ThreadPoolExecutor(1) as pool:
+                for _ in range({ahead}):
+                    waiting.append(pool.submit(next, batches, nothing))
+                while (batch := waiting.popleft().result()) is not nothing:
+                    waiting.append(pool.submit(next, batches, nothing))
+                    yield batch
+
+    return ReadingAhead
+'''
 
 
 class MemoryEfficientLoading(Technique):
@@ -70,6 +93,14 @@ class MemoryEfficientLoading(Technique):
 
     def intercept(self, script: Script) -> None:
         """Leave the script as it is: the setting says how its loaders are read."""
+
+    def write(self, script: Writing) -> None:
+        """Make the loaders so that they read as the setting says."""
+        loader: str | None = getattr(script.settings, "loader", None)
+        if loader == "thread":
+            script.loaders_instead("reading_ahead", WRITTEN.format(ahead=AHEAD), by=self.name)
+        elif loader is not None:
+            script.each_loader(by=self.name, num_workers=loader, prefetch_factor=str(AHEAD))
 
 
 def _words(loader: str | None) -> str:

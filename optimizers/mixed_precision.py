@@ -26,12 +26,33 @@ from bench.batches import Batch, Outputs
 from bench.errors import NotApplicable
 from bench.interception.calls import Call
 from bench.interception.script import Script
+from bench.interception.writing import Writing
 from bench.job import Job
 from bench.machine.device import has_bf16
 from bench.model.nested import tensors_in
 from bench.model.outputs import objection
 from bench.random_state import undisturbed
 from bench.technique import PASSES, Effect, Parts, Stage, Technique
+
+WRITTEN = '''
+import torch
+from torch.utils._pytree import tree_map_only
+
+
+def in_mixed_precision(model):
+    """Call a model under autocast where it is trained; its answers are float32 again."""
+
+    def call(*args, **kwargs):
+        if not torch.is_grad_enabled():
+            return model(*args, **kwargs)
+        with torch.autocast({device!r}, {dtype}):
+            answer = model(*args, **kwargs)
+        return tree_map_only(
+            torch.Tensor, lambda t: t.float() if t.dtype == {dtype} else t, answer
+        )
+
+    return call
+'''
 
 
 class MixedPrecision(Technique):
@@ -82,6 +103,12 @@ class MixedPrecision(Technique):
 
         script.around_training(wrapper, by=self.name)
         script.at_end(check)
+
+    def write(self, script: Writing) -> None:
+        """Call trained models under autocast."""
+        dtype = self._dtype(script.device.type)
+        lines = WRITTEN.format(device=script.device.type, dtype=dtype)
+        script.around_calls("in_mixed_precision", lines, by=self.name)
 
     def _dtype(self, kind: str) -> torch.dtype:
         """Return the 16-bit format; raise `NotApplicable` where the device has none such."""

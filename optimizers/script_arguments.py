@@ -18,6 +18,7 @@ from pydantic import Field
 
 from bench.errors import NotApplicable
 from bench.interception.script import Script
+from bench.interception.writing import Writing
 from bench.technique import Effect, Probe, SettingsT, Stage, Technique
 
 
@@ -42,3 +43,6 @@ class ScriptArguments(Technique):
 
     def intercept(self, script: Script) -> None:
         """Leave the script as it is: its arguments are changed already."""
+
+    def write(self, script: Writing) -> None:
+        """Write nothing: the arguments are given when it is started."""

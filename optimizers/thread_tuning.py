@@ -16,6 +16,7 @@ from typing import ClassVar
 
 from bench.errors import NotApplicable
 from bench.interception.script import Script
+from bench.interception.writing import Writing
 from bench.machine.environment import usable_cores
 from bench.technique import Effect, Probe, SettingsT, Stage, Technique
 
@@ -52,6 +53,11 @@ class ThreadTuning(Technique):
 
     def intercept(self, script: Script) -> None:
         """Leave the script as it is: it starts with the threads that were found."""
+
+    def write(self, script: Writing) -> None:
+        """Set the number of threads where the script begins."""
+        threads = getattr(script.settings, "threads", None)
+        script.at_start(f"import torch\ntorch.set_num_threads({threads})", by=self.name)
 
 
 def candidates(cores: int) -> list[int]:

@@ -11,7 +11,7 @@ import typer
 from typer import Argument, Option
 
 from bench import __version__
-from bench.cli import judge, measuring, revisions
+from bench.cli import export_script, judge, measuring, revisions
 from bench.cli import output as streams
 from bench.cli.argv import (
     DefaultGroup,
@@ -62,6 +62,7 @@ app.command(cls=RunCommand)(measuring.run)
 app.command(cls=ScriptCommand)(measuring.script)
 app.command(cls=ScriptCommand)(revisions.ab)
 app.command(cls=ScriptCommand)(judge.judge)
+app.command("export-script")(export_script.export_script)
 
 
 @app.command("list")

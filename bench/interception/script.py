@@ -60,6 +60,7 @@ class Script:
     refused: NotApplicable | None = None
     _changes: list[tuple[str, Callable[[nn.Module], None]]] = field(default_factory=list)
     _wrappers: list[tuple[str, Wrapper]] = field(default_factory=list)
+    _lookers: list[Wrapper] = field(default_factory=list)
     _makers: list[tuple[str, Callable[[nn.Module], Call]]] = field(default_factory=list)
     _on_optimizers: list[tuple[str, Callable[[Optimizer], None]]] = field(default_factory=list)
     _on_loaders: list[tuple[str, Callable[[DataLoader[Any]], None]]] = field(default_factory=list)
@@ -81,6 +82,10 @@ class Script:
         """Call ``wrapper(model, call)(...)`` for ``call(...)`` where it is for a gradient."""
         self._wrappers.append((by, wrapper))
         self._waiting[by] = "calls no trained model for a gradient"
+
+    def look_at_calls(self, wrapper: Wrapper) -> None:
+        """Call ``wrapper(model, call)(...)``, which only looks, around all that is done to it."""
+        self._lookers.append(wrapper)
 
     def call_instead(self, make: Callable[[nn.Module], Call], by: str) -> None:
         """Call ``make(model)(...)`` in the place of a trained model, where it is for a gradient.
@@ -158,6 +163,8 @@ class Script:
         for by, wrapper in self._wrappers:
             call = wrapper(model, call)
             self._waiting.pop(by, None)
+        for looker in self._lookers:
+            call = looker(model, call)
         return call
 
     def changes_optimizer(self, optimizer: Optimizer) -> None:

@@ -16,6 +16,7 @@ import torch._dynamo  # the first optimizer imports it otherwise, at a second fo
 
 import bench
 from bench.errors import BenchError, Diverged, NotApplicable, reason_of, shown
+from bench.interception.edits import Written
 from bench.job import Job
 from bench.machine.energy import joules_between, read_counters
 from bench.machine.environment import cpu_stall_seconds, load_average
@@ -51,6 +52,7 @@ from bench.trial.profile import Profiler
 from bench.trial.rehearsal import attributed, check_compiled, rehearse_trial, shortened
 from bench.trial.script import ScriptFailed, run_script
 from bench.trial.script_facts import advice_of, training_of
+from bench.trial.script_writing import written
 from bench.trial.spec import Findings, Outcome, TrialSpec
 from bench.trial.training import StepLimit, train
 
@@ -75,7 +77,9 @@ def observe(trial: TrialSpec, requested: float) -> Outcome:
         load_average=load_average(), cpu_pressure=_pressure(stalled, wall),
     )  # fmt: skip
     return Outcome(
-        measurement=Measurement.of(*facts, ending), refused=refused, findings=findings,
+        measurement=Measurement.of(*facts, ending), refused=refused,
+        findings=findings if isinstance(findings, Findings) else None,
+        written=findings if isinstance(findings, Written) else None,
         home=str(Path(bench.__file__).parent),
     )  # fmt: skip
 
@@ -100,13 +104,15 @@ def _failure(error: BaseException) -> tuple[Status, str]:
     return Status.FAILED, shown(reason + where)
 
 
-def _measure(trial: TrialSpec, facts: list[Record]) -> Findings | None:
+def _measure(trial: TrialSpec, facts: list[Record]) -> Findings | Written | None:
     """Add what is found, as soon as it is: what was known before a failure is kept."""
     device = torch.device(trial.device)
     _prepare_process(trial, device)
     base = resident()
     techniques = assembly.techniques_of(trial.recipe, trial.places)
     facts.append(_declared(trial, techniques, base))
+    if is_script(trial.recipe) and trial.describe:
+        return written(trial, techniques)
     if is_script(trial.recipe):
         _measure_script(trial, techniques, _Watch(device, base.anonymous, base.file), facts)
         return None

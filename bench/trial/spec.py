@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from bench.interception.edits import Written
 from bench.records.header import Bounds
 from bench.records.measurement import Identity, Measurement, Purpose
 from bench.records.recipe import Recipe
@@ -37,7 +38,8 @@ class TrialSpec(Record):
     timeout_seconds: float | None = None
     """After which it is ended; None: what the run allows every trial."""
     describe: bool = False
-    """Tell, when a job was built and rehearsed, what its parts do."""
+    """Tell, when a job was built and rehearsed, what its parts do; of a script, what its techniques
+    would have written into it."""
     declares: bool = True
     """Whether its techniques say what they change; of another revision of the code nobody does."""
     resettled: bool = False
@@ -90,5 +92,6 @@ class Outcome(Record):
     home: str = ""
     """Where the trial's process found bench: where the run's lies, or it measured with another."""
     findings: Findings | None = None
+    written: Written | None = None
     refused: bool = False
     """The reason is for the user to fix (a `BenchError`), and would be the same in every trial."""

@@ -28,7 +28,11 @@ NAMES = (
 @functools.cache
 def plainly(name: str) -> tuple[float, ...]:
     """Return the losses of a script that is run with nothing of ours in its way."""
-    path = HERE / f"{name}.py"
+    return losses_of(HERE / f"{name}.py")
+
+
+def losses_of(path: Path) -> tuple[float, ...]:
+    """Return the losses of any such script."""
     found: dict[str, Any] = {"__name__": "__main__", "__file__": str(path)}
     with (
         TemporaryDirectory() as folder,

@@ -27,6 +27,7 @@ PUBLIC = {
     "bench.metrics": {"auroc", "macro_auroc", "macro_f1", "recalls"},
     "bench.interception.calls": {"Call"},
     "bench.interception.script": {"Script"},
+    "bench.interception.writing": {"Writing"},
     "bench.errors": {"BenchError", "Clash", "NotApplicable"},
     "bench.testing": {
         "CPU", "PROMISES", "STEPS", "Broken", "CachedCase", "Case", "Promise", "changes_something",

@@ -1,0 +1,149 @@
+"""`bench export-script`: what a recipe does to a script, as a patch of the script."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Argument, Option
+
+from bench.cli.options import DataDir, Device
+from bench.cli.output import tell
+from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from bench.interception.edits import Edit, Written
+    from bench.recipes.script import ScriptSettings
+    from bench.records.claim import Exported
+    from bench.records.recipe import Recipe
+
+SECONDS = 600.0
+
+
+def export_script(
+    recipe: Annotated[Path, Argument(metavar="RECIPE", help="an exported optimized.json")],
+    data_dir: DataDir = None,
+    device: Device = "auto",
+    output: Annotated[Path | None, Option(help="a file for the patch (standard output)")] = None,
+) -> None:
+    """Print what a script's recipe does to it: a patch, or lines to add where no place is sure.
+
+    The script's first steps are run, to see where it calls its models, and makes its optimizers and
+    loaders. The patch is for git apply, or patch -p1, in the script's working folder.
+    """
+    text = exported(recipe, data_dir, device)
+    if output is None:
+        tell(text, end="")
+        return
+    try:
+        output.write_text(text)
+    except OSError as error:
+        raise BenchError(f"can't write to {output}: {error.strerror}") from None
+    tell(f"wrote {output}")
+
+
+def exported(path: Path, data_dir: Path | None, device: str) -> str:
+    """Return what is to be said of a recipe: notes, then a patch."""
+    from bench.recipes.script import ScriptSettings, is_script
+    from bench.records.claim import read_exported
+
+    found = read_exported(path)
+    if not is_script(found.recipe):
+        raise BenchError(
+            f"{path} is a recipe of the baseline {found.recipe.baseline}: export-script is for"
+            " those of bench script; bench train trains with this one"
+        )
+    if found.recipe == found.baseline:
+        raise BenchError(
+            f"{path} holds the script as it is: nothing won, and nothing is to be written"
+        )
+    values = {"data_dir": str(data_dir.resolve())} if data_dir else {}
+    recipe = found.recipe.model_copy(update={"settings": found.recipe.settings | values})
+    settings = ScriptSettings.model_validate(recipe.settings)
+    written = _written(path, recipe, settings, device)
+    folder = Path(settings.data_dir)
+    patch, notes = _patch(folder, written)
+    notes += _started(settings, found)
+    return "".join(f"{line}\n" for line in [_headline(recipe, folder, patch), *notes]) + patch
+
+
+def _written(path: Path, recipe: Recipe, settings: ScriptSettings, device: str) -> Written:
+    """Run the script's first steps in a process of its own; return what is to be written."""
+    from bench.launch.local import Runner
+    from bench.machine.device import choose_device
+    from bench.recipes.resolve import threads_of
+    from bench.recipes.script import ScriptBaseline
+    from bench.recipes.source import Source
+    from bench.records.measurement import BASELINE, Status
+    from bench.trial.spec import TrialSpec
+
+    folder, baseline = path.resolve().parent, ScriptBaseline(settings.script)
+    here = (Path(settings.data_dir) / settings.script).parent
+    for name, digest in recipe.files.items():
+        if (here / name).exists() or name == Path(settings.script).name:
+            Source(here / name, digest).read()
+    with Runner((), SECONDS) as runner, tempfile.TemporaryDirectory() as scratch:
+        trial = TrialSpec(
+            arm=BASELINE, pair=0, seed=0, kind="build", describe=True, recipe=recipe,
+            places={name: str(folder / name) for name in recipe.files}, metric="",
+            device=choose_device(device), threads=threads_of(baseline, settings), scratch=scratch,
+        )  # fmt: skip
+        outcome = runner.run(trial)
+    if outcome.measurement.status is not Status.OK or outcome.written is None:
+        raise BenchError(f"{settings.script} does not train: {outcome.measurement.reason}")
+    return outcome.written
+
+
+def _patch(folder: Path, written: Written) -> tuple[str, list[str]]:
+    """Return the patch of all files, and lines about what it holds and what it doesn't."""
+    from bench.interception.edits import applied, difference
+
+    by_file: defaultdict[str, list[Edit]] = defaultdict(list)
+    notes = [f"{by}: {why}" for by, why in written.refused.items()]
+    patch = ""
+    for edit in written.edits:
+        if edit.place is None:
+            notes += _by_hand(edit, "it is in none of the script's own files")
+        else:
+            by_file[edit.place.file].append(edit)
+    for file, edits in by_file.items():
+        raw = (folder / file).read_bytes()
+        made, unsure = applied(raw, edits)
+        patch += difference(file, raw, made) if made != raw else ""
+        for index, edit in enumerate(edits):
+            notes += _by_hand(edit, unsure[index]) if index in unsure else _said(edit)
+    return patch, list(dict.fromkeys(notes))
+
+
+def _said(edit: Edit) -> list[str]:
+    return [f"{edit.by}: {edit.where}"]
+
+
+def _by_hand(edit: Edit, why: str) -> list[str]:
+    """Return lines about an edit that is to be made by hand."""
+    if edit.kind == "callee":
+        what = [f"let {edit.name}(…)(…) be called, where it calls …(…)"]
+    elif edit.kind == "keyword":
+        what = [f"add the argument {edit.name}={edit.text}"]
+    else:
+        what = ["add these lines:", *(f"    {line}" for line in edit.text.splitlines())]
+    helper = edit.helper.strip().splitlines()
+    more = ["with, before it:", *(f"    {line}".rstrip() for line in helper)] if helper else []
+    lines = [*what, *more]
+    return [f"{edit.by}: {edit.where}, by hand ({why}):\n" + "\n".join(f"  {x}" for x in lines)]
+
+
+def _headline(recipe: Recipe, folder: Path, patch: str) -> str:
+    how = f"; in {folder}: git apply, or patch -p1" if patch else ""
+    return f"Recipe {recipe.id}: {recipe.arm}{how}"
+
+
+def _started(settings: ScriptSettings, found: Exported) -> list[str]:
+    """Return how the script is started, where its arguments are other ones."""
+    if settings.arguments == tuple(found.baseline.settings.get("arguments", ())):
+        return []
+    how = ["-m", settings.module] if settings.module else [settings.script]
+    return [f"start it by: python {shlex.join([*how, *settings.arguments])}"]

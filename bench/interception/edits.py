@@ -1,0 +1,278 @@
+"""Write changes into Python files where the place is sure; say what could not be written. Pure.
+
+A place is a call in a file, known by where it ends. Files are read as bytes, as columns are counted
+in them; what was there before, comments and line ends too, stays as it was.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bench.records.schema import Count, Record, Text
+
+Scope = ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+Kind = Literal["callee", "keyword", "after", "start"]
+
+
+class Place(Record):
+    """Where a call in one of the script's own files ends; `column` in bytes from 0."""
+
+    file: Text
+    """From the working folder."""
+    line: Count
+    column: Count
+
+
+class Edit(Record):
+    """One change: of what is called there, of an argument, lines after a statement, or on top."""
+
+    by: Text
+    kind: Kind
+    place: Place | None
+    """None: it is in none of the script's own files."""
+    where: Text
+    """The place, for a person."""
+    name: Text = ""
+    """What is called with what was called; or the argument's name."""
+    text: Text = ""
+    """The argument's value, or lines."""
+    helper: Text = ""
+    """Lines for the top of the file that define what is used."""
+    position: Count | None = None
+    """Arguments before this one that may be given without their names."""
+
+
+class Written(Record):
+    """All that techniques would have written into a script."""
+
+    edits: tuple[Edit, ...] = ()
+    refused: dict[Text, Text] = {}
+    """By technique: why it has no lines."""
+
+
+class Unsure(Exception):  # noqa: N818 - what is found of a place
+    """The place of an edit is not what it was taken for; the message says why."""
+
+
+@dataclass
+class Source:
+    """A file's content, and the changes that it is to have."""
+
+    raw: bytes
+    changes: list[tuple[int, int, str]] = field(default_factory=list)
+    """From, to, and what stands there afterwards."""
+    wrapped: dict[int, tuple[ast.Call, list[str]]] = field(default_factory=dict)
+    top: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Parse it; raise `Unsure` where it is no Python in UTF-8."""
+        try:
+            self.raw.decode()
+            self.tree = ast.parse(self.raw)
+        except (SyntaxError, ValueError) as error:
+            raise Unsure(f"it can't be read: {error}") from None
+        lines = self.raw.splitlines(keepends=True)
+        self.starts = [0]
+        for line in lines:
+            self.starts.append(self.starts[-1] + len(line))
+
+    def add(self, edit: Edit, place: Place) -> None:
+        """Take a change; raise `Unsure` where its place is not."""
+        known = self._names()
+        defined = _defined(edit.helper)
+        if edit.helper not in self.top and (taken := defined & known):
+            raise Unsure(f"the file has a {', '.join(sorted(taken))} of its own")
+        if edit.kind == "start":
+            self.top.append(edit.text)
+            return
+        call = self._call(place)
+        if edit.kind == "callee":
+            self.wrapped.setdefault(id(call), (call, []))[1].append(edit.name)
+        elif edit.kind == "keyword":
+            self.changes.append(self._argument(call, edit))
+        else:
+            self.changes.append(self._after(call, edit.text))
+        if edit.helper and edit.helper not in self.top:
+            self.top.append(edit.helper)
+
+    def text(self) -> bytes:
+        """Return the content with all changes."""
+        changes = [*self.changes]
+        for call, names in self.wrapped.values():
+            begin, end = self._range(call.func)
+            changes.append((begin, begin, "".join(f"{name}(" for name in reversed(names))))
+            changes.append((end, end, ")" * len(names)))
+        if self.top:
+            at = self._top()
+            changes.append((at, at, _block(self.top, self.tree)))
+        newline = b"\r\n" if b"\r\n" in self.raw else b"\n"
+        made = self.raw
+        ordered = sorted(enumerate(changes), key=lambda one: (one[1][:2], one[0]), reverse=True)
+        for _, (begin, end, new) in ordered:
+            made = made[:begin] + new.encode().replace(b"\n", newline) + made[end:]
+        try:
+            ast.parse(made)
+        except SyntaxError as error:
+            raise Unsure(f"what was written there is no Python: {error}") from None
+        return made
+
+    def _names(self) -> set[str]:
+        nodes = ast.walk(self.tree)
+        return {name for node in nodes for name in _bound(node)}
+
+    def _call(self, place: Place) -> ast.Call:
+        for node in ast.walk(self.tree):
+            end = getattr(node, "end_lineno", None), getattr(node, "end_col_offset", None)
+            if isinstance(node, ast.Call) and end == (place.line, place.column):
+                begin, stop = self._range(node.func)
+                if _same(self.raw[begin:stop], node.func):
+                    return node
+        raise Unsure("no call ends there that can be told from others")
+
+    def _argument(self, call: ast.Call, edit: Edit) -> tuple[int, int, str]:
+        """Return the change that gives a call an argument by name."""
+        for keyword in call.keywords:
+            if keyword.arg == edit.name:
+                return *self._range(keyword.value), edit.text
+        starred = any(isinstance(one, ast.Starred) for one in call.args)
+        if starred or any(keyword.arg is None for keyword in call.keywords):
+            raise Unsure("its arguments are unpacked (*, **)")
+        if edit.position is not None and len(call.args) > edit.position:
+            raise Unsure(f"{edit.name} is given there without its name")
+        arguments: list[ast.expr | ast.keyword] = [*call.args, *call.keywords]
+        given = [self._range(one)[1] for one in arguments]
+        end = max(given, default=self._range(call)[1] - 1)
+        return end, end, f"{', ' if given else ''}{edit.name}={edit.text}"
+
+    def _after(self, call: ast.Call, lines: str) -> tuple[int, int, str]:
+        """Return the change that puts lines after the statement that a call is in."""
+        within = [node for node in ast.walk(self.tree) if _holds(node, call)]
+        statement = next((n for n in reversed(within) if isinstance(n, ast.stmt)), None)
+        if not isinstance(statement, ast.Assign | ast.AnnAssign | ast.Expr):
+            raise Unsure("it is in no plain assignment")
+        if any(isinstance(node, Scope) and _holds(statement, node) for node in within):
+            raise Unsure("it is in a function or comprehension within a statement")
+        line = self.raw.splitlines()[statement.lineno - 1]
+        margin = line[: statement.col_offset]
+        ended = self._range(statement)[1]
+        at = self.starts[(statement.end_lineno or 1)]
+        rest = self.raw[ended:at].strip()
+        if margin.strip() or (rest and not rest.startswith(b"#")):
+            raise Unsure("its line holds another statement")
+        text = "".join(f"{margin.decode()}{one}\n" for one in lines.splitlines())
+        return at, at, text if self.raw[:at].endswith(b"\n") else f"\n{text}"
+
+    def _top(self) -> int:
+        """Return where the imports end that torch is among, else the first ones."""
+        body = self.tree.body
+        first = next((i for i, node in enumerate(body) if _imports_torch(node)), None)
+        last = first if first is not None else -1
+        if first is None and body and _is_text(body[0]):
+            last = 0
+        while last + 1 < len(body) and isinstance(body[last + 1], ast.Import | ast.ImportFrom):
+            last += 1
+        return self.starts[body[last].end_lineno or 0] if last >= 0 else 0
+
+    def _range(self, node: ast.expr | ast.keyword | ast.stmt) -> tuple[int, int]:
+        assert node.end_lineno is not None  # the parser gives all of them
+        assert node.end_col_offset is not None
+        begin = self.starts[node.lineno - 1] + node.col_offset
+        return begin, self.starts[node.end_lineno - 1] + node.end_col_offset
+
+
+def applied(raw: bytes, edits: Sequence[Edit]) -> tuple[bytes, dict[int, str]]:
+    """Return a file's content with all edits that could be placed, and why others could not be.
+
+    Edits are known by their index.
+    """
+    unsure: dict[int, str] = {}
+    try:
+        source = Source(raw)
+    except Unsure as why:
+        return raw, dict.fromkeys(range(len(edits)), str(why))
+    for index, edit in enumerate(edits):
+        assert edit.place is not None  # those without are nobody's here
+        try:
+            source.add(edit, edit.place)
+        except Unsure as why:
+            unsure[index] = str(why)
+    try:
+        return source.text(), unsure
+    except Unsure as why:
+        return raw, {index: unsure.get(index, str(why)) for index in range(len(edits))}
+
+
+def difference(file: str, before: bytes, after: bytes) -> str:
+    """Return a unified diff, as `git apply` and `patch -p1` take it."""
+    old, new = (_lines(text.decode()) for text in (before, after))
+    return "".join(difflib.unified_diff(old, new, f"a/{file}", f"b/{file}"))
+
+
+def _lines(text: str) -> list[str]:
+    *whole, rest = text.split("\n")
+    last = [f"{rest}\n\\ No newline at end of file\n"] if rest else []
+    return [f"{line}\n" for line in whole] + last
+
+
+def _block(texts: Sequence[str], tree: ast.Module) -> str:
+    """Return lines for the top of a file: imports that it lacks, then all that is defined."""
+    there = {ast.unparse(n) for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom)}
+    imports, others = list[str](), list[str]()
+    for text in texts:
+        for node in ast.parse(text).body:
+            lines = ast.get_source_segment(text, node) or ""
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                imports += [] if ast.unparse(node) in there else [lines]
+                continue
+            whole = isinstance(node, ast.FunctionDef)
+            decorated = node.decorator_list if isinstance(node, ast.FunctionDef) else []
+            above = "".join(f"@{ast.unparse(one)}\n" for one in decorated)
+            others.append(f"\n\n{above}{lines}\n" if whole else f"{lines}\n")
+    first = "" if not others or others[0].startswith("\n") else "\n"
+    return "".join(f"{line}\n" for line in dict.fromkeys(imports)) + first + "".join(others)
+
+
+def _bound(node: ast.AST) -> Iterator[str]:
+    match node:
+        case ast.Name(id=name) | ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+            yield name
+        case ast.alias(name=name, asname=other):
+            yield other or name
+        case ast.arg(arg=name):
+            yield name
+
+
+def _defined(helper: str) -> set[str]:
+    body = ast.parse(helper).body
+    return {node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+
+
+def _holds(node: ast.AST, inner: ast.expr | ast.stmt) -> bool:
+    return isinstance(node, ast.expr | ast.stmt | ast.comprehension) and any(
+        one is inner for one in ast.walk(node)
+    )
+
+
+def _same(raw: bytes, node: ast.expr) -> bool:
+    """Tell whether bytes are a node's: positions in f-strings may be another's."""
+    try:
+        return ast.unparse(ast.parse(raw.decode(), mode="eval").body) == ast.unparse(node)
+    except (SyntaxError, ValueError):
+        return False
+
+
+def _imports_torch(node: ast.stmt) -> bool:
+    match node:
+        case ast.Import(names=names):
+            return any(one.name.partition(".")[0] == "torch" for one in names)
+        case ast.ImportFrom(module=str(module)):
+            return module.partition(".")[0] == "torch"
+    return False
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)

@@ -1,0 +1,117 @@
+"""What techniques would have written into a script, at the places that were seen of it.
+
+The counterpart of `Script`: what `Technique.intercept` does to a running script, `Technique.write`
+says in lines. Text in braces, ``{model}``, stands for the name that a model has at the place.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from pydantic import BaseModel
+from torch import nn
+
+from bench.errors import NotApplicable
+from bench.interception.edits import Edit, Place, Written
+from bench.interception.sites import Made, Sites
+
+
+@dataclass
+class Writing:
+    """What is to be written into a script, as techniques say it in turn."""
+
+    sites: Sites
+    settings: BaseModel
+    """The recipe's: what a technique's search has found stands there."""
+    main: str
+    """The script's file."""
+    _edits: dict[Edit, None] = field(default_factory=dict)
+    _around: dict[Edit, None] = field(default_factory=dict)
+
+    @property
+    def device(self) -> torch.device:
+        """Return where the script trains."""
+        return self.sites.script.device
+
+    def at_start(self, lines: str, by: str) -> None:
+        """Write lines after the script's imports."""
+        top = Place(file=self.main, line=1, column=0)
+        self._add(Edit(by=by, kind="start", place=top, where=f"{self.main}, line 1", text=lines))
+
+    def each_model(self, lines: Callable[[nn.Module], str | None], helper: str, by: str) -> None:
+        """Write lines for each trained model where it has a name and its optimizer was made."""
+        for model in self.sites.script.models:
+            text = lines(model)
+            if text is None:
+                continue
+            made, name = self._named(model)
+            where = made.site if made else next(iter(self.sites.calls))
+            self._add(Edit(
+                by=by, kind="after", place=where.place if made else None, helper=helper,
+                where=where.where if made else f"before the first call of {name}: {where.where}",
+                text=text.replace("{model}", name),
+            ))  # fmt: skip
+
+    def call_instead(self, name: str, helper: str, by: str) -> None:
+        """Call ``name(model)(...)`` for ``model(...)``, where it is for a gradient.
+
+        What `around_calls` was told is around it. `helper` defines the function, and holds what it
+        imports.
+        """
+        self._calls(self._edits, name, helper, by)
+
+    def around_calls(self, name: str, helper: str, by: str) -> None:
+        """Call ``name(model)(...)`` for ``model(...)``, around all other that is done to it."""
+        self._calls(self._around, name, helper, by)
+
+    def each_optimizer(self, by: str, **arguments: str) -> None:
+        """Give every optimizer arguments where it is made."""
+        self._arguments(self.sites.optimizers, arguments, by)
+
+    def each_loader(self, by: str, **arguments: str) -> None:
+        """Give every DataLoader arguments where it is made."""
+        self._arguments(self.sites.loaders, arguments, by)
+
+    def loaders_instead(self, name: str, helper: str, by: str) -> None:
+        """Make every loader by ``name(DataLoader)(...)``."""
+        for made in self.sites.loaders:
+            self._add(Edit(
+                by=by, kind="callee", place=made.site.place, where=made.site.where, name=name,
+                helper=helper,
+            ))  # fmt: skip
+
+    def written(self, refused: dict[str, str]) -> Written:
+        """Return all that is to be written; `refused`: what said why it has no lines."""
+        return Written(edits=(*self._edits, *self._around), refused=refused)
+
+    def _calls(self, edits: dict[Edit, None], name: str, helper: str, by: str) -> None:
+        for site in self.sites.calls:
+            edits[Edit(
+                by=by, kind="callee", place=site.place, where=site.where, name=name, helper=helper
+            )] = None  # fmt: skip
+
+    def _arguments(self, all_made: list[Made], arguments: dict[str, str], by: str) -> None:
+        if not all_made:
+            raise NotApplicable("none is made in the first steps")
+        for made in all_made:
+            known = [*inspect.signature(type(made.one)).parameters]
+            for name, value in arguments.items():
+                position = known.index(name) if name in known else None
+                self._add(Edit(
+                    by=by, kind="keyword", place=made.site.place, where=made.site.where, name=name,
+                    text=value, position=position,
+                ))  # fmt: skip
+
+    def _named(self, model: nn.Module) -> tuple[Made | None, str]:
+        """Return where a model has a name and an optimizer is made; its class where nowhere."""
+        for made in self.sites.optimizers:
+            for name, one in made.models.items():
+                if one is model:
+                    return made, name
+        return None, f"the {type(model).__name__}"
+
+    def _add(self, edit: Edit) -> None:
+        self._edits[edit] = None
