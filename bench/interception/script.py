@@ -8,7 +8,7 @@ calls by themselves, with a gradient, and of whose weights one is some optimizer
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -56,6 +56,10 @@ class Script:
     rehearsed: bool = False
     """Whether it is run for a few steps that nobody times: techniques may look closely then."""
     on_enough: Callable[[], None] = lambda: None
+    on_step: Callable[[int], None] = lambda steps: None
+    """Called when the optimizer that stepped first has made so many steps."""
+    apart: Callable[[], AbstractContextManager[object]] = nullcontext
+    """What a model's answer in evaluation is given within."""
     models: list[nn.Module] = field(default_factory=list)
     refused: NotApplicable | None = None
     _changes: list[tuple[str, Callable[[nn.Module], None]]] = field(default_factory=list)
@@ -63,6 +67,7 @@ class Script:
     _lookers: list[Wrapper] = field(default_factory=list)
     _makers: list[tuple[str, Callable[[nn.Module], Call]]] = field(default_factory=list)
     _on_optimizers: list[tuple[str, Callable[[Optimizer], None]]] = field(default_factory=list)
+    _first_updates: list[Callable[[Optimizer], None]] = field(default_factory=list)
     _on_loaders: list[tuple[str, Callable[[DataLoader[Any]], None]]] = field(default_factory=list)
     _throughout: list[Callable[[], AbstractContextManager[object]]] = field(default_factory=list)
     _checks: list[Callable[[], None]] = field(default_factory=list)
@@ -86,6 +91,10 @@ class Script:
     def look_at_calls(self, wrapper: Wrapper) -> None:
         """Call ``wrapper(model, call)(...)``, which only looks, around all that is done to it."""
         self._lookers.append(wrapper)
+
+    def look_at_optimizers(self, look: Callable[[Optimizer], None]) -> None:
+        """Call `look`, which changes nothing, when an optimizer is going to make its first step."""
+        self._first_updates.append(look)
 
     def call_instead(self, make: Callable[[nn.Module], Call], by: str) -> None:
         """Call ``make(model)(...)`` in the place of a trained model, where it is for a gradient.
@@ -169,6 +178,8 @@ class Script:
 
     def changes_optimizer(self, optimizer: Optimizer) -> None:
         """Change an optimizer that is about to step."""
+        for look in self._first_updates:
+            look(optimizer)
         self.change(self._on_optimizers, optimizer)
 
     def changes_loader(self, loader: DataLoader[Any]) -> None:

@@ -57,7 +57,8 @@ class Watch:
             if module.training or (known is None and not self._is_trained(module)):
                 return call(*args, **kwargs)
             self.recorder.note(Kind.EVALUATING)
-            answer = call(*args, **kwargs)
+            with self.script.apart():
+                answer = call(*args, **kwargs)
             self.recorder.note(Kind.EVALUATION, cpu=True)
             return answer
         if known is None:
@@ -101,6 +102,8 @@ class Watch:
         self.recorder.note(Kind.STEP, number, cpu=True)
         self.steps += number == 0
         self._own_steps[number] = self._own_steps.get(number, 0) + 1
+        if number == 0:
+            self.script.on_step(self.steps)
         if self._calls.learning and min(map(self._steps_of, self._made), default=0) >= LEARNT:
             self._calls.learn(False)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from bench.recipes.combination import SAME_WORK
+from bench.recipes.script import is_script
 from bench.records.measurement import Measurement
 from bench.records.recipe import Recipe
 
@@ -25,6 +27,15 @@ def counted_facts(records: Sequence[Measurement], recipe: Recipe) -> dict[str, A
         if record.recipe == dumped and FLOPS_FACTS[0] in record.unknown:
             return {"unknown": record.unknown}
     return {}
+
+
+def as_the_baseline(
+    record: Measurement, rehearsed: Sequence[Measurement], baseline: Recipe
+) -> dict[str, Any]:
+    """Return the baseline's facts for a script's trial whose techniques leave its work as it is."""
+    if not is_script(baseline) or record.effect not in SAME_WORK:
+        return {}
+    return counted_facts(rehearsed, baseline)
 
 
 def was_checked(record: Measurement) -> bool:

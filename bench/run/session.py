@@ -35,7 +35,7 @@ from bench.records.revisions import HEAD
 from bench.records.run_folder import Folder
 from bench.records.schema import Record
 from bench.run import plan
-from bench.run.counted import counted_facts, was_checked
+from bench.run.counted import as_the_baseline, counted_facts, was_checked
 from bench.run.disturbance import disturbance_of, may_repeat
 from bench.run.forecast import PlanOnly, forecast
 from bench.run.identity import check_data, check_same
@@ -67,6 +67,8 @@ class Session:
     """Of the baseline's data, once it was rehearsed."""
     probes: dict[str, int] = field(default_factory=dict)
     """How many each technique has made so far."""
+    rehearsed: list[Measurement] = field(default_factory=list)
+    """What was found of recipes before any was measured."""
     numbered: int = 0
     """Pairs whose numbers the stages so far have taken, whether they were made or not."""
 
@@ -101,6 +103,7 @@ class Session:
         outcome = self.runner.run(self._trial(planned, kind="build"))
         if outcome.refused:
             raise BenchError(outcome.measurement.reason or "the trial was refused")
+        self.rehearsed.append(outcome.measurement)
         for known in self.records:
             if known.arm == arm:
                 check_data(known, outcome.measurement)
@@ -260,13 +263,14 @@ class Session:
     def _run(self, planned: Planned) -> Outcome:
         """Run a trial; what an earlier one of its recipe counted holds for it too."""
         self.show.begin(planned.arm)
-        counted = counted_facts(self.records, planned.recipe)
+        counted = counted_facts([*self.records, *self.rehearsed], planned.recipe)
         first = not any(map(was_checked, self.records)) and planned.arm == BASELINE
         counts = first or not (counted or planned.stage == "tune")
         trial = self._trial(planned, count_flops=counts, cross_check=first)
         outcome = self.runner.run(trial)
         record = outcome.measurement
         if record.ok:
+            counted = counted or as_the_baseline(record, self.rehearsed, self.recipe)
             missing = {name: v for name, v in counted.items() if not getattr(record, name)}
             record = record.model_copy(update=missing)
         for left in record.left_processes:

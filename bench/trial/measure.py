@@ -17,6 +17,7 @@ import torch._dynamo  # the first optimizer imports it otherwise, at a second fo
 import bench
 from bench.errors import BenchError, Diverged, NotApplicable, reason_of, shown
 from bench.interception.edits import Written
+from bench.interception.script import Script
 from bench.job import Job
 from bench.machine.energy import joules_between, read_counters
 from bench.machine.environment import cpu_stall_seconds, load_average
@@ -30,7 +31,7 @@ from bench.machine.memory import (
 )
 from bench.machine.surroundings import Clocks, Snapshot, turned_clock
 from bench.recipes import assembly
-from bench.recipes.combination import effect_of, rounding_of, touches_of, work_of
+from bench.recipes.combination import SAME_WORK, effect_of, rounding_of, touches_of, work_of
 from bench.recipes.loading import frame_of
 from bench.recipes.script import is_script
 from bench.records.measurement import (
@@ -48,10 +49,11 @@ from bench.records.schema import Record
 from bench.technique import Effect, Parts, Technique
 from bench.trial.describe import describe
 from bench.trial.facts import advisory_facts, training_facts
-from bench.trial.profile import Profiler
+from bench.trial.profile import Profiler, ScriptProfiler
 from bench.trial.rehearsal import attributed, check_compiled, rehearse_trial, shortened
 from bench.trial.script import ScriptFailed, run_script
 from bench.trial.script_facts import advice_of, training_of
+from bench.trial.script_flops import TIMED
 from bench.trial.script_writing import written
 from bench.trial.spec import Findings, Outcome, TrialSpec
 from bench.trial.training import StepLimit, train
@@ -114,7 +116,9 @@ def _measure(trial: TrialSpec, facts: list[Record]) -> Findings | Written | None
     if is_script(trial.recipe) and trial.describe:
         return written(trial, techniques)
     if is_script(trial.recipe):
-        _measure_script(trial, techniques, _Watch(device, base.anonymous, base.file), facts)
+        _measure_script(
+            trial, techniques, _Watch(device, base.anonymous, base.file, base.now), facts
+        )
         return None
     return _measure_job(trial, techniques, facts, base)
 
@@ -171,18 +175,28 @@ def _measure_script(
     trial: TrialSpec, techniques: Sequence[Technique], watch: _Watch, facts: list[Record]
 ) -> None:
     """Add what is found of a script; in a rehearsal, that it can be run."""
+    seen: list[ScriptProfiler] = []
+
+    def look(script: Script, folder: Path) -> None:
+        if trial.profile:
+            seen.append(ScriptProfiler(script, watch.base_bytes))
+
     try:
-        ran = run_script(trial, techniques, on_trained=lambda: facts.append(watch.read()))
+        ran = run_script(trial, techniques, lambda: facts.append(watch.read()), look)
     except Exception:
         watch.check_clocks()
         raise
     if trial.kind == "build":
-        steps = ran.course.timeline.steps
+        steps = ran.course.timeline.steps[:TIMED]
         facts.append(Training(step_seconds=tuple(step.wall for step in steps)))
+        if ran.flops and not any(technique.effect in SAME_WORK for technique in techniques):
+            facts.append(ran.flops)
         return
     ran_on = trial.model_copy(update={"threads": torch.get_num_threads()})
     facts += [ran_on.identity, trained := training_of(ran, trial)]
     check_compiled(techniques, trained.compiled)
+    for one in seen:
+        facts.append(Profiled(profile=one.read(ran.course.timeline, ran.course.closures)))
     facts.append(advice_of(ran, Path(trial.scratch)))
 
 
@@ -204,6 +218,7 @@ class _Watch:
     device: torch.device
     base_anonymous: int | None
     base_file: int | None
+    base_bytes: int | None = None
 
     def __post_init__(self) -> None:
         self._before = Snapshot.take()

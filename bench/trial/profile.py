@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from bench.interception.calls import Call
+from bench.interception.script import Script
 from bench.job import Job, never_stop, plain_step
 from bench.machine.memory import resident
 from bench.machine.peaks import product_rate
@@ -18,59 +20,99 @@ from bench.trial.timing import Timeline
 
 
 @dataclass
-class Profiler:
-    """Looks at memory when a job is built and at its first update: a step of warm-up."""
+class Seen:
+    """Looks at memory when a training begins and at its first update: a step of warm-up."""
 
-    job: Job
+    device: torch.device
     base_bytes: int | None
     """Resident when the process began."""
-    built: tuple[int | None, int | None] = (None, None)
+    built: tuple[int | None, int | None] | None = None
     backward_peak: int | None = None
     optimizers: dict[int, Optimizer] = field(default_factory=dict)
     gradient_bytes: int = 0
 
-    def __post_init__(self) -> None:
-        self.built = self._held()
+    def begin(self) -> None:
+        """Note what is held before the first step, once."""
+        self.built = self.built or self._held()
+
+    def before_update(self, optimizer: Optimizer) -> None:
+        """Look at gradients, and at the memory, before an optimizer's first update."""
+        if not self.optimizers:
+            self.backward_peak = self._held()[1]
+        if id(optimizer) not in self.optimizers:
+            self.optimizers[id(optimizer)] = optimizer
+            self.gradient_bytes += _bytes(_gradients(optimizer))
+
+    def read(
+        self, models: Sequence[nn.Module], line: Timeline, own_step: bool, stops: bool
+    ) -> Profile:
+        """Return what was seen; the optimizers have made their states meanwhile."""
+        seen, built = bool(self.optimizers), self.built or (None, None)
+        states = [tensors_in(list(made.state.values())) for made in self.optimizers.values()]
+        held = [t for model in models for t in (*model.parameters(), *model.buffers())]
+        return Profile(
+            phase_seconds=line.phase_seconds(0),
+            own_step=own_step,
+            stops=stops,
+            built_bytes=built[0],
+            built_peak_bytes=built[1],
+            backward_peak_bytes=self.backward_peak,
+            parameter_bytes=_bytes(held),
+            gradient_bytes=self.gradient_bytes if seen else None,
+            optimizer_state_bytes=_bytes(t for state in states for t in state) if seen else None,
+            product_flops_per_second=product_rate(self.device.type, torch.float32),
+        )
+
+    def _held(self) -> tuple[int | None, int | None]:
+        """Return the bytes held now, and at most so far: of the device, or above the start."""
+        if self.device.type == "cuda":
+            return (
+                torch.cuda.memory_allocated(self.device),
+                torch.cuda.max_memory_allocated(self.device),
+            )
+        found, base = resident(), self.base_bytes
+        if base is None or found.now is None or found.peak is None:
+            return None, None
+        return found.now - base, found.peak - base
+
+
+class Profiler:
+    """Looks at a job, when it is built and at its first update."""
+
+    def __init__(self, job: Job, base_bytes: int | None) -> None:
+        self._job, self._seen = job, Seen(job.device, base_bytes)
+        self._seen.begin()
 
     def watched(self) -> Job:
         """Return the job, whose first update is looked at."""
 
         def update(optimizer: Optimizer) -> None:
-            if not self.optimizers:
-                self.backward_peak = self._held()[1]
-            if id(optimizer) not in self.optimizers:
-                self.optimizers[id(optimizer)] = optimizer
-                self.gradient_bytes += _bytes(_gradients(optimizer))
-            self.job.update(optimizer)
+            self._seen.before_update(optimizer)
+            self._job.update(optimizer)
 
-        return replace(self.job, update=update)
+        return replace(self._job, update=update)
 
     def read(self, line: Timeline) -> Profile:
-        """Return what was seen; the optimizers have made their states meanwhile."""
-        model, seen = self.job.model, bool(self.optimizers)
-        states = [tensors_in(list(made.state.values())) for made in self.optimizers.values()]
-        return Profile(
-            phase_seconds=line.phase_seconds(0),
-            own_step=self.job.step is not plain_step,
-            stops=self.job.stop is not never_stop,
-            built_bytes=self.built[0],
-            built_peak_bytes=self.built[1],
-            backward_peak_bytes=self.backward_peak,
-            parameter_bytes=_bytes([*model.parameters(), *model.buffers()]),
-            gradient_bytes=self.gradient_bytes if seen else None,
-            optimizer_state_bytes=_bytes(t for state in states for t in state) if seen else None,
-            product_flops_per_second=product_rate(self.job.device.type, torch.float32),
-        )
+        """Return what was seen."""
+        own, stops = self._job.step is not plain_step, self._job.stop is not never_stop
+        return self._seen.read([self._job.model], line, own, stops)
 
-    def _held(self) -> tuple[int | None, int | None]:
-        """Return the bytes held now, and at most so far: of the device, or above the start."""
-        device = self.job.device
-        if device.type == "cuda":
-            return torch.cuda.memory_allocated(device), torch.cuda.max_memory_allocated(device)
-        found, base = resident(), self.base_bytes
-        if base is None or found.now is None or found.peak is None:
-            return None, None
-        return found.now - base, found.peak - base
+
+class ScriptProfiler:
+    """Looks at a script, when a model is first called for a gradient and at its first update."""
+
+    def __init__(self, script: Script, base_bytes: int | None) -> None:
+        self._script, self._seen = script, Seen(script.device, base_bytes)
+        script.look_at_calls(self._begin)
+        script.look_at_optimizers(self._seen.before_update)
+
+    def _begin(self, model: nn.Module, call: Call) -> Call:
+        self._seen.begin()
+        return call
+
+    def read(self, line: Timeline, own_step: bool) -> Profile:
+        """Return what was seen; `own_step`: a step's phases lie within one another."""
+        return self._seen.read(self._script.models, line, own_step, stops=False)
 
 
 def _gradients(optimizer: Optimizer) -> list[Tensor]:

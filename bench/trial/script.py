@@ -29,15 +29,18 @@ from bench.recipes.combination import SAME_WORK, effect_of
 from bench.recipes.references import FilePaths
 from bench.recipes.script import LEAST_STEPS, MOST_STEPS, ScriptSettings
 from bench.recipes.source import Source, Sources, given_by
+from bench.records.measurement import Advice
 from bench.records.recipe import Recipe
 from bench.technique import Technique
 from bench.trial.rehearsal import attributed
+from bench.trial.script_flops import TIMED, Counting
 from bench.trial.script_metric import Reading
 from bench.trial.script_timeline import Course, course_of
 from bench.trial.spec import TrialSpec
 
 LOG = "trial.log"
-REHEARSED = Limit(2, 0.0, 2)
+REHEARSED = Limit(TIMED + 1, 0.0, TIMED + 1)
+"""Two steps, and one whose FLOPs are counted."""
 LEAST_SECONDS = 3.0
 """How long a trial that only steps goes on at least."""
 
@@ -57,6 +60,7 @@ class ScriptRun:
     script: Script
     course: Course
     metric: float | None
+    flops: Advice | None = None
 
 
 def run_script(
@@ -83,6 +87,7 @@ def run_script(
     program = _program(settings, path, mirror.folder, trial.seed)
     reading = Reading(settings.metric, mirror.folder)
     seed = trial.seed + UNLIKELY if script.rehearsed else trial.seed
+    counting = Counting(script) if script.rehearsed else None
     ending, reported = _run(script, techniques, settings, program, seed)
     mirror.check()
     if script.rehearsed:
@@ -92,7 +97,7 @@ def run_script(
     log = Path(trial.scratch) / LOG
     _check_ending(ending, settings, log)
     metric = reading.read(reported, log) if trial.kind == "full" else None
-    return ScriptRun(script, _course(script), metric)
+    return ScriptRun(script, _course(script), metric, counting.facts() if counting else None)
 
 
 def train_script(recipe: Recipe, places: FilePaths, device: torch.device, seed: int) -> ScriptRun:

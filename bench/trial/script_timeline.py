@@ -22,6 +22,7 @@ DURING = {
 """The phase that begins with an event."""
 BEGINS = frozenset({Kind.CALLING, Kind.BACKING, Kind.STEPPING})
 """What a step of training begins with, but for its batch."""
+ENDS = (Kind.STEPPING, Kind.STEP)
 
 
 @dataclass
@@ -33,6 +34,8 @@ class Course:
     """Of each step; empty where some step's can't be told."""
     evaluate_seconds: float = 0.0
     items_known: bool = True
+    closures: bool = False
+    """Whether an optimizer asks for the loss within its step: then that is no phase of its own."""
 
 
 def course_of(events: Sequence[Event], losses: Sequence[float]) -> Course:
@@ -44,6 +47,7 @@ def course_of(events: Sequence[Event], losses: Sequence[float]) -> Course:
         course.evaluate_seconds += away
         items = _items(own)
         course.items_known = course.items_known and items > 0
+        course.closures = course.closures or _asks(own)
         wall, cpu = own[-1].at - own[0].at, own[-1].cpu - _cpu(own)
         course.timeline.steps.append(StepTime(wall, max(0.0, cpu), items, _phases(own)))
         found.append(_loss(own, losses))
@@ -87,6 +91,12 @@ def _items(step: Sequence[Event]) -> int:
     backs = max(1, sum(event.kind is Kind.BACKING for event in step))
     calls = [event.number for event in step if event.kind is Kind.CALL]
     return max(calls, default=0) * min(backs, len(calls))
+
+
+def _asks(step: Sequence[Event]) -> bool:
+    """Tell whether a backward pass lies within an optimizer's step."""
+    pairs = itertools.pairwise(e.kind for e in step if e.kind in (*ENDS, Kind.BACKING))
+    return (Kind.STEPPING, Kind.BACKING) in pairs
 
 
 def _cpu(step: Sequence[Event]) -> float:

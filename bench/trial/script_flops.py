@@ -1,0 +1,65 @@
+"""Count the FLOPs of a script's training step, in a rehearsal that nobody times to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bench.interception.script import Ended, Script
+from bench.records.measurement import Advice
+from bench.trial.flops import FlopCounter
+
+TIMED = 2
+"""Steps that are rehearsed before the one that is counted: they take as long as they take."""
+
+
+class Counting:
+    """Counts all that lies between two steps of the optimizer that stepped first."""
+
+    def __init__(self, script: Script) -> None:
+        self._counter: FlopCounter | None = None
+        self._done = False
+        script.on_step = self._stepped
+        script.apart = self._apart
+        script.throughout(self._ended)
+
+    def _stepped(self, steps: int) -> None:
+        if steps == TIMED:
+            self._counter = FlopCounter()
+            self._counter.__enter__()  # type: ignore[no-untyped-call]  # torch's
+        elif self._counter is not None:
+            self._done = True
+            raise Ended
+
+    @contextmanager
+    def _ended(self) -> Iterator[None]:
+        """Stop counting when the script ends, wherever it does."""
+        try:
+            yield
+        finally:
+            if self._counter is not None:
+                self._counter.__exit__(None, None, None)  # type: ignore[no-untyped-call]  # torch's
+
+    @contextmanager
+    def _apart(self) -> Iterator[None]:
+        """Leave out what is done inside: an evaluation is no part of a step."""
+        counter = self._counter
+        if counter is None:
+            yield
+            return
+        kept = counter.total, counter.counted, counter.missed.copy()
+        yield
+        counter.total, counter.counted, counter.missed = kept
+
+    def facts(self) -> Advice:
+        """Return what was counted."""
+        found = self._counter
+        if found is None or not self._done:
+            why = f"the script makes no more than {TIMED} steps, and the next one is counted"
+            return Advice(unknown={"model_flops_per_step": why})
+        return Advice(
+            model_flops_per_step=found.total,
+            flops_coverage=found.coverage,
+            flops_uncounted=tuple(sorted(found.missed)),
+            unknown={"forward_flops_per_item": "a script's model is given no sample"},
+        )
