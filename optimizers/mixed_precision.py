@@ -25,6 +25,7 @@ from torch.utils._pytree import tree_map_only
 from bench.batches import Batch, Outputs
 from bench.errors import NotApplicable
 from bench.interception.calls import Call
+from bench.interception.scaling import Scaling
 from bench.interception.script import Script
 from bench.interception.writing import Writing
 from bench.job import Job
@@ -87,10 +88,6 @@ class MixedPrecision(Technique):
 
     def intercept(self, script: Script) -> None:
         """Call trained models under autocast; their answers are float32 again, as losses want."""
-        if self.precision == "fp16":
-            raise NotApplicable(
-                "fp16 needs a gradient scaler in the script's own loop: use precision=bf16"
-            )
         kind, dtype = script.device.type, self._dtype(script.device.type)
         seen: set[torch.dtype] = set()
 
@@ -102,10 +99,16 @@ class MixedPrecision(Technique):
                 raise NotApplicable(_nothing(self.precision))
 
         script.around_training(wrapper, by=self.name)
+        if self.precision == "fp16":
+            Scaling(script, by=self.name)
         script.at_end(check)
 
     def write(self, script: Writing) -> None:
-        """Call trained models under autocast."""
+        """Call trained models under autocast; fp16 also needs what no line can be."""
+        if self.precision == "fp16":
+            raise NotApplicable(
+                "fp16's scaler stands in no line: bench train runs it as it was measured"
+            )
         dtype = self._dtype(script.device.type)
         lines = WRITTEN.format(device=script.device.type, dtype=dtype)
         script.around_calls("in_mixed_precision", lines, by=self.name)

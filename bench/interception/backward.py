@@ -35,12 +35,17 @@ class Backward:
         if self._script.going_back:
             self._plain(tensors, *args, **kwargs)
             return
+        scaling, begun = self._script.scaling, tensors
+        if scaling is not None:
+            begun = scaling.scaled(tensors, *args, **kwargs)
         self._script.going_back = True
         self._recorder.note(Kind.BACKING)
         try:
-            self._plain(tensors, *args, **kwargs)
+            self._plain(begun, *args, **kwargs)
         finally:
             self._script.going_back = False
+        if scaling is not None:
+            scaling.settle()
         self._recorder.note(Kind.BACKWARD, self._recorder.note_loss(self._loss_of(tensors)))
 
     def _loss_of(self, tensors: Any) -> Tensor | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 from torch import nn
@@ -21,6 +21,9 @@ from bench.errors import NotApplicable
 from bench.interception.calls import Call
 from bench.interception.events import Recorder
 from bench.random_state import undisturbed
+
+if TYPE_CHECKING:
+    from bench.interception.scaling import Scaling
 
 Wrapper = Callable[[nn.Module, Call], Call]
 MOST_MODELS = 4
@@ -61,6 +64,10 @@ class Script:
     apart: Callable[[], AbstractContextManager[object]] = nullcontext
     """What a model's answer in evaluation is given within."""
     models: list[nn.Module] = field(default_factory=list)
+    optimizers: list[Optimizer] = field(default_factory=list)
+    """All that it has made."""
+    scaling: Scaling | None = None
+    """What scales its losses, where a technique asks for that."""
     refused: NotApplicable | None = None
     _changes: list[tuple[str, Callable[[nn.Module], None]]] = field(default_factory=list)
     _wrappers: list[tuple[str, Wrapper]] = field(default_factory=list)

@@ -30,7 +30,7 @@ class Watch:
         self._begun = 0.0
         self._optimizers: list[Optimizer] = []
         """In the order of their first steps."""
-        self._made: list[Optimizer] = []
+        self._made = script.optimizers
         self._own_steps: dict[int, int] = {}
         self._groups: dict[int, int] = {}
         self._depth = 0
@@ -78,7 +78,7 @@ class Watch:
             for p in group["params"]
         )  # fmt: skip
 
-    def before_step(self, optimizer: Optimizer, args: object, kwargs: object) -> None:
+    def before_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: Any) -> None:
         """Note that an optimizer is going to step, unless it does so within another's step."""
         self._depth += 1
         if self._depth > 1:
@@ -91,6 +91,8 @@ class Watch:
         if self._groups.get(id(optimizer)) != id(optimizer.param_groups):
             self._groups[id(optimizer)] = id(optimizer.param_groups)
             self.script.changes_optimizer(optimizer)
+        if self.script.scaling is not None:
+            self.script.scaling.before_step(optimizer, args, kwargs)
         self.recorder.note(Kind.STEPPING, number)
 
     def after_step(self, optimizer: Optimizer, args: object, kwargs: object) -> None:

@@ -26,6 +26,7 @@ PUBLIC = {
     "bench.random_state": {"undisturbed"},
     "bench.metrics": {"auroc", "macro_auroc", "macro_f1", "recalls"},
     "bench.interception.calls": {"Call"},
+    "bench.interception.scaling": {"Scaling"},
     "bench.interception.script": {"Script"},
     "bench.interception.writing": {"Writing"},
     "bench.errors": {"BenchError", "Clash", "NotApplicable"},
