@@ -7,8 +7,8 @@ that were found are watched alone.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any, Protocol
 
 import torch
@@ -34,7 +34,7 @@ class Calls:
     def __init__(self, patches: Patches, around: Around) -> None:
         self._patches, self._around = patches, around
         self._plain: Call = nn.Module.__call__
-        self._thread = threading.get_ident()
+        self._thread = get_ident()
         self._inside = False
         self._watched = set[type[nn.Module]]()
         self._every = self._watching(self._plain, learning=True)
@@ -53,30 +53,23 @@ class Calls:
 
     def _watching(self, plain: Call, learning: bool = False) -> Call:
         def __call__(module: nn.Module, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
-            if (
-                self._inside
-                or torch.compiler.is_compiling()
-                or threading.get_ident() != self._thread
-            ):
+            if self._inside or get_ident() != self._thread or torch.compiler.is_compiling():
                 return plain(module, *args, **kwargs)
-            return self._outermost(plain, learning, module, args, kwargs)
+            if learning:
+                if next(module.parameters(), None) is None:
+                    return plain(module, *args, **kwargs)
+                self._watch(type(module))
+            self._inside = True
+            if self.learning:
+                self._set()
+            try:
+                return self._around(module, plain.__get__(module), args, kwargs)
+            finally:
+                self._inside = False
+                if self.learning:
+                    self._set()
 
         return __call__
-
-    def _outermost(
-        self, plain: Call, learning: bool, module: nn.Module, args: Any, kwargs: Any
-    ) -> Any:
-        if learning and next(module.parameters(), None) is None:
-            return plain(module, *args, **kwargs)
-        self._inside = True
-        self._set()
-        if learning:
-            self._watch(type(module))
-        try:
-            return self._around(module, plain.__get__(module), args, kwargs)
-        finally:
-            self._inside = False
-            self._set()
 
     def _watch(self, kind: type[nn.Module]) -> None:
         if kind not in self._watched and kind is not nn.Module:

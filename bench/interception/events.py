@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -50,11 +50,16 @@ class Recorder:
     cuda: bool = False
     losses: list[float | Tensor] = field(default_factory=list)
     _seen: list[tuple[Kind, float | torch.cuda.Event, float, int]] = field(default_factory=list)
+    _now: Callable[[], float | torch.cuda.Event] = time.perf_counter
+
+    def __post_init__(self) -> None:
+        """Choose the clock once: what is noted stands between the steps that are timed."""
+        if self.cuda:
+            self._now = _recorded
 
     def note(self, kind: Kind, number: int = 0, cpu: bool = False) -> None:
-        """Note that something happened now; `cpu`: with the CPU time of the process."""
-        spent = time.process_time() if cpu else 0.0
-        self._seen.append((kind, self._now(), spent, number))
+        """Note that something happened now; `cpu`: with the process's CPU time, a system call."""
+        self._seen.append((kind, self._now(), time.process_time() if cpu else 0.0, number))
 
     def note_loss(self, loss: Tensor | None) -> int:
         """Keep the value of a loss; return its number, -1 for what is no single number."""
@@ -77,12 +82,11 @@ class Recorder:
         """Return the values of all losses."""
         return [float(loss) for loss in self.losses]
 
-    def _now(self) -> float | torch.cuda.Event:
-        if not self.cuda:
-            return time.perf_counter()
-        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]  # torch's
-        event.record()
-        return event
+
+def _recorded() -> torch.cuda.Event:
+    event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]  # torch's
+    event.record()
+    return event
 
 
 def _seconds(first: float | torch.cuda.Event, at: float | torch.cuda.Event) -> float:

@@ -47,17 +47,17 @@ class Draws:
         def __next__(batches: Any) -> Any:  # noqa: N807
             if self._inside or threading.get_ident() != self._thread:
                 return draw(batches)
-            return self._noted(lambda: draw(batches))
+            return self._noted(draw, batches)
 
         patches.replace(DataLoader, "__iter__", __iter__)
         patches.replace(_BaseDataLoaderIter, "__next__", __next__)
 
-    def _noted(self, draw: Any) -> Any:
+    def _noted(self, draw: Any, *of: Any) -> Any:
         recorder, items = self._script.recorder, 0
         self._inside = True
         recorder.note(Kind.DRAWING)
         try:
-            batch = draw()
+            batch = draw(*of)
             items = items_of(batch)
         finally:
             self._inside = False
@@ -73,7 +73,7 @@ class Draws:
                 waiting.append(pool.submit(next, batches, nothing))
             while True:
                 first = waiting.popleft()
-                found = self._noted(lambda first=first: first.result())
+                found = self._noted(first.result)
                 if found is nothing:
                     return
                 waiting.append(pool.submit(next, batches, nothing))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -28,13 +27,14 @@ class Watch:
         self.steps = 0
         """Finished steps of the optimizer that stepped first."""
         self._begun = 0.0
-        self._optimizers: list[Optimizer] = []
-        """In the order of their first steps."""
+        self._numbers: dict[int, int] = {}
+        """By id of an optimizer: how many stepped before it for the first time."""
         self._made = script.optimizers
         self._own_steps: dict[int, int] = {}
         self._groups: dict[int, int] = {}
         self._depth = 0
-        self._known: WeakKeyDictionary[nn.Module, Call] = WeakKeyDictionary()
+        self._known: dict[int, Call] = {}
+        """By id: what is called instead of a trained model, which it holds."""
         self._calls = Calls(patches, self._around)
         self._patch_optimizers(patches)
 
@@ -52,7 +52,7 @@ class Watch:
     def _around(self, module: nn.Module, call: Call, args: Any, kwargs: Any) -> Any:
         if self.script.going_back:
             return call(*args, **kwargs)
-        known = self._known.get(module)
+        known = self._known.get(id(module))
         if not torch.is_grad_enabled():
             if module.training or (known is None and not self._is_trained(module)):
                 return call(*args, **kwargs)
@@ -65,8 +65,8 @@ class Watch:
             early = not module.training and not self._depth and not self.steps
             if early or not self._is_trained(module):  # a first look at it, or none of the trained
                 return call(*args, **kwargs)
-            known = self._known[module] = self.script.changes_model(module, call)
-        self.recorder.note(Kind.CALLING, cpu=True)
+            known = self._known[id(module)] = self.script.changes_model(module, call)
+        self.recorder.note(Kind.CALLING, cpu=not self.steps)  # later a step's end has read it
         answer = known(*args, **kwargs)
         self.recorder.note(Kind.CALL, items_of(args) or items_of(kwargs))
         return answer
@@ -110,15 +110,10 @@ class Watch:
             self._calls.learn(False)
 
     def _steps_of(self, optimizer: Optimizer) -> int:
-        known = [i for i, one in enumerate(self._optimizers) if one is optimizer]
-        return self._own_steps.get(known[0], 0) if known else 0
+        return self._own_steps.get(self._numbers.get(id(optimizer), -1), 0)
 
     def _number(self, optimizer: Optimizer) -> int:
-        for number, known in enumerate(self._optimizers):
-            if known is optimizer:
-                return number
-        self._optimizers.append(optimizer)
-        return len(self._optimizers) - 1
+        return self._numbers.setdefault(id(optimizer), len(self._numbers))
 
     def _is_enough(self) -> bool:
         now = time.perf_counter()
