@@ -148,7 +148,9 @@ class Baseline(Protocol):
     - ``datasets(data_dir) -> list[Dataset]``: what `bench list datasets` shows;
     - ``target_for(settings) -> Target``: a target that depends on the settings;
     - ``threads_for(settings) -> int | None``: with how many CPU threads steps are fastest, where
-      that is known not to be all cores; ``--threads`` overrules it.
+      that is known not to be all cores; ``--threads`` overrules it;
+    - ``use(settings, deployment) -> Use``: how its trained model is used on one's own items, from
+      what `Job.deployment` said of it (see `bench/deployment.py`).
     """
 
     name: str

@@ -18,6 +18,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from bench.batches import Batch, Inputs, chunk_items, first_size, select_items
 from bench.data_card import DataCard as DataCard
+from bench.deployment import Deployment
 from bench.errors import BenchError, Clash, NotApplicable
 from bench.turns import Turns
 
@@ -238,6 +239,9 @@ class Job:
     """The loss of each item ``(B,)``, where items are independent and `loss` is their mean."""
     targets: Targets | None = None
     """What ``batch[1]`` holds, where a batch is ``(inputs, targets)`` and the loss says so."""
+    deployment: Callable[[nn.Module], Deployment] | None = None
+    """What else it takes to use the deployed model on one's own items: the labels, what they are
+    scaled by, what is fitted to its outputs. Asked once, by `bench train`."""
     again: Callable[[Mapping[str, object]], Job] | None = None
     """Builds a fresh job of the same baseline, seed and device with some settings changed and no
     technique (a teacher, say); given by the assembly, so a baseline leaves it out."""

@@ -35,6 +35,7 @@ from bench.baseline import Dataset, Target
 if TYPE_CHECKING:
     import torch
 
+    from bench.deployment import Deployment, Use
     from bench.job import Job
 
 __all__ = ["ECGCNN", "ECGCNNSettings"]
@@ -63,6 +64,12 @@ class ECGCNN:
         from baselines.ecg_cnn.training import build
 
         return build(settings, device, seed)
+
+    def use(self, settings: ECGCNNSettings, deployment: Deployment) -> Use:
+        """Return how a trained model is used."""
+        from baselines.ecg_cnn.use import ECGCNNUse
+
+        return ECGCNNUse(settings, deployment)
 
     def datasets(self, data_dir: Path | None) -> list[Dataset]:
         """List the challenges' records where they are found, and the synthetic set."""

@@ -16,6 +16,7 @@ from baselines.ecg_cnn.data import Data, Part
 from baselines.ecg_cnn.network import Network, dense, features
 from baselines.ecg_cnn.settings import ECGCNNSettings
 from bench.data.sampling import placing, shuffled
+from bench.deployment import Deployment
 from bench.job import FixedItems, Job, Progress
 from bench.metrics import macro_auroc, macro_f1, recalls
 from bench.model.best_weights import BestWeights
@@ -44,7 +45,7 @@ def build(settings: ECGCNNSettings, device: torch.device, seed: int) -> Job:
     item_losses = _item_losses(focal if settings.loss == "focal" else cross_entropy)
     return Job(
         device=device,
-        model=_model(settings, len(content.classes)).to(device),
+        model=network_of(settings, len(content.classes)).to(device),
         epochs=settings.epochs,
         data=content.card,
         batches=items.batches,
@@ -61,6 +62,7 @@ def build(settings: ECGCNNSettings, device: torch.device, seed: int) -> Job:
         evaluate_every=settings.evaluate_every,
         encoder="features",
         fixed=items,
+        deployment=lambda model: Deployment(content.classes),
     )
 
 
@@ -84,7 +86,8 @@ def _item_losses(loss: Callable[[Tensor, Tensor], Tensor]) -> Callable[[nn.Modul
     return lambda model, batch: loss(model(batch[0]), batch[1]).mean(1)
 
 
-def _model(settings: ECGCNNSettings, classes: int) -> Network:
+def network_of(settings: ECGCNNSettings, classes: int) -> Network:
+    """Return the network of settings, with random weights."""
     encoder, channels = features(
         settings.width, settings.deep, settings.residual, settings.squeeze, settings.attention,
         settings.attention_scale,

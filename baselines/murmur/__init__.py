@@ -31,6 +31,7 @@ from bench.baseline import Dataset, Target
 if TYPE_CHECKING:
     import torch
 
+    from bench.deployment import Deployment, Use
     from bench.job import Job
 
 __all__ = ["Murmur", "MurmurSettings"]
@@ -71,6 +72,12 @@ class Murmur:
         from baselines.murmur.sources import found
 
         return found(data_dir)
+
+    def use(self, settings: MurmurSettings, deployment: Deployment) -> Use:
+        """Return how a trained model is used."""
+        from baselines.murmur.use import MurmurUse
+
+        return MurmurUse(settings, deployment)
 
     def target_for(self, settings: MurmurSettings) -> Target:
         """Return the value worth reaching, which is known for real patients."""

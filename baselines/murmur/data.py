@@ -62,12 +62,17 @@ def load(settings: MurmurSettings) -> Data:
     labels = list(zip(found.murmur.tolist(), found.outcome.tolist(), strict=True))
     folds = deal(found.people, labels, settings.folds)
     rows = parts(folds, settings.folds, settings.fold)
-    frames = max(1, round(1000 * settings.seconds / settings.hop_ms))
+    frames = frames_of(settings)
     made = {name: _part(found, of, frames, settings.stretches) for name, of in rows.items()}
     _check(made, settings, found.name)
     notes = (*_news(found), _division(made, settings))
     card = DataCard(found.name, found.sha256, len(made["train"]), len(made["test"]), notes)
     return Data(**made, card=card)
+
+
+def frames_of(settings: MurmurSettings) -> int:
+    """Return how many frames a stretch has."""
+    return max(1, round(1000 * settings.seconds / settings.hop_ms))
 
 
 def stretches(length: int, frames: int, most: int) -> list[int]:
@@ -103,9 +108,16 @@ def _cut(
     """
     for place, row in enumerate(rows):
         for recording in np.flatnonzero(found.owners == row):
-            whole = found.of(int(recording))
-            for start in stretches(len(whole), frames, most):
-                yield place, np.take(whole, range(start, start + frames), 0, mode="wrap").T
+            for image in stretches_of(found.of(int(recording)), frames, most):
+                yield place, image
+
+
+def stretches_of(
+    whole: NDArray[np.float16], frames: int, most: int
+) -> Iterator[NDArray[np.float16]]:
+    """Yield the pictures ``(mels, frames)`` of one recording's stretches."""
+    for start in stretches(len(whole), frames, most):
+        yield np.take(whole, range(start, start + frames), 0, mode="wrap").T
 
 
 def _check(made: dict[str, Part], settings: MurmurSettings, name: str) -> None:

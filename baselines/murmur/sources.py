@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from baselines.murmur.circor import CirCor
+from baselines.murmur.circor import CirCor, Patient
 from baselines.murmur.settings import MurmurSettings
 from baselines.murmur.stored import Source, Spectrograms, made
 from baselines.murmur.synthetic import Synthetic
@@ -72,6 +73,11 @@ def spectrograms(settings: MurmurSettings) -> tuple[Spectrograms, tuple[str, ...
     if not found.names:
         raise BenchError(f"{where}: no patient is left, {len(found.skipped)} files were bad")
     return found, news if new else ()
+
+
+def patients(settings: MurmurSettings) -> Iterator[Patient]:
+    """Yield every patient that can be read, with its recordings."""
+    return (one for one in _source(settings).patients() if isinstance(one, Patient))
 
 
 def found(data_dir: Path | None) -> list[Dataset]:

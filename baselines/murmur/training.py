@@ -13,12 +13,14 @@ from torch.optim import AdamW, Optimizer
 
 from baselines.murmur import data, weights
 from baselines.murmur.backbones import backbone
+from baselines.murmur.circor import MURMUR, OUTCOME
 from baselines.murmur.data import HEADS, Part
 from baselines.murmur.losses import cross_entropy, focal, of_heads
 from baselines.murmur.network import Classifier
 from baselines.murmur.scoring import Floats, accuracies, scores
 from baselines.murmur.settings import MurmurSettings
 from bench.data.sampling import placing, shuffled
+from bench.deployment import Deployment
 from bench.job import FixedItems, Job, Progress, Schedule, no_schedule
 from bench.model import pretrained
 from bench.model.best_weights import BestWeights
@@ -27,6 +29,8 @@ from bench.targets import Targets
 
 CHOOSING = ("murmur_accuracy", "outcome_accuracy", "murmur_weighted_accuracy")
 """Metrics that are told of the validation part too: of the best weights, and of settings."""
+LABELS = (*(f"murmur {one}" for one in MURMUR), *(f"outcome {one}" for one in OUTCOME))
+"""As the logits stand side by side."""
 
 
 class Batch(NamedTuple):
@@ -71,16 +75,22 @@ def build(settings: MurmurSettings, device: torch.device, seed: int) -> Job:
         evaluate_every=settings.evaluate_every,
         encoder="encoder",
         fixed=items,
+        deployment=lambda model: Deployment(LABELS),
     )
+
+
+def classifier_of(settings: MurmurSettings) -> Classifier:
+    """Return the network of settings, with random weights."""
+    made = backbone(settings.backbone, settings.width, channels=1)
+    return Classifier(made, settings.hidden, settings.dropout, HEADS)
 
 
 def _model(settings: MurmurSettings) -> tuple[Classifier, str]:
     """Return the network, and where its backbone's weights come from."""
-    made = backbone(settings.backbone, settings.width, channels=1)
+    network = classifier_of(settings)
     origin = "random weights"
     if settings.weights is not None:
-        origin = weights.load(made.network, settings.weights)
-    network = Classifier(made, settings.hidden, settings.dropout, HEADS)
+        origin = weights.load(network.encoder, settings.weights)
     return network, f"the backbone is trained from {origin}"
 
 

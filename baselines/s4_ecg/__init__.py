@@ -39,6 +39,7 @@ from bench.baseline import Dataset, Target
 if TYPE_CHECKING:
     import torch
 
+    from bench.deployment import Deployment, Use
     from bench.job import Job
 
 __all__ = ["S4ECG", "S4ECGSettings"]
@@ -71,6 +72,12 @@ class S4ECG:
         from baselines.s4_ecg.sources import found
 
         return found(data_dir)
+
+    def use(self, settings: S4ECGSettings, deployment: Deployment) -> Use:
+        """Return how a trained model is used."""
+        from baselines.s4_ecg.use import S4ECGUse
+
+        return S4ECGUse(settings, deployment)
 
     def target_for(self, settings: S4ECGSettings) -> Target:
         """Return the value worth reaching on real records; synthetic ones have none."""

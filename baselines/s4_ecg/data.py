@@ -58,6 +58,9 @@ class Data:
     validation: Part
     test: Part
     card: DataCard
+    mean: float
+    deviation: float
+    """What all parts were scaled by, in mV."""
 
 
 def load(settings: S4ECGSettings) -> Data:
@@ -104,7 +107,7 @@ def split(records: Records, fold: int) -> Data:
     )
     notes = (*records.notes, held, *_missing(parts["test"].labels.numpy()))
     card = DataCard(card.name, card.sha256, card.train_items, card.test_items, notes)
-    return Data(parts["train"], parts["validation"], parts["test"], card)
+    return Data(parts["train"], parts["validation"], parts["test"], card, mean, deviation)
 
 
 def _check(records: Records, name: PartName, folds: list[int], labels: Floats) -> None:

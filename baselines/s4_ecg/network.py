@@ -105,7 +105,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map ``(B, R, L)`` to ``(B, R, L)`` and ``(B, S)``."""
         constants = self.constants(int(x.shape[2]))
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or torch.compiler.is_exporting():
             onward, pooled = self._run(x, constants, None)
         else:
             size = ITEMS if x.device.type == "cpu" else len(x)
@@ -120,7 +120,7 @@ class Block(nn.Module):
         Kept from call to call while the weights are frozen.
         """
         weights = [*self.parameters(), *self.buffers()]
-        if any(weight.requires_grad for weight in weights):
+        if torch.compiler.is_exporting() or any(weight.requires_grad for weight in weights):
             return self._constants(length)
         own = ((w._version, w.data_ptr(), w.dtype, w.device) for w in weights)
         stamp = (length, *own)

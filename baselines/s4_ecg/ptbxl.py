@@ -92,37 +92,35 @@ def _record(folder: Path, name: str, leads: Sequence[str]) -> Floats:
     """Read a record that the table names, ``(leads, 1000)``."""
     path = _place(folder, name)
     try:
-        return _millivolts(path, leads)
+        return record(path, leads)
     except BenchError as error:
         raise BenchError(f"{error}, or leave it out with --skip-bad") from error
 
 
-def _millivolts(path: Path, leads: Sequence[str]) -> Floats:
-    """Read a record whose files begin with `path`, ``(leads, 1000)``."""
+def record(path: Path, leads: Sequence[str]) -> Floats:
+    """Read a record whose two files begin with `path`, in millivolts ``(leads, 1000)``."""
     header, content = (path.with_name(path.name + end) for end in (".hea", ".dat"))
     for file in (header, content):
         if not file.is_file():
-            raise BenchError(f"{file} is missing although {DATABASE} names it; {AGAIN}")
+            raise BenchError(f"{file} is missing: a record is two files; {AGAIN}")
     millivolts = [one.millivolts for one in calibrations(header)]
     try:
-        record = wfdb.rdrecord(str(path), physical=False)
-        sums = [
-            (a - b) % 2**16 for a, b in zip(record.calc_checksum(), record.checksum, strict=True)
-        ]
-        found = np.asarray(record.dac() * millivolts, dtype=np.float32)
+        read = wfdb.rdrecord(str(path), physical=False)
+        sums = [(a - b) % 2**16 for a, b in zip(read.calc_checksum(), read.checksum, strict=True)]
+        found = np.asarray(read.dac() * millivolts, dtype=np.float32)
     except (ValueError, IndexError, KeyError, TypeError, OSError) as error:  # wfdb's, on bad files
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise BenchError(f"{content} can't be read ({reason}); {AGAIN}") from error
-    names = [str(name).upper() for name in record.sig_name or ()]
+    names = [str(name).upper() for name in read.sig_name or ()]
     missing = [lead for lead in leads if names.count(lead) != 1]
     if missing:
         raise BenchError(
             f"{header} names the leads {', '.join(names)}: {', '.join(missing)} not once among"
             " them; choose others with --set leads=..., or correct the header"
         )
-    if found.shape[0] != SAMPLES or record.fs != RATE_HZ:
+    if found.shape[0] != SAMPLES or read.fs != RATE_HZ:
         raise BenchError(
-            f"{content} holds {found.shape[0]} samples at {record.fs:g} Hz, not {SAMPLES} at"
+            f"{content} holds {found.shape[0]} samples at {read.fs:g} Hz, not {SAMPLES} at"
             f" {RATE_HZ}; {AGAIN}"
         )
     if any(sums):
@@ -131,6 +129,19 @@ def _millivolts(path: Path, leads: Sequence[str]) -> Floats:
     if not np.isfinite(chosen).all():
         raise BenchError(f"{content} holds samples without a value; {AGAIN}")
     return chosen
+
+
+def check_own(header: Path) -> None:
+    """Raise `BenchError` for a header that names samples elsewhere than beside it."""
+    own = header.with_suffix(".dat").name
+    calibrations(header)  # says what is wrong with one that is none
+    try:
+        named = {*(wfdb.rdheader(str(header.with_suffix(""))).file_name or ())}
+    except (ValueError, IndexError, KeyError, TypeError, OSError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise BenchError(f"{header} can't be read ({reason}); {AGAIN}") from error
+    if named != {own}:
+        raise BenchError(f"{header} names other files than {own}; {AGAIN}")
 
 
 def _csv(file: Path, columns: Sequence[str], index: int | None = None) -> pd.DataFrame:

@@ -13,10 +13,11 @@ from torch.nn import functional
 from torch.optim import AdamW, Optimizer
 
 from baselines.s4_ecg import data
-from baselines.s4_ecg.data import CLASSES, Part
+from baselines.s4_ecg.data import CLASSES, Data, Part
 from baselines.s4_ecg.network import Classifier, Encoder
 from baselines.s4_ecg.settings import S4ECGSettings
 from bench.data.sampling import shuffled
+from bench.deployment import Deployment
 from bench.errors import BenchError
 from bench.job import DataCard, FixedItems, Job
 from bench.metrics import macro_auroc
@@ -66,6 +67,7 @@ def build(settings: S4ECGSettings, device: torch.device, seed: int) -> Job:
         encoder="encoder",
         fixed=items,
         targets=Targets(),
+        deployment=lambda model: Deployment(CLASSES, _facts(content)),
     )
 
 
@@ -74,18 +76,30 @@ def loss(model: nn.Module, batch: Batch) -> Tensor:
     return functional.binary_cross_entropy_with_logits(model(batch[0]), batch[1])
 
 
-def _model(settings: S4ECGSettings, leads: int, length: int) -> tuple[Classifier, str]:
-    """Return the model, and what its encoder starts from."""
+def _facts(content: Data) -> dict[str, float | int]:
+    length = content.test.signals.shape[2]
+    return {"mean": content.mean, "deviation": content.deviation, "length": length}
+
+
+def classifier_of(settings: S4ECGSettings, leads: int, length: int) -> Classifier:
+    """Return the model of settings, with random weights."""
     encoder = Encoder(
         leads, length, settings.layers, settings.residual, settings.skip, settings.kernel
     )
+    return Classifier(encoder, settings.skip, len(CLASSES))
+
+
+def _model(settings: S4ECGSettings, leads: int, length: int) -> tuple[Classifier, str]:
+    """Return the model, and what its encoder starts from."""
+    model = classifier_of(settings, leads, length)
+    encoder = model.encoder
     origin = "random weights"
     if settings.checkpoint is not None:
         origin = _load(encoder, settings.checkpoint)
     if settings.frozen:
         freeze(encoder)
     how = "frozen with" if settings.frozen else "trained from"
-    return Classifier(encoder, settings.skip, len(CLASSES)), f"the encoder is {how} {origin}"
+    return model, f"the encoder is {how} {origin}"
 
 
 def _load(encoder: Encoder, path: Path) -> str:

@@ -20,6 +20,7 @@ from bench.baseline import Dataset, Target
 if TYPE_CHECKING:
     import torch
 
+    from bench.deployment import Deployment, Use
     from bench.job import Job
 
 __all__ = ["TimeHUT", "TimeHUTSettings"]
@@ -59,6 +60,12 @@ class TimeHUT:
         from baselines.timehut.sources import found
 
         return [Dataset(s.name, s.summary(), str(s.folder)) for s in found(data_dir)]
+
+    def use(self, settings: TimeHUTSettings, deployment: Deployment) -> Use:
+        """Return how a trained model is used."""
+        from baselines.timehut.use import TimeHUTUse
+
+        return TimeHUTUse(settings, deployment)
 
     def threads_for(self, settings: TimeHUTSettings) -> int | None:
         """Return 1 for small batches, whose operators are too short to share between threads."""

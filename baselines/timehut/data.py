@@ -20,6 +20,18 @@ Labels = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
+class Scale:
+    """Mean and deviation of each channel ``(C,)``."""
+
+    mean: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+
+    def of(self, series: Floats) -> Floats:
+        """Return series scaled."""
+        return ((series - self.mean) / self.deviation).astype(np.float32)
+
+
+@dataclass(frozen=True)
 class Part:
     """Series ``(N, T, C)`` with NaN where nothing was measured, and class numbers ``(N,)``."""
 
@@ -42,6 +54,10 @@ class Data:
     test: Part
     card: DataCard
     held_out: Part | None = None
+    classes: tuple[str, ...] = ()
+    """In the order of their numbers."""
+    scale: Scale | None = None
+    """What both parts were scaled by; None: they came scaled."""
 
 
 def load(source: Source) -> Data:
@@ -62,8 +78,12 @@ def load(source: Source) -> Data:
         strange = sorted(set(test_labels[~known].tolist()))
         raise BenchError(f"{source.file('TEST')} has classes without training series: {strange}")
     test_codes = np.searchsorted(classes, test_labels)
+    scale = scale_of(train)
     train, test = normalise(train, test)
-    return Data(Part(train, train_codes), Part(test, test_codes), card)
+    return Data(
+        Part(train, train_codes), Part(test, test_codes), card,
+        classes=tuple(classes.tolist()), scale=scale,
+    )  # fmt: skip
 
 
 def hold_out(data: Data, fraction: float, seed: int) -> Data:
@@ -83,7 +103,7 @@ def hold_out(data: Data, fraction: float, seed: int) -> Data:
     out, kept = np.sort(order[:count]), np.sort(order[count:])
     note = f"{count} of {len(data.train)} training series held out for validation"
     card = replace(data.card, train_items=len(kept), notes=(*data.card.notes, note))
-    return Data(data.train.take(kept), data.test, card, data.train.take(out))
+    return replace(data, train=data.train.take(kept), card=card, held_out=data.train.take(out))
 
 
 def normalise(train: Floats, test: Floats) -> tuple[Floats, Floats]:
@@ -91,16 +111,18 @@ def normalise(train: Floats, test: Floats) -> tuple[Floats, Floats]:
 
     One-channel sets whose series are already scaled one by one (most of UCR) stay as they are.
     """
+    scale = scale_of(train)
+    return (scale.of(train), scale.of(test)) if scale else (train, test)
+
+
+def scale_of(train: Floats) -> Scale | None:
+    """Return what `normalise` scales by; None where it leaves all as it is."""
     if train.shape[2] == 1 and _already_normalised(train):
-        return train, test
+        return None
     mean = np.asarray(np.nanmean(train, axis=(0, 1), dtype=np.float64))
     deviation = np.asarray(np.nanstd(train, axis=(0, 1), dtype=np.float64))
     deviation[~(deviation > 0)] = 1.0  # a constant channel, or one without any value
-    return _scaled(train, mean, deviation), _scaled(test, mean, deviation)
-
-
-def _scaled(series: Floats, mean: NDArray[np.float64], deviation: NDArray[np.float64]) -> Floats:
-    return ((series - mean) / deviation).astype(np.float32)
+    return Scale(mean, deviation)
 
 
 def _already_normalised(series: Floats) -> bool:

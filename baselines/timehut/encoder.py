@@ -102,7 +102,7 @@ class StepwiseConv(nn.Module):
 
 
 def _stepwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    if x.shape[0] * x.shape[3] > FEW_STEPS:
+    if torch.compiler.is_exporting() or x.shape[0] * x.shape[3] > FEW_STEPS:
         return F.conv2d(x, weight[:, :, None, None], bias)
     return F.linear(x.permute(0, 2, 3, 1), weight, bias).permute(0, 3, 1, 2)
 

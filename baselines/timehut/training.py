@@ -19,6 +19,8 @@ from baselines.timehut.losses import LossSettings, hierarchical_loss
 from baselines.timehut.schedulers import SCHEDULES, Range
 from baselines.timehut.settings import TimeHUTSettings
 from baselines.timehut.sources import resolve
+from baselines.timehut.svm import tensors_of
+from bench.deployment import Deployment
 from bench.errors import BenchError
 from bench.job import Job, Progress, plain_update
 
@@ -49,7 +51,7 @@ def build(settings: TimeHUTSettings, device: torch.device, seed: int) -> Job:
     averaging = settings.weight_averaging
     return Job(
         device=device,
-        model=_encoder(settings, *train.shape[1:]).to(device),
+        model=encoder_of(settings, *train.shape[1:]).to(device),
         epochs=settings.epochs,
         data=content.card,
         batches=_batches(train, settings.batch_size, _generator(seed)),
@@ -62,6 +64,7 @@ def build(settings: TimeHUTSettings, device: torch.device, seed: int) -> Job:
         snapshot=average.averaged if averaging else copy.deepcopy,
         validate=_validate(content.held_out, settings, device, seed),
         evaluate_every=settings.evaluate_every,
+        deployment=_deployment(content, train),
     )
 
 
@@ -76,7 +79,24 @@ def loss_settings(settings: TimeHUTSettings) -> LossSettings:
     )
 
 
-def _encoder(settings: TimeHUTSettings, steps: int, channels: int) -> TSEncoder:
+def _deployment(content: Data, train: Tensor) -> Callable[[nn.Module], Deployment]:
+    def deployment(model: nn.Module) -> Deployment:
+        """Return the SVM on the training part's representations, as tensors."""
+        found = evaluation.represent(model, train)
+        fitted = evaluation.classifier(content.train.labels).fit(found, content.train.labels)
+        scale = content.scale
+        facts = {
+            "steps": train.shape[1], "channels": train.shape[2],
+            "mean": scale.mean.tolist() if scale else None,
+            "deviation": scale.deviation.tolist() if scale else None,
+        }  # fmt: skip
+        return Deployment(content.classes, facts, tensors_of(fitted))
+
+    return deployment
+
+
+def encoder_of(settings: TimeHUTSettings, steps: int, channels: int) -> TSEncoder:
+    """Return the encoder of settings, with random weights."""
     sizes = settings.output, settings.hidden, settings.depth
     return TSEncoder(channels, *sizes, longest=steps, mask=settings.mask)
 

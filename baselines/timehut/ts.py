@@ -82,6 +82,26 @@ def read(file: Path) -> Content:
     return content
 
 
+def series(file: Path, channels: int) -> Iterator[tuple[NDArray[np.float32], str | None]]:
+    """Yield each series ``(C, T)`` of a file, or of lines of one, and its label, if it has one."""
+    header = tags(file)
+    stamped = _says(header, "timestamps")
+    there = False
+    for number, line in _data(file) if header else _lines(file):
+        where, there = f"{file}, line {number}", True
+        fields = _fields(line, stamped)
+        labelled = len(fields) > channels
+        values = [_values(where, text, stamped) for text in fields[:channels]]
+        if len(fields) > channels + 1 or len({len(channel) for channel in values}) != 1:
+            raise BenchError(f"{where} is no series of {channels} channels of one length")
+        found = np.array(values, np.float32)
+        if np.isinf(found).any():
+            raise BenchError(f"{where} holds infinite values")
+        yield found, fields[channels].lower() or None if labelled else None
+    if not there:
+        raise BenchError(f"{file} holds no series")
+
+
 def _check(where: str, values: Channels, first: Channels, header: dict[str, list[str]]) -> None:
     """Refuse a series that doesn't fit the first one or the header."""
     lengths = {len(channel) for channel in values}

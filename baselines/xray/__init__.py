@@ -41,6 +41,7 @@ from bench.baseline import Dataset, Target
 if TYPE_CHECKING:
     import torch
 
+    from bench.deployment import Deployment, Use
     from bench.job import Job
 
 __all__ = ["Xray", "XraySettings"]
@@ -77,6 +78,12 @@ class Xray:
         from baselines.xray.sources import found
 
         return found(data_dir)
+
+    def use(self, settings: XraySettings, deployment: Deployment) -> Use:
+        """Return how trained classifiers are used."""
+        from baselines.xray.use import XrayUse
+
+        return XrayUse(settings, deployment)
 
     def target_for(self, settings: XraySettings) -> Target:
         """Return the value worth reaching, which is known for the pneumonia set."""

@@ -53,6 +53,8 @@ class TaskData:
     validation: Part | None
     test: Part
     notes: tuple[str, ...] = ()
+    bits: int = 0
+    """Of images of 16 bits those that are used; 0: there were none."""
 
     @property
     def outputs(self) -> int:
@@ -99,8 +101,9 @@ def _task(name: str, settings: XraySettings, device: torch.device) -> TaskData:
         parts = {part: of.to(device) for part, of in parts.items()}
     notes = tuple(_notes(listed, [of.facts for of in made.values()]))
     return TaskData(
-        listed.name, listed.classes, parts[TRAIN], parts.get(VALIDATION), parts[TEST], notes
-    )
+        listed.name, listed.classes, parts[TRAIN], parts.get(VALIDATION), parts[TEST], notes,
+        made[TRAIN].facts.bits,
+    )  # fmt: skip
 
 
 def _part(task: Task, name: str, found: Decoded) -> Part:

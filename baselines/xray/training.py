@@ -18,6 +18,7 @@ from baselines.xray.data import Part, TaskData
 from baselines.xray.evaluation import item_losses, logits_of, metrics, targets_of
 from baselines.xray.network import Classifier, Several, cut
 from baselines.xray.settings import XraySettings
+from bench.deployment import Deployment
 from bench.job import DataCard, FixedItems, Job, Progress, Schedule, no_schedule
 from bench.model import pretrained
 from bench.random_state import undisturbed
@@ -50,9 +51,19 @@ def build(settings: XraySettings, device: torch.device, seed: int) -> Job:
     seen = [_samples(settings, task) for task in tasks]
     card = replace(card, notes=tuple(dict.fromkeys((*card.notes, *seen, *notes))))
     card = card.beside(*pretrained.digests(settings.weights))
-    if len(tasks) == 1:
-        return _one(settings, tasks[0], models[0], card, device, seed)
-    return _several(settings, tasks, models, card, device, seed)
+    job = (
+        _one(settings, tasks[0], models[0], card, device, seed) if len(tasks) == 1
+        else _several(settings, tasks, models, card, device, seed)
+    )  # fmt: skip
+    return replace(job, deployment=lambda model: _deployment(tasks))
+
+
+def _deployment(tasks: list[TaskData]) -> Deployment:
+    """Return the classes of all tasks, as the logits stand side by side."""
+    named = [(f"{task.name} " if len(tasks) > 1 else "", task.classes) for task in tasks]
+    labels = tuple(f"{name}{label}" for name, classes in named for label in classes)
+    facts = {"classes": [len(task.classes) for task in tasks], "bits": [t.bits for t in tasks]}
+    return Deployment(labels, facts)
 
 
 def loss(model: nn.Module, batch: Batch) -> Tensor:

@@ -11,7 +11,7 @@ import typer
 from typer import Argument, Option
 
 from bench import __version__
-from bench.cli import export_script, judge, measuring, revisions
+from bench.cli import export_script, judge, measuring, revisions, using
 from bench.cli import output as streams
 from bench.cli.argv import (
     DefaultGroup,
@@ -201,6 +201,11 @@ def train(
 
     for line in train.train_recipe(recipe, data_dir, device, threads, seed, output, quiet, resume):
         streams.tell(line)
+
+
+app.command()(using.export)
+app.command()(using.serve)
+app.command()(using.demo)
 
 
 @app.command()

@@ -30,7 +30,7 @@ def train_recipe(
     quiet: bool,
     resume: bool = False,
 ) -> Iterator[str]:
-    """Train the recipe in `path`; write ``model.safetensors`` and ``training.json`` to `output`.
+    """Train the recipe in `path`; write a checkpoint and ``training.json`` to `output`.
 
     The weights are those of the deployed model (averaged, restored, pruned, as the recipe says).
     Until then ``unfinished.pt`` holds the whole state after each epoch; `resume` goes on from it.
@@ -51,7 +51,7 @@ def train_recipe(
         metrics = _train(recipe, places, device, threads, seed, output, quiet, resume)
     yield f"training {recipe.arm} of {recipe.baseline} (recipe {recipe.id}, seed {seed})"
     yield ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-    yield f"wrote {output / 'model.safetensors'} and {output / 'training.json'}"
+    yield f"wrote {output / 'model.safetensors'}, checkpoint.json and training.json"
 
 
 def _train_script(
@@ -114,6 +114,7 @@ def _train(  # long: imports and all that a checkpoint holds, in the order of ti
     from bench.recipes.resolve import threads_of
     from bench.trial.checkpoint import Checkpointer
     from bench.trial.training import train
+    from bench.use import checkpoint
 
     baseline = assembly.baseline_of(recipe, places)
     settings = registry.make_settings(baseline, recipe.settings)
@@ -133,6 +134,9 @@ def _train(  # long: imports and all that a checkpoint holds, in the order of ti
         raise BenchError(f"training diverged: {error}") from None
     for left_out in weights_file.write(result.model, output / "model.safetensors"):
         say(f"not in model.safetensors: {left_out}")
+    kept = checkpoint.write(output, recipe, places, seed, job, result)
+    if kept.form is None:
+        say(f"the checkpoint can't be loaded for use: {kept.why_not}")
     record = {
         "format": 1,
         "recipe_id": recipe.id,

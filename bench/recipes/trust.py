@@ -6,7 +6,8 @@ is known by its content, so that a folder of one's own may be moved and copied.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from bench.data.cache import cache_folder
 from bench.errors import BenchError
@@ -33,6 +34,19 @@ def strangers(sources: Sources) -> list[Source]:
     except (OSError, BenchError):
         known = set()
     return [source for source in sources.values() if source.sha256 not in known]
+
+
+def check(sources: Sources, path: Path, trusted: bool, note: Callable[[str], None]) -> None:
+    """Say what code is executed; refuse what was never named on a command line here."""
+    unknown: list[Source] = strangers(sources)
+    if unknown and not trusted:
+        raise BenchError(
+            f"{path} names code that was not given on a command line here: "
+            f"{described(unknown)}; read it, then add --trust to run it"
+        )
+    if unknown:
+        note(f"running, as {path} names it: {described(unknown)}")
+        remember(sources)
 
 
 def described(sources: Iterable[Source]) -> str:

@@ -79,7 +79,7 @@ def again(asked: Resumption, known: Revisions, show: Observer) -> Iterator[Sessi
     with closing(run), scratch_folder(known.folder) as folder, hidden(_own(known)):
         for side in (known.base, known.head):
             code = given_by(side.recipe.files, side.places)
-            identity.check_trust(code, asked.path, asked.trusted, show.note)
+            trust.check(code, asked.path, asked.trusted, show.note)
         places_again(known, folder)
         header = run.header
         show.opened(run)

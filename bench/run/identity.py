@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from bench.errors import BenchError
 from bench.machine import environment
-from bench.recipes import own_packages, trust
+from bench.recipes import own_packages
 from bench.recipes.program import hashes
 from bench.recipes.source import Source, Sources, given_by
 from bench.records.header import Header
@@ -49,19 +48,6 @@ def _changed(name: str, source: Source, sources: Sources) -> str | None:
         return f"{name} {'has changed since' if there else f'is no longer in {source.path.parent}'}"
     new = set() if "/" in name else set(hashes(source.path)) - set(sources)
     return f"it imports {', '.join(sorted(new))} now" if new else None
-
-
-def check_trust(sources: Sources, path: Path, trusted: bool, note: Callable[[str], None]) -> None:
-    """Say what code is executed; refuse what was never named on a command line here."""
-    unknown: list[Source] = trust.strangers(sources)
-    if unknown and not trusted:
-        raise BenchError(
-            f"{path} names code that was not given on a command line here: "
-            f"{trust.described(unknown)}; read it, then add --trust to run it"
-        )
-    if unknown:
-        note(f"running, as {path} names it: {trust.described(unknown)}")
-        trust.remember(sources)
 
 
 def check_libraries(header: Header) -> None:

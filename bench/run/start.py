@@ -92,7 +92,7 @@ def again(asked: Resumption, show: Observer) -> Iterator[Session]:
                 show.note(warning)
         code = identity.code_of(header, path)
         identity.check_code(header, code, path)
-        identity.check_trust(code, path, trusted, show.note)
+        trust.check(code, path, trusted, show.note)
         baseline = registry.load_baseline(header.baseline, code)
         identity.check_libraries(header)
         identity.check_own_code(header)

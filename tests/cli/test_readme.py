@@ -57,7 +57,8 @@ def after(command: list[str], option: str) -> list[str]:
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=" ".join)
 def test_every_option_technique_and_setting_named_exists(called: Bench, command: list[str]) -> None:
     known = "".join(
-        called(name, "--help").stdout for name in ("run", "script", "compare", "report")
+        called(name, "--help").stdout
+        for name in ("run", "script", "compare", "report", "export", "serve")
     )
     assert all(word in known for word in command if word.startswith("--"))
     named = [*after(command, "--test"), *after(command, "--combine")]

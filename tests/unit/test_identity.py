@@ -80,15 +80,15 @@ def test_code_that_was_never_named_here_asks_for_trust(run: Header, tmp_path: Pa
     code = identity.code_of(run, RUN)
     notes: list[str] = []
     with pytest.raises(BenchError) as caught:
-        identity.check_trust(code, RUN, False, notes.append)
+        trust.check(code, RUN, False, notes.append)
     assert str(caught.value).startswith(
         "results/run names code that was not given on a command line here: "
         f"{tmp_path / 't.py'} (sha256 "
     )
     assert str(caught.value).endswith("read it, then add --trust to run it")
-    identity.check_trust(code, RUN, True, notes.append)
+    trust.check(code, RUN, True, notes.append)
     assert notes[0].startswith(f"running, as results/run names it: {tmp_path / 't.py'}")
-    identity.check_trust(code, RUN, False, notes.append)
+    trust.check(code, RUN, False, notes.append)
     assert len(notes) == 1
 
 

@@ -22,6 +22,7 @@ PUBLIC = {
     },
     "bench.batches": {"Batch", "each_tensor", "inputs_of", "rebuilt", "with_inputs"},
     "bench.turns": {"each_changed"},
+    "bench.deployment": {"Answer", "Deployment", "Item", "Picture", "Use", "spread", "with_suffix"},
     "bench.targets": {"Targets"},
     "bench.random_state": {"undisturbed"},
     "bench.metrics": {"auroc", "macro_auroc", "macro_f1", "recalls"},

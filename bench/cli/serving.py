@@ -1,0 +1,73 @@
+"""`bench serve`: a trained model over HTTP, until it is told to end."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.cli.output import say, tell
+from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    import uvicorn
+
+EXTRA = 'serving needs fastapi, uvicorn and more: pip install "trainbench[serve]"'
+GRACE_SECONDS = 30
+"""How long an end waits for requests that were begun."""
+
+
+def serve_at(
+    checkpoint: Path, host: str, port: int, most: tuple[float, float, int], device: str, trust: bool
+) -> None:
+    """Serve a checkpoint until SIGINT or SIGTERM, and finish what was begun."""
+    try:
+        import prometheus_client  # noqa: F401
+        import python_multipart  # noqa: F401
+        import uvicorn
+
+        from bench.use.server import Limits, application
+    except ImportError as error:
+        raise BenchError(f"{EXTRA} ({error.name} is missing)") from None
+    import torch
+
+    from bench.machine.device import choose_device
+    from bench.use.checkpoint import load
+
+    megabytes, seconds, batch = most
+    loaded = load(checkpoint, torch.device(choose_device(device)), trust, say)
+    limits = Limits(megabytes, seconds, batch)
+    listening = _listening(host, port)
+    config = uvicorn.Config(
+        application(loaded, limits), log_level="warning", timeout_graceful_shutdown=GRACE_SECONDS,
+        server_header=False,
+    )  # fmt: skip
+    address = f"http://{host}:{listening.getsockname()[1]}"
+    tell(f"serving {loaded.record.recipe.baseline} at {address}; {address}/docs describes it")
+    _run(uvicorn.Server(config), listening)
+    tell("all that was begun is answered; ended")
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise BenchError(f"can't listen at {host}, port {port}: {error.strerror or error}; give"
+                         " another --port") from None  # fmt: skip
+
+
+def _run(server: uvicorn.Server, listening: socket.socket) -> None:
+    """Run the server until a signal: uvicorn raises it again at its end, and it ends no process."""
+
+    def end(number: int, frame: object) -> None:
+        server.should_exit = True
+
+    before = {one: signal.signal(one, end) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        server.run(sockets=[listening])
+    finally:
+        listening.close()
+        for one, handler in before.items():
+            signal.signal(one, handler)

@@ -1,0 +1,62 @@
+"""What a checkpoint says of itself: the content of ``checkpoint.json``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from bench.data_card import DataCard
+from bench.errors import BenchError
+from bench.records.recipe import Recipe
+from bench.records.schema import Count, Json, Number, Record, Text, Whole, read_record
+
+NAME, WEIGHTS, PROGRAM, FITTED = (
+    "checkpoint.json", "model.safetensors", "model.pt2", "fitted.safetensors",
+)  # fmt: skip
+
+
+class Inputs(Record):
+    """What the model is called with: one tensor, items along its first dimension."""
+
+    shape: tuple[Count, ...]
+    """Of one item."""
+    dtype: Text
+
+
+class Checkpoint(Record):
+    """All that is needed to use a trained model, beside its weights."""
+
+    format: Literal[1] = 1
+    version: Text
+    """Of trainbench, which wrote it."""
+    recipe_id: Text
+    recipe: Recipe
+    seed: Whole
+    epochs: Count
+    metric_name: Text
+    metrics: dict[Text, Number]
+    data: DataCard
+    unit: Text
+    """What one item is, in the plural."""
+    inputs: Inputs | None
+    """None: the model takes more than one tensor."""
+    labels: tuple[Text, ...]
+    facts: Json
+    form: Literal["recipe", "program"] | None
+    """Whether the model is built as the recipe says, or is the exported program beside the weights,
+    where techniques changed what it is made of. None: it can't be loaded."""
+    why_not: Text | None = None
+    files: dict[Text, Text]
+    """sha256 of each file that lies beside it, by its name."""
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """Read what a checkpoint says of itself; raise `BenchError` for what is none."""
+    path = folder / NAME
+    if not path.is_file():
+        raise BenchError(f"{folder} is no checkpoint: there is no {NAME}; `bench train` writes one")
+    found = read_record(Checkpoint, path, " is no checkpoint")
+    if found.recipe.id != found.recipe_id:
+        raise BenchError(f"{path}: the recipe's content has the id {found.recipe.id}, but the file"
+                         f" says {found.recipe_id}: it was edited; train again")  # fmt: skip
+    return found

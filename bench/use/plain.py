@@ -1,0 +1,75 @@
+"""Use a model whose baseline doesn't say how: rows of the right shape in, its scores out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bench.deployment import Answer, Item, Picture, with_suffix
+from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from bench.deployment import Floats
+    from bench.job import Job
+    from bench.records.checkpoint import Inputs
+
+
+class Plain:
+    """What can be known of a model from its inputs alone."""
+
+    suffixes: tuple[str, ...] = (".npy",)
+    files = "a .npy file with one item"
+
+    def __init__(self, job: Callable[[], Job], inputs: Inputs | None) -> None:
+        self._job, self._shape = job, list(inputs.shape) if inputs else None
+        self._dtype = getattr(torch, inputs.dtype) if inputs else None
+        self.values = f"one item as the model takes it, of the shape {self._shape}"
+
+    def network(self) -> nn.Module:
+        """Return the model of the job, which is built anew."""
+        job = self._job()
+        return job.snapshot(job.model)
+
+    def whole(self, network: nn.Module) -> nn.Module:
+        """Return the network as it is."""
+        return network
+
+    def take(self, values: Floats) -> Item:
+        """Return an item; raise `BenchError` where it has another shape."""
+        if list(values.shape) != self._shape:
+            raise BenchError(f"the values have the shape {list(values.shape)}, and the model takes"
+                             f" {self._shape}")  # fmt: skip
+        if np.isnan(values).any():
+            raise BenchError("a value is missing, and the model takes none that is")
+        row = torch.from_numpy(values).to(self._dtype)[None]
+        flat = values.reshape(-1, values.shape[-1]) if values.ndim else values.reshape(1, 1)
+        return Item("values", row, Picture("signals", flat))
+
+    def read(self, files: Sequence[Path]) -> list[Item]:
+        """Return the item of each file."""
+        return [self.take(_array(path)) for path in with_suffix(files, self.suffixes, self.files)]
+
+    def examples(self, count: int) -> list[Item]:
+        """Return what the job samples of its data."""
+        sampled = self._job().sample(count)
+        return [self.take(row.float().numpy()) for row in sampled[0].cpu()]
+
+    def answer(self, outputs: Tensor) -> Answer:
+        """Return the model's outputs as they are, and which is the highest."""
+        scores = outputs.float().mean(0).reshape(-1).tolist()
+        named = {f"output {place}": score for place, score in enumerate(scores)}
+        highest = max(named, key=lambda name: named[name])
+        return Answer((highest,), named, "outputs")
+
+
+def _array(path: Path) -> Floats:
+    try:
+        return np.load(path, allow_pickle=False).astype(np.float32)  # type: ignore[no-any-return]
+    except (OSError, ValueError, EOFError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise BenchError(f"{path} can't be read as an array of numbers ({reason})") from error
