@@ -176,6 +176,7 @@ def marked(settings: BaseModel | type[BaseModel], mark: str) -> dict[str, Any]:
 
     ``{"range": [value, ...]}``, or ``{"range": {"low": number, "high": number, "log": True}}``,
     names what ``--objective quality`` chooses a setting from; whole numbers where both ends are.
+    What a technique marks so of its own fields is tuned where it has won.
     """
     kind = settings if isinstance(settings, type) else type(settings)
     extras = {name: f.json_schema_extra for name, f in kind.model_fields.items()}

@@ -36,7 +36,10 @@ class EarlyStopping(Technique):
     effect: ClassVar[Effect] = Effect.LEARNING
     less_work: ClassVar[bool] = True
 
-    patience: int = Field(10, ge=1, description="epochs without improvement before the stop")
+    patience: int = Field(
+        10, ge=1, description="epochs without improvement before the stop",
+        json_schema_extra={"range": [3, 5, 10, 20]},
+    )  # fmt: skip
     min_delta: float = Field(0.0, ge=0, description="the least fall of the loss that counts")
     every: int = Field(2, ge=1, description="epochs between validations")
     fraction: float = Field(

@@ -36,7 +36,10 @@ class GradientAccumulation(Technique):
     stage: ClassVar[Stage] = Stage.LOOP
     effect: ClassVar[Effect] = Effect.LEARNING
 
-    microbatches: int = Field(2, ge=2, description="into how many parts a batch is split")
+    microbatches: int = Field(
+        2, ge=2, description="into how many parts a batch is split",
+        json_schema_extra={"range": [2, 4, 8]},
+    )  # fmt: skip
 
     def configure(self, settings: SettingsT, probe: Probe) -> SettingsT:
         """Leave the settings as they are; refuse batches too small to split."""

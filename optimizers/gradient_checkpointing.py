@@ -55,7 +55,10 @@ class GradientCheckpointing(Technique):
     effect: ClassVar[Effect] = Effect.EXACT
     touches: ClassVar[Parts | None] = PASSES
 
-    every: int = Field(1, ge=1, description="checkpoint every n-th repeated block")
+    every: int = Field(
+        1, ge=1, description="checkpoint every n-th repeated block",
+        json_schema_extra={"range": [1, 2, 3]},
+    )  # fmt: skip
     keep: float | None = Field(
         None, gt=0, lt=1, description="share of the activations' bytes that may be held at once: "
         "checkpoint what holds most, be it a block or not; null: repeated blocks",

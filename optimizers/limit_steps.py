@@ -35,7 +35,10 @@ class LimitSteps(Technique):
     less_work: ClassVar[bool] = True
 
     steps: int | None = Field(None, ge=1, description="steps of an epoch; null: a share of them")
-    share: float = Field(0.35, gt=0, lt=1, description="share of an epoch's steps, where no number")
+    share: float = Field(
+        0.35, gt=0, lt=1, description="share of an epoch's steps, where no number",
+        json_schema_extra={"range": [0.2, 0.35, 0.5, 0.7]},
+    )  # fmt: skip
 
     def apply(self, job: Job) -> Job:
         """Wrap `batches`, having seen that an epoch has more."""

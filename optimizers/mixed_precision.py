@@ -65,7 +65,10 @@ class MixedPrecision(Technique):
     rounding: ClassVar[float] = 1e-2
     touches: ClassVar[Parts | None] = PASSES
 
-    precision: Literal["bf16", "fp16"] = Field("bf16", description="16-bit format; fp16: CUDA only")
+    precision: Literal["bf16", "fp16"] = Field(
+        "bf16", description="16-bit format; fp16: CUDA only",
+        json_schema_extra={"range": ["bf16", "fp16"]},
+    )  # fmt: skip
 
     def caution(self, device: str) -> str | None:
         """Say where 16-bit arithmetic is made of 32-bit arithmetic."""

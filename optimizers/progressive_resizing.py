@@ -32,7 +32,10 @@ class ProgressiveResizing(Technique):
     effect: ClassVar[Effect] = Effect.LEARNING
     less_work: ClassVar[bool] = True
 
-    start: float = Field(0.5, gt=0, lt=1, description="share of the sides in the first epoch")
+    start: float = Field(
+        0.5, gt=0, lt=1, description="share of the sides in the first epoch",
+        json_schema_extra={"range": [0.35, 0.5, 0.7]},
+    )  # fmt: skip
     until: float = Field(
         0.75, gt=0, le=1, description="share of the epochs after which images are whole"
     )

@@ -49,7 +49,10 @@ class Pruning(Technique):
     effect: ClassVar[Effect] = Effect.MODEL
     conflicts: ClassVar[frozenset[str]] = frozenset({"early-stopping"})  # it restores old shapes
 
-    ratio: float = Field(0.5, gt=0, lt=1, description="share of each layer's channels removed")
+    ratio: float = Field(
+        0.5, gt=0, lt=1, description="share of each layer's channels removed",
+        json_schema_extra={"range": [0.3, 0.5, 0.7]},
+    )  # fmt: skip
     flops: float | None = Field(
         None, gt=0, lt=1, description="share of a forward pass's FLOPs to keep, in place of ratio"
     )

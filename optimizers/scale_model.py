@@ -27,8 +27,14 @@ class ScaleModel(Technique):
     stage: ClassVar[Stage] = Stage.DATA
     effect: ClassVar[Effect] = Effect.MODEL
 
-    depth: float = Field(1 / 3, gt=0, le=1, description="factor of the numbers of layers")
-    width: float = Field(1 / 2, gt=0, le=1, description="factor of the numbers of channels")
+    depth: float = Field(
+        1 / 3, gt=0, le=1, description="factor of the numbers of layers",
+        json_schema_extra={"range": [0.25, 0.5, 0.75, 1.0]},
+    )  # fmt: skip
+    width: float = Field(
+        1 / 2, gt=0, le=1, description="factor of the numbers of channels",
+        json_schema_extra={"range": [0.25, 0.5, 0.75, 1.0]},
+    )  # fmt: skip
 
     def configure(self, settings: SettingsT, probe: Probe) -> SettingsT:
         """Scale; whole numbers stay whole, and at least 1."""

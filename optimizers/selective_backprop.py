@@ -40,7 +40,10 @@ class SelectiveBackprop(Technique):
     less_work: ClassVar[bool] = True
     conflicts: ClassVar[frozenset[str]] = frozenset({"curriculum-learning"})
 
-    keep: float = Field(0.5, gt=0, lt=1, description="share of a batch that is trained on")
+    keep: float = Field(
+        0.5, gt=0, lt=1, description="share of a batch that is trained on",
+        json_schema_extra={"range": [0.25, 0.5, 0.75]},
+    )  # fmt: skip
     power: float = Field(
         2.0, ge=0, le=8, description="how sharply hard items are preferred; 0: at random"
     )

@@ -36,7 +36,10 @@ class SequenceReduction(Technique):
     effect: ClassVar[Effect] = Effect.LEARNING
     less_work: ClassVar[bool] = True
 
-    share: float = Field(0.5, gt=0, lt=1, description="share of the length that is kept")
+    share: float = Field(
+        0.5, gt=0, lt=1, description="share of the length that is kept",
+        json_schema_extra={"range": [0.25, 0.5, 0.75]},
+    )  # fmt: skip
     how: Literal["crop", "stride"] = Field(
         "crop", description="crop: a random window of each; stride: every n-th step"
     )

@@ -28,7 +28,10 @@ class SmallerInput(Technique):
     effect: ClassVar[Effect] = Effect.MODEL
     less_work: ClassVar[bool] = True
 
-    factor: float = Field(4 / 7, gt=0, lt=1, description="factor of the sides")
+    factor: float = Field(
+        4 / 7, gt=0, lt=1, description="factor of the sides",
+        json_schema_extra={"range": [0.4, 0.55, 0.7, 0.85]},
+    )  # fmt: skip
     multiple: int = Field(16, ge=1, description="sides are rounded to multiples of this many")
 
     def configure(self, settings: SettingsT, probe: Probe) -> SettingsT:

@@ -23,11 +23,13 @@ def judgement(run: Run, claim: Claim) -> str:
         f"{measured.time_basis} time": formatting.ratio_with_interval(measured.time_ratio),
         "memory": formatting.ratio_with_interval(measured.memory_ratio),
         claim.metric_name: formatting.metric_with_interval(measured.metric),
+        **_gain(run, claim),
     }
     claimed = (
         f"at least {formatting.ratio(claim.time_ratio[0])}",
         f"at least {formatting.ratio(claim.memory_ratio[0])}" if claim.memory_ratio else None,
         formatting.metric(claim.metric[1]) if claim.metric else None,
+        *([f"at least {claim.quality_gain[0]:+.4f}"] if claim.quality_gain else []),
     )
     said = [
         f"{name} {text} (claimed {its})"
@@ -35,3 +37,11 @@ def judgement(run: Run, claim: Claim) -> str:
         if its
     ]
     return f"The claim holds: {formatting.listing(said)}."
+
+
+def _gain(run: Run, claim: Claim) -> dict[str, str]:
+    """Return by how much the metric is better, where that is claimed."""
+    if claim.quality_gain is None:
+        return {}
+    found = next((result.quality_gain for result in run.comparison.arms), None)
+    return {"a gain in it of": formatting.difference_with_interval(found)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from bench.analysis.tries import Tried, found_in
 from bench.records.ranges import Range
@@ -19,24 +20,15 @@ SHOWN = 10
 
 def said(run: Run) -> str | None:
     """Return how much was tried, by what it was chosen, and what judges it; None: nothing was."""
-    found, header = found_in(run.header, run.trials), run.header
-    if not header.ranges or not found:
+    found = found_in(run.header, run.trials)
+    if not run.header.ranges or not found:
         return None
     tries = sum(len(one.gains) + one.failed for one in found)
     unfit = sum(not one.fits for one in found)
     left = f"; {unfit} of them failed, or exceed a limit" if unfit else ""
-    confirmed = any(result.confirmed for result in run.candidates)
-    end = (
-        "The best was measured again beside the baseline, on seeds that no try had: only that "
-        "judges it."
-        if confirmed
-        else "Nothing of it was confirmed on fresh seeds."
-    )
     return (
-        f"{number(len(found), 'choice')} of {number(len(header.ranges), 'setting')} in "
-        f"{number(tries, 'trial')}{left}. They were chosen by {header.chosen_by}, of items held "
-        f"out of training, beside the baseline of the same seed; {header.metric} of the test part "
-        f"chose nothing. {end}"
+        f"{number(len(found), 'choice')} of {number(len(run.header.ranges), 'setting')} in "
+        f"{number(tries, 'trial')}{left}. {_chosen(run)} {_judged(run)}"
     )
 
 
@@ -44,7 +36,7 @@ def ranges(run: Run) -> Table | None:
     """Return what was searched over, beside the baseline's own value."""
     own = run.header.settings
     rows = [
-        (name, _range(one), formatting.value(own.get(name)))
+        (name, _range(one), formatting.value(own[name]) if name in own else "–")
         for name, one in run.header.ranges.items()
     ]
     return table(("setting", "tried from", "baseline's own"), rows)
@@ -53,8 +45,8 @@ def ranges(run: Run) -> Table | None:
 def best(run: Run) -> Table | None:
     """Return the best settings that were tried."""
     found = [one for one in found_in(run.header, run.trials) if one.fits][:SHOWN]
-    gain = f"gain in {run.header.chosen_by}"
-    columns = ("settings, where they differ", gain, "tries", "time")
+    gain = f"gain in {run.header.chosen_by if _is_of_quality(run) else _costs(run)}"
+    columns = ("settings", gain, "tries", "time")
     return table(columns, [_row(run, one) for one in found])
 
 
@@ -67,7 +59,7 @@ def content(run: Run) -> Search | None:
         "chosen_by": run.header.chosen_by,
         "tries": [
             {
-                "settings": _changed(run, one.recipe),
+                "settings": _settings(run, one.recipe),
                 "tries": len(one.gains) + one.failed,
                 "gain": one.gain if math.isfinite(one.gain) else None,
                 "time_ratio": None if one.time is None else 1 / one.time,
@@ -78,17 +70,53 @@ def content(run: Run) -> Search | None:
     }
 
 
+def _is_of_quality(run: Run) -> bool:
+    return run.comparison.aims.quality
+
+
+def _costs(run: Run) -> str:
+    return listing(run.header.objectives or ("time",))
+
+
+def _chosen(run: Run) -> str:
+    """Return by what settings were chosen: never by how high the metric of the test part is."""
+    header = run.header
+    if _is_of_quality(run):
+        return (
+            f"They were chosen by {header.chosen_by}, of items held out of training, beside the "
+            f"baseline of the same seed; {header.metric} of the test part chose nothing."
+        )
+    kept = (
+        f"{header.chosen_by}, of items held out of training"
+        if header.chosen_by
+        else f"{header.metric} of the test part, as no metric of items held out is named"
+    )
+    return (
+        f"They were chosen by what they gain in {_costs(run)} beside the baseline of the same "
+        f"seed, among those that keep {kept}."
+    )
+
+
+def _judged(run: Run) -> str:
+    if any(result.confirmed for result in run.candidates):
+        return "What was chosen was measured again on seeds that no try had: only that judges it."
+    return "Nothing of it was confirmed on fresh seeds."
+
+
 def _row(run: Run, one: Tried) -> tuple[str, str, str, str]:
-    changed = _changed(run, one.recipe)
+    changed = _settings(run, one.recipe)
     named = ", ".join(f"{name}={formatting.value(value)}" for name, value in changed.items())
+    gain = f"{one.gain:+.4f}" if _is_of_quality(run) else f"{math.exp(one.gain):.3f}×"
     taken = formatting.UNKNOWN if one.time is None else f"{one.time:.2f}× the baseline's"
-    return named or "the baseline's own", f"{one.gain:+.4f}", str(len(one.gains)), taken
+    return named or "the baseline's own", gain, str(len(one.gains)), taken
 
 
-def _changed(run: Run, recipe: Recipe) -> dict[str, object]:
+def _settings(run: Run, recipe: Recipe) -> dict[str, Any]:
+    """Return what a try set: of a baseline's settings those that differ from its own."""
     own = run.header.settings
-    return {name: recipe.settings[name] for name in run.header.ranges
-            if recipe.settings.get(name) != own.get(name)}  # fmt: skip
+    found = {k: v for k, v in recipe.settings.items() if own.get(k) != v}
+    found |= {f"{use.name}.{k}": v for use in recipe.techniques for k, v in use.settings.items()}
+    return {name: found[name] for name in run.header.ranges if name in found}
 
 
 def _range(one: Range) -> str:

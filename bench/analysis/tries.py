@@ -12,9 +12,13 @@ from statistics import fmean, median
 
 from bench.analysis.aims import violation
 from bench.analysis.comparison import aims_of
+from bench.analysis.estimate import RATIO_FLOOR
+from bench.analysis.intervals import repeated_interval
+from bench.analysis.levels import ALPHA, Rule
 from bench.analysis.metric import target_of
-from bench.analysis.objectives import TIME
+from bench.analysis.objectives import BY_NAME, TIME, basis_of
 from bench.analysis.pairs import Pair
+from bench.analysis.sequential import LEAST, WORTH
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, Measurement
 from bench.records.recipe import Recipe
@@ -81,20 +85,76 @@ def found_in(header: Header, trials: Sequence[Measurement]) -> list[Tried]:
 
 
 def yardstick(header: Header) -> Yardstick:
-    """Return how a run's tries are compared: by the metric that settings are chosen by."""
-    aims, target, name = aims_of(header), target_of(header), header.chosen_by
+    """Return how a run's tries are compared: by its metric where it is after that, else by costs.
 
-    def gain(pair: Pair) -> float | None:
-        before, after = (_held_out(trial, name) for trial in pair)
-        return None if before is None or after is None else target.gain(before, after)
+    Of costs, the metric is to be kept: it exceeds its margin, as others do their limits.
+    """
+    aims = aims_of(header)
+    if aims.quality:
+        return Yardstick(lambda pair: _better(header, pair), lambda pair: violation(pair, aims))
+    return Yardstick(
+        lambda pair: _cheaper(header, pair),
+        lambda pair: max(violation(pair, aims), _lost(header, pair)),
+    )
 
-    return Yardstick(gain, lambda pair: violation(pair, aims))
+
+def leads(trials: Sequence[Measurement], by: Yardstick, before: str, after: str) -> list[float]:
+    """Return by how much one try gains more than another, in each block of both.
+
+    Minus infinity where it gave nothing.
+    """
+    gains: dict[str, dict[int, float | None]] = {before: {}, after: {}}
+    for pair in pairs_tried(trials):
+        if pair[1].arm in gains:
+            gains[pair[1].arm][pair[1].pair] = by.gain(pair)
+    both = [(old, gains[after].get(number)) for number, old in gains[before].items()]
+    return [-math.inf if new is None else new - old for old, new in both if old is not None]
 
 
-def _held_out(trial: Measurement, name: str | None) -> float | None:
-    if not trial.ok or not trial.metrics or name is None:
+def shown_better(found: Sequence[float]) -> bool | None:
+    """Tell whether leads show a gain, as the pairs of one arm would; None: more of them may."""
+    if -math.inf in found:
+        return False
+    interval = repeated_interval(found, Rule(), ALPHA, RATIO_FLOOR, clip=True)
+    if interval is None or interval.low is None or interval.high is None:
         return None
-    return trial.metrics[-1].values.get(name)
+    if interval.low > LEAST:
+        return True
+    return False if interval.high < WORTH else None
+
+
+def _better(header: Header, pair: Pair) -> float | None:
+    """Return by how much the metric is better: that which chooses, else that of the test part."""
+    before, after = (_metric(trial, header.chosen_by) for trial in pair)
+    return None if before is None or after is None else target_of(header).gain(before, after)
+
+
+def _metric(trial: Measurement, name: str | None) -> float | None:
+    if not trial.ok or name is None:
+        return trial.metric if trial.ok else None
+    return trial.metrics[-1].values.get(name) if trial.metrics else None
+
+
+def _lost(header: Header, pair: Pair) -> float:
+    """Return by what share of the margin a loss of the metric exceeds it; below 0: it is kept."""
+    better = _better(header, pair)
+    if better is None:
+        return 0.0
+    return -better / header.margin - 1 if header.margin else -better
+
+
+def _cheaper(header: Header, pair: Pair) -> float | None:
+    """Return the log ratio of what a run is after, of two objectives the sum; of none time's."""
+    baseline, candidate = pair
+    if not candidate.ok:
+        return None
+    total, basis = 0.0, basis_of(candidate)
+    for name in header.objectives or (TIME.name,):
+        before, after = (BY_NAME[name].value(basis)(trial) for trial in (baseline, candidate))
+        if not before or not after:
+            return None
+        total += math.log(before / after)
+    return total
 
 
 def _tried(pairs: Sequence[Pair], by: Yardstick) -> Tried:

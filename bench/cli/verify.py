@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bench.analysis.objectives import QUALITY
 from bench.cli.parse import parse_repeats, threads_of
 from bench.records.claim import read_exported
 from bench.records.header import Arm
@@ -27,6 +28,7 @@ def request(
         seed=claim.seed + claim.repeats,
         repeats=parse_repeats(repeats),
         margin=claim.margin,
+        objectives=(QUALITY.name,) if claim.quality_gain else (),
         claim=claim,
         output=output,
         command=("bench", "verify", str(recipe)),

@@ -1,4 +1,4 @@
-"""What settings may be searched over: the ranges that a baseline names for them."""
+"""What settings may be searched over: the ranges that baselines and techniques name for them."""
 
 from __future__ import annotations
 

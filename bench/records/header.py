@@ -83,9 +83,9 @@ class Header(Record):
     times_baseline: dict[Text, Amount] = {}
     """The same, as multiples of what the baseline takes."""
     ranges: dict[Text, Range] = {}
-    """What settings are searched over, by name."""
+    """What settings are searched over, by name: a technique's own as ``technique.setting``."""
     chosen_by: Text | None = None
-    """The metric, of items held out of training, that they are chosen by."""
+    """The metric, of items held out of training, that they are chosen by; None: there is none."""
     budget_seconds: Amount | None
     trial_timeout_seconds: Amount
     margin: Amount

@@ -12,7 +12,7 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from bench.records.files import write_text
 from bench.records.header import Header
 from bench.records.measurement import Measurement, Purpose
 from bench.records.planned import check_planned
+from bench.records.ranges import Range
 from bench.records.schema import check_regular, read_line, read_record
 from bench.records.seal import check_seal, sealed
 
@@ -69,6 +70,11 @@ class Folder:
         """Write the margin that trials of the baseline gave; once it stands there it stays."""
         if self.header.margin_auto and self.header.margin_seeds is None:
             self._fix(margin=margin, margin_seeds=seeds, margin_why=why)
+
+    def search(self, ranges: Mapping[str, Range]) -> None:
+        """Write what settings are searched over, once that is known; once there it stays."""
+        if not self.header.ranges:
+            self._fix(ranges=dict(ranges))
 
     def _fix(self, **facts: object) -> None:
         self.header = sealed(self.header.model_copy(update=facts))

@@ -88,7 +88,7 @@ def without_passengers(
         tried = {p: c for p, c in neighbours.items() if _trains(session, c)}
         rounds = min(FIRST, session.header.repeats)
         measured = _side(session, combination, tried.values(), rounds, 0, "combine")
-        trials = [t for t in session.records if t.stage == "combine" and t.pair >= measured]
+        trials = [t for t in session.so_far if t.stage == "combine" and t.pair >= measured]
         idle = passenger(trials, parts, timed(session.header)) if trials else None
         if idle is None:
             break

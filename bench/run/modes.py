@@ -35,6 +35,7 @@ from bench.run.rehearsing import check_baseline, rehearsed_arm
 from bench.run.revising import two_revisions
 from bench.run.searching import best_settings
 from bench.run.session import Mode, Session
+from bench.run.settling import in_better_settings
 from bench.technique import Effect, Probe, Technique
 
 
@@ -78,8 +79,9 @@ def full_optimization(session: Session) -> None:
     """Screen every technique alone, combine what wins, confirm in fresh pairs, attribute the gain.
 
     What can't gain enough here, by a profile of the baseline, is not screened.
-    Parts that add nothing to the combination are dropped before it is confirmed. With it the best
-    single technique is confirmed: it may be the better recipe. Where not all that win apply
+    Parts that add nothing to the combination are dropped before it is confirmed, and settings of
+    the others tuned, where a budget leaves the time. With it the best single technique is
+    confirmed: it may be the better recipe. Where not all that win apply
     together, those are combined that do, the fastest first. Where the run is after the metric, the
     baseline's own settings are searched instead.
     """
@@ -90,7 +92,7 @@ def full_optimization(session: Session) -> None:
     arms = [make_techniques(arm.techniques, session.code) for arm in session.header.arms]
     screened = _candidates(session, arms, raced_by, Bounding.of(session, rehearsed))
     session.measure(screened)
-    comparison = compare_run(session.header, session.records, session.probed)
+    comparison = compare_run(session.header, session.so_far, session.probed)
     winners = combination(comparison, arms, session.show.note)
     used, contrasts = together(winners, lambda used: _candidates(session, [used]))
     gains = _gains(comparison)
@@ -100,7 +102,8 @@ def full_optimization(session: Session) -> None:
         for whole in contrasts
         if (parts := tuple(c for c in won if names_in(c.recipe) <= names_in(whole.recipe)))
     ]
-    _confirm(session, comparison, arms, screened, combined)
+    tuned = [better for whole in combined if (better := in_better_settings(session, whole))]
+    _confirm(session, comparison, arms, screened, [*combined, *tuned])
 
 
 def _confirm(
@@ -116,7 +119,7 @@ def _confirm(
     if not chosen and not judged:
         return
     session.measure([*chosen, *judged], "confirm")
-    winner = best(compare_run(session.header, session.records, session.probed))
+    winner = best(compare_run(session.header, session.so_far, session.probed))
     for combination in combined:
         if winner is not None and winner.arm == combination.whole.arm:
             attribute(session, combination)

@@ -88,6 +88,11 @@ class Session:
         return counting(self.folder.trials.records)
 
     @property
+    def so_far(self) -> list[Measurement]:
+        """Return those of the stages begun so far: a run that goes on has later ones, too."""
+        return [record for record in self.records if record.pair < self.numbered]
+
+    @property
     def probed(self) -> list[Measurement]:
         """Return all probes finished so far."""
         return self.folder.probes.records
@@ -136,7 +141,7 @@ class Session:
                 self._foresee(blocks, rule)
             if number == rule.first:
                 fix_margin(self.folder, self.show)
-            arms, records = [c.arm for c in todo], self.records
+            arms, records = [c.arm for c in todo], self.so_far
             budget = self.header.budget_seconds
             won = budget is None or has_won(self.header, records, arms, stage)
             choice = next_round(self.header, records, arms, number, rule, stage, self.spent, won)

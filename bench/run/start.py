@@ -178,7 +178,7 @@ def header_of(  # long: a field a line
         limits=dict(asked.limits),
         times_baseline=dict(asked.times_baseline),
         ranges=over,
-        chosen_by=target.chosen_by if over else None,
+        chosen_by=target.chosen_by,
         budget_seconds=asked.budget_seconds,
         trial_timeout_seconds=asked.trial_timeout_seconds,
         margin=margin_of(asked.margin, target),

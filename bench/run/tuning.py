@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench.analysis.tries import Tried, Yardstick, found_in, pairs_tried
+from bench.analysis.tries import Tried, Yardstick, found_in, leads, pairs_tried, shown_better
 from bench.errors import BenchError
 from bench.records.measurement import BASELINE, TRY, Purpose
 from bench.records.recipe import Recipe
@@ -41,6 +41,8 @@ class Search:
     """At most; a budget may pay for fewer."""
     shares: tuple[float, float]
     """Of a budget, when no more is tried, and when the best are no longer tried again."""
+    deploys: bool = False
+    """Whether another model is deployed than the one that is trained."""
 
     def run(self) -> None:
         """Try settings until the blocks, or the budget, are spent."""
@@ -65,13 +67,25 @@ class Search:
             if not self._measured(tries, self.blocks + number, pair, self.shares[1]):
                 return
 
-    def found(self) -> list[Tried]:
-        """Return all that was tried up to now, the best first.
+    def is_better(self, before: Recipe, after: Recipe, rounds: int, share: float) -> bool:
+        """Tell whether settings are shown to be better than others beside them, on other seeds."""
+        first = self.session.numbered
+        self.session.numbered += 2 * rounds
+        arms = f"{TRY}before", f"{TRY}after"
+        both = [self._contrast(*one) for one in zip(arms, (before, after), strict=True)]
+        for number in range(rounds):
+            pair = first + 2 * number
+            if not self._measured(both, self.blocks + FINALS + number, pair, share):
+                return False
+            known = [trial for trial in self.session.records if trial.pair <= pair]
+            shown = shown_better(leads(known, self.by, *arms))
+            if shown is not None:
+                return shown
+        return False
 
-        What the journal holds of later stages, where a run goes on, is not looked at.
-        """
-        now = self.session.numbered
-        return found_in(self.session.header, [t for t in self.session.records if t.pair < now])
+    def found(self) -> list[Tried]:
+        """Return all that was tried up to now, the best first."""
+        return found_in(self.session.header, self.session.so_far)
 
     def _tries(self, asked: dict[int, Settings]) -> dict[int, Contrast]:
         """Return what is measured of what was asked for: each recipe once, none that is refused."""
@@ -85,7 +99,7 @@ class Search:
         return dict(found.values())
 
     def _contrast(self, arm: str, recipe: Recipe) -> Contrast:
-        return Contrast(arm, recipe, self.session.recipe, self.kind)
+        return Contrast(arm, recipe, self.session.recipe, self.kind, self.deploys)
 
     def _measured(self, tries: Sequence[Contrast], seed: int, pair: int, share: float) -> bool:
         """Run one block; tell whether all of it is there."""
