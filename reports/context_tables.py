@@ -29,6 +29,7 @@ MODES: Mapping[str, str] = MappingProxyType({
     "verify": "an exported recipe, measured again",
     "ab": "two revisions of the code, one against the other",
     "judge": "an edit, against the last commit",
+    "audit": "arms that tell published claims",
 })  # fmt: skip
 
 

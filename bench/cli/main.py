@@ -11,7 +11,7 @@ import typer
 from typer import Argument, Option
 
 from bench import __version__
-from bench.cli import export_script, judge, measuring, revisions, using
+from bench.cli import audit, export_script, judge, measuring, revisions, using
 from bench.cli import output as streams
 from bench.cli.argv import (
     DefaultGroup,
@@ -63,6 +63,7 @@ app.command(cls=ScriptCommand)(measuring.script)
 app.command(cls=ScriptCommand)(revisions.ab)
 app.command(cls=ScriptCommand)(judge.judge)
 app.command("export-script")(export_script.export_script)
+app.command()(audit.audit)
 
 
 @app.command("list")
@@ -90,7 +91,7 @@ def list_(
 @app.command()
 def schema(
     name: Annotated[
-        str | None, Argument(help="run, trials, recipe or report; none: list them")
+        str | None, Argument(help="run, trials, recipe, report or audit; none: list them")
     ] = None,
 ) -> None:
     """Print the JSON Schema of a file that a run leaves, or of its report's JSON."""

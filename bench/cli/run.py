@@ -70,13 +70,13 @@ def measured(
 
     with (
         progress.choose(quiet) as display,
-        opened(asked, _Reporter(display, tensorboard)) as session,
+        opened(asked, Reporter(display, tensorboard)) as session,
     ):
         if begun is not None:
             begun(session.header)
         try:
             MODES[session.header.mode](session)
-            run: reports.Run | None = _conclude(session, tensorboard)
+            run: reports.Run | None = conclude(session, tensorboard)
             code = _exit_code(run) if run else 0
         except KeyboardInterrupt:
             run, code = _kept(session, display, tensorboard), 3
@@ -85,7 +85,7 @@ def measured(
     return run, code
 
 
-class _Reporter:
+class Reporter:
     """Shows a run's progress, and writes its report between trials: never while one is timed."""
 
     def __init__(self, display: NoProgress, tensorboard: bool) -> None:
@@ -138,13 +138,13 @@ def _kept(session: Session, display: NoProgress, tensorboard: bool) -> reports.R
     path = session.folder.path
     display.note(f"interrupted; what finished is kept: {session.header.resuming} {path}")
     try:
-        return _conclude(session, tensorboard)
+        return conclude(session, tensorboard)
     except BenchError as error:
         display.note(str(error))
         return None
 
 
-def _conclude(session: Session, tensorboard: bool) -> reports.Run:
+def conclude(session: Session, tensorboard: bool) -> reports.Run:
     """Compare once; export and write the report by what was found."""
     from bench.run.export import export
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,14 @@ def names(group: str) -> list[str]:
 def _registered(group: str) -> dict[str, EntryPoint]:
     """Return an entry-point group by name; to find it, the metadata of all packages are read."""
     return {point.name: point for point in entry_points(group=group)}
+
+
+def folder_of(name: str) -> Path | None:
+    """Return the folder of an installed baseline that is a package; it is not imported."""
+    own_packages.put_first()
+    spec = find_spec(_registered(BASELINES)[name].module)
+    places = spec.submodule_search_locations if spec else None
+    return Path(next(iter(places))) if places else None
 
 
 def load_baseline(reference: str, sources: Sources | None = None) -> Baseline:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from bench.records.audit import Experiment
 from bench.records.claim import Claim
 from bench.records.measurement import Purpose
 from bench.records.ranges import Range
@@ -13,8 +14,9 @@ from bench.records.revisions import Revisions
 from bench.records.schema import Amount, Count, Instant, Json, Number, Record, Text, Whole
 
 Mode = Literal[
-    "baseline-only", "test", "combine", "full-optimization", "recipe", "verify", "ab", "judge"
-]
+    "baseline-only", "test", "combine", "full-optimization", "recipe", "verify", "ab", "judge",
+    "audit",
+]  # fmt: skip
 """What a run can be asked to do."""
 Positive = Annotated[Count, Field(ge=1)]
 
@@ -111,6 +113,8 @@ class Header(Record):
     """The two states of a user's own code that are compared; the baseline is the first."""
     seal: Text | None = None
     """The hash of all the rest, as bench wrote it; see `bench.records.seal`."""
+    audit: Experiment | None = None
+    """The published claims that are measured, and the arms that tell them."""
     command: tuple[Text, ...]
     notices: tuple[Text, ...] = ()
     environment: Json

@@ -78,6 +78,9 @@ class _Arms:
             return _beside_revision(record.arm, recipe, self._header.revisions)
         if problem := self._of_another_run(record):
             return problem
+        if self._header.audit is not None and record.arm not in (BASELINE, CONTROL):
+            known = self._probes or record.arm in self._header.audit.arms
+            return None if known else "is no arm of the claims in run.json"
         if recipe.baseline != self._header.baseline:
             return f"is of the baseline {recipe.baseline}, run.json of {self._header.baseline}"
         if record.arm in (BASELINE, CONTROL):

@@ -20,6 +20,7 @@ from bench.records.measurement import CONTROL, TUNED
 from bench.records.recipe import Recipe
 from bench.run import arm_names
 from bench.run.arm_names import Used
+from bench.run.audited import published_claims
 from bench.run.bounding import Bounding
 from bench.run.combining import (
     Combination,
@@ -190,6 +191,7 @@ MODES: dict[str, Mode] = {
     "verify": recipes,
     "ab": two_revisions,
     "judge": two_revisions,
+    "audit": published_claims,
 }
 
 

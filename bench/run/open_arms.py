@@ -12,6 +12,7 @@ from bench.analysis.claims import judged
 from bench.analysis.comparison import compare_run, standing
 from bench.analysis.durations import pair_seconds
 from bench.analysis.failing import fails_again
+from bench.analysis.findings import goes_on
 from bench.analysis.levels import Rule
 from bench.analysis.objectives import OBJECTIVES, basis_of
 from bench.analysis.pairs import pairs_of, ratios
@@ -137,6 +138,9 @@ def _pairs_left(
         claim = judged(header.claim, compare_run(header, trials, ()), trials)
         measured = any(trial.arm == arm for trial in trials)
         return 1.0 if claim.goes_on or not measured else 0.0
+    if header.audit is not None:
+        own = [trial for trial in trials if trial.stage == stage]
+        return float(goes_on(header.audit, own, arm, rule))
     if header.revisions is not None:
         found = at_stage(header, trials, stage)
         return float(rule.most - found.pairs) if found.goes_on else 0.0

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.records.audit import Experiment
 from bench.records.claim import Claim
 from bench.records.header import Arm
 from bench.records.schema import Json
@@ -42,6 +43,8 @@ class Request:
     """Whether trials are taken from earlier runs in `output`."""
     compared: Compared | None = None
     """Two states of the user's code, where these are compared."""
+    audit: Experiment | None = None
+    """Published claims, where these are measured."""
     output: Path = Path("results")
     command: tuple[str, ...] = ()
 

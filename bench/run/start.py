@@ -159,7 +159,7 @@ def header_of(  # long: a field a line
     now = datetime.now(UTC)
     return made(
         Header,
-        run=name_of(f"{baseline.name}_{asked.mode}", now),
+        run=name_of("_".join([baseline.name, *_part_of(asked), asked.mode]), now),
         started=now.isoformat(timespec="seconds"),
         mode=asked.mode,
         name=baseline.name,
@@ -191,10 +191,16 @@ def header_of(  # long: a field a line
         target=target.value,
         reuse=asked.reuse,
         claim=asked.claim,
+        audit=asked.audit,
         command=asked.command,
         notices=notices,
         environment={**environment.capture(), CODE: own_packages.digest()},
     )
+
+
+def _part_of(asked: Request) -> list[str]:
+    """Return what tells a run from others of the same audit."""
+    return [asked.audit.name] if asked.audit else []
 
 
 def check_counted(asked: Request, device: str) -> None:

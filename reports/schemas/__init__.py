@@ -13,6 +13,7 @@ from types import MappingProxyType
 from pydantic import TypeAdapter
 
 from bench.errors import BenchError
+from bench.records.audit import Audit
 from bench.records.claim import Exported
 from bench.records.header import Header
 from bench.records.measurement import Measurement
@@ -24,6 +25,7 @@ FILES: Mapping[str, tuple[type, str]] = MappingProxyType(
         "trials": (Measurement, "a line of trials.jsonl or probes.jsonl: one trial"),
         "recipe": (Exported, "optimized.json: an exported recipe and its claim"),
         "report": (Report, "what bench report RUN --format json prints"),
+        "audit": (Audit, "audit.yaml: published claims, and how each is measured"),
     }
 )
 """By name: the model of a file, and which file that is."""

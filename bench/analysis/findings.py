@@ -1,0 +1,163 @@
+"""Judge published claims one by one: by a run's trials, by their own numbers, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bench.analysis.audit import Held, held, needed
+from bench.analysis.formula import evaluated
+from bench.analysis.intervals import Interval
+from bench.analysis.levels import Rule
+from bench.analysis.pairs import Pair, matched, whole
+from bench.analysis.quantities import Samples, in_form, interval_of, samples_of
+from bench.records.audit import Claimed, Experiment, Measured
+from bench.records.measurement import BASELINE, UNTRIED, Measurement, Work
+
+MOST_NEEDED = 120
+"""Pairs from which on it is hopeless to go on to 30."""
+HOPELESS_FROM = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is said of one claim, and what it rests on."""
+
+    claim: Claimed
+    held: Held
+    reason: str = ""
+    found: Interval | None = None
+    """In the form and unit of the claim."""
+    measured: Interval | None = None
+    """What it was projected from, where it was."""
+    pairs: int = 0
+    work: Work | None = None
+    needs: int | None = None
+    """About how many pairs would tell."""
+    goes_on: bool = False
+    run: str = ""
+    """The folder of the run that tells it."""
+
+
+def of_arithmetic(claim: Claimed) -> Found:
+    """Compute what a claim's own numbers give, and hold it against what it says."""
+    assert claim.arithmetic is not None
+    told = evaluated(claim.arithmetic.formula, claim.arithmetic.numbers)
+    own = Interval(told, told, told)
+    return Found(claim, held(claim, own), found=own)
+
+
+def untestable(claim: Claimed, why: str) -> Found:
+    """Return that a claim can't be tested here, and why."""
+    return Found(claim, Held.UNTESTABLE, why)
+
+
+def of_trials(
+    asked: Experiment, trials: Sequence[Measurement], rule: Rule, over: bool = True
+) -> list[Found]:
+    """Judge every claim that a run tells; `over`: no more pairs will be made."""
+    found = []
+    for claim in asked.claims:
+        assert claim.measured is not None
+        found.append(_of_arm(claim, claim.measured, asked, trials, rule, over))
+    return found
+
+
+def goes_on(asked: Experiment, trials: Sequence[Measurement], arm: str, rule: Rule) -> int:
+    """Return about how many more pairs the open claims of an arm need; 0: none is worth making."""
+    own = [f for f in of_trials(asked, trials, rule, over=False) if _tells(f.claim, arm)]
+    made = max((f.pairs for f in own), default=0)
+    left = [min(f.needs or rule.most, rule.most) - made for f in own if f.goes_on]
+    return max([1, *left]) if left else 0
+
+
+def _tells(claim: Claimed, arm: str) -> bool:
+    return claim.measured is not None and claim.measured.arm == arm
+
+
+def _of_arm(
+    claim: Claimed, told: Measured, asked: Experiment, trials: Sequence[Measurement], rule: Rule,
+    over: bool,
+) -> Found:  # fmt: skip
+    before = told.arm == BASELINE
+    pairs = _each_seed(trials) if before else whole(matched(trials, told.arm))
+    if not pairs:
+        return _nothing(claim, [t for t in trials if t.arm == told.arm])
+    found = _looked_at(claim, told, pairs, rule, len(asked.claims), over)
+    if before:
+        return found
+    return replace(found, work=asked.arms[told.arm].work or pairs[-1][1].work)
+
+
+def _each_seed(trials: Sequence[Measurement]) -> list[Pair]:
+    """Return the baseline's trials as their own counterparts: equal seeds are no replicates."""
+    own = {trial.seed: trial for trial in reversed(trials) if trial.arm == BASELINE and trial.ok}
+    return [(own[seed], own[seed]) for seed in sorted(own)]
+
+
+def _nothing(claim: Claimed, own: Sequence[Measurement]) -> Found:
+    refused = next((trial for trial in own if trial.status in UNTRIED), None)
+    if refused is not None:
+        return Found(claim, Held.UNTESTABLE, refused.reason or "it does not apply here")
+    lost = next((trial for trial in own if not trial.ok), None)
+    if lost is None:
+        return Found(claim, Held.OPEN, "no pair was measured", goes_on=True)
+    reason = f"{str(lost.status).replace('_', ' ')}: {lost.reason or 'no reason given'}"
+    return Found(claim, Held.OPEN, reason, goes_on=len(own) < 2)
+
+
+def _looked_at(
+    claim: Claimed, told: Measured, pairs: Sequence[Pair], rule: Rule, claims: int, over: bool
+) -> Found:
+    """Look after every pair that is to be looked at: what one look has shown stays."""
+    samples = samples_of(claim, pairs)
+    if not samples.values:
+        what = claim.of or claim.quantity
+        return Found(claim, Held.UNTESTABLE, f"no trial tells its {what}", pairs=len(pairs))
+    looks = [len(samples.values)] if samples.exact else [*rule.looks(len(samples.values))]
+    answer, shown, measured, at = Held.OPEN, None, None, len(samples.values)
+    for n in looks or [len(samples.values)]:
+        part = replace_values(samples, n)
+        measured = in_form(interval_of(part, rule, claims), claim.form)
+        shown = projected(told, measured)
+        last = n == rule.most or (over and n == len(samples.values))
+        answer, at = held(claim, shown, last), n
+        if answer is not Held.OPEN:
+            break
+    return _open_or_not(Found(
+        claim, answer, found=shown, measured=measured if told.formula else None, pairs=at,
+    ), rule, bool(looks))  # fmt: skip
+
+
+def replace_values(samples: Samples, count: int) -> Samples:
+    """Return the first so many samples."""
+    return samples._replace(values=samples.values[:count])
+
+
+def _open_or_not(found: Found, rule: Rule, looked: bool) -> Found:
+    if found.held is not Held.OPEN:
+        return found
+    if not looked:
+        reason = f"the first look is after {rule.first} pairs, and {found.pairs} were measured"
+        return replace(found, reason=reason, goes_on=True)
+    need = needed(found.claim, found.found, found.pairs)
+    hopeless = found.pairs >= HOPELESS_FROM and (need is None or need > MOST_NEEDED)
+    more = f"about {need} pairs would tell" if need else "no number of pairs like these would tell"
+    reason = f"the interval holds what is claimed and what is not; {more}"
+    return replace(
+        found, reason=reason, needs=need, goes_on=found.pairs < rule.most and not hopeless
+    )
+
+
+def projected(told: Measured, found: Interval | None) -> Interval | None:
+    """Return what a formula makes of an interval; its bounds change places where it falls."""
+    if told.formula is None or found is None:
+        return found
+    low, middle, high = (
+        None if end is None else evaluated(told.formula, {**told.numbers, "measured": end})
+        for end in found
+    )
+    assert middle is not None
+    if low is None or high is None:
+        return Interval(None, middle, None)
+    return Interval(min(low, high), middle, max(low, high))

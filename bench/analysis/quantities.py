@@ -1,0 +1,132 @@
+"""What a published claim may be of, and what of a trial tells it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import median
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+
+from bench.analysis.estimate import RATIO_FLOOR, bounds, estimate
+from bench.analysis.evidence import items_of_shares
+from bench.analysis.intervals import Interval
+from bench.analysis.levels import Rule
+from bench.analysis.objectives import Value
+from bench.analysis.pairs import Pair
+from bench.analysis.quality import grid_floor
+from bench.records.audit import Stated
+from bench.records.measurement import Measurement
+
+
+class Told(NamedTuple):
+    """How a quantity is read from a trial, and whether it is the same in each."""
+
+    value: Value
+    exact: bool = False
+
+
+class Samples(NamedTuple):
+    """What pairs tell of a claim: values that are averaged, on logarithms for ratios."""
+
+    values: tuple[float, ...]
+    logs: bool
+    exact: bool
+    floor: float = 0.0
+
+
+def _step(measured: Measurement) -> float | None:
+    return median(measured.step_seconds) if measured.step_seconds else None
+
+
+def _epoch(measured: Measurement) -> float | None:
+    if measured.train_seconds is None or not measured.epochs:
+        return None
+    return measured.train_seconds / measured.epochs
+
+
+def _parameters(measured: Measurement) -> float | None:
+    known = measured.parameters
+    return known.trainable + known.frozen if known else None
+
+
+def _trainable(measured: Measurement) -> float | None:
+    return measured.parameters.trainable if measured.parameters else None
+
+
+TOLD: Mapping[str, Told] = MappingProxyType({
+    "step time": Told(_step),
+    "time": Told(lambda m: m.seconds_per_item),
+    "training time": Told(lambda m: m.train_seconds),
+    "epoch time": Told(_epoch),
+    "memory": Told(lambda m: m.peak_memory_bytes),
+    "training FLOPs": Told(lambda m: m.model_flops_per_step, exact=True),
+    "FLOPs": Told(lambda m: m.forward_flops_per_item, exact=True),
+    "parameters": Told(_parameters, exact=True),
+    "trainable parameters": Told(_trainable, exact=True),
+    "file size": Told(lambda m: m.model_bytes, exact=True),
+    "metric": Told(lambda m: m.metric),
+})  # fmt: skip
+
+
+def told_of(claim: Stated) -> Told:
+    """Return how a claim's quantity is read."""
+    if claim.of:
+        name = claim.of
+        return Told(lambda m: m.metrics[-1].values.get(name) if m.metrics else None)
+    return TOLD[claim.quantity or "metric"]
+
+
+def samples_of(claim: Stated, pairs: Sequence[Pair]) -> Samples:
+    """Return what whole pairs tell of a claim, in their order."""
+    value, exact = told_of(claim)
+    both = [(value(before), value(after)) for before, after in pairs]
+    if claim.form == "value":
+        own = tuple(float(after) for _, after in both if after is not None)
+        return Samples(own, False, exact, _floor(claim, pairs))
+    known = [(b, a) for b, a in both if b is not None and a is not None]
+    if claim.form == "change":
+        return Samples(tuple(a - b for b, a in known), False, exact, _floor(claim, pairs))
+    logs = tuple(math.log(b / a) for b, a in known if b > 0 and a > 0)
+    return Samples(logs, True, exact, 0.0 if exact else RATIO_FLOOR)
+
+
+def _floor(claim: Stated, pairs: Sequence[Pair]) -> float:
+    if claim.quantity != "metric" or claim.of:
+        return 0.0
+    return grid_floor(items_of_shares([trial for pair in pairs for trial in pair]))
+
+
+def interval_of(samples: Samples, rule: Rule, claims: int) -> Interval | None:
+    """Return what samples tell of a ratio, change or value; bounds hold at all looks together.
+
+    The error is shared out among the `claims` of a run. What is the same in every trial has bounds
+    of its own: the least and the largest.
+    """
+    if not samples.values:
+        return None
+    if samples.exact:
+        ends = Interval(min(samples.values), median(samples.values), max(samples.values))
+    else:
+        found = estimate(np.array(samples.values), samples.floor, samples.logs)
+        low, high = (float(end) for end in bounds(found, rule.alpha / max(1, claims), rule))
+        sure = math.isfinite(low)
+        ends = Interval(low if sure else None, float(found.mean), high if sure else None)
+    return _ratios(ends) if samples.logs else ends
+
+
+def in_form(found: Interval | None, form: str) -> Interval | None:
+    """Return an interval of ratios as one of shares, where a claim is of what is less."""
+    if found is None or form != "less":
+        return found
+    low, middle, high = (None if end is None else 1 - 1 / end for end in found)
+    assert middle is not None
+    return Interval(low, middle, high)
+
+
+def _ratios(logs: Interval) -> Interval:
+    low, middle, high = (None if end is None else math.exp(min(end, 700.0)) for end in logs)
+    assert middle is not None
+    return Interval(low, middle, high)

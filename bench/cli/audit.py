@@ -1,0 +1,179 @@
+"""`bench audit`: hold published claims against measurements, one by one."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer import Argument, Option
+
+from bench.cli.options import DataDir, Device, Json, Output, Quiet
+from bench.cli.output import columns, say, tell
+
+if TYPE_CHECKING:
+    from bench.records.audit import Audit
+    from bench.records.audit_run import AuditRun
+
+RESUMED = ("resume", "trust", "quiet", "json_")
+Strings = list[str] | None
+
+
+def audit(  # long: an option a line
+    context: typer.Context,
+    names: Annotated[
+        Strings,
+        Argument(metavar="[NAME|FILE.yaml]…", help="baselines, all, or a file; none: list them"),
+    ] = None,
+    data_dir: DataDir = None,
+    budget: Annotated[str | None, Option(help="stop after this time: 90s, 15m, 2h")] = None,
+    device: Device = "auto",
+    threads: Annotated[int | None, Option(help="CPU threads of a trial")] = None,
+    seed: Annotated[int, Option(help="the first training seed")] = 0,
+    trial_timeout: Annotated[str, Option(help="a trial that takes longer is ended")] = "30m",
+    output: Output = Path("results"),
+    resume: Annotated[Path | None, Option(help="go on with an interrupted audit")] = None,
+    trust: Annotated[
+        bool, Option("--trust", help="with --resume: run the code that it names")
+    ] = False,
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Measure published claims: confirmed, exceeded, partly, refuted, or not told, and why.
+
+    Exits with 0; with 3 where it was interrupted, or a claim could not be told that can be.
+    """
+    from bench.cli import parse
+    from bench.run import auditing
+
+    if resume is not None:
+        given = [p for p in context.params if _is_given(context, p)]
+        parse.refuse_changes("--resume", given, RESUMED)
+        raise typer.Exit(_go_on(resume, trust, quiet, json_))
+    if not names:
+        for name, file in auditing.shipped().items():
+            tell(f"{name:10} {file}")
+        return
+    asked = auditing.found(names)
+    for one, place in asked:
+        if one.runs:
+            say(f"measuring, as {one.name}'s audit in {place} names it: {_code(one)}")
+    record = auditing.started(asked, {
+        "data_dir": str(data_dir.resolve()) if data_dir else None,
+        "device": device,
+        "threads": parse.threads_of(threads),
+        "seed": seed,
+        "budget_seconds": parse.parse_duration(budget) if budget else None,
+        "trial_timeout_seconds": parse.parse_duration(trial_timeout),
+        "command": ("bench", *sys.argv[1:]),
+    })  # fmt: skip
+    raise typer.Exit(_go_on(_folder(output, record), False, quiet, json_))
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _code(audit: Audit) -> str:
+    runs = [*audit.runs.values()]
+    used = [text for run in runs for arm in run.arms.values() for text in arm.techniques]
+    named = dict.fromkeys([*(r.baseline or audit.baseline or "" for r in runs), *used])
+    return ", ".join(named)
+
+
+def _folder(output: Path, record: AuditRun) -> Path:
+    """Make an audit's folder and write what was asked."""
+    from bench.errors import BenchError
+    from bench.records.audit_run import write_audit
+
+    for suffix in ("", *(f"-{n}" for n in range(2, 100))):
+        path = output / f"{record.run}{suffix}"
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise BenchError(f"can't write results to {output}: {error.strerror}; give another "
+                             "folder with --output") from None  # fmt: skip
+        write_audit(path, record.model_copy(update={"run": path.name}))
+        return path
+    raise BenchError(f"{output} holds 99 audits named {record.run}")
+
+
+def _go_on(path: Path, trust: bool, quiet: bool, as_json: bool) -> int:
+    """Measure what is left, report, print; return the exit code."""
+    from reports import audit as reports
+    from reports.formats import audit as formats
+
+    interrupted = not _measured(path, trust, quiet or as_json)
+    found = reports.read(path)
+    formats.write(found)
+    tell(formats.render("json" if as_json else "text", found, columns()), end="")
+    if interrupted:
+        say(f"interrupted; what finished is kept: bench audit --resume {path}")
+    return 3 if interrupted or reports.is_open(found) else 0
+
+
+def _measured(path: Path, trust: bool, quiet: bool) -> bool:
+    """Run what is not done yet, each with its share of the budget; tell whether all was."""
+    from bench.records.audit_run import key_of, read_audit_run
+
+    begun = time.monotonic()
+    while True:
+        record = read_audit_run(path)
+        left = [(a, n) for a, n in record.planned()
+                if key_of(a, n) not in {*record.done, *record.refused}]  # fmt: skip
+        if not left:
+            return True
+        seconds = None
+        if record.budget_seconds is not None:
+            seconds = (record.budget_seconds - (time.monotonic() - begun)) / len(left)
+            if seconds <= 0:
+                say(f"the budget is spent; {len(left)} runs are left: bench audit --resume {path}")
+                return True
+        audit, name = left[0]
+        if not _one(path, record, audit, name, seconds, trust, quiet):
+            return False
+
+
+def _one(
+    path: Path, record: AuditRun, audit: Audit, name: str, seconds: float | None, trust: bool,
+    quiet: bool,
+) -> bool:  # fmt: skip
+    """Make one run; write that it is over, or could not begin. False where it was interrupted."""
+    from bench.cli import progress
+    from bench.cli.run import Reporter, conclude
+    from bench.errors import BenchError
+    from bench.records.audit import RIVAL
+    from bench.records.audit_run import key_of, write_audit
+    from bench.run.auditing import asked_of, rival_of
+    from bench.run.modes import MODES
+    from bench.run.opening import opened
+    from bench.run.request import Resumption
+
+    key, begun = key_of(audit, name), time.monotonic()
+    asked = asked_of(path, record, audit, name, seconds, trust)
+    changes: dict[str, object] = {"done": (*record.done, key)}
+    with progress.choose(quiet) as display:
+        what = audit.runs[name].arms if name != RIVAL else ["whole trainings beside it"]
+        display.note(f"{key}: {', '.join(what)}")
+        try:
+            with opened(asked, Reporter(display, False)) as session:
+                MODES[session.header.mode](session)
+                conclude(session, False)
+            if name == RIVAL:
+                changes["rivals"] = {**record.rivals, audit.name: rival_of(record, audit)}
+        except KeyboardInterrupt:
+            return False
+        except BenchError as error:
+            if isinstance(asked, Resumption) and name != RIVAL:
+                raise
+            display.note(f"{key} can't be measured here: {error}")
+            changes = {"refused": {**record.refused, key: str(error)}}
+    spent = record.seconds.get(key, 0.0) + time.monotonic() - begun
+    changes["seconds"] = {**record.seconds, key: spent}
+    write_audit(path, record.model_copy(update=changes))
+    return True

@@ -1,0 +1,97 @@
+"""An audit as its files tell it: every claim beside what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from bench.analysis.audit import Held, counted
+from bench.analysis.findings import Found, of_arithmetic, of_trials, untestable
+from bench.analysis.given import of_table
+from bench.analysis.levels import rule_of
+from bench.analysis.rivals import Beside, beside
+from bench.records.audit import RIVAL, Audit
+from bench.records.audit_run import AuditRun, key_of, read_audit_run, read_trials, run_of
+from bench.records.measurement import counting
+
+
+@dataclass(frozen=True)
+class Section:
+    """What was found of one audit's claims."""
+
+    audit: Audit
+    found: tuple[Found, ...]
+    rival: Beside | None = None
+
+    @cached_property
+    def counts(self) -> dict[Held, int]:
+        """Return how many claims have each verdict."""
+        return counted([one.held for one in self.found])
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that an audit's report says."""
+
+    path: Path
+    record: AuditRun
+    sections: tuple[Section, ...]
+
+    @cached_property
+    def counts(self) -> dict[Held, int]:
+        """Return how many claims of all audits have each verdict."""
+        return counted([one.held for section in self.sections for one in section.found])
+
+
+def read(path: Path) -> Report:
+    """Read an audit's folder and judge its claims; raise `BenchError` where it is none."""
+    record = read_audit_run(path)
+    sections = [
+        Section(audit, _found(path, record, audit), _rival(path, record, audit))
+        for audit in record.audits
+    ]
+    return Report(path, record, tuple(sections))
+
+
+def is_open(report: Report) -> bool:
+    """Tell whether a run was left out, or a claim not told that more pairs would tell."""
+    found = [one for section in report.sections for one in section.found]
+    return any(one.goes_on for one in found)
+
+
+def _found(path: Path, record: AuditRun, audit: Audit) -> tuple[Found, ...]:
+    told = {one.claim.id: one for name in audit.runs for one in _of_run(path, record, audit, name)}
+    for claim in audit.claims:
+        if claim.arithmetic is not None:
+            told[claim.id] = of_arithmetic(claim)
+        elif claim.given is not None:
+            told[claim.id] = of_table(claim, record.rows(audit, claim))
+        elif claim.untestable is not None:
+            told[claim.id] = untestable(claim, claim.untestable)
+    return tuple(told[claim.id] for claim in audit.claims)
+
+
+def _rival(path: Path, record: AuditRun, audit: Audit) -> Beside | None:
+    score, folder = record.rivals.get(audit.name), run_of(path, audit, RIVAL)
+    if score is None:
+        return None
+    trials = counting(read_trials(folder)[1]) if folder else []
+    return beside(score.metric, score.seconds, trials)
+
+
+def _of_run(path: Path, record: AuditRun, audit: Audit, name: str) -> Sequence[Found]:
+    claims = [c for c in audit.claims if c.measured is not None and c.measured.run == name]
+    if (why := record.refused.get(key_of(audit, name))) is not None:
+        return [untestable(claim, why) for claim in claims]
+    folder = run_of(path, audit, name)
+    if folder is None:
+        why = "the run that would tell it was not begun: the budget was spent before, or the audit "
+        why += "was interrupted"
+        return [Found(claim, Held.OPEN, why, goes_on=True) for claim in claims]
+    header, trials = read_trials(folder)
+    if header.audit is None:
+        return []
+    found = of_trials(header.audit, counting(trials), rule_of(header))
+    return [replace(one, run=str(folder.relative_to(path))) for one in found]

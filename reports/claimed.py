@@ -1,0 +1,120 @@
+"""What is said of one published claim: in the form in which it was published."""
+
+from __future__ import annotations
+
+from bench.analysis.audit import Held
+from bench.analysis.findings import Found
+from bench.analysis.formula import shown
+from bench.analysis.intervals import Interval
+from bench.analysis.rivals import Beside
+from bench.records.audit import Audit, Claimed, Stated
+from reports.formatting import MINUS, UNKNOWN, metric, number, seconds
+
+
+def claimed(claim: Stated) -> str:
+    """Return what was published: ``20 % to 40 % less``, ``at least 0.98``."""
+    low, high = claim.range
+    if low == high or high is None:
+        ends = [low]
+    elif low is None:
+        ends = [high]
+    else:
+        ends = [low, high]
+    said = " to ".join(_bare(claim, end) for end in ends if end is not None)
+    least = "" if None not in (low, high) else "at least " if high is None else "at most "
+    return f"{least}{said}{_unit(claim)}"
+
+
+def found(claim: Stated, told: Interval | None) -> str:
+    """Return what was found: ``12 % [10 %, 14 %] less``."""
+    if told is None:
+        return UNKNOWN
+    low, middle, high = told
+    if low is None or high is None:
+        return f"{_bare(claim, middle)}{_unit(claim)} (no interval)"
+    if low == high:
+        return f"{_bare(claim, middle)}{_unit(claim)}"
+    return f"{_bare(claim, middle)} [{_bare(claim, low)}, {_bare(claim, high)}]{_unit(claim)}"
+
+
+def honestly(one: Found) -> str:
+    """Return what an honest headline would be."""
+    claim = one.claim
+    if one.held is Held.UNTESTABLE or one.found is None:
+        return "nothing can be said of it here"
+    what = claim.of or claim.quantity or claim.unit or "by its own numbers"
+    said = f"{what}: {found(claim, one.found)}"
+    if claim.arithmetic is not None:
+        return f"its own numbers give {found(claim, one.found)}"
+    if claim.given is not None:
+        return f"{said}, by the values given"
+    work = f", {one.work}" if one.work else ""
+    return f"{said}{work}, in {number(one.pairs, 'pair')} on this machine"
+
+
+def why(one: Found, audit: Audit) -> str:
+    """Return what a verdict rests on: run, formula, reason, note."""
+    claim, parts = one.claim, []
+    if claim.arithmetic is not None:
+        numbers = claim.arithmetic.numbers
+        parts.append(f"{claim.arithmetic.formula} = {shown(claim.arithmetic.formula, numbers)} = "
+                     f"{found(claim, one.found)}")  # fmt: skip
+    if claim.measured is not None:
+        run = audit.runs[claim.measured.run]
+        parts.append(f"arm {claim.measured.arm} of the run {claim.measured.run}")
+        if claim.measured.formula:
+            parts.append(_projection(claim, one))
+        if run.scaled:
+            parts.append(f"scaled: {run.scaled}")
+    parts += [text for text in (one.reason, claim.note) if text]
+    return "; ".join(part.rstrip(".") for part in parts)
+
+
+def rival(name: str, found: Beside) -> str:
+    """Return what a baseline's rival reaches beside it, and what each share of the better costs."""
+    own = f"{name} reaches {metric(found.metric)} in {seconds(found.seconds)}"
+    if found.trained_metric is None:
+        return f"{own}; no whole training was measured beside it"
+    parts = [f"{own}, whole trainings {metric(found.trained_metric)} in "
+             f"{seconds(found.trained_seconds)}"]  # fmt: skip
+    for share, one, other in found.costs:
+        told = [seconds(cost) if cost is not None else "not reached" for cost in (one, other)]
+        parts.append(f"{100 * share:.0f} % of the better: {told[0]} against {told[1]}")
+    return "; ".join(parts)
+
+
+def _projection(claim: Claimed, one: Found) -> str:
+    assert claim.measured is not None
+    assert claim.measured.formula is not None
+    formula = shown(claim.measured.formula, claim.measured.numbers)
+    low, middle, high = one.measured or Interval(None, 0.0, None)
+    if one.measured is None:
+        return f"projected: {claim.measured.formula}"
+    ends = "" if low is None or high is None else f" [{low:.4g}, {high:.4g}]"
+    return f"projected: {claim.measured.formula} = {formula}, measured = {middle:.4g}{ends}"
+
+
+def _bare(claim: Stated, value: float) -> str:
+    if claim.form == "less":
+        return f"{_signed(100 * value, False)} %"
+    if claim.form == "ratio":
+        return f"{value:.3f}×" if 0.5 < value < 2 else f"{_digits(value)}×"
+    return _signed(value, claim.form == "change")
+
+
+def _unit(claim: Stated) -> str:
+    if claim.form == "less":
+        return " less"
+    return f" {claim.unit}" if claim.unit else ""
+
+
+def _signed(value: float, always: bool) -> str:
+    sign = MINUS if value < 0 else "+" if always and value > 0 else ""
+    return f"{sign}{_digits(abs(value))}"
+
+
+def _digits(value: float) -> str:
+    """Return whole numbers whole, small ones with three or four digits."""
+    if value == int(value) and value < 1e15:
+        return f"{int(value):,}"
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}" if value < 1 else f"{value:.3g}"

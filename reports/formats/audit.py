@@ -1,0 +1,179 @@
+"""What `bench audit` prints and writes: text, Markdown, HTML, JSON."""
+
+from __future__ import annotations
+
+import functools
+import textwrap
+from collections.abc import Callable, Mapping
+from importlib.resources import files
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from bench.analysis.audit import Held
+from bench.analysis.findings import Found
+from bench.errors import BenchError
+from bench.records.files import write_text
+from bench.records.text import printable
+from reports import claimed, formatting
+from reports.audit import Report, Section
+from reports.formats.json import as_text
+from reports.formats.markdown import escape
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+NARROWEST, WIDEST = 40, 200
+TONES = MappingProxyType({
+    Held.CONFIRMED: "good", Held.EXCEEDED: "good", Held.PARTLY: "open", Held.REFUTED: "bad",
+    Held.OPEN: "open", Held.UNTESTABLE: "none",
+})  # fmt: skip
+COLUMNS = ("claim", "claimed", "found", "verdict", "work", "how")
+
+
+def render(format: str, report: Report, width: int = 100) -> str:
+    """Return an audit's report in a format; raise `BenchError` for an unknown one."""
+    if format not in FORMATS:
+        raise BenchError(f'no format "{format}" of an audit; there are: {", ".join(FORMATS)}')
+    return FORMATS[format](report, width)
+
+
+def write(report: Report) -> None:
+    """Write the report as Markdown and HTML beside the audit's record."""
+    for format in ("md", "html"):
+        write_text(report.path / f"report.{format}", render(format, report, WIDEST))
+
+
+def headline(counts: Mapping[Held, int]) -> str:
+    """Return how many claims there are, and what was said of them."""
+    total = sum(counts.values())
+    said = ", ".join(f"{count} {held}" for held, count in counts.items())
+    return f"{formatting.number(total, 'claim')}: {said}"
+
+
+def row(one: Found) -> tuple[str, ...]:
+    """Return what a table says of a claim."""
+    claim = one.claim
+    found = claimed.found(claim, one.found) if one.found else "–"
+    return claim.id, claimed.claimed(claim), found, str(one.held), one.work or "–", claim.how
+
+
+def _text(report: Report, width: int) -> str:
+    wide = min(WIDEST, max(NARROWEST, width))
+    lines: list[str] = []
+    for section in report.sections:
+        lines += [f"{section.audit.title}: {headline(section.counts)}", ""]
+        lines += [*_grid([row(one) for one in section.found], wide), ""]
+        told = [one for one in section.found if one.held is not Held.UNTESTABLE]
+        said = [f"{one.claim.id}: {claimed.honestly(one)}" for one in told]
+        lines += [line for text in [*said, *rivals(section)] for line in _filled(text, wide)]
+        lines.append("")
+    if len(report.sections) > 1:
+        lines += [f"in all: {headline(report.counts)}", ""]
+    lines.append(f"report: {report.path / 'report.html'}")
+    return printable("\n".join(lines)) + "\n"
+
+
+def _grid(rows: list[tuple[str, ...]], wide: int) -> list[str]:
+    table = [COLUMNS, *rows]
+    sizes = [max(len(row[index]) for row in table) for index in range(len(COLUMNS))]
+    lines = ["  ".join(c.ljust(s) for c, s in zip(row, sizes, strict=True)) for row in table]
+    return [line.rstrip()[:wide] for line in lines]
+
+
+def _filled(text: str, wide: int) -> list[str]:
+    return textwrap.wrap(text, wide, subsequent_indent="  ", break_on_hyphens=False)
+
+
+def _markdown(report: Report, width: int) -> str:
+    lines = [f"# Published claims, measured: {escape(headline(report.counts))}", ""]
+    lines += [escape(_context(report)), ""]
+    for section in report.sections:
+        lines += _section(section)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _section(section: Section) -> list[str]:
+    audit = section.audit
+    lines = [f"## {escape(audit.title)}", "", f"**{escape(headline(section.counts))}.** "
+             f"{escape(audit.source)}", ""]  # fmt: skip
+    lines += ["| claim | claimed | found | verdict | work |", "|---|---|---|---|---|"]
+    lines += [f"| {' | '.join(map(escape, row(one)[:5]))} |" for one in section.found]
+    lines.append("")
+    for one in section.found:
+        honest = claimed.honestly(one)
+        run = f" ([its run]({one.run}/report.md))" if one.run else ""
+        lines.append(f"- **{escape(one.claim.id)}** ({escape(str(one.held))}): "
+                     f"{escape(one.claim.says)} *Honestly:* {escape(honest)}. "
+                     f"{escape(claimed.why(one, audit))}{run}")  # fmt: skip
+    return [*lines, *(f"\n{escape(text)}" for text in rivals(section)), ""]
+
+
+def rivals(section: Section) -> list[str]:
+    """Return what a baseline's rival reaches, where it was run."""
+    asked = section.audit.rival
+    if asked is None or section.rival is None:
+        return []
+    return [f"Rival: {claimed.rival(asked.name, section.rival)}. {asked.why}"]
+
+
+def _context(report: Report) -> str:
+    facts = report.record.environment
+    known = [str(facts[name]) for name in ("cpu", "system") if facts.get(name)]
+    cores = facts.get("cores")
+    spent = sum(report.record.seconds.values())
+    parts = [report.record.run, *known, *([f"{cores} cores"] if cores else [])]
+    if spent:
+        parts.append(f"measured for {formatting.seconds(spent)}")
+    return ", ".join(parts)
+
+
+def _html(report: Report, width: int) -> str:
+    return _template().render(
+        report=report, headline=headline, context=_context(report), row=row,
+        honestly=claimed.honestly, why=claimed.why, tones=TONES, rivals=rivals,
+        style=files("reports").joinpath("templates", "report.css").read_text(encoding="utf-8"),
+    )  # fmt: skip
+
+
+@functools.cache
+def _template() -> Template:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    pages = Environment(
+        loader=PackageLoader("reports", "templates"),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=lambda value: printable(value) if type(value) is str else value,
+    )
+    return pages.get_template("audit.html.j2")
+
+
+def _json(report: Report, width: int) -> str:
+    return as_text({
+        "format": 1,
+        "run": report.record.run,
+        "counts": {str(held): count for held, count in report.counts.items()},
+        "audits": {s.audit.name: [_row(one, s) for one in s.found] for s in report.sections},
+        "rivals": {s.audit.name: s.rival._asdict() for s in report.sections if s.rival},
+        "seconds": report.record.seconds,
+        "environment": report.record.environment,
+    })  # fmt: skip
+
+
+def _row(one: Found, section: Section) -> dict[str, Any]:
+    return {
+        "claim": one.claim.id, "says": one.claim.says, "quantity": one.claim.quantity,
+        "form": one.claim.form, "claimed": list(one.claim.range), "unit": one.claim.unit,
+        "how": one.claim.how, "found": list(one.found) if one.found else None,
+        "verdict": str(one.held), "work": one.work, "pairs": one.pairs,
+        "honestly": claimed.honestly(one), "why": claimed.why(one, section.audit),
+        "run": one.run or None,
+    }  # fmt: skip
+
+
+FORMATS: Mapping[str, Callable[[Report, int], str]] = MappingProxyType(
+    {"text": _text, "md": _markdown, "html": _html, "json": _json}
+)

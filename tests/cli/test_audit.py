@@ -1,0 +1,82 @@
+"""`bench audit FILE.yaml`: an own model's claims, planted true and false, and interrupted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.run.session import Session
+from tests.cli.processes import HERE, Bench
+
+FILE = f"""
+name: mine
+title: My claims
+source: A page of mine.
+baseline: "{HERE / "slow_parts.py"}:Sleepy"
+runs:
+  pause:
+    before: {{pause: 0.06, rest: 0.0, epochs: 1}}
+    repeats: 3
+    arms:
+      rested: {{techniques: ["{HERE / "slow_parts.py"}:NoPause"]}}
+claims:
+  - {{id: true-one, says: At least twice as fast., quantity: time, form: ratio,
+     claimed: [1.5, null], measured: {{run: pause, arm: rested}}}}
+  - {{id: false-one, says: A hundred thousand times as fast., quantity: time, form: ratio,
+     claimed: 100000, measured: {{run: pause, arm: rested}}}}
+  - {{id: size, says: 354 parameters., quantity: parameters, form: value,
+     claimed: 354, measured: {{run: pause, arm: baseline}}}}
+  - {{id: sessions, says: 3 % less., form: less, claimed: 0.03,
+     given: {{table: given.csv, before: old, after: new}}}}
+"""
+
+
+def test_an_audit_that_was_interrupted_goes_on_and_makes_no_trial_twice(
+    called: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.yaml").write_text(FILE)
+    (tmp_path / "given.csv").write_text("arm,session,value\nold,mon,100\nnew,tue,97\n")
+    trial, made = Session.trial, list[object]()
+
+    def interrupted(self: Session, planned: object) -> object:
+        if len(made) == 4:
+            raise KeyboardInterrupt
+        made.append(planned)
+        return trial(self, planned)  # type: ignore[arg-type]  # whatever it is, it goes on
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "trial", interrupted)
+        done = called("audit", "mine.yaml", "--threads", "1")
+    assert done.returncode == 3, done.stderr
+    (folder,) = (tmp_path / "results").iterdir()
+    assert f"interrupted; what finished is kept: bench audit --resume results/{folder.name}" in (
+        done.stderr
+    )
+    done = called("audit", "--resume", str(folder), "--json")
+    assert done.returncode == 0, done.stderr
+    rows = {row["claim"]: row for row in json.loads(done.stdout)["audits"]["mine"]}
+    assert {name: row["verdict"] for name, row in rows.items()} == {
+        "true-one": "confirmed", "false-one": "refuted", "size": "confirmed",
+        "sessions": "can't be told",
+    }  # fmt: skip
+    assert rows["true-one"]["work"] == "same work"
+    (journal,) = folder.glob("mine/*/trials.jsonl")
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    assert len({(line["arm"], line["pair"]) for line in lines}) == len(lines) == 3 * 3
+    report = (folder / "report.md").read_text()
+    assert "4 claims: 2 confirmed, 1 refuted, 1 can't be told" in report
+    assert (folder / "report.html").read_text().count("<tr>") == 5
+
+
+def test_a_mistake_in_an_audit_is_one_line(called: Bench, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(FILE.replace("epochs: 1", "epoch: 1"))
+    (tmp_path / "given.csv").write_text("arm,value\nold,1\nnew,1\n")
+    done = called("audit", "mine.yaml")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        "bench: audit mine, run pause: baseline sleepy has no setting "
+        '"epoch"; did you mean "epochs"?'
+    )
+    assert not (tmp_path / "results").exists()

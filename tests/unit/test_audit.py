@@ -1,0 +1,226 @@
+"""Published claims as a file states them, and what numbers and tables say of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bench.analysis.audit import Held, held, needed
+from bench.analysis.findings import of_arithmetic, of_trials
+from bench.analysis.formula import evaluated, shown
+from bench.analysis.given import of_table
+from bench.analysis.intervals import Interval
+from bench.analysis.levels import Rule
+from bench.errors import BenchError
+from bench.records.audit import Claimed, Experiment, Stated, audit_of, read_audit
+from bench.records.given import rows_of
+from bench.records.measurement import Status
+from bench.run import auditing
+from reports import claimed
+from tests.records import failed, measurement
+
+WHOLE: dict[str, Any] = {
+    "name": "mine", "title": "Mine", "source": "A page.", "baseline": "mine.py:Net",
+    "runs": {"one": {"before": {"epochs": 2}, "arms": {"fast": {"techniques": ["x"]}}}},
+    "claims": [{
+        "id": "speed", "says": "Twice as fast.", "quantity": "time", "form": "ratio",
+        "claimed": 2.0, "measured": {"run": "one", "arm": "fast"},
+    }],
+}  # fmt: skip
+
+
+def with_claim(**changes: Any) -> dict[str, Any]:
+    return {**WHOLE, "claims": [{**WHOLE["claims"][0], **changes}]}
+
+
+def stated(form: str, claimed: Any, **more: Any) -> Stated:
+    return Stated.model_validate({"form": form, "claimed": claimed, "quantity": "metric", **more})
+
+
+def test_an_audit_is_read_from_yaml(tmp_path: Path) -> None:
+    file = tmp_path / "audit.yaml"
+    file.write_text(yaml.safe_dump(WHOLE))
+    audit = read_audit(file)
+    assert audit.claims[0].range == (2.0, 2.0)
+    assert audit.claims[0].how == "measured"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([], "a.yaml holds no audit: write name, title, source, runs and claims"),
+        ({**WHOLE, "format": 2}, "format 2; this bench reads format 1"),
+        ({**WHOLE, "colour": 1}, "colour: Extra inputs are not permitted"),
+        (with_claim(measured={"run": "two", "arm": "fast"}),
+         "claim speed: there is no run two; there are: one"),
+        (with_claim(measured={"run": "one", "arm": "slow"}),
+         "claim speed: the run one has no arm slow; there are: fast"),
+        (with_claim(untestable="no"), r"give one of measured, given, .* \(claim speed\)"),
+        (with_claim(form="less", claimed=30), "write 30 % as 0.3"),
+        (with_claim(claimed=[3, 2]), "3 to 2 is no range: the lesser comes first"),
+        (with_claim(claimed=[None, None]), "one of which may be null"),
+        ({**WHOLE, "claims": WHOLE["claims"] * 2}, "the id speed is there twice"),
+        ({**WHOLE, "claims": []}, "claims: "),
+    ],
+)  # fmt: skip
+def test_a_wrong_audit_is_one_line_that_says_what_and_where(content: Any, message: str) -> None:
+    with pytest.raises(BenchError, match=message) as error:
+        audit_of(content, "a.yaml")
+    assert "\n" not in str(error.value)
+
+
+def test_yaml_makes_no_objects(tmp_path: Path) -> None:
+    file = tmp_path / "audit.yaml"
+    file.write_text("name: !!python/object/apply:os.system ['true']\n")
+    with pytest.raises(BenchError, match="is not YAML"):
+        read_audit(file)
+
+
+@pytest.mark.parametrize(
+    ("claim", "interval", "expected"),
+    [
+        (stated("ratio", 2.0), Interval(1.95, 2.0, 2.05), Held.CONFIRMED),
+        (stated("ratio", 2.0), Interval(2.2, 2.3, 2.4), Held.EXCEEDED),
+        (stated("ratio", 2.0), Interval(1.5, 1.6, 1.7), Held.PARTLY),
+        (stated("ratio", 2.0), Interval(1.2, 1.3, 1.35), Held.REFUTED),
+        (stated("ratio", 2.0), Interval(0.8, 1.2, 1.8), Held.REFUTED),  # surely missed
+        (stated("ratio", 2.0), Interval(1.5, 1.8, 2.2), Held.OPEN),
+        (stated("ratio", 2.0), Interval(None, 2.0, None), Held.OPEN),
+        (stated("ratio", 1.02), Interval(0.99, 1.0, 1.005), Held.REFUTED),
+        (stated("ratio", 1.02), Interval(0.97, 1.0, 1.03), Held.OPEN),
+        (stated("ratio", 1.006), Interval(0.98, 1.0, 1.02), Held.OPEN),
+        (stated("ratio", 1.006), Interval(1.02, 1.03, 1.04), Held.EXCEEDED),
+        (stated("ratio", 1.006), Interval(1.004, 1.006, 1.008), Held.CONFIRMED),
+        (stated("less", [0.2, 0.4]), Interval(0.22, 0.3, 0.38), Held.CONFIRMED),
+        (stated("less", [0.2, 0.4]), Interval(0.5, 0.55, 0.6), Held.EXCEEDED),
+        (stated("less", [0.2, 0.4]), Interval(-0.1, 0.0, 0.02), Held.REFUTED),
+        (stated("change", [-0.05, -0.03]), Interval(-0.02, -0.01, 0.0), Held.EXCEEDED),
+        (stated("change", [-0.05, -0.03]), Interval(-0.2, -0.1, -0.08), Held.REFUTED),
+        (stated("change", [-0.01, None]), Interval(-0.005, 0.0, 0.005), Held.CONFIRMED),
+        (stated("value", [0.95, None], better="higher"), Interval(0.6, 0.7, 0.8), Held.REFUTED),
+        (stated("value", 5_631_717), Interval(*[4_004_613.0] * 3), Held.REFUTED),
+        (stated("value", [1e6, 2e6]), Interval(*[378_707.0] * 3), Held.REFUTED),
+        (stated("value", [1e6, 2e6], better="lower"), Interval(*[378_707.0] * 3), Held.EXCEEDED),
+        (stated("value", 3.0, better="lower"), Interval(*[19.6] * 3), Held.REFUTED),
+    ],
+)
+def test_a_claim_is_held_against_an_interval(
+    claim: Stated, interval: Interval, expected: Held
+) -> None:
+    assert held(claim, interval) is expected
+
+
+def test_a_claim_that_is_surely_missed_waits_for_whether_there_is_a_gain_at_all() -> None:
+    assert held(stated("ratio", 2.0), Interval(0.8, 1.2, 1.8), final=False) is Held.OPEN
+
+
+def test_an_open_claim_says_how_many_pairs_would_tell() -> None:
+    assert needed(stated("ratio", 2.0), Interval(1.6, 1.8, 2.0), 10) == 39
+
+
+def test_a_formula_is_arithmetic_of_named_numbers_and_nothing_else() -> None:
+    numbers = {"seconds": 13.0, "batches": 544.0, "epochs": 10.0}
+    assert evaluated("seconds * batches * epochs / 3600", numbers) == pytest.approx(
+        19.644, abs=1e-3
+    )
+    assert shown("seconds * batches / 3600", numbers) == "13 * 544 / 3600"
+    assert evaluated("max(2, 3) ** -1", {}) == pytest.approx(1 / 3)
+    for formula, why in (
+        ("__import__('os')", "is neither"), ("hours", "nothing is named hours"),
+        ("1 / 0", "a division by zero"), ("9 ** 999", "a power of more than 64"), ("1 +", "syntax"),
+    ):  # fmt: skip
+        with pytest.raises(BenchError, match=why):
+            evaluated(formula, {})
+
+
+def test_a_claim_that_contradicts_itself_is_refuted_with_its_own_numbers() -> None:
+    claim = Claimed.model_validate({
+        "id": "hours", "says": "13 s a batch, 3 h in all.", "form": "value", "claimed": 3,
+        "unit": "h", "better": "lower",
+        "arithmetic": {"numbers": {"seconds": 13, "batches": 544, "epochs": 10},
+                       "formula": "seconds * batches * epochs / 3600"},
+    })  # fmt: skip
+    found = of_arithmetic(claim)
+    assert found.held is Held.REFUTED
+    assert claimed.honestly(found) == "its own numbers give 19.6 h"
+
+
+def table(*rows: str, form: str = "less", value: Any = 0.03) -> Any:
+    claim = Claimed.model_validate({
+        "id": "record", "says": "3 % less.", "form": form, "claimed": value,
+        "given": {"table": "t.csv", "before": "old", "after": "new"},
+    })  # fmt: skip
+    return of_table(claim, rows_of(["arm,session,value", *rows], "t.csv"))
+
+
+def test_arms_of_two_sessions_can_not_be_told_apart() -> None:
+    rows = [f"{arm},{arm},{100 + i}" for arm in ("old", "new") for i in range(20)]
+    found = table(*rows)
+    assert found.held is Held.OPEN
+    assert "a difference between sessions can't be told from the claim" in found.reason
+    assert "neither pairs nor sessions" in table("old,,100", "new,,97").reason
+
+
+def test_sessions_that_measured_both_arms_tell_the_claim() -> None:
+    slow = {"mon": 100, "tue": 104, "wed": 98, "thu": 101}
+    rows = [f"{arm},{day},{v * f}" for day, v in slow.items()
+            for arm, f in (("old", 1), ("new", 0.97))]  # fmt: skip
+    assert table(*rows).held is Held.CONFIRMED
+    assert table(*rows, value=0.2).held is Held.REFUTED
+
+
+def test_many_sessions_of_one_arm_each_are_compared_by_their_means() -> None:
+    rows = [f"{arm},{arm}{i},{v + i % 3}" for arm, v in (("old", 100), ("new", 50))
+            for i in range(6)]  # fmt: skip
+    found = table(*rows, value=0.5)
+    assert (found.held, found.reason) == (Held.CONFIRMED, "by 6 and 6 sessions")
+
+
+def test_a_table_with_another_column_is_refused_by_name() -> None:
+    with pytest.raises(
+        BenchError, match=r"t\.csv has no column value; its columns are arm and value"
+    ):
+        rows_of(["arm,seconds", "a,1"], "t.csv")
+    with pytest.raises(BenchError, match=r"t\.csv, line 2: arm 'a', value 'x'"):
+        rows_of(["arm,value", "a,x"], "t.csv")
+
+
+def experiment(**changes: Any) -> Experiment:
+    claim = {**WHOLE["claims"][0], "measured": {"run": "one", "arm": "fast"}, **changes}
+    return Experiment.model_validate(
+        {"name": "one", "arms": {"fast": {"settings": {"epochs": 1}, "work": "less work"}},
+         "trials": "whole", "claims": [claim]}
+    )  # fmt: skip
+
+
+def test_a_projection_prints_its_formula_with_its_numbers() -> None:
+    told = {"run": "one", "arm": "fast", "formula": "measured * epochs", "numbers": {"epochs": 3}}
+    asked = experiment(measured=told, claimed=6.0)
+    trials = [t for pair in range(6) for t in (
+        measurement(pair=pair), measurement("fast", pair, seconds=0.5 + pair / 1000))]  # fmt: skip
+    (found,) = of_trials(asked, trials, Rule(first=6, most=6))
+    assert (found.held, found.work) == (Held.CONFIRMED, "less work")
+    audit = audit_of({**WHOLE, "claims": [{**WHOLE["claims"][0], "measured": told}]}, "a")
+    assert "projected: measured * epochs = measured * 3, measured = 1.99" in claimed.why(
+        found, audit
+    )
+
+
+def test_what_does_not_apply_is_not_testable_here_and_says_why() -> None:
+    record = failed("fast", -1, Status.NOT_APPLICABLE, "it needs CUDA")
+    (found,) = of_trials(experiment(), [record], Rule())
+    assert (found.held, found.reason) == (Held.UNTESTABLE, "it needs CUDA")
+
+
+@pytest.mark.parametrize("name", list(auditing.shipped()))
+def test_a_shipped_audit_names_what_there_is(name: str) -> None:
+    record = auditing.started(auditing.found([name]), {})
+    assert record.audits[0].name == name
+
+
+def test_an_unknown_audit_gets_a_suggestion() -> None:
+    with pytest.raises(BenchError, match='no audit named "timehat"; did you mean "timehut"'):
+        auditing.found(["timehat"])
