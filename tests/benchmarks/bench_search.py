@@ -1,17 +1,20 @@
 """What does a full optimisation find, for what cost, beside random search and TPE?
 
-Run by hand, on a quiet machine. First every combination of six techniques is measured once:
+Run by hand, on a quiet machine. First every combination of six techniques is measured, round after
+round of all of them, for as many minutes as are given:
 
     python -m tests.benchmarks.bench_search record --baseline timehut --dataset Chinatown \
         --data-dir FOLDER --techniques scale-model limit-steps sequence-reduction mixed-precision \
-        early-stopping gradient-checkpointing --rounds 8 --output results
+        early-stopping gradient-checkpointing --minutes 14 --output results
     python -m tests.benchmarks.bench_search record --baseline xray --dataset synthetic \
         --techniques smaller-input lighter-architecture channels-last mixed-precision limit-steps \
-        freeze-encoder
+        freeze-encoder --minutes 14
+    python -m tests.benchmarks.bench_search keep results/RUN chinatown.jsonl.gz
 
-then the search itself is replayed from these records many times, with other rounds drawn each time:
+(the last makes one small file of a run); then the search itself is replayed from these records many
+times, with other rounds drawn each time:
 
-    python -m tests.benchmarks.bench_search replay results/RUN [--replays 100] [--seed 0]
+    python -m tests.benchmarks.bench_search replay results/RUN|chinatown.jsonl.gz [--replays 100]
 
 Targets: at least 95 % of the best feasible log gain in time, in at least 90 % of the replays, with
 at most a quarter of the trials that measuring all combinations takes; and more than random search
@@ -51,6 +54,7 @@ from bench.records.run_folder import Folder
 from bench.run.modes import full_optimization
 from bench.run.request import Request
 from bench.run.session import Session
+from tests.benchmarks import tables
 from tests.benchmarks.recorded import Recorded, Replayer, kept, logs_of
 
 ENOUGH = 0.95
@@ -214,7 +218,7 @@ def record(asked: argparse.Namespace) -> None:
     wanted = Request(
         mode="test", baseline=asked.baseline, arms=arms, repeats=asked.rounds,
         settings=settings | parse_assignments(asked.set), threads=asked.threads,
-        output=Path(asked.output),
+        budget_seconds=60 * asked.minutes, output=Path(asked.output),
     )  # fmt: skip
     with suppress(typer.Exit):  # how it ended stands in the report
         execute(wanted, quiet=False)
@@ -229,7 +233,7 @@ def _go_together(subset: Subset) -> bool:
 
 
 def main() -> None:
-    """Record, or replay."""
+    """Record, keep what was recorded in one file, or replay."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     recording = commands.add_parser("record")
@@ -238,8 +242,12 @@ def main() -> None:
         recording.add_argument(name, default="timehut" if name == "--baseline" else None)
     recording.add_argument("--set", nargs="*", default=[])
     recording.add_argument("--rounds", type=int, default=8)
+    recording.add_argument("--minutes", type=float, default=14.0)
     recording.add_argument("--threads", type=int, default=1)
     recording.add_argument("--output", default="results")
+    keeping = commands.add_parser("keep")
+    for name in ("run", "table"):
+        keeping.add_argument(name, type=Path)
     replaying = commands.add_parser("replay")
     replaying.add_argument("run", type=Path)
     replaying.add_argument("--replays", type=int, default=100)
@@ -247,6 +255,9 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.command == "record":
         record(asked)
+        return
+    if asked.command == "keep":
+        tables.write(asked.run, asked.table)
         return
     recorded = Recorded.read(asked.run)
     if not recorded.techniques:

@@ -18,6 +18,7 @@ from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, Ending, Measurement, Status
 from bench.records.run_folder import read_run
 from bench.trial.spec import Outcome, TrialSpec
+from tests.benchmarks import tables
 
 STARTED = "2026-01-01T00:00:00+00:00"
 
@@ -33,8 +34,8 @@ class Recorded:
 
     @classmethod
     def read(cls, path: Path) -> Recorded:
-        """Read a run of all combinations; those that don't apply are none."""
-        header, trials, _ = read_run(path)
+        """Read a run of all combinations, or its table; those that don't apply are none."""
+        header, trials = tables.read(path) if path.is_file() else read_run(path)[:2]
         arms = {t.arm for t in trials if t.arm not in (BASELINE, CONTROL)}
         pairs = {arm: whole(matched(trials, arm)) for arm in sorted(arms)}
         found = {frozenset(techniques_of(own[0][1])): own for own in pairs.values() if own}

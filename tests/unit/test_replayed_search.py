@@ -15,6 +15,7 @@ from bench.records.measurement import CONTROL, Measurement
 from bench.run import modes
 from tests.benchmarks.bench_search import compared, searched, subsets
 from tests.benchmarks.recorded import Recorded, beside
+from tests.benchmarks.tables import write
 from tests.records import header, measurement, paired, recipe
 
 GAINS = {"early-stopping": 1.5, "limit-steps": 1.3, "ema": 1.0}
@@ -60,6 +61,17 @@ def test_what_was_recorded_is_known_by_its_techniques(run: Path) -> None:
     assert len(recorded.pairs) == 7
     assert recorded.best == pytest.approx(math.log(1.5 * 1.3), abs=0.01)
     assert recorded.trials == 7 * 8 + 8
+
+
+def test_a_table_of_a_run_says_the_same(run: Path, tmp_path: Path) -> None:
+    whole, table = Recorded.read(run), tmp_path / "table.jsonl.gz"
+    write(run, table)
+    found = Recorded.read(table)
+    assert (found.techniques, found.trials) == (whole.techniques, whole.trials)
+    assert {subset: found.gain(subset) for subset in found.pairs} == {
+        subset: whole.gain(subset) for subset in whole.pairs
+    }
+    assert table.stat().st_size < (run / "trials.jsonl").stat().st_size / 10
 
 
 def test_the_search_finds_the_shortest_of_the_best(run: Path) -> None:
