@@ -41,6 +41,9 @@ def _missing(run: Run) -> str | None:
         return "the head is not judged yet" if run.revised.goes_on and not known else None
     found, rule = run.judged, run.comparison.rule
     done, planned = _pairs_done(run)
+    searches = run.header.mode == "full-optimization" and run.comparison.aims.quality
+    if searches and "confirm" not in run.header.raced:
+        return "settings are still searched"
     if rule.first == rule.most:
         return (
             None if done >= planned else f"{done} of {number(planned, 'pair')} of trials were run"

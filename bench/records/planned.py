@@ -86,10 +86,10 @@ class _Arms:
         if record.arm in (BASELINE, CONTROL):
             return self._of_baseline(recipe)
         if not recipe.techniques and self._is_tried(record, recipe):
-            return None
+            return self._beside_others(record, recipe, frozenset()) if record.judges else None
         if not recipe.techniques:
             if not self._probes and record.pair >= 0:  # else it was refused before it had one
-                return "has the recipe of the baseline"
+                return self._of_baseline(recipe) or "has the recipe of the baseline"
             return None if self._is_asked(record.arm) else "is not in the plan of run.json"
         names = frozenset(use.name for use in recipe.techniques)
         if not self._is_planned(names):

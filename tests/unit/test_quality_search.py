@@ -23,6 +23,7 @@ from bench.recipes.ranges import searched
 from bench.records.claim import Exported
 from bench.records.header import Header
 from bench.records.measurement import TUNED, Evaluation, Measurement, Status
+from bench.records.planned import check_planned
 from bench.records.recipe import Recipe
 from bench.records.run_folder import Folder, reopen
 from bench.run.export import exported_of
@@ -31,6 +32,7 @@ from bench.run.request import Request
 from bench.run.session import Session
 from bench.run.start import searched_over
 from bench.trial.spec import Outcome, TrialSpec
+from reports import undone
 from tests.records import header, measurement
 from tests.unit.test_session import Heard
 
@@ -187,6 +189,9 @@ def test_an_interrupted_search_goes_on_to_the_same_answer(
         with pytest.raises(KeyboardInterrupt):
             run(folder, first)
         folder.close()
+        left = undone.unfinished(reports.read(folder.path))
+        assert left is not None
+        assert ("settings are still searched" in left) == (most == 14)
         second = Trained()
         session, _ = run(reopen(folder.path), second)
         assert [trial.key for trial in session.records] == [trial.key for trial in whole.records]
@@ -209,6 +214,29 @@ def test_once_its_choice_is_being_confirmed_a_search_is_not_taken_further(tmp_pa
     _, heard = run(folder, trained)
     assert {spec.stage for spec in trained.asked} == {"confirm"}
     assert heard.notes == ["no settings are found that are better than the baseline's own"]
+
+
+def test_what_a_search_chose_is_one_arm_and_of_settings_that_it_searched(tmp_path: Path) -> None:
+    head = asked().model_copy(update={"raced": {"tune": 3, "confirm": 1}})
+    settings = head.settings
+    (tmp_path / "run.json").write_text(head.model_dump_json())
+
+    def refused(*changes: dict[str, Any]) -> str:
+        found = [
+            measurement(TUNED, pair, stage="confirm", recipe=Recipe(
+                baseline="tunable", settings={**settings, **own}).model_dump(mode="json"))
+            for pair, own in enumerate(changes)
+        ]  # fmt: skip
+        with pytest.raises(BenchError) as raised:
+            check_planned(head, found, tmp_path / "trials.jsonl")
+        return str(raised.value)
+
+    assert "baseline#tuned of pair 0 has another epochs than run.json says" in refused(
+        {"epochs": 9}
+    )
+    assert "line 2: baseline#tuned of pair 1 has the recipe of the baseline" in refused(
+        {"lr": 0.1}, {}
+    )
 
 
 def test_a_baseline_that_holds_nothing_out_is_refused() -> None:
