@@ -10,6 +10,7 @@ import gzip
 import json
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from bench.analysis.quality import LEAST_STEPS
 from bench.records.header import Header
@@ -17,7 +18,7 @@ from bench.records.measurement import Measurement, counting
 from bench.records.run_folder import read_run
 
 Records = tuple[Header, list[Measurement]]
-PLAIN = {
+PLAIN: dict[str, Any] = {
     "phase_seconds": {}, "inference": (), "surroundings": None, "flops_check": None,
     "flops_uncounted": (), "unknown": {}, "profile": None,
 }  # fmt: skip
@@ -38,7 +39,7 @@ def write(run: Path, table: Path) -> None:
 def read(table: Path) -> Records:
     """Read a table."""
     first, *lines = gzip.decompress(table.read_bytes()).decode().split("\n")
-    needed = {"command": [], "environment": {}}
+    needed: dict[str, Any] = {"command": [], "environment": {}}
     header = Header.model_validate_json(json.dumps({**needed, **json.loads(first)}))
     return header, [Measurement.model_validate_json(line) for line in lines]
 
