@@ -1,12 +1,35 @@
-"""Compute metrics of multi-label classifiers: AUROC of scores, recall and F1 of decisions."""
+"""Compute metrics of multi-label classifiers: AUROC of scores, recall and F1 of decisions.
+
+An evaluation may say beside a metric what each test item contributed to it (`Scored`).
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 Floats = NDArray[np.float32]
+
+
+class Scored(dict[str, float]):
+    """Metrics by name, and of those that are means over the test items what each item scored.
+
+    An evaluation returns it in a dict's place, and few pairs of trials judge the metric then:
+    ``Scored({"accuracy": 0.75}, {"accuracy": right}, order=labels)``.
+    """
+
+    def __init__(self, metrics: Mapping[str, float], scores: Mapping[str, Any], order: Any) -> None:
+        """Keep one score an item ``(N,)`` by the metric's name, arrays or tensors.
+
+        `order` ``(N, ...)`` is what tells items apart, such as their labels: only trials that have
+        the same are compared item by item.
+        """
+        super().__init__(metrics)
+        self.scores, self.order = scores, order
 
 
 def auroc(scores: Floats, labels: Floats) -> float | None:

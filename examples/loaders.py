@@ -18,8 +18,8 @@ def network() -> nn.Module:
 
 
 def accuracy(answers: Tensor, labels: Tensor) -> Tensor:
-    """Return the share of right answers in a batch."""
-    return (answers.argmax(1) == labels).float().mean()
+    """Return which answers are right: their share is the accuracy."""
+    return answers.argmax(1) == labels
 
 
 Borders = from_loaders(

@@ -19,12 +19,13 @@ from bench.data.reloading import card_of, length, reloaded
 from bench.data.sampling import placing
 from bench.errors import BenchError
 from bench.job import Job, Progress
+from bench.metrics import Scored
 
 LABEL = "labels"
 Label = Any
 """The key of a batch's target, or its place."""
 Metric = Callable[[Outputs, Batch], SupportsFloat]
-"""Of a model's answer and the targets."""
+"""Of a model's answer and the targets: a number, or one of each item ``(N,)``."""
 
 
 def from_loaders(
@@ -50,7 +51,8 @@ def from_loaders(
     DataLoaders, or anything else that gives batches again and again: ``(input, ..., target)``, or
     mappings, whose inputs the model takes by name; `label` says where the target is, if it is
     neither called labels nor the last part. ``loss(outputs, targets)`` and each of `metrics`,
-    which see the outputs of the whole test part at once, are functions of the model's answer.
+    which see the outputs of the whole test part at once, are functions of the model's answer. A
+    metric that gives a number of each item is their mean, and fewer pairs of trials judge it.
     The first metric judges, unless `target` says otherwise. ``optimizer(parameters)`` makes one.
     `parts` are further parts of the `Job`: clip, make_scheduler, targets, items, ...
     """
@@ -135,7 +137,7 @@ class FromLoaders:
         model.eval()
         answers = [self._answer(model, batch) for batch in test]
         outputs, targets = (_joined(list(column)) for column in zip(*answers, strict=True))
-        return {name: float(metric(outputs, targets)) for name, metric in self.metrics.items()}
+        return _scored({n: metric(outputs, targets) for n, metric in self.metrics.items()}, targets)
 
     @torch.no_grad()
     def _validate(self, model: nn.Module, held_out: Iterable[Batch]) -> float:
@@ -158,6 +160,17 @@ class FromLoaders:
 
 def _fixed_order() -> torch.Generator:
     return torch.Generator().manual_seed(0)
+
+
+def _scored(found: Mapping[str, SupportsFloat], targets: Batch) -> dict[str, float]:
+    """Return metrics as numbers; with the scores of the items, where a metric gives these."""
+    many = {n: v for n, v in found.items() if isinstance(v, Tensor) and v.dim() == 1 and len(v) > 1}
+    if not many:
+        return {name: float(value) for name, value in found.items()}
+    order = inputs_of(targets)
+    scores = {name: value.double() for name, value in many.items() if len(value) == len(order)}
+    means = {name: float(scores[name].mean() if name in scores else found[name]) for name in found}
+    return Scored(means, scores, order)
 
 
 def _batch_size(loader: object) -> int | None:

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from bench.data_card import DataCard
+from bench.records.item_scores import ByItem
 from bench.records.profile import Profiled
 from bench.records.recipe import Recipe
 from bench.records.schema import Amount, Count, Instant, Json, Number, Record, Share, Text, Whole
@@ -188,8 +189,7 @@ class Training(Record):
     window_seconds: Amount | None = None
     """Wall time after warm-up, without evaluation: the steps and what lies between them."""
     train_seconds: Amount | None = None
-    """Wall time of the whole training, warm-up and what follows the last step (fine-tuning,
-    conversion) included, evaluation not."""
+    """Wall time of all, with warm-up and what follows the last step, without evaluation."""
     cpu_seconds: Amount | None = None
     """CPU time of the process, all threads, within the window."""
     items: Count = 0
@@ -234,7 +234,7 @@ class Advice(Record):
     """What could not be told of facts that only advise, by their names, and why."""
 
 
-class Measurement(Profiled, Advice, Usage, Training, Preparation, Ending, Identity):
+class Measurement(ByItem, Profiled, Advice, Usage, Training, Preparation, Ending, Identity):
     """One recipe, one seed, one fresh process: all parts, side by side in one line."""
 
     format: Literal[1] = 1

@@ -49,6 +49,7 @@ from bench.records.schema import Record
 from bench.technique import Effect, Parts, Technique
 from bench.trial.describe import describe
 from bench.trial.facts import advisory_facts, training_facts
+from bench.trial.item_scores import told_of_items
 from bench.trial.profile import Profiler, ScriptProfiler
 from bench.trial.rehearsal import attributed, check_compiled, rehearse_trial, shortened
 from bench.trial.script import ScriptFailed, run_script
@@ -167,7 +168,8 @@ def _measure_job(
     check_compiled(techniques, trained.compiled)
     if profiler:
         facts.append(Profiled(profile=profiler.read(result.timeline)))
-    facts.append(advisory_facts(trial, job, result.model))
+    advice = advisory_facts(trial, job, result.model)
+    facts += [advice] if limit else told_of_items(result, trial.metric, advice)
     return None
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from bench.errors import BenchError, Diverged, NotApplicable
 from bench.job import Job, Progress
@@ -45,6 +47,10 @@ class Trained:
     timeline: Timeline = field(default_factory=Timeline)
     evaluate_seconds: float = 0.0
     finish_seconds: float = 0.0
+    finish_updates: int = 0
+    """Of optimizers, in `Job.finish`."""
+    found: Mapping[str, float] = field(default_factory=dict)
+    """What the last evaluation gave, as it gave it."""
 
 
 class Checkpointer(Protocol):
@@ -172,16 +178,32 @@ def _check_steps(job: Job, made: int) -> None:
 
 def _finish(job: Job, result: Trained) -> None:
     begun = time.perf_counter()
-    result.model = job.finish(job, job.snapshot(job.model))
+    with _updates(result):
+        result.model = job.finish(job, job.snapshot(job.model))
     result.finish_seconds = time.perf_counter() - begun
     _evaluate(job, result.model, result)
+
+
+@contextmanager
+def _updates(result: Trained) -> Iterator[None]:
+    """Count the updates that any optimizer makes meanwhile."""
+
+    def count(*_: object) -> None:
+        result.finish_updates += 1
+
+    handle = register_optimizer_step_post_hook(count)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def _evaluate(job: Job, model: nn.Module, result: Trained) -> None:
     begun = time.perf_counter()
     progress = result.progress
     with undisturbed(job.device), modes_kept(job.model):
-        values = {k: float(v) for k, v in job.evaluate(model).items() if math.isfinite(v)}
+        result.found = job.evaluate(model)
+        values = {k: float(v) for k, v in result.found.items() if math.isfinite(v)}
     result.evaluations = [e for e in result.evaluations if e.step != progress.step]
     result.evaluations.append(
         Evaluation(
