@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from typing_extensions import TypedDict
 
+from bench.analysis.items import JudgedBy
 from bench.analysis.proof import Proof
 from bench.analysis.revised import Answer
 
@@ -76,6 +77,9 @@ class Arm(TypedDict):
     metric_difference: Triple
     quality_gain: Triple
     """By how much the metric is better, where that is what the run is after."""
+    judged_by: JudgedBy
+    """By what the difference is known: how it varies over seeds, over test items, or both."""
+    test_items: int | None
     other_differences: dict[str, Triple]
     pairs: int
     more_pairs: int | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from types import MappingProxyType
 
 from bench.analysis.intervals import Interval
 from bench.analysis.quality import LEAST_STEPS
@@ -16,6 +17,10 @@ from reports.run import Run
 
 SETUP_WORTH_SAYING = 1.0
 """Seconds; what building a job takes differs by less than that from trial to trial."""
+HOW = MappingProxyType(
+    {"seeds": "over seeds", "seeds and items": "over seeds and items", "items": "item by item"}
+)
+"""By what a change of the metric is known."""
 HOPELESS = 9.0
 """Smallest visible effect on time from which on its figure says no more: tenfold."""
 
@@ -227,6 +232,20 @@ def _quality(run: Run, result: ArmResult) -> str:
         return f"the same mathematics by its losses over {steps} ({run.header.metric} {change})"
     margin = formatting.margin(run.comparison.margin, run.comparison.margin_is_relative)
     return f"with {run.header.metric} kept within the margin of {margin} ({change})"
+
+
+def judged(run: Run) -> list[str]:
+    """Return on which test items changes of the metric were judged, and by what they are known."""
+    arms: dict[int, dict[str, list[str]]] = {}
+    for result in run.candidates:
+        if result.metric_difference is not None and result.test_items:
+            ways = arms.setdefault(result.test_items, {})
+            ways.setdefault(HOW[result.judged_by], []).append(result.arm)
+    return [
+        f"What is said of {run.header.metric} holds on these {number(items, 'test item')}: it was "
+        f"judged {listing([f'{how} of {listing(own)}' for how, own in ways.items()])}."
+        for items, ways in arms.items()
+    ]
 
 
 def _why(run: Run, result: ArmResult) -> str:

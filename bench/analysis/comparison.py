@@ -13,10 +13,10 @@ from bench.analysis.attribution import Attribution, attribution, largest
 from bench.analysis.bounds import bounds_of_arm, profiled
 from bench.analysis.control import control_of, visible_effect, visible_pairs
 from bench.analysis.evidence import evidence_of
-from bench.analysis.intervals import Interval, repeated_interval, repeated_ratio
+from bench.analysis.intervals import Interval, repeated_ratio
 from bench.analysis.levels import Rule, rule_of
 from bench.analysis.metric import (
-    difference,
+    judged_change,
     metric_of,
     other_differences,
     reached,
@@ -42,7 +42,6 @@ from bench.analysis.pairs import (
     Pair,
     by_arm,
     compared_steps,
-    gains,
     matched,
     pairs_of,
     ratios,
@@ -175,7 +174,7 @@ def _judge(
         return _nothing_measured(name, trials_of_arm, statuses)
     candidates = [candidate for _, candidate in good]
     rule = rules.get(candidates[0].stage, Rule())
-    facts = _facts(good, rule, target, aims) | {
+    facts = _facts(good, margin, rule, target, aims) | {
         "metric": metric_of(candidates, target),
         "other_differences": other_differences(good, target.metric),
         "seconds_to_target": seconds_to_target(candidates, target),
@@ -207,9 +206,11 @@ def _nothing_measured(name: str, own: Sequence[Measurement], statuses: dict[str,
     return ArmResult(arm=name, verdict=verdict, reason=reason, work=work, statuses=statuses)
 
 
-def _facts(pairs: Sequence[Pair], rule: Rule, target: Target, aims: Aims) -> dict[str, Any]:
+def _facts(
+    pairs: Sequence[Pair], margin: float, rule: Rule, target: Target, aims: Aims
+) -> dict[str, Any]:
     basis, setup = basis_of(pairs[0][1]), setup_of(pairs)
-    found = evidence_of(pairs, basis, 0.0, None, target, aims.counts)
+    found = evidence_of(pairs, basis, margin, None, target, aims.counts)
     total = rule.of_gain(found.random)
     times, memories = ratios(pairs, time_of(basis)), ratios(pairs, memory_of)
     return {
@@ -224,10 +225,7 @@ def _facts(pairs: Sequence[Pair], rule: Rule, target: Target, aims: Aims) -> dic
         "energy_ratio": repeated_ratio(ratios(pairs, BY_NAME["energy"].value(basis)), rule, total),
         "time_median": _middle(times),
         "memory_median": _middle(memories),
-        "metric_difference": difference(pairs, target, rule, found.quality.floor),
-        "quality_gain": repeated_interval(
-            gains(pairs, target) if aims.quality else [], rule, total, found.quality.floor
-        ),
+        **judged_change(found.quality, pairs, target, rule, total if aims.quality else None),
         "difference_is_relative": target.relative,
         "same_losses": same_losses(pairs),
         "loss_steps": compared_steps(pairs),

@@ -36,6 +36,8 @@ class Estimate(NamedTuple):
     """How many values are known."""
     clipped: bool
     """Whether outliers were clipped, or would have been: it makes bounds a little stricter."""
+    more: int = 0
+    """Degrees of freedom beside those of the values: what else is known of their spread."""
 
 
 def estimate(values: Values, floor: float = 0.0, clip: bool = False) -> Estimate:
@@ -59,7 +61,7 @@ def estimate(values: Values, floor: float = 0.0, clip: bool = False) -> Estimate
 
 def bounds(found: Estimate, total: float, rule: Rule) -> tuple[Values, Values]:
     """Return the one-sided bounds of a mean, each of error `total` over all looks of the rule."""
-    wide = boundaries(np.asarray(found.known), total, rule, found.clipped)
+    wide = boundaries(np.asarray(found.known), total, rule, found.clipped, found.more)
     with np.errstate(invalid="ignore"):
         half = np.where(np.isfinite(wide), wide * found.error, np.inf)
     return found.mean - half, found.mean + half

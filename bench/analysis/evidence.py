@@ -11,6 +11,7 @@ import numpy as np
 from bench.analysis import objectives
 from bench.analysis.estimate import Flags, Values
 from bench.analysis.objectives import Basis
+from bench.analysis.paired_items import paired_items
 from bench.analysis.pairs import Pair, failed
 from bench.analysis.quality import REORDERED, grid_floor, losses_agree
 from bench.analysis.sequential import Objective, Quality
@@ -54,8 +55,9 @@ def evidence_of(
     trials = [trial for pair in pairs for trial in pair]
     items = None if target.relative else items_of_shares(trials)
     quality = Quality(
-        changes, margin, grid_floor(items), None if agree is None else np.array(agree, bool), exact
-    )
+        changes, margin, grid_floor(items), None if agree is None else np.array(agree, bool), exact,
+        paired_items(pairs, target),
+    )  # fmt: skip
     seen = tuple(_seen(row, pairs, basis, quality) for row in rows)
     return Evidence(rows, seen, quality, np.array([failed(pair) for pair in pairs], bool))
 

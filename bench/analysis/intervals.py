@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.analysis.estimate import RATIO_FLOOR, bounds, estimate
+from bench.analysis.estimate import RATIO_FLOOR, Estimate, bounds, estimate
 from bench.analysis.levels import Rule
 
 METRIC_LEVEL = 0.95
@@ -71,7 +71,11 @@ def repeated_interval(
     """
     if not values:
         return None
-    found = estimate(np.array(values, float), floor, clip)
+    return as_interval(estimate(np.array(values, float), floor, clip), rule, total)
+
+
+def as_interval(found: Estimate, rule: Rule, total: float) -> Interval:
+    """Return the mean of some values with such bounds."""
     low, high = (float(bound) for bound in bounds(found, total, rule))
     if not math.isfinite(low):
         return Interval(None, float(found.mean), None)

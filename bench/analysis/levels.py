@@ -85,20 +85,23 @@ def nominal(total: float, rule: Rule) -> float:
 
 
 def boundaries(
-    counts: NDArray[np.int64], total: float, rule: Rule, clipped: bool = False
+    counts: NDArray[np.int64], total: float, rule: Rule, clipped: bool = False, more: int = 0
 ) -> NDArray[np.float64]:
     """Return, for numbers of values, how large t must be; inf where they are too few."""
     distinct, places = np.unique(counts, return_inverse=True)
-    found = np.array([boundary(int(count), total, rule, clipped) for count in distinct])
+    found = np.array([boundary(int(count), total, rule, clipped, more) for count in distinct])
     return found[places.reshape(counts.shape)]
 
 
 @lru_cache(4096)
-def boundary(values: int, total: float, rule: Rule, clipped: bool = False) -> float:
-    """Return how large t of so many values must be; inf where they are too few."""
+def boundary(values: int, total: float, rule: Rule, clipped: bool = False, more: int = 0) -> float:
+    """Return how large t of so many values must be; inf where they are too few.
+
+    `more` degrees of freedom are known of their spread beside them.
+    """
     from scipy.special import stdtrit
 
-    if values < rule.least:
+    if not values or values + more < rule.least:
         return math.inf
     level = nominal(total, rule) * (CLIPPED_SHARE if clipped else 1.0)
-    return float(stdtrit(min(values, rule.most) - 1, 1 - level))
+    return float(stdtrit(min(values, rule.most) - 1 + more, 1 - level))

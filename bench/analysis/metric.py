@@ -5,10 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from statistics import median
+from typing import Any
 
-from bench.analysis.intervals import METRIC_LEVEL, Interval, mean_interval, repeated_interval
+import numpy as np
+
+from bench.analysis.intervals import (
+    METRIC_LEVEL,
+    Interval,
+    as_interval,
+    mean_interval,
+    repeated_interval,
+)
 from bench.analysis.levels import Rule
-from bench.analysis.pairs import Pair, by_metric, gains
+from bench.analysis.pairs import Pair, by_metric
+from bench.analysis.sequential import Quality
 from bench.baseline import Target
 from bench.records.claim import Claim
 from bench.records.header import Header
@@ -37,13 +47,34 @@ def metric_of(trials: Sequence[Measurement], target: Target) -> Interval | None:
     return mean_interval(list(by_seed.values()), METRIC_LEVEL, target.bounds)
 
 
-def difference(pairs: Sequence[Pair], target: Target, rule: Rule, floor: float) -> Interval | None:
+def difference(quality: Quality, target: Target, rule: Rule) -> Interval | None:
     """Return candidate - baseline, as a share where margins are shares."""
-    better = repeated_interval(gains(pairs, target), rule, rule.alpha, floor)
-    if better is None or not target.lower:
+    found = quality.estimate(quality.differences.shape[-1])
+    if not found.known:
+        return None
+    better = as_interval(found, rule, rule.alpha)
+    if not target.lower:
         return better
     low, high = (None if end is None else -end for end in (better.high, better.low))
     return Interval(low, -better.middle, high)
+
+
+def judged_change(
+    quality: Quality, pairs: Sequence[Pair], target: Target, rule: Rule, total: float | None
+) -> dict[str, Any]:
+    """Return by how much the metric changes, on how many test items, and by what that is known.
+
+    `total` is the error allowed in a gain, where a better metric is what a run is after.
+    """
+    better = quality.differences[np.isfinite(quality.differences)].tolist()
+    items = quality.items.size if quality.items else None
+    said = next((trial.data.test_items for trial in pairs[0] if trial.data), None)
+    return {
+        "metric_difference": difference(quality, target, rule),
+        "quality_gain": total and repeated_interval(better, rule, total, quality.floor),
+        "judged_by": quality.judged_by,
+        "test_items": items or said,
+    }
 
 
 def other_differences(pairs: Sequence[Pair], metric: str) -> dict[str, Interval]:

@@ -31,6 +31,8 @@ class Question(NamedTuple):
     total: float
     clipped: bool
     answered: bool
+    more: int = 0
+    """Degrees of freedom beside those of the values."""
 
 
 class Outlook(NamedTuple):
@@ -88,7 +90,7 @@ def _question(
         t = math.copysign(math.inf, distance)
     else:
         t = distance / error if math.isfinite(error) else -math.inf
-    return Question(name, t, int(found.known), total, found.clipped, answered)
+    return Question(name, t, int(found.known), total, found.clipped, answered, found.more)
 
 
 def _pairs_needed(question: Question, rule: Rule) -> float:
@@ -100,7 +102,7 @@ def _pairs_needed(question: Question, rule: Rule) -> float:
     if rule.first == rule.most:
         return _in_a_fixed_test(question)
     for pairs in range(max(question.values, rule.first), rule.most + 1):
-        if _grown(question, pairs) > boundary(pairs, question.total, rule, question.clipped):
+        if _grown(question, pairs) > _enough(question, pairs, rule):
             return pairs
     return question.values * (_last(question, rule) / question.t) ** 2
 
@@ -111,7 +113,7 @@ def _in_a_fixed_test(question: Question) -> float:
 
     counts = np.arange(LEAST_PAIRS, MOST_ADVISED + 1)
     grown = question.t * np.sqrt(counts / max(1, question.values))
-    enough = np.flatnonzero(grown > stdtrit(counts - 1.0, 1 - question.total))
+    enough = np.flatnonzero(grown > stdtrit(counts - 1.0 + question.more, 1 - question.total))
     return float(counts[enough[0]]) if len(enough) else math.inf
 
 
@@ -125,14 +127,19 @@ def _grown(question: Question, pairs: int) -> float:
 
 
 def _last(question: Question, rule: Rule) -> float:
-    return boundary(rule.most, question.total, rule, question.clipped)
+    return _enough(question, rule.most, rule)
+
+
+def _enough(question: Question, pairs: int, rule: Rule) -> float:
+    """Return how large t of so many pairs must be."""
+    return boundary(pairs, question.total, rule, question.clipped, question.more)
 
 
 def _margin_needed(seen: Look, rule: Rule) -> float | None:
     error, count = float(seen.metric.error), int(seen.metric.known)
     if not math.isfinite(error) or bool(seen.kept):
         return None
-    wide = boundary(rule.most, rule.alpha, rule)
+    wide = boundary(rule.most, rule.alpha, rule, more=seen.metric.more)
     if not math.isfinite(wide):  # of two pairs no margin is told
         return None
     return max(0.0, wide * error * math.sqrt(count / rule.most) - float(seen.metric.mean))

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from bench.analysis.attribution import Attribution
 from bench.analysis.intervals import Interval
+from bench.analysis.items import JudgedBy
 from bench.analysis.levels import Rule
 from bench.analysis.objectives import QUALITY, Basis, Gain, Objective
 from bench.analysis.verdict import Verdict
@@ -76,6 +77,10 @@ class ArmResult(Record):
     """Candidate - baseline, paired by seed."""
     quality_gain: Interval | None = None
     """By how much the metric is better, where that is what the run is after."""
+    judged_by: JudgedBy = "seeds"
+    """By what the difference is known."""
+    test_items: int | None = None
+    """On how many it was judged."""
     difference_is_relative: bool = False
     """Whether that is a share of the baseline's."""
     other_differences: dict[str, Interval] = {}

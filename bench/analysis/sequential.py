@@ -15,6 +15,7 @@ from enum import IntEnum
 import numpy as np
 
 from bench.analysis.estimate import RATIO_FLOOR, Counts, Estimate, Flags, Values, bounds, estimate
+from bench.analysis.items import Items, JudgedBy, by_items
 from bench.analysis.levels import Rule
 
 LEAST_GAIN = 1.01
@@ -68,6 +69,23 @@ class Quality:
     """Whether the losses of a pair agree as the effect promises; None: nothing is promised."""
     exact: bool = False
     """Losses that are equal bit for bit settle the metric: it can't be lost."""
+    items: Items | None = None
+    """What is known of the single test items; None: nothing, or not of every pair."""
+
+    @property
+    def judged_by(self) -> JudgedBy:
+        """Return by what the metric's difference is known."""
+        if self.items is None:
+            return "seeds"
+        return "items" if self.items.way == "converted" else "seeds and items"
+
+    def estimate(self, pairs: int) -> Estimate:
+        """Return the mean difference of the first pairs, with its error."""
+        seen = self.differences[..., :pairs]
+        if self.items is None:
+            return estimate(seen, self.floor)
+        items = self.items._replace(squares=self.items.squares[..., :pairs])
+        return by_items(seen, self.floor, self.margin, items)
 
 
 @dataclass(frozen=True)
@@ -113,7 +131,7 @@ def look(
             more, less = _crossed(objective, n, one, rule, total)
             gained[j] |= more
             flat[j] |= less
-        metric = estimate(quality.differences[..., :n], quality.floor)
+        metric = quality.estimate(n)
         low, high = bounds(metric, rule.alpha, rule)
         kept = kept | (~lost & (low >= -quality.margin))
         lost = lost | (~kept & (high < -quality.margin))

@@ -120,6 +120,8 @@ def _arm(run: Run, result: ArmResult) -> Arm:  # long: an entry a line
         "metric": triple(result.metric),
         "metric_difference": triple(result.metric_difference),
         "quality_gain": triple(result.quality_gain),
+        "judged_by": result.judged_by,
+        "test_items": result.test_items,
         "other_differences": {k: triple(v) for k, v in result.other_differences.items()},
         "pairs": result.pairs,
         "more_pairs": more,

@@ -92,7 +92,7 @@ def _content(run: Run) -> dict[str, Any]:  # long: an entry a line
         "aims": aims.said(run),
         "attribution": context_tables.attribution(run),
         "attribution_basis": context_tables.attribution_basis(run),
-        "noise": sentences.noise(run),
+        "noise": [*sentences.noise(run), *sentences.judged(run)],
         "warnings": warnings.warnings(run),
         "undecided": _undecided(view),
         "buying": view.buying,

@@ -159,6 +159,9 @@ def _further(result: ArmResult) -> Iterable[tuple[str, str]]:
     for name, ratio in single:
         if ratio is not None:
             yield name, f"{formatting.ratio(ratio)} (median, no interval)"
+    if result.metric_difference is not None and result.test_items is not None:
+        items = formatting.number(result.test_items, "test item")
+        yield "metric judged", f"{sentences.HOW[result.judged_by]}, on these {items}"
     for name, change in result.other_differences.items():
         yield name, formatting.difference_with_interval(change)
 

@@ -54,3 +54,17 @@ def metric_differences(
     """Return metric differences of models that lose `loss`, and flip so many items each way."""
     won = random.binomial(items, flips, (runs, pairs))
     return np.asarray((won - random.binomial(items, min(1.0, flips + loss), (runs, pairs))) / items)
+
+
+def item_changes(
+    random: np.random.Generator, runs: int, loss: float, flips: float, items: int,
+    seeds: float = 0.0, pairs: int = 30,
+) -> tuple[Values, Values]:  # fmt: skip
+    """Return metric differences, and mean squared changes of items, of models as above.
+
+    Beside the flips each pair of trainings is better or worse by an effect of SD `seeds`.
+    """
+    luck = random.normal(size=(runs, pairs)) * seeds
+    won = random.binomial(items, np.clip(flips + np.maximum(luck, 0), 0, 1))
+    lost = random.binomial(items, np.clip(flips + loss + np.maximum(-luck, 0), 0, 1))
+    return np.asarray((won - lost) / items), np.asarray((won + lost) / items)
