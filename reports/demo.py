@@ -18,7 +18,8 @@ from bench.errors import BenchError
 Floats = NDArray[np.float32]
 SHOWN_SECONDS = 10.0
 """Of a long signal: its beginning."""
-MOST_BARS = 8
+FEWEST_BARS, MOST_BARS = 4, 8
+"""How many scores there is room for, at least, and how many are drawn, at most."""
 WIDTH, HEIGHTS = 12.0, {"signals": 2.6, "image": 3.4, "sound": 3.4}
 INK, GRID, RIGHT, WRONG, CHOSEN, OTHER = (
     "#1f2933", "#e6b8b8", "#2e7d32", "#c62828", "#1565c0", "#b0bec5",
@@ -80,7 +81,7 @@ def _signals(figure: Any, panel: Panel) -> None:
     apart = _spacing(values)
     places = -apart * np.arange(len(values))
     end = panel.values.shape[1] / (panel.rate_hz or 1)
-    bottom, top = places[-1] - apart, places[0] + apart
+    bottom, top = _ends(values, places, apart)
     _shade(axes, panel, end, bottom, top)
     for place, channel in zip(places, values, strict=True):
         middle = np.nanmedian(channel) if len(values) > 1 else 0.0
@@ -98,14 +99,21 @@ def _signals(figure: Any, panel: Panel) -> None:
         axes.grid(True, which="both", axis="x", color=GRID, linewidth=0.4)
         axes.text(0.995, 0.99, f"lines {apart:.2g} mV apart", transform=axes.transAxes,
                   ha="right", va="top", fontsize=6.5, color=INK)  # fmt: skip
-    axes.set_xlabel("seconds" if panel.rate_hz else "step", fontsize=7)
+    axes.set_xlabel(f"{'seconds' if panel.rate_hz else 'step'}; {_key(panel)}", fontsize=7)
     axes.tick_params(axis="x", labelsize=7)
     axes.set_title(_heading(panel), fontsize=9, loc="left", color=INK)
 
 
+def _ends(values: Floats, places: Floats, apart: float) -> tuple[float, float]:
+    """Return the bottom and top of the axes: of one channel its own values."""
+    if len(values) > 1:
+        return float(places[-1]) - apart, float(places[0]) + apart
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    margin = 0.1 * (high - low) or 1.0
+    return low - margin, high + margin
+
+
 def _spacing(values: Floats) -> float:
-    if len(values) == 1:
-        return float(np.nanmax(np.abs(values)) * 1.15) or 1.0
     spans = np.nanpercentile(values, 99.5, axis=1) - np.nanpercentile(values, 0.5, axis=1)
     return float(np.median(spans) * 1.3) or 1.0
 
@@ -131,7 +139,7 @@ def _image(figure: Any, panel: Panel) -> None:
         alpha=0.45, interpolation="bilinear",
     )  # fmt: skip
     plain.set_title(_heading(panel), fontsize=9, loc="left", color=INK)
-    covered.set_title(f"red speaks for {panel.about}", fontsize=8, color=INK)
+    covered.set_title(_key(panel), fontsize=8, color=INK)
 
 
 def _sound(figure: Any, panel: Panel) -> None:
@@ -157,6 +165,7 @@ def _sound(figure: Any, panel: Panel) -> None:
     names = [f"stretch {number + 1}" for number in range(len(panel.rows))]
     heat.set_xticks(np.arange(len(panel.rows)) + 0.5, names)
     heat.tick_params(labelsize=7)
+    heat.set_xlabel(_key(panel), fontsize=7)
     heat.set_ylabel("mel band", fontsize=7)
 
 
@@ -184,12 +193,18 @@ def _bars(figure: Any, panel: Panel) -> None:
     else:
         axes.margins(x=0.18)
         axes.axvline(0, color=INK, linewidth=0.6)
-    axes.invert_yaxis()
+    axes.set_ylim(max(len(kept), FEWEST_BARS) - 0.4, -0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(axis="x", labelsize=7)
     axes.set_title(panel.scores_are, fontsize=7, color=INK, wrap=True)
     if len(order) > len(kept):
         axes.set_xlabel(f"{len(order) - len(kept)} lower ones are not shown", fontsize=7)
+
+
+def _key(panel: Panel) -> str:
+    """Say what the colours mean."""
+    most = float(np.abs(panel.importance).max())
+    return f"red speaks for {panel.about}, blue against it: by {most:.2g} at most"
 
 
 def _heading(panel: Panel) -> str:

@@ -17,9 +17,9 @@ from torch.nn import functional
 from baselines.s4_ecg.kernels import KERNELS, Hippo, hippo
 from baselines.s4_ecg.operators import (
     ConvolveGelu,
-    Gate,
     ResidualNorm,
     apply,
+    gate,
     mix,
     mix_neighbours,
     s4_layer,
@@ -120,7 +120,9 @@ class Block(nn.Module):
         Kept from call to call while the weights are frozen.
         """
         weights = [*self.parameters(), *self.buffers()]
-        if torch.compiler.is_exporting() or any(weight.requires_grad for weight in weights):
+        if torch.compiler.is_exporting() and self._kept is not None:
+            return self._kept[1]  # of a call before: they are constants of the graph
+        if any(weight.requires_grad for weight in weights):
             return self._constants(length)
         own = ((w._version, w.data_ptr(), w.dtype, w.device) for w in weights)
         stamp = (length, *own)
@@ -143,7 +145,7 @@ class Block(nn.Module):
         u = mix_neighbours(constants.wide, x, self.conv.bias).to(x.dtype)
         u = self.first(u, constants.spectra[0])
         u = self.second(u, constants.spectra[1])
-        gated = apply(Gate, u)
+        gated = gate(u)
         half = math.sqrt(0.5)
         onward = mix(constants.residual, gated, half * self.residual.bias)
         return torch.add(onward, x, alpha=half, out=out), gated.mean(2)

@@ -15,6 +15,8 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn import functional
 
+from baselines.s4_ecg import plain_operators
+
 PART = 2**18
 """Numbers of a tensor that are worked on at a time, on a CPU."""
 EPSILON = 1e-5
@@ -183,13 +185,22 @@ def apply(function: type[Function], *inputs: Tensor) -> Tensor:
     return made
 
 
+def gate(x: Tensor) -> Tensor:
+    """Return tanh(first half) * sigmoid(second half) along the channels."""
+    return plain_operators.gate(x) if torch.compiler.is_exporting() else apply(Gate, x)
+
+
 def mix(weight: Tensor, x: Tensor, bias: Tensor) -> Tensor:
     """Return ``(D, C)`` times every item of ``(B, C, L)`` plus ``(D, 1)``, as it lies in memory."""
+    if torch.compiler.is_exporting():
+        return plain_operators.mix(weight, x, bias)
     return torch.baddbmm(bias[None], weight.expand(len(x), -1, -1), x)
 
 
 def mix_neighbours(weights: Tensor, x: Tensor, bias: Tensor) -> Tensor:
     """Add the products ``(3, D, C)`` of previous, own and next samples, zeros beyond the ends."""
+    if torch.compiler.is_exporting():
+        return plain_operators.mix_neighbours(weights, x, bias)
     out = mix(weights[1], x, bias)
     near, padded = weights.to(out.dtype), functional.pad(x.to(out.dtype), (1, 1))
     for shift in (0, 2):
@@ -200,6 +211,8 @@ def mix_neighbours(weights: Tensor, x: Tensor, bias: Tensor) -> Tensor:
 
 def s4_layer(x: Tensor, spectrum: Tensor, mixing: Affine, norm: Affine) -> Tensor:
     """Return LayerNorm(x + W GELU(x * kernel) + b) without a gradient, each part to its end."""
+    if torch.compiler.is_exporting():
+        return plain_operators.s4_layer(x, spectrum, mixing, norm)
     out = torch.empty_like(x)
     for part, value in convolutions(x, spectrum):
         h = torch.bmm(mixing[0].expand(len(value), -1, -1), functional.gelu(value))

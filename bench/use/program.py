@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import logging
 import re
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -61,6 +63,8 @@ def exported(model: nn.Module, inputs: Inputs, device: torch.device) -> Exported
     """
     model = copied(model).eval().requires_grad_(False)
     rows = made_up(inputs, TRACED).to(device)
+    with torch.no_grad():
+        model(rows)  # what follows from the weights alone is kept, and a constant of the graph
     count = torch.export.Dim("items", min=1, max=2**16)
     try:
         with warnings.catch_warnings(), torch.no_grad():
@@ -72,7 +76,8 @@ def exported(model: nn.Module, inputs: Inputs, device: torch.device) -> Exported
 
 def save(program: ExportedProgram, path: Path) -> None:
     """Write torch's program; of a path it wants a certain ending."""
-    with path.open("wb") as file:
+    with path.open("wb") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of constants that share memory, which are kept whole
         torch.export.save(program, file)
 
 
@@ -89,13 +94,25 @@ def check_onnx() -> None:
 def to_onnx(program: ExportedProgram, path: Path) -> None:
     """Write a program as ONNX; raise `NotApplicable`, naming the operator, where ONNX has none."""
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _quiet("torch.onnx"):
             warnings.simplefilter("ignore")
             made = torch.onnx.export(program, dynamo=True, verbose=False)
     except Exception as error:
         raise NotApplicable(f"ONNX can't hold it: {operator_in(error)}") from error
     assert made is not None
     made.save(str(path), external_data=False)
+
+
+@contextmanager
+def _quiet(logger: str) -> Iterator[None]:
+    """Let a library's logger say only what is wrong: it misses what is not needed here."""
+    own = logging.getLogger(logger)
+    before = own.level
+    own.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        own.setLevel(before)
 
 
 def operator_in(error: BaseException) -> str:
