@@ -363,4 +363,5 @@ def terms(run: Run) -> list[tuple[str, str]]:
         ("stop, other", "phases of a step: asking whether training may end, and what no part of "
          "the job accounts for"),
         ("screened", "chosen among many; a win only once fresh pairs confirm it"),
+        ("unlikely", "left by the screening: little speaks for a gain worth finding"),
     ]  # fmt: skip

@@ -31,8 +31,9 @@ PLOTS = "plots"
 FOREST = "forest-{}.svg"
 """The forest plot, for a light page or a dark one."""
 ORDER = (
-    Verdict.WIN, Verdict.SCREENED, Verdict.UNDECIDED, Verdict.NO_GAIN, Verdict.ACCURACY_LOSS,
-    Verdict.OVER_LIMIT, Verdict.BOUNDED, Verdict.NOT_APPLICABLE, Verdict.FAILED,
+    Verdict.WIN, Verdict.SCREENED, Verdict.UNDECIDED, Verdict.UNLIKELY, Verdict.NO_GAIN,
+    Verdict.ACCURACY_LOSS, Verdict.OVER_LIMIT, Verdict.BOUNDED, Verdict.NOT_APPLICABLE,
+    Verdict.FAILED,
 )  # fmt: skip
 """Wins are shown first, then what may become one; failures last."""
 

@@ -101,9 +101,13 @@ def race(run: Run) -> str | None:
     measured = any(result.pairs or result.goes_on for result in run.comparison.arms)
     if run.header.claim or not measured:
         return None
-    raced = number(rule.arms, "arm")
+    raced = f"{number(rule.arms, 'arm')} raced"
+    if run.header.screening is not None:
+        screened = number(run.header.raced.get("test", 0), "arm")
+        confirmed = run.header.raced.get("confirm", 0)
+        raced = f"{screened} screened, {confirmed} confirmed in fresh pairs"
     chance = f"{rule.alpha:.0%}".replace("%", " %")
-    words = f"{raced} raced: any false win in at most {chance} of such runs"
+    words = f"{raced}: any false win in at most {chance} of such runs"
     open_ones = [_open_arm(result) for result in run.candidates if result.goes_on]
     return f"{words}; still open: {formatting.few(open_ones)}." if open_ones else f"{words}."
 

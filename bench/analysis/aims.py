@@ -15,6 +15,19 @@ from bench.analysis.verdict import Verdict
 from bench.records.measurement import Measurement
 
 MIB = 1024**2
+Bound = Callable[[ArmResult, str], float | None]
+"""What of an arm's ratio in an objective is looked at."""
+
+
+def _low(result: ArmResult, name: str) -> float | None:
+    interval = result.ratio(name)
+    return interval.low if interval else None
+
+
+def middle(result: ArmResult, name: str) -> float | None:
+    """Return the middle of an arm's ratio in an objective."""
+    interval = result.ratio(name)
+    return interval.middle if interval else None
 
 
 def excess(trials: Sequence[Measurement], aims: Aims, least: bool = False) -> str | None:
@@ -103,7 +116,7 @@ def best(comparison: Comparison) -> ArmResult | None:
 
 def best_screened(comparison: Comparison) -> ArmResult | None:
     """Return the best of what a screening chose."""
-    return _best_of(comparison, Verdict.SCREENED)
+    return _best_of(comparison, Verdict.SCREENED, middle)
 
 
 def choice(comparison: Comparison) -> tuple[str, ...]:
@@ -112,11 +125,11 @@ def choice(comparison: Comparison) -> tuple[str, ...]:
         return ()
     one, other = comparison.aims.objectives
     won = [r for r in comparison.arms if r.verdict is Verdict.WIN and wanted(comparison, r.gains)]
-    return tuple(front({r.arm: (_log(r, one, _middle), _log(r, other, _middle)) for r in won}))
+    return tuple(front({r.arm: (_log(r, one, middle), _log(r, other, middle)) for r in won}))
 
 
-def merit(result: ArmResult, aims: Aims) -> tuple[float, ...]:
-    """Return what ranks arms: the bounds that gains are sure to reach.
+def merit(result: ArmResult, aims: Aims, of: Bound = _low) -> tuple[float, ...]:
+    """Return what ranks arms: the bounds that gains are sure to reach, or what else `of` tells.
 
     Of the metric its difference, of two objectives the sum of logarithms. Where none is named:
     those that save time first, by it, then by memory.
@@ -125,27 +138,17 @@ def merit(result: ArmResult, aims: Aims) -> tuple[float, ...]:
         gain = result.quality_gain
         return (-math.inf if gain is None or gain.low is None else gain.low,)
     if aims.objectives:
-        return (math.fsum(_log(result, name, _low) for name in aims.objectives),)
+        return (math.fsum(_log(result, name, of) for name in aims.objectives),)
     faster = "faster" in result.gains
-    return float(faster), _log(result, "time" if faster else "memory", _low)
+    return float(faster), _log(result, "time" if faster else "memory", of)
 
 
-def _best_of(comparison: Comparison, verdict: Verdict) -> ArmResult | None:
+def _best_of(comparison: Comparison, verdict: Verdict, of: Bound = _low) -> ArmResult | None:
     fit = [r for r in comparison.arms if r.verdict is verdict and wanted(comparison, r.gains)]
-    return max(fit, key=lambda result: merit(result, comparison.aims), default=None)
+    return max(fit, key=lambda result: merit(result, comparison.aims, of), default=None)
 
 
-def _low(result: ArmResult, name: str) -> float | None:
-    interval = result.ratio(name)
-    return interval.low if interval else None
-
-
-def _middle(result: ArmResult, name: str) -> float | None:
-    interval = result.ratio(name)
-    return interval.middle if interval else None
-
-
-def _log(result: ArmResult, name: str, of: Callable[[ArmResult, str], float | None]) -> float:
+def _log(result: ArmResult, name: str, of: Bound) -> float:
     value = of(result, name)
     return math.log(value) if value and value > 0 else -math.inf
 

@@ -51,6 +51,7 @@ from bench.analysis.pairs import (
 )
 from bench.analysis.payback import payback_steps, planned_steps, seconds_saved_an_epoch, setup_of
 from bench.analysis.results import Aims, ArmResult, Comparison
+from bench.analysis.screening import Looks, after_screening, screened
 from bench.analysis.verdict import Judgement, Verdict, judge
 from bench.baseline import Target
 from bench.errors import BenchError
@@ -62,20 +63,17 @@ LEAST_FAILED = 2
 
 
 def compare(
-    trials: Sequence[Measurement],
-    margin: float,
-    target: Target,
-    probes: Sequence[Measurement] = (),
-    rules: Mapping[Purpose, Rule] | None = None,
-    screening: bool = False,
-    aims: Aims | None = None,
-) -> Comparison:
+    trials: Sequence[Measurement], margin: float, target: Target,
+    probes: Sequence[Measurement] = (), rules: Mapping[Purpose, Rule] | None = None,
+    screening: bool = False, looks: Looks | None = None, aims: Aims | None = None,
+) -> Comparison:  # fmt: skip
     """Compare every arm of a run with the baseline that it was paired with.
 
-    Where a run is `screening`, what wins is only chosen: to be a win it must be confirmed.
+    Where a run is `screening`, what wins is only chosen, by `looks` what is likely to win, too: to
+    be a win it must be confirmed.
     """
     rules, aims, own = rules or {}, aims or Aims(), by_arm(trials)
-    rule = rules.get("test", Rule())
+    rule = rules.get("confirm" if looks else "test", Rule())
     again = matched(trials, CONTROL)
     control = control_of(whole(again), rule) if CONTROL in own else None
     apart = unlike(again)
@@ -84,7 +82,10 @@ def compare(
         for name, each in own.items()
         if name != CONTROL
     ]
-    arms = tuple(_screened(_with_search(result, trials, probes), screening) for result in judged)
+    arms = tuple(_with_search(result, trials, probes) for result in judged)
+    if screening:
+        seen = screened(trials, margin, target, aims, looks)
+        arms = tuple(after_screening(result, seen.get(result.arm)) for result in arms)
     shown_in = visible_pairs(arms, control, rule)
     return Comparison(
         margin=margin,
@@ -121,11 +122,11 @@ def compare_run(
 ) -> Comparison:
     """Compare a run's trials as its header asks for."""
     rules: dict[Purpose, Rule] = {stage: rule_of(header, stage) for stage in get_args(Purpose)}
-    screening = header.mode == "full-optimization"
     judging = [trial for trial in trials if trial.judges]
     found = compare(
-        judging, header.margin, target_of(header), probes, rules, screening, aims_of(header)
-    )
+        judging, header.margin, target_of(header), probes, rules,
+        header.mode == "full-optimization", header.screening, aims_of(header),
+    )  # fmt: skip
     baseline = profiled(probes)
     arms = tuple(
         result.model_copy(
@@ -185,12 +186,6 @@ def _judge(
     judgement = judge(pairs, facts["time_basis"], margin, rule, own, target, aims.counts)
     result = ArmResult(arm=name, **judgement._asdict(), **facts)
     return limited(_downgrade_if_never_repaid(result), good, aims)
-
-
-def _screened(result: ArmResult, screening: bool) -> ArmResult:
-    if screening and result.verdict is Verdict.WIN and not result.confirmed:
-        return result.model_copy(update={"verdict": Verdict.SCREENED})
-    return result
 
 
 def _nothing_measured(name: str, own: Sequence[Measurement], statuses: dict[str, int]) -> ArmResult:

@@ -65,6 +65,8 @@ class Rule:
 def rule_of(header: Header, stage: Purpose = "test") -> Rule:
     """Return the rule that a run fixed before the first trial of a stage."""
     arms = header.raced.get(stage, len(header.arms))
+    if stage == "test" and header.screening is not None:
+        return Rule(*header.screening, header.alpha, max(1, arms))
     first = header.repeats if header.first is None else header.first
     if first != header.repeats and (first, header.repeats) != (FIRST, MOST):
         raise BenchError(

@@ -28,6 +28,8 @@ class Verdict(StrEnum):
     """Takes more than the run allows of something."""
     NO_GAIN = "no gain"
     ACCURACY_LOSS = "accuracy loss"
+    UNLIKELY = "unlikely"
+    """Left by a screening: little speaks for a gain worth finding, which nothing has excluded."""
     UNDECIDED = "undecided"
     BOUNDED = "bounded"
     """Not tried: what it could gain at most is not worth finding."""

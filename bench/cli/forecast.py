@@ -58,7 +58,7 @@ def _lines(found: Forecast, refused: list[str], mode: str) -> Iterator[str]:
         yield f"until the first look, after {first} pairs: {until}"
         yield f"at most, in {most} pairs: {whole}; decided arms stop before"
     if mode == "full-optimization":
-        yield "what wins is then combined, and confirmed in as many fresh pairs"
+        yield "what is chosen is then combined, and confirmed in fresh pairs"
     if found.budget_seconds is not None:
         yield f"the budget of {shown(found.budget_seconds)} {_paid(found)}"
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+from bench.analysis.levels import rule_of
 from bench.cli.course import Course, named, shown
 from bench.cli.output import say
 from bench.records.measurement import Measurement, Status
@@ -89,7 +90,8 @@ class Shown(NoProgress):
         """Return what is planned; how long it takes is told from the first trial on."""
         header = self._folder.header
         arms = header.raced.get("test", len(header.arms))
-        first, most = header.first or header.repeats, header.repeats
+        rule = rule_of(header)
+        first, most = rule.first, rule.most
         pairs = f"{most} pairs" if first == most else f"{first} to {most} pairs"
         until = "" if first == most else " until the first look"
         budget = f"; budget {shown(header.budget_seconds)}" if header.budget_seconds else ""

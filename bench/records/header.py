@@ -72,6 +72,9 @@ class Header(Record):
     """The most pairs of an arm."""
     first: Positive | None = None
     """Pairs at the first look of a sequential run; None: a fixed test, of `repeats` pairs."""
+    screening: tuple[Positive, Positive] | None = None
+    """Pairs at the first and the last look of a screening, whose choice fresh pairs judge; None:
+    every arm is judged by as many pairs as that takes."""
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
     """The error that the whole run is allowed in each of its statements."""
     raced: dict[Purpose, Count] = {}

@@ -5,20 +5,21 @@ Neither judges an arm: a combination is judged by its own fresh pairs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 from bench.analysis.attribution import Subset, orders_of, subsets_of
 from bench.analysis.levels import FIRST
 from bench.analysis.objectives import TIME, Gain
-from bench.analysis.passengers import passenger
+from bench.analysis.passengers import passengers, tells
 from bench.errors import BenchError
 from bench.recipes.combination import SAME_WORK, effect_of
 from bench.recipes.parts import part_of
 from bench.recipes.references import relative
 from bench.records.header import Header
-from bench.records.measurement import Status
+from bench.records.measurement import Measurement, Status
 from bench.records.recipe import Recipe
 from bench.run import arm_names
 from bench.run.arm_names import Used
@@ -48,9 +49,9 @@ class Combination:
         made = Contrast(arm, recipe, self.whole.baseline, judged_by(own), deploys)
         return Combination(made, own, tuple(parts))
 
-    def without(self, part: Subset) -> Combination:
-        """Return the combination of the parts but one."""
-        return self.of([other for other in self.parts if names_in(other.recipe) != part])
+    def without(self, *parts: Subset) -> Combination:
+        """Return the combination of the other parts."""
+        return self.of([other for other in self.parts if names_in(other.recipe) not in parts])
 
 
 def names_in(recipe: Recipe) -> Subset:
@@ -79,22 +80,25 @@ def without_passengers(
     """Return the shortest combination that is not worse, found from the whole backwards.
 
     The combination and its neighbours with one part left out are measured in rounds of their own,
-    the part that adds least is dropped, if it adds nothing, and so on. `gains` says by what each
-    arm won alone.
+    the parts that add nothing are dropped, and so on: of several the best stays to be measured
+    without the others. `gains` says by what each arm won alone.
     """
     while len(combination.parts) > 1:
         parts = {names_in(part.recipe): gains.get(part.arm, ()) for part in combination.parts}
         neighbours = {part: combination.without(part).whole for part in parts}
         tried = {p: c for p, c in neighbours.items() if _trains(session, c)}
         rounds = min(FIRST, session.header.repeats)
-        measured = _side(session, combination, tried.values(), rounds, 0, "combine")
-        trials = [t for t in session.so_far if t.stage == "combine" and t.pair >= measured]
-        idle = passenger(trials, parts, timed(session.header)) if trials else None
-        if idle is None:
+        enough = partial(tells, parts=[*tried], timed=timed(session.header))
+        trials = _side(session, combination, tried.values(), rounds, 0, "combine", enough)
+        idle = passengers(trials, parts, timed(session.header)) if trials else []
+        if not idle:
             break
-        dropped = ", ".join(part.arm for part in combination.parts if names_in(part.recipe) == idle)
-        session.show.note(f"{combination.whole.arm} gains nothing by {dropped}: it is left out")
-        combination = combination.without(idle)
+        dropped = [part.arm for part in combination.parts if names_in(part.recipe) in idle]
+        out = "it is" if len(dropped) == 1 else "they are"
+        session.show.note(
+            f"{combination.whole.arm} gains nothing by {', '.join(dropped)}: {out} left out"
+        )
+        combination = combination.without(*idle)
     return combination
 
 
@@ -121,11 +125,12 @@ def attribute(session: Session, combination: Combination) -> None:
 def _side(
     session: Session, combination: Combination, others: Iterable[Contrast], rounds: int,
     seeds_after: int, stage: Literal["combine", "attribute"],
-) -> int:  # fmt: skip
-    """Measure a combination and parts of it by trials of one kind; return their first pair."""
+    enough: Callable[[Sequence[Measurement]], bool] = lambda trials: False,
+) -> Sequence[Measurement]:  # fmt: skip
+    """Measure a combination and parts of it by trials of one kind, until that is enough."""
     kind = raced_by(combination.techniques)
     contrasts = [replace(contrast, kind=kind) for contrast in (combination.whole, *others)]
-    return session.side(contrasts, rounds, session.header.seed + seeds_after, stage)
+    return session.side(contrasts, rounds, session.header.seed + seeds_after, stage, enough)
 
 
 def _trains(session: Session, contrast: Contrast) -> bool:

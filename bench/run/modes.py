@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench.analysis.aims import best, best_screened, merit, wanted
+from bench.analysis.aims import best, best_screened, merit, middle, wanted
 from bench.analysis.comparison import aims_of, compare_run
 from bench.analysis.objectives import TIME, Gain
 from bench.analysis.results import ArmResult, Comparison
@@ -147,7 +147,7 @@ def combination(
 
 def _order(comparison: Comparison, result: ArmResult) -> tuple[float, ...]:
     if comparison.aims.objectives:
-        return merit(result, comparison.aims)
+        return merit(result, comparison.aims, middle)
     return (result.time_ratio.middle if result.time_ratio else 0.0,)
 
 

@@ -9,14 +9,16 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from bench.analysis.claims import judged
-from bench.analysis.comparison import compare_run, standing
+from bench.analysis.comparison import aims_of, compare_run, standing
 from bench.analysis.durations import pair_seconds
 from bench.analysis.failing import fails_again
 from bench.analysis.findings import goes_on
 from bench.analysis.levels import Rule
+from bench.analysis.metric import target_of
 from bench.analysis.objectives import OBJECTIVES, basis_of
 from bench.analysis.pairs import pairs_of, ratios
 from bench.analysis.revised import at_stage
+from bench.analysis.screening import Standing, screened
 from bench.analysis.verdict import Verdict
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, Measurement, Purpose
@@ -55,7 +57,8 @@ def next_round(
     if rule.first == rule.most:
         return _fixed(arms, number, spent_seconds, left_seconds)
     needs = {arm: _pairs_left(header, trials, arm, rule, stage) for arm in candidates or arms}
-    open_ = {arm: left for arm, left in needs.items() if left > 0}
+    done = decided(header, trials, stage)
+    open_ = {arm: left for arm, left in needs.items() if left > 0 and arm not in done}
     own = [trial for trial in trials if trial.stage == stage]
     costs = {arm: pair_seconds(own, arm) for arm in open_}
     if left_seconds is None:
@@ -83,8 +86,21 @@ def left_of(header: Header, stage: Purpose, spent_seconds: float, won: bool = Tr
 def has_won(
     header: Header, trials: Sequence[Measurement], arms: Iterable[str], stage: Purpose
 ) -> bool:
-    """Tell whether an arm of a stage has won so far."""
+    """Tell whether an arm of a stage has won so far, or is chosen to be confirmed."""
+    if any(decided(header, trials, stage).get(arm) is Standing.CHOSEN for arm in arms):
+        return True
     return any(standing(header, trials, arm, stage).verdict is Verdict.WIN for arm in arms)
+
+
+def decided(
+    header: Header, trials: Sequence[Measurement], stage: Purpose
+) -> Mapping[str, Standing]:
+    """Return the arms that a screening is done with."""
+    if stage != "test":
+        return {}
+    target, aims = target_of(header), aims_of(header)
+    found = screened(trials, header.margin, target, aims, header.screening)
+    return {a: one.standing for a, one in found.items() if one.standing is not Standing.OPEN}
 
 
 def promising(

@@ -132,10 +132,9 @@ class Session:
         full = not contrasts or any(c.kind == "full" for c in contrasts)
         control = Contrast(CONTROL, self.recipe, self.recipe, "full" if full else "step")
         todo = [*contrasts] if alone else [*contrasts, control]
-        most = self.header.repeats
-        seed = self.header.seed + (most if stage == "confirm" else 0)  # seeds not seen yet
-        planned = self._rounds(todo, most, seed, stage)
+        fresh = self.header.repeats if stage == "confirm" else 0  # seeds not seen yet
         rule = rule_of(self.header, stage)
+        planned = self._rounds(todo, rule.most, self.header.seed + fresh, stage)
         for number, blocks in enumerate(planned):
             if number == 0:
                 self._foresee(blocks, rule)
@@ -172,12 +171,15 @@ class Session:
             raise BenchError(f"the baseline does not train: {record.reason}")
         return record.wall_seconds
 
-    def side(self, contrasts: Sequence[Contrast], count: int, seed: int, stage: Purpose) -> int:
+    def side(
+        self, contrasts: Sequence[Contrast], count: int, seed: int, stage: Purpose,
+        enough: Callable[[Sequence[Measurement]], bool] = lambda trials: False,
+    ) -> list[Measurement]:  # fmt: skip
         """Run rounds that judge no arm, each of all contrasts, as many as the budget pays for.
 
-        Return the number of their first pair.
+        Return their trials; where these are `enough`, no further round is made.
         """
-        first_pair = self.numbered
+        first_pair, made = self.numbered, list[Measurement]()
         for number, blocks in enumerate(self._rounds(contrasts, count, seed, stage)):
             left = left_of(self.header, stage, self.spent)
             if not pays(self.records, plan.trials_in(blocks), left):
@@ -185,7 +187,11 @@ class Session:
                 break
             self.show.expect(plan.trials_in(blocks))
             self._measure(blocks, stage)
-        return first_pair
+            pairs = range(first_pair, first_pair + (number + 1) * len(contrasts))
+            made = [t for t in self.records if t.stage == stage and t.pair in pairs]
+            if enough(made):
+                break
+        return made
 
     def _rounds(
         self, contrasts: Sequence[Contrast], count: int, seed: int, stage: Purpose

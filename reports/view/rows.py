@@ -18,6 +18,7 @@ TONES = {
     Verdict.WIN: "good",
     Verdict.SCREENED: "good",
     Verdict.OVER_LIMIT: "bad",
+    Verdict.UNLIKELY: "none",
     Verdict.NO_GAIN: "none",
     Verdict.ACCURACY_LOSS: "bad",
     Verdict.UNDECIDED: "open",

@@ -39,6 +39,7 @@ from typing import cast
 
 import typer
 
+from bench.analysis import screening
 from bench.analysis.aims import best
 from bench.analysis.attribution import Subset, techniques_of
 from bench.analysis.comparison import compare_run
@@ -83,7 +84,8 @@ class Found:
 def searched(recorded: Recorded, baseline: Baseline, seed: int) -> Found:
     """Replay a full optimisation, its own code, once."""
     header = recorded.header.model_copy(update={
-        "mode": "full-optimization", "first": FIRST, "repeats": MOST, "raced": {}, "blocks": {},
+        "mode": "full-optimization", "first": FIRST, "repeats": MOST,
+        "screening": (screening.FIRST, screening.MOST), "raced": {}, "blocks": {},
         "budget_seconds": None, "objectives": ("time",), "limits": {},
         "arms": tuple(Arm(techniques=(name,)) for name in recorded.techniques),
     })  # fmt: skip

@@ -21,7 +21,7 @@ file = sys.argv[1]
 arms = tuple(Arm(techniques=(f"{file}:{name}",)) for name in ("NoPause", "NoRest"))
 execute(Request(mode="full-optimization", baseline=f"{file}:Sleepy", arms=arms, threads=1), True)
 """
-BEFORE_THE_KILL = 25
+BEFORE_THE_KILL = 12
 """Trials: the screening is over by then."""
 
 

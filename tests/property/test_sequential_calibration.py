@@ -159,17 +159,11 @@ def quality_from(quality: Quality, pair: int) -> Quality:
 
 
 def test_a_full_optimisation_of_nothing_hardly_ever_exports_anything() -> None:
-    """Forty arms that gain just one percent: the best of the screened is confirmed, or nothing."""
-    runs, arms = 200, 40
-    random = np.random.default_rng(10)
-    logs = log_ratios(random, (runs, arms), LEAST_GAIN, 0.05)
-    screened, _ = answers([Objective("time", logs)], kept(logs.shape), Rule(arms=arms))
-    chosen = int((screened == Answer.WIN).any(-1).sum())
-    fresh = log_ratios(random, max(1, chosen), LEAST_GAIN, 0.05)
-    confirmed, _ = answers([Objective("time", fresh)], kept(fresh.shape), Rule(arms=2))
-    exported = int((confirmed == Answer.WIN).sum()) if chosen else 0
-    assert chosen / runs <= 0.08
-    assert exported / runs <= 0.05
+    """Whatever a screening chooses of arms that gain just one percent: fresh pairs judge it."""
+    runs, confirmed = 1000, 2
+    logs = log_ratios(np.random.default_rng(10), (runs, confirmed), LEAST_GAIN, 0.05)
+    given, _ = answers([Objective("time", logs)], kept(logs.shape), Rule(arms=confirmed))
+    assert (given == Answer.WIN).any(-1).mean() <= 0.05
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from bench.analysis.aims import best, choice
 from bench.analysis.bounds import bounds_of
 from bench.analysis.claims import judged
 from bench.analysis.comparison import compare_run, standing
-from bench.analysis.passengers import passenger
+from bench.analysis.passengers import passengers
 from bench.analysis.results import Aims, Comparison
 from bench.analysis.verdict import Verdict
 from bench.cli.parse import parse_limits, parse_objectives
@@ -135,8 +135,8 @@ def test_a_part_that_only_costs_time_stays_where_memory_alone_is_asked_for() -> 
         return [measurement(pair=0), *made]
 
     parts: dict[frozenset[str], Any] = {frozenset({n}): ("smaller",) for n in ("a", "b")}
-    assert passenger(trials(), parts) == frozenset({"b"})
-    assert passenger(trials(), parts, timed=False) is None
+    assert passengers(trials(), parts) == [frozenset({"b"})]
+    assert passengers(trials(), parts, timed=False) == []
 
 
 def test_what_deploys_the_trained_model_gains_no_latency() -> None:

@@ -12,7 +12,7 @@ import pytest
 from bench.analysis.comparison import compare_run
 from bench.analysis.margin import automatic_margin
 from bench.analysis.metric import target_of
-from bench.analysis.passengers import passenger
+from bench.analysis.passengers import passengers
 from bench.launch.local import Runner
 from bench.recipes.parts import part_of
 from bench.recipes.resolve import make_techniques
@@ -137,7 +137,7 @@ def test_two_that_gain_the_same_are_not_both_dropped() -> None:
     for names in (("early-stopping", "compile"), ("early-stopping",), ("compile",)):
         trials.append(measurement("+".join(names), seconds=1 / gain(names), stage="combine"))
     parts: dict[Any, Any] = {frozenset({n}): ("faster",) for n in ("early-stopping", "compile")}
-    assert passenger(trials, parts) == frozenset({"compile"})
+    assert passengers(trials, parts) == [frozenset({"compile"})]
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_a_part_that_won_by_memory_stays_while_it_saves_some_and_costs_no_time(
     parts: dict[Any, Any] = {
         frozenset({"small"}): ("smaller",), frozenset({"quick"}): ("faster",),
     }  # fmt: skip
-    assert passenger(trials, parts) == (frozenset({"small"}) if dropped else None)
+    assert passengers(trials, parts) == ([frozenset({"small"})] if dropped else [])
 
 
 def test_a_part_that_can_not_be_left_out_stays(tmp_path: Path) -> None:

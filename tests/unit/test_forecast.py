@@ -44,6 +44,6 @@ def test_a_plan_says_trials_minutes_and_what_is_left_out() -> None:
         "a trial of steps alone of the baseline took 1 s; an arm's is counted as long",
         "until the first look, after 4 pairs: 24 trials, about 3 min",
         "at most, in 30 pairs: 180 trials, about 21 min; decided arms stop before",
-        "what wins is then combined, and confirmed in as many fresh pairs",
+        "what is chosen is then combined, and confirmed in fresh pairs",
     ]
     assert "6 pairs each: 36 trials, about 4 min" in as_text(planned(rule=Rule(6, 6)), [], "test")
