@@ -86,11 +86,11 @@ def _chosen(run: Run) -> str:
             f"They were chosen by {header.chosen_by}, of items held out of training, beside the "
             f"baseline of the same seed; {header.metric} of the test part chose nothing."
         )
-    kept = (
-        f"{header.chosen_by}, of items held out of training"
-        if header.chosen_by
-        else f"{header.metric} of the test part, as no metric of items held out is named"
-    )
+    held_out = any(t.validation_loss is not None for t in run.trials if t.stage == "tune")
+    if header.chosen_by or held_out:
+        kept = f"{header.chosen_by or 'the loss'}, of items held out of training"
+    else:
+        kept = f"{header.metric} of the test part, as the baseline holds no items out"
     return (
         f"They were chosen by what they gain in {_costs(run)} beside the baseline of the same "
         f"seed, among those that keep {kept}."

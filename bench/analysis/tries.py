@@ -23,6 +23,12 @@ from bench.records.header import Header
 from bench.records.measurement import BASELINE, Measurement
 from bench.records.recipe import Recipe
 
+UNKNOWN = 1.0
+"""What is lost of quality where that can't be told, and the baseline's can: more than may be."""
+WORSE_LOSS = 0.02
+"""By what share of the baseline's the loss of items held out may be worse, where tries are compared
+by their costs: what a margin of the metric is of a loss, nobody says."""
+
 
 @dataclass(frozen=True, slots=True)
 class Yardstick:
@@ -136,7 +142,14 @@ def _metric(trial: Measurement, name: str | None) -> float | None:
 
 
 def _lost(header: Header, pair: Pair) -> float:
-    """Return by what share of the margin a loss of the metric exceeds it; below 0: it is kept."""
+    """Return by how much more is lost of quality than may be; 0 or below: it is kept.
+
+    By the metric that chooses, else the loss of items held out, else the metric of the test part:
+    by what share of the margin, or of the baseline's loss, it exceeds them.
+    """
+    before, after = (trial.validation_loss for trial in pair)
+    if header.chosen_by is None and before is not None:
+        return UNKNOWN if after is None else (after - before) / (abs(before) or 1.0) - WORSE_LOSS
     better = _better(header, pair)
     if better is None:
         return 0.0

@@ -90,11 +90,6 @@ class Surroundings(Record):
     """By how much its clocks disagree about how long it took: the time was set, or it slept."""
 
 
-TUNED = "baseline#tuned"
-"""The arm of the baseline in settings that a search found."""
-TRY = "try#"
-"""Begins the names of what a search tries, with a number."""
-
 Purpose = Literal["test", "combine", "tune", "confirm", "attribute"]
 """Confirming trials are fresh pairs of what a screening chose; only they judge it. Combining ones
 tell which techniques of a combination add nothing, tuning ones which settings are best, attributing
@@ -134,8 +129,7 @@ class Ending(Record):
 
     status: Status
     reason: Text | None = None
-    started: Instant
-    """UTC, ISO 8601."""
+    started: Instant  # UTC
     wall_seconds: Amount | None = None
     """Of the trial's process, from its request to its end."""
     startup_seconds: Amount | None = None
@@ -229,6 +223,7 @@ class Advice(Record):
     model_bytes: Count | None = None
     """Size of the file that `bench train` writes of the deployed model; None where its state is
     not of tensors alone."""
+    validation_loss: Number | None = None  # of the deployed model; told of what a search tries
     inference: tuple[Inference, ...] = ()
     unknown: dict[Text, Text] = {}
     """What could not be told of facts that only advise, by their names, and why."""

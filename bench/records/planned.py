@@ -13,7 +13,8 @@ from pathlib import Path
 
 from bench.errors import BenchError
 from bench.records.header import Header, is_beyond
-from bench.records.measurement import BASELINE, CONTROL, TRY, TUNED, Measurement
+from bench.records.measurement import BASELINE, CONTROL, Measurement
+from bench.records.ranges import TRY, TUNED
 from bench.records.recipe import Recipe, file_in, reference_in
 from bench.records.revisions import HEAD, Revisions
 from bench.records.schema import Json, plain_text

@@ -1,4 +1,4 @@
-"""The range of a setting that a search draws from, as it stands in ``run.json``."""
+"""The range of a setting that a search draws from, and what the search's arms are called."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from pydantic import model_validator
 
 from bench.records.schema import Number, Record, Text, Whole
 
+TUNED = "baseline#tuned"
+"""The arm of the baseline in settings that a search found."""
+TRY = "try#"
+"""Begins the names of what a search tries, with a number."""
 Value = bool | Whole | Number | Text | None
 """Of a setting."""
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from statistics import median
 
-from bench.records.measurement import Measurement, Surroundings
+from bench.records.measurement import Measurement, Status, Surroundings
+from bench.records.run_folder import Folder
+from bench.run.observer import Observer
 
 REPEATS = 2
 """Times that a disturbed trial is run again; its last run counts, disturbed or not."""
@@ -52,6 +54,15 @@ def may_repeat(attempt: int, records: Sequence[Measurement]) -> bool:
     repeated = sum(1 for record in records if record.set_aside)
     most = max(REPEATS, int(MOST_SHARE * len(records)))
     return attempt < REPEATS and repeated < most
+
+
+def set_aside(folder: Folder, show: Observer, record: Measurement, reason: str) -> None:
+    """Keep a disturbed trial, with its reason, as one that gave no measurement."""
+    kept = record.model_copy(
+        update={"status": Status.FAILED, "reason": f"disturbed, and run again: {reason}"}
+    )
+    folder.trials.append(kept)
+    show.note(f"{record.arm}, pair {record.pair}: {reason}; it is run again")
 
 
 def _burst(record: Measurement, usual: Sequence[Measurement]) -> str | None:

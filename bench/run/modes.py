@@ -16,7 +16,8 @@ from bench.recipes.combination import check_conflicts
 from bench.recipes.resolve import make_techniques, with_techniques
 from bench.recipes.script import is_script
 from bench.records.claim import read_exported
-from bench.records.measurement import CONTROL, TUNED
+from bench.records.measurement import CONTROL
+from bench.records.ranges import TUNED
 from bench.records.recipe import Recipe
 from bench.run import arm_names
 from bench.run.arm_names import Used

@@ -14,7 +14,8 @@ from bench.errors import BenchError
 from bench.recipes.assembly import settings_dump
 from bench.recipes.registry import make_settings
 from bench.records.header import Header
-from bench.records.measurement import TUNED, Measurement
+from bench.records.measurement import Measurement
+from bench.records.ranges import TUNED
 from bench.records.recipe import Recipe
 from bench.run.plan import Contrast
 from bench.run.rehearsing import check_baseline

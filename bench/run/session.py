@@ -31,21 +31,20 @@ from bench.records.measurement import (
     counting,
 )
 from bench.records.recipe import Recipe
-from bench.records.revisions import HEAD
 from bench.records.run_folder import Folder
 from bench.records.schema import Record
 from bench.run import plan
 from bench.run.counted import as_the_baseline, counted_facts, was_checked
-from bench.run.disturbance import disturbance_of, may_repeat
+from bench.run.disturbance import disturbance_of, may_repeat, set_aside
 from bench.run.forecast import PlanOnly, forecast
 from bench.run.identity import check_data, check_same
-from bench.run.inference import times_inference
 from bench.run.margin import fix_margin
 from bench.run.observer import Observer
 from bench.run.open_arms import has_won, left_of, next_round, pays
 from bench.run.plan import Contrast, Planned
 from bench.run.reuse import Earlier
-from bench.trial.spec import Outcome, TrialSpec
+from bench.run.specs import spec_of
+from bench.trial.spec import Outcome
 
 
 @dataclass
@@ -55,18 +54,14 @@ class Session:
     folder: Folder
     runner: Runner
     baseline: Baseline
-    recipe: Recipe
-    """The baseline's, with no technique."""
+    recipe: Recipe  # the baseline's, with no technique
     code: Sources  # the user's files that are run
     show: Observer
     head: Sources = field(default_factory=dict)  # of the other revision, where two are compared
-    dry_run: bool = False
-    """Whether it only plans."""
+    dry_run: bool = False  # whether it only plans
     begun: float = field(default_factory=time.monotonic)
-    data_sha256: str | None = None
-    """Of the baseline's data, once it was rehearsed."""
-    probes: dict[str, int] = field(default_factory=dict)
-    """How many each technique has made so far."""
+    data_sha256: str | None = None  # of the baseline's data, once it was rehearsed
+    probes: dict[str, int] = field(default_factory=dict)  # that each technique has made so far
     rehearsed: list[Measurement] = field(default_factory=list)
     """What was found of recipes before any was measured."""
     numbered: int = 0
@@ -105,7 +100,7 @@ class Session:
         """
         self.show.begin(f"checking {arm}")
         planned = Planned(arm, 0, self.header.seed, recipe, "step")
-        outcome = self.runner.run(self._trial(planned, kind="build"))
+        outcome = self.runner.run(spec_of(self, planned, kind="build"))
         if outcome.refused:
             raise BenchError(outcome.measurement.reason or "the trial was refused")
         self.rehearsed.append(outcome.measurement)
@@ -254,7 +249,7 @@ class Session:
                 record = record.model_copy(update={"disturbed": reason})
             if not reason or not may_repeat(attempt, self.folder.trials.records):
                 break
-            self._set_aside(record, reason)
+            set_aside(self.folder, self.show, record, reason)
             attempt += 1
         failures.keep(self.folder.path, record, self.folder.scratch)
         self.folder.trials.append(record)
@@ -263,21 +258,13 @@ class Session:
             raise BenchError(f"{planned.arm}: {record.reason}")
         return record
 
-    def _set_aside(self, record: Measurement, reason: str) -> None:
-        """Keep a disturbed trial, with its reason, as one that gave no measurement."""
-        kept = record.model_copy(
-            update={"status": Status.FAILED, "reason": f"disturbed, and run again: {reason}"}
-        )
-        self.folder.trials.append(kept)
-        self.show.note(f"{record.arm}, pair {record.pair}: {reason}; it is run again")
-
     def _run(self, planned: Planned) -> Outcome:
         """Run a trial; what an earlier one of its recipe counted holds for it too."""
         self.show.begin(planned.arm)
         counted = counted_facts([*self.records, *self.rehearsed], planned.recipe)
         first = not any(map(was_checked, self.records)) and planned.arm == BASELINE
         counts = first or not (counted or planned.stage == "tune")
-        trial = self._trial(planned, count_flops=counts, cross_check=first)
+        trial = spec_of(self, planned, count_flops=counts, cross_check=first)
         outcome = self.runner.run(trial)
         record = outcome.measurement
         if record.ok:
@@ -297,7 +284,7 @@ class Session:
             return
         planned = Planned(arm, -1, self.header.seed, recipe, "full")
         ending = Ending(status=status, reason=reason, started=self.header.started)
-        parts = (self._trial(planned).identity, *([known] if known else []), ending)
+        parts = (spec_of(self, planned).identity, *([known] if known else []), ending)
         record = Measurement.of(*parts)
         self.folder.trials.append(record)
         self.show.done(record)
@@ -311,22 +298,9 @@ class Session:
         known = self.folder.probes.get((planned.pair, planned.arm))
         if known is not None:
             return known
-        record = self.runner.run(self._trial(planned, **changes)).measurement
+        record = self.runner.run(spec_of(self, planned, **changes)).measurement
         self.folder.probes.append(record)
         return record
-
-    def _trial(self, planned: Planned, **changes: Any) -> TrialSpec:
-        own = {
-            "arm": planned.arm, "pair": planned.pair, "seed": planned.seed, "kind": planned.kind,
-            "stage": planned.stage, "recipe": planned.recipe, "metric": self.header.metric,
-            "bounds": self.header.metric_bounds, "device": self.header.device,
-            "inference": times_inference(planned, self.records, self.header),
-            "threads": planned.recipe.settings.get("threads") or self.header.threads,
-            "places": places_in(self.head if planned.arm == HEAD else self.code),
-            "declares": planned.arm != HEAD, "resettled": planned.resettled(self.recipe),
-            "scratch": str(self.folder.scratch.resolve()),
-        }  # fmt: skip
-        return TrialSpec(**{**own, **changes})
 
 
 Mode = Callable[[Session], None]

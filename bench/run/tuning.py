@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from bench.analysis.tries import Tried, Yardstick, found_in, leads, pairs_tried, shown_better
 from bench.errors import BenchError
-from bench.records.measurement import BASELINE, TRY, Purpose
+from bench.records.measurement import BASELINE, Purpose
+from bench.records.ranges import TRY
 from bench.records.recipe import Recipe
 from bench.run import plan
 from bench.run.open_arms import pays

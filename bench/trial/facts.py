@@ -6,6 +6,7 @@ the file, inference) costs no trial: it is unknown then, with the reason.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from torch import nn
 
 from bench.errors import Diverged, reason_of
 from bench.job import Job
+from bench.model.train_mode import modes_kept
 from bench.model.weights_file import file_bytes, state_of
+from bench.random_state import undisturbed
 from bench.recipes import assembly
 from bench.records.header import Bounds
 from bench.records.measurement import Advice, Parameters, Training
@@ -85,6 +88,8 @@ def advisory_facts(trial: TrialSpec, job: Job, deployed: nn.Module) -> Advice:
         known = advised(
             known, "inference", lambda: Advice(inference=measure_inference(job, deployed))
         )
+    if trial.kind == "full" and trial.validates and job.validate is not None:
+        known = advised(known, "validation_loss", lambda: _validated(job, deployed))
     if trial.count_flops:
         known = advised(known, "model_flops_per_step", lambda: _flops_facts(trial, job))
     if "finish" in job.taken:
@@ -99,6 +104,13 @@ def _parameters(trained: nn.Module) -> Parameters:
         frozen=sum(p.numel() for p in weights if not p.requires_grad),
         buffers=sum(b.numel() for b in trained.buffers()),
     )
+
+
+def _validated(job: Job, deployed: nn.Module) -> Advice:
+    assert job.validate is not None
+    with undisturbed(job.device), modes_kept(deployed):
+        loss = float(job.validate(deployed))
+    return Advice(validation_loss=loss if math.isfinite(loss) else None)
 
 
 def _file_facts(deployed: nn.Module, scratch: Path) -> Advice:

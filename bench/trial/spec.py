@@ -42,6 +42,8 @@ class TrialSpec(Record):
     would have written into it."""
     declares: bool = True
     """Whether its techniques say what they change; of another revision of the code nobody does."""
+    validates: bool = False
+    """Ask the deployed model, after a full trial, about the items held out of training."""
     resettled: bool = False
     """Whether it is the baseline in other settings: another training, whatever its techniques."""
     cross_check: bool = False

@@ -38,6 +38,14 @@ def test_a_sample_that_can_not_be_drawn_leaves_the_rest_known(tmp_path: Path) ->
     }  # fmt: skip
 
 
+def test_a_try_tells_the_loss_of_the_items_held_out(tmp_path: Path) -> None:
+    job, trial = linear_job(), spec(tmp_path)
+    assert job.validate is not None
+    tried = advisory_facts(trial.model_copy(update={"validates": True}), job, job.model)
+    assert tried.validation_loss == job.validate(job.model)
+    assert advisory_facts(trial, job, job.model).validation_loss is None
+
+
 def test_a_state_that_no_file_holds_has_an_unknown_size_with_the_reason(tmp_path: Path) -> None:
     model = nn.Linear(6, 2)
     model.register_buffer("wide", torch.ones(2, dtype=torch.cdouble))

@@ -22,8 +22,9 @@ from bench.launch.local import Runner
 from bench.recipes.ranges import searched
 from bench.records.claim import Exported
 from bench.records.header import Header
-from bench.records.measurement import TUNED, Evaluation, Measurement, Status
+from bench.records.measurement import Evaluation, Measurement, Status
 from bench.records.planned import check_planned
+from bench.records.ranges import TUNED
 from bench.records.recipe import Recipe
 from bench.records.run_folder import Folder, reopen
 from bench.run.export import exported_of

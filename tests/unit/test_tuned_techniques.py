@@ -35,9 +35,13 @@ SHARES = {0.2: (1.5, -0.2), 0.35: (1.3, 0.0), 0.5: (1.2, 0.0), 0.7: (1.1, 0.0)}
 
 @dataclass
 class Stopped:
-    """Answers trials as early stopping and fewer steps would; `flat`: patience tells nothing."""
+    """Answers trials as early stopping and fewer steps would; `flat`: patience tells nothing.
+
+    Where it has items `held_out`, only these show what is lost.
+    """
 
     flat: bool = False
+    held_out: bool = False
     most: int = 10_000
     asked: list[TrialSpec] = field(default_factory=list)
 
@@ -59,7 +63,10 @@ class Stopped:
             facts |= {"effect": "learning", "work": "less work"}
         arm, pair = facts.pop("arm"), facts.pop("pair")
         seconds = math.exp(noise) / speed
-        made = measurement(arm, pair, seconds=seconds, metric=0.9 + gain + noise / 10, **facts)
+        if self.held_out and spec.validates:
+            facts["validation_loss"] = 0.5 - gain
+        shown = 0.0 if self.held_out else gain
+        made = measurement(arm, pair, seconds=seconds, metric=0.9 + shown + noise / 10, **facts)
         return Outcome(measurement=made)
 
 
@@ -118,7 +125,7 @@ def test_what_is_faster_and_keeps_the_metric_is_exported_once_shown(tmp_path: Pa
     assert not stages["confirm"] & stages["tune"]
     text = reports.render("md", reports.read(tmp_path / "run"))
     assert "chosen by what they gain in time beside the baseline of the same seed, among" in text
-    assert "accuracy of the test part, as no metric of items held out is named" in text
+    assert "accuracy of the test part, as the baseline holds no items out" in text
     assert "early-stopping.patience=5, limit-steps.share=0.35" in text
 
     again = Stopped(most=len(whole.asked) - 9)
@@ -127,6 +134,16 @@ def test_what_is_faster_and_keeps_the_metric_is_exported_once_shown(tmp_path: Pa
     resumed, _ = run(tmp_path / "again", Stopped())
     assert [t.key for t in resumed.records] == [t.key for t in session.records]
     assert winner_of(resumed) == winner_of(session)
+
+
+@pytest.mark.usefixtures("needs_optuna")
+def test_items_held_out_choose_where_a_baseline_has_them(tmp_path: Path) -> None:
+    runner = Stopped(held_out=True)
+    session, _ = run(tmp_path / "run", runner)
+    assert winner_of(session) == "early-stopping:patience=5+limit-steps"
+    assert {spec.stage for spec in runner.asked if spec.validates} == {"tune"}
+    text = reports.render("md", reports.read(tmp_path / "run"))
+    assert "among those that keep the loss, of items held out of training." in text
 
 
 @pytest.mark.usefixtures("needs_optuna")
