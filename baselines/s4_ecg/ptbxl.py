@@ -103,11 +103,13 @@ def record(path: Path, leads: Sequence[str]) -> Floats:
     for file in (header, content):
         if not file.is_file():
             raise BenchError(f"{file} is missing: a record is two files; {AGAIN}")
-    millivolts = [one.millivolts for one in calibrations(header)]
+    calibrated = calibrations(header)
     try:
         read = wfdb.rdrecord(str(path), physical=False)
         sums = [(a - b) % 2**16 for a, b in zip(read.calc_checksum(), read.checksum, strict=True)]
-        found = np.asarray(read.dac() * millivolts, dtype=np.float32)
+        gains = zip(read.adc_gain, calibrated, strict=True)  # wfdb reads 1E3 as 1
+        scales = [theirs / one.gain * one.millivolts for theirs, one in gains]
+        found = np.asarray(read.dac() * scales, dtype=np.float32)
     except (ValueError, IndexError, KeyError, TypeError, OSError) as error:  # wfdb's, on bad files
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise BenchError(f"{content} can't be read ({reason}); {AGAIN}") from error

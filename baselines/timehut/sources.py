@@ -39,7 +39,8 @@ class Source:
         """Say what the header of the training file says, in a few words."""
         tags = ts.tags(self.file("TRAIN"))
         parts = [f"{' '.join(tags['dimensions'])} channels"] if "dimensions" in tags else []
-        parts += [f"length {' '.join(tags['serieslength'])}"] if "serieslength" in tags else []
+        if "serieslength" in tags and tags.get("equallength", [""])[0].lower() == "true":
+            parts += [f"length {' '.join(tags['serieslength'])}"]
         return ", ".join([*parts, f"{len(tags.get('classlabel', [''])) - 1} classes"])
 
 

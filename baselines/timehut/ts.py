@@ -114,10 +114,16 @@ def _check(where: str, values: Channels, first: Channels, header: dict[str, list
     if len(lengths) != 1:
         raise BenchError(f"{where} has channels of the lengths {sorted(lengths)}; they have to be"
                          " of one")  # fmt: skip
-    if _says(header, "equallength") and len(values[0]) != len(first[0]):
+    if not _says(header, "equallength"):
+        return
+    if len(values[0]) != len(first[0]):
         raise BenchError(f"{where} has {len(values[0])} values a channel, the first series"
                          f" {len(first[0])}, although @equalLength is true; correct one"
                          " of them")  # fmt: skip
+    said = header.get("serieslength", [])
+    if said and said != [str(len(values[0]))]:
+        raise BenchError(f"{where} has {len(values[0])} values a channel, although @seriesLength is"
+                         f" {' '.join(said)}; correct one of them")  # fmt: skip
 
 
 def _fields(line: str, stamped: bool) -> list[str]:
@@ -156,7 +162,7 @@ def _number(where: str, word: str) -> float:
     if word.strip() == "?":
         return math.nan
     try:
-        return float(word)
+        return float(word.replace("_", "?"))  # 2_0 is a number to Python alone
     except ValueError:
         raise BenchError(f"{where}: {word.strip()[:40]!r} is no number; a missing value is written"
                          " ?") from None  # fmt: skip

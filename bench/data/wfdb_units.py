@@ -58,7 +58,7 @@ def _calibration(header: Path, number: int, words: list[str]) -> Calibration:
     where = f"{header}, signal {number}"
     found = CALIBRATION.fullmatch(words[2]) if len(words) > 2 else None
     try:
-        gain = float(found["gain"]) if found else 0.0
+        gain = float(found["gain"].replace("_", "?")) if found else 0.0  # 1_0 is Python's alone
     except ValueError:
         raise BenchError(f"{where}: the gain {words[2]} is no number; correct it") from None
     if not found or gain == 0 or not math.isfinite(gain):

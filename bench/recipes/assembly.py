@@ -77,8 +77,9 @@ def _built(
     seed_everything(seed)
 
     def again(changes: Mapping[str, object]) -> Job:
-        other = make_settings(baseline, {**settings_dump(settings), **changes})
-        return others(with_shapes(baseline.job(other, device, seed)))
+        fresh = baseline_of(recipe, places)  # the first one may keep its scheduler on itself
+        other = make_settings(fresh, {**settings_dump(settings), **changes})
+        return others(with_shapes(fresh.job(other, device, seed)))
 
     job = with_layout(replace(with_shapes(baseline.job(settings, device, seed)), again=again))
     if loader := getattr(settings, "loader", None):

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from bench.errors import BenchError, NotApplicable
 from bench.job import Job, Progress, plain_step
 from bench.targets import Targets
+from bench.testing import Case
 from bench.trial.rehearsal import rehearse
 from bench.trial.training import train
 from optimizers.ema import Ema
@@ -51,6 +52,44 @@ def test_the_loss_is_mixed_with_the_divergence_of_softened_probabilities() -> No
     divergence = (soft * (soft.log() - own.log())).sum(1).mean() * 4
     expected = 0.75 * F.cross_entropy(student(x), y) + 0.25 * divergence
     assert job.loss(student, (x, y)).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+KEEPS = """
+from dataclasses import replace
+
+from torch.optim.lr_scheduler import LambdaLR
+
+from tests.jobs import ConvNet
+
+
+class Keeps(ConvNet):
+    def job(self, settings, device, seed):
+        job = super().job(settings, device, seed)
+
+        def make(model):
+            made = job.make_optimizer(model)
+            self.scheduler = LambdaLR(made, lambda step: 0.5**step)
+            return made
+
+        def update(optimizer):
+            optimizer.step()
+            self.scheduler.step()
+            job.model.rates = [group["lr"] for group in optimizer.param_groups]
+            optimizer.zero_grad()
+
+        return replace(job, make_optimizer=make, update=update)
+"""
+
+
+def test_a_teacher_takes_nothing_that_a_baseline_keeps_on_itself(tmp_path: Path) -> None:
+    (tmp_path / "keeps.py").write_text(KEEPS)
+    rates: list[Any] = []
+    for technique in ((), ("knowledge-distillation",)):
+        job = Case(f"{tmp_path / 'keeps.py'}:Keeps", {"epochs": 1}).job(*technique)
+        train(job)
+        rates.append(job.model.rates)
+    assert rates[0] == rates[1]
+    assert 0 < rates[0][0] < 0.01
 
 
 class Constant(nn.Module):

@@ -176,3 +176,4 @@ def test_ranges_are_taken_from_a_model_that_the_loss_calls_by_name() -> None:
 
     made = deployed(linear_job(model=Named(), loss=loss))
     assert made(features=torch.zeros(3, 6)).shape == (3, 2)
+    assert not [*made.parameters()]

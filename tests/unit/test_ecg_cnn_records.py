@@ -254,6 +254,7 @@ BAD: dict[str, Callable[[Path], object]] = {
     'R2.hea, signal 1 is in "MV", which is no unit of voltage': gain("1000/MV"),
     "R2.hea, signal 1 is not calibrated (no gain, or 0)": gain("0/mV"),
     "R2.hea, signal 1: the gain many/mV is no number": gain("many/mV"),
+    "R2.hea, signal 1: the gain 1_000/mV is no number": gain("1_000/mV"),
     "R2.hea has the baseline 40000, outside of 16 bits": gain("1000(40000)/mV"),
     "R2.hea has the baseline -40000, outside of 16 bits": gain("1000(-40000)/mV"),
     "R2.hea is of format 212, 1 a frame": lambda f: rewrite(f, "16x1+24", "212+24"),

@@ -69,6 +69,7 @@ def test_a_report_shows_no_file_but_the_runs_own_picture(tmp_path: Path) -> None
     assert not run.drawn
     assert "<picture>" not in reports.render("md", run)
     assert "](../secret)" not in reports.render("md", run)
+    assert "SECRET" not in reports.render("html", run)
     for theme in ("light", "dark"):
         (plots / FOREST.format(theme)).unlink()
     assert reports.write_pictures(run, plots)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import torch
 import wfdb
 from pydantic import ValidationError
 
-from baselines.s4_ecg import S4ECG, S4ECGSettings, data, sources
+from baselines.s4_ecg import S4ECG, S4ECGSettings, data, ptbxl, sources
 from baselines.s4_ecg.settings import LEADS
 from bench.errors import BenchError
 from bench.metrics import macro_auroc
@@ -115,6 +116,16 @@ def test_records_are_millivolts_whatever_their_unit(folder: Path, unit: str, fac
         write_record(file.with_suffix(""), signal * factor, unit=unit, gain=1000 / factor)
     after = data.load(settings(folder))
     assert torch.allclose(before.train.signals, after.train.signals, atol=1e-4)
+
+
+def test_a_gain_with_an_exponent_is_taken_for_what_it_is(folder: Path) -> None:
+    place, file = "records100/00000/00001_lr", folder / "records100/00000/00001_lr.hea"
+    plain, found = re.sub(r" 16 \S+/mV", " 16 1000/mV", file.read_text()), []
+    for text in (plain, plain.replace("1000/mV", "1E3/mV"), plain.replace("1000/mV", "1e3/mV")):
+        file.write_text(text)
+        found.append(ptbxl.signals(folder, [place], HEADER))
+    assert np.array_equal(found[0], found[1])
+    assert np.array_equal(found[0], found[2])
 
 
 def test_tables_may_be_written_by_other_systems(folder: Path) -> None:

@@ -165,6 +165,8 @@ def test_values_of_stamped_series_keep_their_signs(tmp_path: Path) -> None:
     [
         ("1,2,3,4:a", "1,x,3,4:a", "line 8: 'x' is no number"),
         ("1,2,3,4:a", "1,,3,4:a", "line 8: '' is no number"),
+        ("1,2,3,4:a", "1,2_0,3,4:a", "line 8: '2_0' is no number"),
+        ("@data", "@seriesLength 400\n@data", "line 9 has 4 values a channel, although @seriesLe"),
         ("1,2,3,4:a", "1,2,3,4:c", "line 8 has the label 'c', which the header doesn't name"),
         ("2,3,4,9:b", "2,3,4,9,1:b", "line 9 has 5 values a channel, the first series 4, although"),
         ("2,3,4,9:b", "2,3,4,9:1,2,3,4:b", "line 9 has 2 channels, the first series 1"),
