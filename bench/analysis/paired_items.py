@@ -11,7 +11,6 @@ from bench.analysis.items import FEWEST, LARGEST, Items, Way
 from bench.analysis.pairs import Pair
 from bench.analysis.quality import losses_agree
 from bench.baseline import Target
-from bench.records.item_scores import ItemScores
 from bench.records.measurement import Measurement
 
 Scores = NDArray[np.float64]
@@ -25,12 +24,14 @@ def paired_items(pairs: Sequence[Pair], target: Target) -> Items | None:
     nothing.
     """
     known = [pair for pair in pairs if all(trial.metric is not None for trial in pair)]
-    stored = [_scores_of(trial) for pair in known for trial in pair]
-    scores = [one for one in stored if one is not None]
-    if not scores or len(scores) < len(stored) or len({(s.order, s.count) for s in scores}) > 1:
+    trials = [trial for pair in known for trial in pair]
+    scores = [trial.item_scores for trial in trials if trial.item_scores]
+    if not scores or len(scores) < len(trials) or len({(s.order, s.count) for s in scores}) > 1:
         return None
     way, count = _way(known), scores[0].count
     if way == "retrained" and not FEWEST <= count <= LARGEST:
+        return None
+    if not all(_make_the_metric(trial) for trial in trials):
         return None
     changes = {id(pair): _change(pair, target) for pair in known}
     if not all(np.isfinite(change).all() for change, _ in changes.values()):
@@ -48,20 +49,22 @@ def paired_items(pairs: Sequence[Pair], target: Target) -> Items | None:
     )
 
 
-def _scores_of(trial: Measurement) -> ItemScores | None:
-    """Return a trial's scores, if its metric is their mean."""
+def _make_the_metric(trial: Measurement) -> bool:
+    """Tell whether a trial's metric is the mean of the scores that it stored."""
     found, metric = trial.item_scores, trial.metric
-    return found if found and metric is not None and found.mean_is(metric) else None
+    return found is not None and metric is not None and found.mean_is(metric)
 
 
 def _change(pair: Pair, target: Target) -> tuple[Scores, float]:
     """Return by how much each item is better, as the margin counts, and the most it could be."""
-    before, after = (trial.item_scores.values() for trial in pair if trial.item_scores)
+    stored = [trial.item_scores for trial in pair if trial.item_scores]
+    before, after = (scores.values() for scores in stored)
     size = abs(pair[0].metric or 0.0) if target.relative else 1.0
+    binary = all(scores.coding == "bits" for scores in stored)
+    reach = 1.0 if binary else float(np.ptp(np.concatenate((before, after))))
     with np.errstate(invalid="ignore", divide="ignore"):
         better = (before - after if target.lower else after - before) / size
-        both = np.concatenate((before, after))
-        return better, float(np.ptp(both) / size)
+        return better, float(np.divide(reach, size))
 
 
 def _way(pairs: Sequence[Pair]) -> Way:

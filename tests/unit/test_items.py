@@ -168,6 +168,15 @@ def test_what_trains_otherwise_is_not_converted(changes: dict[str, Any]) -> None
     assert items.way == "retrained"
 
 
+def test_a_conversion_that_changes_no_answer_is_not_sure_beyond_its_items() -> None:
+    right = np.ones(N, bool)
+    own = [measurement(**stored(right)), measurement("small", **stored(right))]
+    items = paired_items(matched(own, "small"), ACCURACY)
+    assert items is not None
+    found = by_items(np.array([0.0]), 0.5 / N, 0.01, items)
+    assert float(found.error) == pytest.approx(np.sqrt(0.0099 / N))
+
+
 def test_the_error_of_converted_right_and_wrong_is_tangos() -> None:
     # 3 won and 9 lost of 345 at a loss of 0.01: T = (9 - 3 - 3.45) / sqrt(345 (2 q + 0.0099))
     items = Items(345, np.array([12 / 345]), "converted")
