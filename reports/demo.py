@@ -198,7 +198,7 @@ def _bars(figure: Any, panel: Panel) -> None:
     axes.tick_params(axis="x", labelsize=7)
     axes.set_title(panel.scores_are, fontsize=7, color=INK, wrap=True)
     if len(order) > len(kept):
-        axes.set_xlabel(f"{len(order) - len(kept)} lower ones are not shown", fontsize=7)
+        axes.set_xlabel(f"not shown: {len(order) - len(kept)}, of lower scores", fontsize=7)
 
 
 def _key(panel: Panel) -> str:

@@ -71,11 +71,12 @@ class ECGCNNUse:
         return made
 
     def answer(self, outputs: Tensor) -> Answer:
-        """Return the labels whose probability is a half or more."""
+        """Return the labels whose probability is a half or more, the highest first."""
         found = outputs.float().sigmoid().mean(0).tolist()
         scores = dict(zip(self._labels, found, strict=True))
-        chosen = tuple(name for name, score in scores.items() if score >= THRESHOLD)
-        return Answer(chosen, scores, "probabilities, each by itself")
+        chosen = [name for name, score in scores.items() if score >= THRESHOLD]
+        chosen.sort(key=lambda name: -scores[name])
+        return Answer(tuple(chosen), scores, "probabilities, each by itself")
 
     def _item(self, name: str, signal: Floats, truth: tuple[str, ...] | None) -> Item:
         if signal.ndim != 2 or signal.shape[0] != len(LEADS) or signal.shape[1] < 1:

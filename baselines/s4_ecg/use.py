@@ -75,11 +75,12 @@ class S4ECGUse:
         return made
 
     def answer(self, outputs: Tensor) -> Answer:
-        """Return the classes whose probability is a half or more."""
+        """Return the classes whose probability is a half or more, the highest first."""
         found = outputs.float().sigmoid().mean(0).tolist()
         scores = dict(zip(CLASSES, found, strict=True))
-        chosen = tuple(name for name, score in scores.items() if score >= THRESHOLD)
-        return Answer(chosen, scores, "probabilities, each by itself")
+        chosen = [name for name, score in scores.items() if score >= THRESHOLD]
+        chosen.sort(key=lambda name: -scores[name])
+        return Answer(tuple(chosen), scores, "probabilities, each by itself")
 
     def _item(self, name: str, signal: Floats, truth: tuple[str, ...] | None) -> Item:
         wanted = (len(self._leads), self._length)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MOST_ITEMS = 64
 """In one request."""
 LONGEST_NAME = 100
+FOR_TRAINING = re.compile(r"(;|, or)[^;]*--skip-bad.*$")
+"""Advice that helps who trains on a file, and not who sends one."""
 
 
 def of_json(body: bytes, use: Use) -> list[Item]:
@@ -37,7 +39,8 @@ def of_files(files: Mapping[str, bytes], use: Use) -> list[Item]:
         try:
             items = use.read(paths)
         except BenchError as error:
-            raise BenchError(str(error).replace(f"{folder}/", "")) from None
+            said = str(error).replace(f"{folder}/", "")
+            raise BenchError(FOR_TRAINING.sub("", said)) from None
     if len(items) > MOST_ITEMS:
         raise BenchError(f"the files hold {len(items)} items; at most {MOST_ITEMS} at once")
     return items

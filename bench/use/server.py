@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from torch import Tensor
@@ -27,6 +27,7 @@ from bench.use.batching import Batcher
 from bench.use.checkpoint import Loaded
 from bench.use.described import facts_of, predict_schema
 from bench.use.meters import Meters
+from bench.use.page import page
 
 JSON, FORM = "application/json", "multipart/form-data"
 MOST_FILES = 8
@@ -53,11 +54,15 @@ def application(loaded: Loaded, limits: Limits) -> FastAPI:
     app = FastAPI(
         title=f"bench serve: {loaded.record.recipe.baseline}", version=__version__,
         description=f"A trained model of recipe {loaded.record.recipe_id}.",
-        lifespan=desk.lifespan, redoc_url=None,
+        lifespan=desk.lifespan, docs_url=None, redoc_url=None,
     )  # fmt: skip
     app.middleware("http")(_counted(meters))
     app.exception_handler(HTTPException)(_refused)
     app.exception_handler(BenchError)(_mistaken)
+
+    @app.get("/docs", include_in_schema=False, response_class=HTMLResponse)
+    def docs(request: Request) -> str:
+        return page(app.openapi(), facts_of(loaded), str(request.base_url).rstrip("/"))
 
     @app.get("/health", summary="Tell that requests are answered")
     def health() -> dict[str, str]:

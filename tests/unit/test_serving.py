@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -143,7 +144,9 @@ def test_a_server_tells_what_it_serves(client: Any) -> None:
     assert "data_dir" not in model["recipe"]["settings"]
     described = client.get("/openapi.json").json()["paths"]["/predict"]["post"]["requestBody"]
     assert set(described["content"]) == {"application/json", "multipart/form-data"}
-    assert client.get("/docs").status_code == 200
+    page = client.get("/docs").text
+    assert "POST /predict" in page
+    assert not re.search(r"<script|(src|href)=.?https?:", page), "it opens without a network"
 
 
 def test_a_missing_extra_is_one_line_that_says_what_to_install(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ from sklearn.svm import SVC
 from torch import Tensor, nn
 
 from baselines.timehut.svm import Classified, tensors_of
-from bench.data.layout import items_held as items_held
 from bench.deployment import Answer, Item, Picture
 from bench.errors import BenchError
 from bench.model import weights_file
@@ -27,6 +27,7 @@ from bench.trial.training import Trained
 from bench.use import checkpoint, requests
 from bench.use.occlusion import explained
 from bench.use.program import operator_in
+from tests.cli.calls import call
 
 CPU = torch.device("cpu")
 SETTINGS: dict[str, dict[str, object]] = {
@@ -49,6 +50,7 @@ SETTINGS: dict[str, dict[str, object]] = {
     },
 }  # fmt: skip
 Written = Callable[[str], Path]
+HEADER = "a 12 500 4\n" + "a.mat 16+24 1000/mV 16 0 0 0 0 I\n" * 12 + "# Dx: 426783006\n"
 
 
 def trained(job: object, model: nn.Module) -> Trained:
@@ -221,6 +223,9 @@ def test_an_uploaded_file_is_named_without_the_folder_it_was_put_in(written: Wri
     assert (first.name, tuple(first.rows.shape)) == ("a 1", (1, 3, 1))
     with pytest.raises(BenchError, match=r"^a\.ts, line 1: 'x' is no number"):
         requests.of_files({"a.ts": b"1,x"}, use)
+    use = checkpoint.load(written("ecg-cnn"), CPU).use
+    with pytest.raises(BenchError, match=r"^a\.mat is missing although a\.hea is there$"):
+        requests.of_files({"a.hea": HEADER.encode()}, use)
 
 
 class Half:
@@ -253,3 +258,31 @@ def test_an_exporter_s_failure_names_the_operator() -> None:
     outer = RuntimeError("conversion failed")
     outer.__cause__ = cause
     assert operator_in(outer) == "the operator aten.foo.default: RuntimeError: conversion failed"
+
+
+def test_a_demo_is_a_picture_of_items_of_the_test_part(written: Written, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    done = call("demo", str(written("xray")), "--items", "2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(
+        re.findall(r"^test image \d+: class\d \(0\.\d+\); true: class\d$", done.stdout, re.M)
+    )
+    assert (tmp_path / "inference_demo.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("export", "CHECKPOINT", "--to", "tflite"), 'no form named "tflite"; there are: torch'),
+        (("demo", "CHECKPOINT", "gone.png"), "there is no file gone.png"),
+        (("export", "."), ". is no checkpoint: there is no checkpoint.json; `bench train` writes"),
+    ],
+)
+def test_what_can_not_be_used_is_one_line(
+    written: Written, tmp_path: Path, asked: tuple[str, ...], said: str
+) -> None:
+    words = (str(written("xray")) if word == "CHECKPOINT" else word for word in asked)
+    done = call(*words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"bench: {said}")
+    assert done.stderr.count("\n") == 1
