@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -49,7 +49,9 @@ class Recorder:
 
     cuda: bool = False
     losses: list[float | Tensor] = field(default_factory=list)
-    _seen: list[tuple[Kind, float | torch.cuda.Event, float, int]] = field(default_factory=list)
+    _seen: list[Any] = field(default_factory=list)
+    """Four entries an event, side by side: a tuple of each would be one more object for the
+    garbage collector to look at, and a training has many events."""
     _now: Callable[[], float | torch.cuda.Event] = time.perf_counter
 
     def __post_init__(self) -> None:
@@ -59,7 +61,7 @@ class Recorder:
 
     def note(self, kind: Kind, number: int = 0, cpu: bool = False) -> None:
         """Note that something happened now; `cpu`: with the process's CPU time, a system call."""
-        self._seen.append((kind, self._now(), time.process_time() if cpu else 0.0, number))
+        self._seen += (kind, self._now(), time.process_time() if cpu else 0.0, number)
 
     def note_loss(self, loss: Tensor | None) -> int:
         """Keep the value of a loss; return its number, -1 for what is no single number."""
@@ -74,8 +76,8 @@ class Recorder:
             return
         if self.cuda:
             torch.cuda.synchronize()
-        first = self._seen[0][1]
-        for kind, at, cpu, number in self._seen:
+        seen, first = self._seen, self._seen[1]
+        for kind, at, cpu, number in zip(*(seen[part::4] for part in range(4)), strict=True):
             yield Event(kind, _seconds(first, at), cpu, number)
 
     def values(self) -> list[float]:

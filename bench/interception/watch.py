@@ -128,9 +128,11 @@ def items_of(batch: Any) -> int:
         return batch.size(0) if batch.dim() else 0
     if isinstance(batch, PackedSequence):
         return int(batch.batch_sizes[0])
-    if isinstance(batch, list | tuple | dict):
-        parts = batch.values() if isinstance(batch, dict) else batch
-        for part in parts:
-            if found := items_of(part):
-                return found
+    if isinstance(batch, dict):
+        batch = batch.values()
+    elif not isinstance(batch, (list, tuple)):
+        return 0
+    for part in batch:
+        if found := items_of(part):
+            return found
     return 0
