@@ -26,6 +26,8 @@ from bench.technique import Effect, Part, Technique
 BASELINES = "bench.baselines"
 TECHNIQUES = "bench.optimizers"
 LONGEST = 80
+LIGHTNING = "LightningModule"
+"""What is a baseline by its loaders, its steps and its optimizer."""
 _REQUIRED = ("name", "unit", "target", "settings", "job")
 
 
@@ -176,4 +178,9 @@ def _from_file(what: str, reference: str, sources: Sources | None) -> Any:
     if not hasattr(module, name):
         classes = [k for k, v in vars(module).items() if isinstance(v, type)]
         raise BenchError(f'{path} has no "{name}"; {suggestion(name, classes)}')
-    return getattr(module, name)
+    found = getattr(module, name)
+    if what == "baseline" and any(k.__name__ == LIGHTNING for k in getattr(found, "__mro__", ())):
+        from bench.data.lightning import as_baseline
+
+        return as_baseline(found, module)
+    return found
