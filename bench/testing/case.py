@@ -10,6 +10,7 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor, nn
 
+from bench.analysis.quality import LEAST_STEPS
 from bench.batches import Outputs
 from bench.job import Job
 from bench.model.calls import ask
@@ -23,7 +24,8 @@ from bench.records.schema import Json
 from bench.technique import Effect, Probe, Technique
 from bench.trial.training import StepLimit, train
 
-STEPS = 20
+STEPS = LEAST_STEPS
+"""As many as a run asks for, to believe that two trainings are the same."""
 CPU = torch.device("cpu")
 
 
