@@ -114,12 +114,20 @@ def metric_with_interval(interval: Interval | None) -> str:
     return f"{metric(middle)} {_bounds(metric(low), metric(high))}"
 
 
+def difference(found: float) -> str:
+    """Return a difference of a metric with its sign."""
+    text = metric(abs(found))
+    if not float(text):
+        return text
+    return f"{MINUS if found < 0 else '+'}{text}"
+
+
 def difference_with_interval(interval: Interval | None, share: bool = False) -> str:
     """Return ``−0.0010 [−0.0040, +0.0020]``; of a share ``−0.10 % [−0.40 %, +0.20 %]``."""
     if interval is None:
         return UNKNOWN
     low, middle, high = interval
-    show = _signed_share if share else _signed
+    show = _signed_share if share else difference
     if low is None or high is None:
         return f"{show(middle)} (no interval)"
     if low == high:
@@ -165,13 +173,6 @@ def assignments(values: dict[str, Any]) -> str:
 
 def _bounds(low: str, high: str) -> str:
     return f"[{low}, {high}]"
-
-
-def _signed(found: float) -> str:
-    text = metric(abs(found))
-    if not float(text):
-        return text
-    return f"{MINUS if found < 0 else '+'}{text}"
 
 
 def _signed_share(found: float) -> str:

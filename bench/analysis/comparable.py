@@ -11,7 +11,19 @@ OF_MACHINE = ("cpu", "cores", "gpus")
 
 
 def check_comparable(old: Header, new: Header, across_machines: bool) -> None:
-    """Raise `BenchError` where two runs are not of one baseline, or of unlike machines.
+    """Raise `BenchError` where two runs are not of one baseline, or of unlike machines."""
+    if what := unlike_work(old, new):
+        raise BenchError(f"{old.run} and {new.run} differ in their {what}: nothing to compare")
+    unlike = unlike_machines(old.environment, new.environment) + unlike_torch(old, new)
+    if not across_machines and unlike:
+        raise BenchError(
+            f"{old.run} and {new.run} ran on unlike machines: {'; '.join(unlike)}; repeat one, or "
+            "give --across-machines to compare ratios alone"
+        )
+
+
+def unlike_work(old: Header, new: Header) -> str | None:
+    """Return in what two runs train something else; None where they train the same.
 
     A setting that one of them doesn't know was added or taken out: it is no other value.
     """
@@ -24,12 +36,8 @@ def check_comparable(old: Header, new: Header, across_machines: bool) -> None:
         ("setting " + ", ".join(changed), True, not changed),
     ):
         if one != other:
-            raise BenchError(f"{old.run} and {new.run} differ in their {what}: nothing to compare")
-    if not across_machines and (unlike := _unlike(old.environment, new.environment)):
-        raise BenchError(
-            f"{old.run} and {new.run} ran on unlike machines: {'; '.join(unlike)}; repeat one, or "
-            "give --across-machines to compare ratios alone"
-        )
+            return what
+    return None
 
 
 def new_settings(old: Header, new: Header) -> list[str]:
@@ -37,12 +45,25 @@ def new_settings(old: Header, new: Header) -> list[str]:
     return sorted(set(old.settings) ^ set(new.settings))
 
 
-def _unlike(old: Json, new: Json) -> list[str]:
+def unlike_machines(old: Json, new: Json) -> list[str]:
     """Return in what two machines differ, as far as both are known."""
-    facts = [(key, old.get(key), new.get(key)) for key in OF_MACHINE]
-    torch = ("torch", *((side.get("packages") or {}).get("torch") for side in (old, new)))
+    return _unlike([(key, old.get(key), new.get(key)) for key in OF_MACHINE])
+
+
+def unlike_torch(old: Header, new: Header) -> list[str]:
+    """Return the versions of torch of two runs where they are two, and known."""
+    return _unlike([("torch", torch_of(old), torch_of(new))])
+
+
+def torch_of(header: Header) -> str | None:
+    """Return the version of torch that a run was measured with."""
+    found = (header.environment.get("packages") or {}).get("torch")
+    return None if found is None else str(found)
+
+
+def _unlike(facts: list[tuple[str, object, object]]) -> list[str]:
     return [
         f"{key} {one} and {other}"
-        for key, one, other in [*facts, torch]
+        for key, one, other in facts
         if one != other and one is not None and other is not None
     ]

@@ -11,7 +11,7 @@ import typer
 from typer import Argument, Option
 
 from bench import __version__
-from bench.cli import audit, export_script, judge, measuring, revisions, using
+from bench.cli import audit, export_script, judge, measuring, revisions, stored, using
 from bench.cli import output as streams
 from bench.cli.argv import (
     DefaultGroup,
@@ -64,6 +64,8 @@ app.command(cls=ScriptCommand)(revisions.ab)
 app.command(cls=ScriptCommand)(judge.judge)
 app.command("export-script")(export_script.export_script)
 app.command()(audit.audit)
+app.command()(stored.index)
+app.command()(stored.history)
 
 
 @app.command("list")
@@ -77,6 +79,9 @@ def list_(
     baseline: Annotated[str, Option(help="what techniques are to apply to")] = "timehut",
     data_dir: DataDir = None,
     device: Device = "auto",
+    rehearse: Annotated[
+        bool, Option("--rehearse", help="make the first steps with each technique too")
+    ] = False,
     json_: Json = False,
 ) -> None:
     """List baselines, techniques or data sets, and what applies on this machine."""
@@ -84,7 +89,7 @@ def list_(
     from bench.cli.list import as_text, listing
 
     with progress.choose(json_) as display:
-        rows = listing(what, name, baseline, data_dir, device, display.begin)
+        rows = listing(what, name, baseline, data_dir, device, display.begin, rehearse)
     streams.tell(json.dumps(rows, indent=1) if json_ else as_text(what, rows))
 
 

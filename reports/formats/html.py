@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from base64 import b64encode
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bench.records.text import printable
 from reports import (
     aims,
     arm_tables,
@@ -21,21 +18,16 @@ from reports import (
     undone,
     warnings,
 )
-from reports.charts.marks import drawing, text
+from reports.charts.marks import drawing
 from reports.page import shares
 from reports.page.forest import forest_of
 from reports.page.learning import learning as learning_curves
 from reports.page.planes import planes
+from reports.page.template import own, template
 from reports.page.waterfall import waterfall
 from reports.run import Run
 from reports.view.changes import recipe_of
 from reports.view.whole import view_of
-
-if TYPE_CHECKING:
-    from jinja2 import Template
-    from markupsafe import Markup
-
-    from reports.tables import Table
 
 TEMPLATE = "report.html.j2"
 STYLE, SCRIPT = "report.css", "report.js"
@@ -43,36 +35,7 @@ STYLE, SCRIPT = "report.css", "report.js"
 
 def render(run: Run) -> str:
     """Return the report as one HTML file, which needs no other file and no network."""
-    return _template().render(_content(run))
-
-
-@functools.cache
-def _template() -> Template:
-    """Compile the page's template, which takes far longer than to fill it in."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    pages = Environment(
-        loader=PackageLoader("reports", "templates"),
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        finalize=lambda value: printable(value) if type(value) is str else value,
-    )
-    pages.filters["rows"] = _rows
-    return pages.get_template(TEMPLATE)
-
-
-def _rows(table: Table) -> Markup:
-    """Return a table's rows: of ten thousand a template's loop takes seconds."""
-    from markupsafe import Markup
-
-    lines = (
-        f'<tr><th scope="row">{text(first)}</th>{"".join(f"<td>{text(c)}</td>" for c in rest)}</tr>'
-        for first, *rest in table.rows
-    )
-    return Markup("\n".join(lines))
+    return template(TEMPLATE).render(_content(run))
 
 
 def _content(run: Run) -> dict[str, Any]:  # long: an entry a line
@@ -120,14 +83,9 @@ def _content(run: Run) -> dict[str, Any]:  # long: an entry a line
         "terms": context_tables.terms(run),
         "margin": run.margin,
         "minutes": formatting.seconds,
-        "style": _own(STYLE),
-        "script": _own(SCRIPT),
+        "style": own(STYLE),
+        "script": own(SCRIPT),
     }
-
-
-def _own(name: str) -> str:
-    """Return a file of ours that lies beside the template."""
-    return files("reports").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def _key(run: Run) -> str:

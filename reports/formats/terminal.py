@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import textwrap
 from collections import Counter
 from collections.abc import Sequence
 
@@ -12,6 +11,7 @@ from bench.analysis.verdict import Verdict
 from bench.records.measurement import BASELINE
 from bench.records.text import printable
 from reports import aims, formatting, searched, sentences, undone, warnings
+from reports.formats.columns import ELLIPSIS, Column, cut, filled, first_fitting, laid_out, within
 from reports.formatting import number
 from reports.run import Run
 from reports.view.next_step import next_step
@@ -19,13 +19,10 @@ from reports.view.rows import Row
 from reports.view.whole import View, view_of
 
 LINES = 25
-NARROWEST, WIDEST = 40, 200
 MOST_OF_ANSWER = 7
 LEAST_ARMS = 2
 """That are shown, however long the rest is."""
-ELLIPSIS, WHOLE = "…", "*"
-
-Column = tuple[str, list[str]]
+WHOLE = "*"
 
 
 def summary(run: Run, width: int = 100) -> str:
@@ -33,11 +30,11 @@ def summary(run: Run, width: int = 100) -> str:
 
     Paths and commands are never cut: they break where the terminal ends.
     """
-    wide = min(WIDEST, max(NARROWEST, width))
+    wide = within(width)
     view = view_of(run)
-    head = _filled(view.answer.headline, wide)
+    head = filled(view.answer.headline, wide)
     if len(head) > MOST_OF_ANSWER:
-        head = [*head[: MOST_OF_ANSWER - 1], _cut(f"{head[MOST_OF_ANSWER - 1]} {ELLIPSIS}", wide)]
+        head = [*head[: MOST_OF_ANSWER - 1], cut(f"{head[MOST_OF_ANSWER - 1]} {ELLIPSIS}", wide)]
     context = _context(run, view, wide)
     for follows in (_next(run), []):
         tail = [*context, *_files(run), *follows]
@@ -65,18 +62,18 @@ def _arms(run: Run, view: View, wide: int, lines: int) -> list[str]:
     if not rows:
         return []
     columns = _columns(run, rows)
-    fitting = next((c for c in _choices(columns) if _width(c) <= wide), None)
+    fitting = first_fitting(_choices(columns), wide)
     each = 1 if fitting else 2
     room = max(LEAST_ARMS, (lines - 2) // each)
     shown = rows if len(rows) <= room else rows[: max(LEAST_ARMS, room - 1)]
     if fitting:
-        made = _laid_out([(title, cells[: len(shown)]) for title, cells in fitting])
+        made = laid_out([(title, cells[: len(shown)]) for title, cells in fitting])
     else:
         made = [line for row in shown for line in _stacked(row, wide)]
     rest = Counter(row.verdict for row in rows[len(shown) :])
     if rest:
         said = ", ".join(f"{n} {verdict}" for verdict, n in rest.items())
-        made.append(_cut(f"and {sum(rest.values())} more: {said}", wide))
+        made.append(cut(f"and {sum(rest.values())} more: {said}", wide))
     return made
 
 
@@ -113,27 +110,10 @@ def _choices(columns: dict[str, Column]) -> list[list[Column]]:
     ]
 
 
-def _width(columns: Sequence[Column]) -> int:
-    return sum(_longest(column) + 2 for column in columns) - 2
-
-
-def _longest(column: Column) -> int:
-    return max(len(cell) for cell in (column[0], *column[1]))
-
-
-def _laid_out(columns: Sequence[Column]) -> list[str]:
-    lines = [[title for title, _ in columns], *zip(*(c for _, c in columns), strict=True)]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(columns))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    ]
-
-
 def _stacked(row: Row, wide: int) -> list[str]:
     """Return an arm in two lines, for terminals that no table fits."""
     of = " (whole)" if _is_whole(row) else ""
-    return [_cut(f"{row.arm}  {row.verdict}", wide), _cut(f"  {_time(row)}{of}", wide)]
+    return [cut(f"{row.arm}  {row.verdict}", wide), cut(f"  {_time(row)}{of}", wide)]
 
 
 def _is_whole(row: Row) -> bool:
@@ -174,9 +154,9 @@ def _context(run: Run, view: View, wide: int) -> list[str]:
     if doubts:
         more = f" (and {len(doubts) - 1} more in the report)" if len(doubts) > 1 else ""
         lines.append(f"warning{more}: {doubts[0]}")
-    shown = [_cut(" ".join(line.split()), wide) for line in lines if line]
+    shown = [cut(" ".join(line.split()), wide) for line in lines if line]
     left = [undone.unfinished(run), undone.incomplete(run)]
-    return shown + [line for m in left if m for line in _filled(_without_command(m), wide)]
+    return shown + [line for m in left if m for line in filled(_without_command(m), wide)]
 
 
 def _without_command(said: str) -> str:
@@ -239,13 +219,3 @@ def _next(run: Run) -> list[str]:
 
 def _height(lines: Sequence[str], wide: int) -> int:
     return sum(max(1, math.ceil(len(line) / wide)) for line in lines)
-
-
-def _filled(text: str, wide: int) -> list[str]:
-    return textwrap.wrap(
-        " ".join(text.split()), wide, break_long_words=False, break_on_hyphens=False
-    )
-
-
-def _cut(text: str, wide: int) -> str:
-    return text if len(text) <= wide else text[: wide - 1].rstrip(" ,;") + ELLIPSIS

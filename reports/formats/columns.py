@@ -1,0 +1,48 @@
+"""Columns and lines of text, as wide as a terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+
+NARROWEST, WIDEST = 40, 200
+ELLIPSIS = "…"
+
+Column = tuple[str, list[str]]
+"""A title, and a cell for each line."""
+
+
+def within(width: int) -> int:
+    """Return a terminal's width, as far as it is used."""
+    return min(WIDEST, max(NARROWEST, width))
+
+
+def first_fitting(choices: Iterable[list[Column]], wide: int) -> list[Column] | None:
+    """Return the first set of columns that fits; None where none does."""
+    return next((columns for columns in choices if _width(columns) <= wide), None)
+
+
+def laid_out(columns: Sequence[Column]) -> list[str]:
+    """Return the lines of a table, its titles first."""
+    lines = [[title for title, _ in columns], *zip(*(c for _, c in columns), strict=True)]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(columns))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+
+
+def filled(text: str, wide: int) -> list[str]:
+    """Return a text in lines; what has no space in it is never broken."""
+    return textwrap.wrap(
+        " ".join(text.split()), wide, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def cut(text: str, wide: int) -> str:
+    """Return a text in one line, its end left out where it is too long."""
+    return text if len(text) <= wide else text[: wide - 1].rstrip(" ,;") + ELLIPSIS
+
+
+def _width(columns: Sequence[Column]) -> int:
+    return sum(max(len(cell) for cell in (title, *cells)) + 2 for title, cells in columns) - 2
