@@ -19,12 +19,14 @@ if TYPE_CHECKING:  # typer keeps a click of its own
     from typer._click.shell_completion import CompletionItem
 
 SEVERAL = {"--test", "--combine", "--recipe", "--set", "--fail-on", "--vary", "--objective",
-          "--limit"}  # fmt: skip
+          "--limit", "--log"}  # fmt: skip
 """Options that take one value or more, separated by spaces."""
 VERBATIM = {"--vary"}
 """Those of them whose values may begin with a dash: they end where an option of ours begins."""
 BEHIND = "bench.behind"
 """Where a command's context keeps what stands behind ``--``."""
+TYPED = "bench.typed"
+"""Where it keeps what was typed so far, as it stands."""
 OWN = {"--help", "--install-completion", "--show-completion", "--version"}
 """Options of ``bench`` itself; every other one belongs to the default command."""
 
@@ -63,12 +65,22 @@ class SpacedCommand(TyperCommand):
 
     def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
         """Repeat such an option before each of its values, then parse as usual."""
+        ctx.meta[TYPED] = tuple(args)
         group = ctx.parent.command if ctx.parent else None
         commands = group.commands if isinstance(group, TyperGroup) else ()
         if not ctx.resilient_parsing:
             own = {name for param in self.get_params(ctx) for name in param.opts}
             args = list(spread(args, frozenset(commands), own))
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: Context, incomplete: str) -> list[CompletionItem]:
+        """Complete a second and further value of an option as its first."""
+        option = next((w for w in reversed(ctx.meta.get(TYPED, ())) if w.startswith("-")), None)
+        if option in SEVERAL and not incomplete.startswith("-"):
+            for param in self.get_params(ctx):
+                if option in param.opts:
+                    return param.shell_complete(ctx, incomplete)
+        return super().shell_complete(ctx, incomplete)
 
 
 class RunCommand(SpacedCommand):

@@ -15,6 +15,7 @@ from bench.cli.options import (
     DataDir,
     Device,
     Json,
+    Log,
     Output,
     Quiet,
     SkipBad,
@@ -23,7 +24,7 @@ from bench.cli.options import (
 )  # fmt: skip
 from bench.cli.output import tell
 
-RESUMED = ("resume", "trust", "quiet", "json_", "tensorboard")
+RESUMED = ("resume", "trust", "quiet", "json_", "log", "tensorboard")
 """Options that may be given anew when a run goes on: all others are fixed before it begins."""
 
 
@@ -99,15 +100,16 @@ def run(  # long: an option a line
     ] = False,
     quiet: Quiet = False,
     json_: Json = False,
-    tensorboard: Annotated[bool, Option(help="write event files of every full trial")] = False,
+    log: Log = None,
+    tensorboard: Annotated[bool, Option("--tensorboard", help="as --log tensorboard")] = False,
 ) -> None:
     """Measure a baseline, and techniques against it."""
     from bench.cli import forecast, parse
     from bench.cli.run import check, execute
     from bench.run.request import Request, Resumption
 
-    check(tensorboard)
-
+    logged = [*(log or []), *(["tensorboard"] if tensorboard else [])]
+    check(logged)
     arms: dict[str, Any] = {
         "baseline-only": baseline_only, "test": test, "combine": combine,
         "full-optimization": full_optimization, "recipe": recipe,
@@ -116,7 +118,7 @@ def run(  # long: an option a line
         parse.refuse_changes(
             "--resume", [p for p in context.params if _is_given(context, p)], RESUMED
         )
-        execute(Resumption(resume, trust), quiet, json_, tensorboard)
+        execute(Resumption(resume, trust), quiet, json_, logged)
         return
     values = {"dataset": dataset, "data_dir": data_dir, "epochs": epochs, "batch_size": batch_size}
     given = {**values, "skip_bad": skip_bad}
@@ -147,7 +149,7 @@ def run(  # long: an option a line
     if dry_run:
         tell(forecast.planned(asked, quiet))
     else:
-        execute(asked, quiet, json_, tensorboard)
+        execute(asked, quiet, json_, logged)
 
 
 def script(  # long: an option a line
@@ -193,6 +195,7 @@ def script(  # long: an option a line
     ] = None,
     trial_timeout: Annotated[str, Option(help="a trial that takes longer is ended")] = "30m",
     output: Output = Path("results"),
+    log: Log = None,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
@@ -201,10 +204,11 @@ def script(  # long: an option a line
     Without techniques or --vary its baseline alone is measured: where its time and memory go.
     """
     from bench.cli import parse
-    from bench.cli.run import execute
+    from bench.cli.run import check, execute
     from bench.cli.script import settings_of, started, variations
     from bench.run.request import Request
 
+    check(log or [])
     begun = started(file, module)
     varied = list(variations(vary or []))
     arms: dict[str, Any] = {
@@ -232,4 +236,4 @@ def script(  # long: an option a line
         output=output,
         command=("bench", *sys.argv[1:]),
     )
-    execute(asked, quiet, json_)
+    execute(asked, quiet, json_, log or [])

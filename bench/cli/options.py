@@ -11,10 +11,22 @@ from typer import Argument, Option
 Strings = list[str] | None
 
 
+def among(*words: str) -> Callable[[str], list[str]]:
+    """Return what completes one of a few words in a shell."""
+    return lambda incomplete: [word for word in words if word.startswith(incomplete)]
+
+
 Output = Annotated[Path, Option(help="folder that run folders are made in")]
 Device = Annotated[str, Option(help="auto, cpu or cuda")]
 DataDir = Annotated[Path | None, Option(help="folder that data sets lie in")]
 SkipBad = Annotated[bool | None, Option("--skip-bad", help="leave out, and count, bad records")]
+Log = Annotated[
+    Strings,
+    Option(
+        help="log to mlflow, wandb or tensorboard: offline, when no step is timed",
+        autocompletion=among("mlflow", "wandb", "tensorboard"),
+    ),
+]
 Json = Annotated[bool, Option("--json", help="print JSON")]
 Quiet = Annotated[bool, Option(help="print no progress")]
 
@@ -29,11 +41,6 @@ def names(*groups: str) -> Callable[[str], list[str]]:
         return [name for name in found if name.startswith(incomplete)]
 
     return complete
-
-
-def among(*words: str) -> Callable[[str], list[str]]:
-    """Return what completes one of a few words in a shell."""
-    return lambda incomplete: [word for word in words if word.startswith(incomplete)]
 
 
 def runs(incomplete: str) -> list[str]:

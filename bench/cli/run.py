@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
@@ -25,33 +25,49 @@ if TYPE_CHECKING:
     from bench.run.request import Request, Resumption
     from bench.run.session import Session
 
+EVENTS = "tensorboard"
+TRACKERS = ("mlflow", "wandb", EVENTS)
+"""What runs are logged to: event files between trials, the others when the run is over."""
 PAUSE, SHARE = 5.0, 0.02
 """Seconds between two writings of a report while its run goes on, and how much of a run's time they
 may take."""
 
 
-def check(tensorboard: bool) -> None:
-    """Raise `BenchError` where event files are asked for and can't be written."""
-    if tensorboard and find_spec("tensorboard") is None:
-        raise BenchError(
-            "--tensorboard needs the package tensorboard: pip install 'trainbench[tensorboard]'"
-        )
+def check(log: Sequence[str]) -> None:
+    """Raise `BenchError` where a run is to be logged to what is unknown, or not installed."""
+    for name in log:
+        if name not in TRACKERS:
+            raise BenchError(f"--log {name}: there are {', '.join(TRACKERS)}")
+        if find_spec(name) is None:
+            raise BenchError(
+                f"--log {name} needs the package {name}: pip install 'trainbench[{name}]'"
+            )
 
 
 def execute(
-    asked: Request | Resumption, quiet: bool, as_json: bool = False, tensorboard: bool = False
+    asked: Request | Resumption, quiet: bool, as_json: bool = False, log: Sequence[str] = ()
 ) -> None:
-    """Run, compare, export, report, print.
+    """Run, compare, export, report, print, and log to the trackers named.
 
     Exits with 0; with 1 where a claim is verified and is broken, or a revision has regressed; with
     3 where an arm gave nothing, or what was asked can't be told.
     """
     import reports
 
-    run, code = measured(asked, quiet or as_json, tensorboard)
+    run, code = measured(asked, quiet or as_json, EVENTS in log)
     if run is not None:
         tell(reports.render("json", run) if as_json else reports.summary(run, columns()), end="")
+        _log(run, log)
     raise typer.Exit(code)
+
+
+def _log(run: reports.Run, log: Sequence[str]) -> None:
+    """Log a run that is over, its report written: of a tracker only its import takes seconds."""
+    from reports.trackers import TRACKERS as LOGGED
+
+    for name in log:
+        if name in LOGGED:
+            LOGGED[name](run)
 
 
 def measured(

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from bench.cli.argv import check_folder, spread
 from bench.cli.help import GROUPS
@@ -71,3 +72,26 @@ def test_the_help_of_a_run_shows_every_option_once_in_groups(
     shown = re.findall(r"^  (--[\w-]+)", text, re.MULTILINE)
     assert len(shown) == len(set(shown))
     assert {"--test", "--budget", "--dry-run", "--margin", "--json"} <= set(shown)
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("bench --test mixup mixed", ["mixed-precision"]),
+        ("bench run --combine mixup compile gradient-ch", ["gradient-checkpointing"]),
+        ("bench --test mixup --log tens", ["tensorboard"]),
+        ("bench --test mixup --dry", ["--dry-run"]),
+    ],
+)
+def test_the_shell_completes_every_value_of_an_option(
+    typed: str,
+    found: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = {"COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1)}
+    for name, value in {**words, "_BENCH_COMPLETE": "complete_bash"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit):
+        get_command(app)._main_shell_completion({}, "bench")
+    assert capsys.readouterr().out.split() == found

@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from bench.cli import run as course
-from bench.errors import BenchError
 from reports import read, write_events, write_pictures
 from tests.golden import made_up
 
@@ -41,10 +39,3 @@ def test_event_files_tell_the_metric_that_was_recorded(run: Path, tmp_path: Path
     own = tmp_path / "events" / trial.arm / f"pair-{trial.pair}-seed-{trial.seed}"
     found = EventAccumulator(str(own)).Reload().Scalars(f"metrics/{read(run).header.metric}")
     assert found[-1].value == pytest.approx(trial.metric)
-
-
-def test_without_tensorboard_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(course, "find_spec", lambda name: None)
-    course.check(tensorboard=False)
-    with pytest.raises(BenchError, match="needs the package tensorboard: pip install"):
-        course.check(tensorboard=True)
