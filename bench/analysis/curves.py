@@ -1,22 +1,22 @@
-"""Learning curves: the mean over an arm's trainings and their range, by steps or by seconds."""
+"""Learning curves: the mean over an arm's trainings and their range, by steps, seconds or items."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.records.measurement import Measurement
+from bench.records.measurement import Evaluation, Measurement
 
 POINTS = 60
 """Of a curve at most; of more steps each point is the mean of several."""
 SHARE = 0.5
 """Of the trainings, so many must have come as far for their mean to be told."""
 
-By = Literal["steps", "seconds"]
+By = Literal["steps", "seconds", "items"]
 Values = NDArray[np.float64]
 Course = tuple[Values, Values]
 """Of one training: where it was, ascending, and what was found there."""
@@ -58,7 +58,7 @@ def curves_of(arm: str, trials: Sequence[Measurement], metric: str) -> Curves | 
     )
 
 
-_BYS: tuple[By, ...] = ("steps", "seconds")
+_BYS: tuple[By, ...] = ("steps", "seconds", "items")
 
 
 def _curve(courses: Sequence[Course]) -> Curve | None:
@@ -79,7 +79,10 @@ def _curve(courses: Sequence[Course]) -> Curve | None:
 
 
 def _losses(trial: Measurement) -> dict[By, Course]:
-    """Return the training loss, of many steps the mean of several; seconds end with known steps."""
+    """Return the training loss, of many steps the mean of several; seconds end with known steps.
+
+    Items are known at evaluations and at the end, and run evenly in between.
+    """
     losses = np.asarray(trial.losses, float)
     if not len(losses):
         return dict.fromkeys(_BYS, (losses, losses))
@@ -88,10 +91,27 @@ def _losses(trial: Measurement) -> dict[By, Course]:
     means = np.add.reduceat(losses, begins) / (ends - begins)
     spent = np.cumsum((*trial.warmup_step_seconds, *trial.step_seconds))
     known = ends <= len(spent)
-    return {"steps": (ends.astype(float), means), "seconds": (spent[ends[known] - 1], means[known])}
+    return {
+        "steps": (ends.astype(float), means),
+        "seconds": (spent[ends[known] - 1], means[known]),
+        "items": _by_items(trial, ends, means),
+    }
+
+
+def _by_items(trial: Measurement, steps: Values, found: Values) -> Course:
+    """Return what was found after some steps by the items that these had trained on."""
+    known = {e.step: e.items for e in trial.metrics if e.items is not None}
+    if trial.items_seen is None:
+        return found[:0], found[:0]
+    known = {0: 0, **known, len(trial.losses): trial.items_seen}
+    at = sorted(known)
+    return np.interp(steps, at, [known[step] for step in at]), found
 
 
 def _metric(trial: Measurement, by: By, metric: str) -> Course:
-    known = [e for e in trial.metrics if metric in e.values]
-    at = [float(e.step if by == "steps" else e.train_seconds) for e in known]
-    return np.array(at), np.array([e.values[metric] for e in known])
+    place: dict[By, Callable[[Evaluation], float | None]] = {
+        "steps": lambda e: e.step, "seconds": lambda e: e.train_seconds, "items": lambda e: e.items,
+    }  # fmt: skip
+    found = [(place[by](e), e.values[metric]) for e in trial.metrics if metric in e.values]
+    known = [(float(at), value) for at, value in found if at is not None]
+    return np.array([at for at, _ in known]), np.array([value for _, value in known])

@@ -63,6 +63,8 @@ class Evaluation(Record):
     step: Count
     train_seconds: Amount
     values: dict[Text, Number]
+    items: Count | None = None
+    """Trained on until then; an item counts each time. None: it was not recorded."""
 
 
 class Inference(Record):

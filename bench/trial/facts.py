@@ -7,7 +7,8 @@ the file, inference) costs no trial: it is unknown then, with the reason.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 
 import torch
@@ -20,7 +21,7 @@ from bench.model.weights_file import file_bytes, state_of
 from bench.random_state import undisturbed
 from bench.recipes import assembly
 from bench.records.header import Bounds
-from bench.records.measurement import Advice, Parameters, Training
+from bench.records.measurement import Advice, Evaluation, Parameters, Training
 from bench.technique import Effect
 from bench.trial.cross_check import cross_check
 from bench.trial.evaluated import check_evaluations
@@ -55,13 +56,21 @@ def training_facts(result: Trained, metric: str, bounds: Bounds | None = None) -
     return found.model_copy(
         update={
             "metric": last.get(metric),
-            "metrics": tuple(result.evaluations),
+            "metrics": tuple(_with_items(result.evaluations, line)),
             "losses": tuple(result.losses),
             "epochs": result.progress.epoch,
             "train_seconds": line.seconds + result.finish_seconds,
             "phase_seconds": phases,
         }
     )
+
+
+def _with_items(evaluations: Sequence[Evaluation], line: Timeline) -> Iterator[Evaluation]:
+    """Yield evaluations with the items that their steps trained on."""
+    seen = [0, *accumulate(step.items for step in line.steps)]
+    for one in evaluations:
+        items = seen[one.step] if one.step < len(seen) else None
+        yield one.model_copy(update={"items": items})
 
 
 def timed(line: Timeline) -> Training:

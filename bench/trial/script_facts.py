@@ -19,10 +19,11 @@ def training_of(run: ScriptRun, trial: TrialSpec) -> Training:
     if run.metric is not None and not math.isfinite(run.metric):
         raise Diverged(f"the metric is {run.metric} after training")
     told = {} if run.metric is None else {trial.metric: run.metric}
-    at_end = Evaluation(
-        epoch=0, step=len(line.steps), train_seconds=line.seconds, values=told
-    )  # fmt: skip
     found = timed(line)
+    at_end = Evaluation(
+        epoch=0, step=len(line.steps), train_seconds=line.seconds, values=told,
+        items=found.items_seen,
+    )  # fmt: skip
     away = {"evaluate": course.evaluate_seconds} if course.evaluate_seconds else {}
     return found.model_copy(
         update={

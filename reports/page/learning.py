@@ -1,9 +1,10 @@
-"""Learning curves: the metric and the losses, by steps and by seconds, of at most six arms."""
+"""Learning curves: the metric and the losses, by seconds, steps and items, of at most six arms."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from bench.analysis.curves import By, Curve, Curves, curves_of
 from bench.records.measurement import BASELINE
@@ -17,9 +18,12 @@ MOST = 6
 """Arms at once."""
 MOST_OFFERED = 48
 """Arms whose curves are in a page at all: the first of the order of verdicts."""
+TITLES: Mapping[By, str] = MappingProxyType(
+    {"seconds": "seconds of training", "steps": "steps", "items": "items trained on"}
+)
 FAR = 1.5
 """Losses beyond so many times the baseline's largest are cut off."""
-BYS: tuple[By, ...] = ("seconds", "steps")
+BYS: tuple[By, ...] = ("seconds", "steps", "items")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +78,8 @@ def _charts(
 
 def _across(curves: Mapping[str, Curve], by: By) -> Axis:
     scale = Scale(0.0, max(curve.at[-1] for curve in curves.values()) * 1.02 or 1.0)
-    show = formatting.seconds if by == "seconds" else plain
-    title = "seconds of training" if by == "seconds" else "steps"
-    return Axis(scale, ticks(scale, lambda value: show(value) if value else "0"), title)
+    show = formatting.seconds if by == "seconds" else formatting.count
+    return Axis(scale, ticks(scale, lambda value: show(value) if value else "0"), TITLES[by])
 
 
 def _up(curves: Mapping[str, Curve], title: str, target: float | None) -> Axis:

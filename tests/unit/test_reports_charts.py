@@ -11,7 +11,7 @@ from xml.etree import ElementTree as Tree
 import pytest
 
 import reports
-from bench.analysis.curves import curves_of
+from bench.analysis.curves import Curves, curves_of
 from bench.analysis.front import front
 from bench.analysis.metric import target_of
 from bench.analysis.noise import Noise, noise_of
@@ -89,6 +89,24 @@ def test_a_curve_is_the_mean_of_trainings_within_their_range() -> None:
     assert (metric.low, metric.mean, metric.high) == ((0.5, 1.5, 2.5), (1, 2, 3), (1.5, 2.5, 3.5))
     assert found.metric["seconds"].at == (1.0, 2.0, 3.0)
     assert found.loss["steps"].mean == (3.0, 2.0, 1.0)
+
+
+def test_a_curve_by_items_is_of_the_items_that_were_recorded() -> None:
+    values = [Evaluation(epoch=e, step=2 * e, train_seconds=e, values={"accuracy": e}, items=n)
+              for e, n in ((1, 16), (2, 28))]  # fmt: skip
+    trial = made_up.trial("a", 0, metrics=tuple(values), losses=(4.0, 3.0, 2.0, 1.0), items_seen=28)
+    found = curves_of("a", [trial], "accuracy")
+    assert found is not None
+    assert found.metric["items"].at == (16.0, 28.0)
+    loss = found.loss["items"]
+    assert (loss.at[0], loss.at[-1], loss.mean[0], loss.mean[-1]) == (8.0, 28.0, 4.0, 1.0)
+    assert "items" not in found_of_unrecorded().loss
+
+
+def found_of_unrecorded() -> Curves:
+    found = curves_of("a", [made_up.trial("a", 0)], "accuracy")
+    assert found is not None
+    return found
 
 
 def test_a_curve_ends_where_half_of_the_trainings_have_ended() -> None:
