@@ -129,6 +129,8 @@ class Revision(TypedDict):
 
     given: str
     commit: str | None
+    versions: dict[str, str]
+    """Of packages that it has in another version, by name."""
 
 
 class Worse(TypedDict):

@@ -31,6 +31,10 @@ Sides = Annotated[str | None, Argument(help="a commit as git names it, or a fold
 Limits = Annotated[
     list[str] | None, Option("--limit", help="by how much head may be worse: time=5% memory=10%")
 ]
+Requirements = Annotated[
+    Path | None,
+    Option(help="requirements of other versions that base is trained with, as pip reads them"),
+]
 Output = Annotated[Path | None, Option(help="folder that run folders are made in (results)")]
 Resume = Annotated[Path | None, Option(help="go on with an interrupted run")]
 Trust = Annotated[bool, Option("--trust", help="with --resume: run the code that it names")]
@@ -42,6 +46,7 @@ def ab(
     base: Sides = None,
     head: Sides = None,
     limit: Limits = None,
+    base_requirements: Requirements = None,
     output: Output = None,
     resume: Resume = None,
     trust: Trust = False,
@@ -63,7 +68,8 @@ def ab(
     if base is None or head is None:
         raise BenchError(f"give two commits or folders: {EXAMPLE}")
     given = behind(context)
-    own = {"limit": limit, "output": output, "quiet": quiet, "json_": json_}
+    own = {"limit": limit, "output": output, "quiet": quiet, "json_": json_,
+           "base_requirements": base_requirements}  # fmt: skip
     given = {**{name: value for name, value in own.items() if value}, **given}
     asked = request("ab", base, head, given)
     execute(asked, given.get("quiet", False), given.get("json_", False))
@@ -115,7 +121,7 @@ def request(mode: str, base: str, head: str, given: dict[str, Any], alpha: float
         trial_timeout_seconds=parse.parse_duration(given.get("trial_timeout", "30m")),
         margin=parse.parse_margin(given.get("margin")),
         margin_auto=given.get("margin") == parse.AUTO,
-        compared=Compared(base, head, file, kind, limits, alpha),
+        compared=Compared(base, head, file, kind, limits, alpha, given.get("base_requirements")),
         output=given.get("output") or Path("results"),
         command=("bench", *sys.argv[1:]),
     )

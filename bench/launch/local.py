@@ -10,13 +10,16 @@ import math
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing.connection import wait
+from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from types import FrameType, TracebackType
 
 import psutil
@@ -35,6 +38,7 @@ from bench.trial.spec import Outcome, TrialSpec
 EXIT_SECONDS = 10.0
 LOOK_SECONDS = 0.25
 """Between two looks at a trial: whether it stands still, whether its outcome is there."""
+POLL_SECONDS = 0.05
 STANDSTILL_SECONDS = 1.5
 """A look that comes so late was not made by a process that ran."""
 GRACE_SECONDS = 1.0
@@ -44,9 +48,21 @@ GRACE_SECONDS = 1.0
 class Runner:
     """Owns the fork server; `run` blocks until the trial has ended, by itself or by its limit."""
 
-    def __init__(self, preload: Iterable[str], timeout_seconds: float) -> None:
+    def __init__(
+        self, preload: Iterable[str], timeout_seconds: float,
+        laid: Mapping[str, Path] | None = None,
+    ) -> None:  # fmt: skip
+        """`laid` are folders, by arm, whose packages its trials import before all others.
+
+        Where it is given, every trial is an interpreter of its own: what a fork server has
+        imported no trial could import in another version.
+        """
         self.timeout_seconds = timeout_seconds
-        self._context = multiprocessing.get_context("forkserver")
+        self._laid = laid
+        self._context: ForkServerContext | SpawnContext = (
+            multiprocessing.get_context("forkserver") if laid is None
+            else multiprocessing.get_context("spawn")
+        )  # fmt: skip
         self._context.set_forkserver_preload(["bench.trial.worker", *preload])
         self._interrupted = False
 
@@ -65,12 +81,23 @@ class Runner:
         from multiprocessing import forkserver, resource_tracker
 
         resource_tracker.ensure_running()
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which the server takes over
-        try:
-            with for_the_server():
+        if self._laid is None:
+            with _as_a_server():
                 forkserver.ensure_running()
+
+    def _start(self, process: BaseProcess, arm: str) -> None:
+        """Start a trial's process; one that is spawned finds modules where this one does now."""
+        if self._laid is None:
+            process.start()
+            return
+        folder = self._laid.get(arm)
+        before = [*sys.path]
+        sys.path[:0] = [str(folder)] if folder else []
+        try:
+            with _as_a_server():
+                process.start()
         finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+            sys.path[:] = before
 
     def __exit__(
         self,
@@ -103,7 +130,7 @@ class Runner:
         process = self._context.Process(
             target=entry.enter, args=(trial.model_dump_json(), asked.at, their_end)
         )
-        process.start()
+        self._start(process, trial.arm)
         their_end.close()
         known, left = children(), tuple[str, ...]()
         try:
@@ -131,7 +158,7 @@ class Runner:
         most = min(trial.timeout_seconds or math.inf, self.timeout_seconds)
         while (spent := monotonic() - begun) < most:
             left = most - spent
-            if wait([process.sentinel], timeout=min(LOOK_SECONDS, left)):
+            if self._has_ended(process, min(LOOK_SECONDS, left)):
                 return _Watched(stopped)
             if path.exists():
                 process.join(EXIT_SECONDS)
@@ -142,6 +169,26 @@ class Runner:
             last = now
         option = " (--trial-timeout)" if most == self.timeout_seconds else ""
         return _Watched(stopped, f"no result after {most:g} s{option}")
+
+    def _has_ended(self, process: BaseProcess, seconds: float) -> bool:
+        """Wait so long for a trial's end; one that is spawned closes the pipe that tells of it."""
+        if self._laid is None:
+            return bool(wait([process.sentinel], timeout=seconds))
+        late = monotonic() + seconds
+        while process.exitcode is None and monotonic() < late:
+            sleep(POLL_SECONDS)
+        return process.exitcode is not None
+
+
+@contextmanager
+def _as_a_server() -> Iterator[None]:
+    """Start what never sees Ctrl-C, with the variables of a fork server."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which what is started takes over
+    try:
+        with for_the_server():
+            yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,11 +26,16 @@ class Revision(Record):
     recipe: Recipe
     places: dict[Text, Text] = {}
     """Where its files lay when the run began."""
+    requirements: Text | None = None
+    """The path of a requirements file; None: its packages are those of the run's environment."""
+    versions: dict[Text, Text] = {}
+    """Of the packages that it has in another version for that, by name."""
 
     @property
     def label(self) -> str:
         """Return what reports call it."""
-        return named(self.given, self.commit)
+        packages = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        return named(self.given, self.commit) + (f" with {packages}" if packages else "")
 
 
 class Revisions(Record):

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from bench.analysis.objectives import BY_NAME
 from bench.errors import BenchError
+from bench.launch.layer import lay
 from bench.machine.device import choose_device
 from bench.recipes import registry, trust
 from bench.recipes.source import Sources, given_by
 from bench.records.header import Header
-from bench.records.measurement import BASELINE
+from bench.records.measurement import BASELINE, CONTROL
 from bench.records.revisions import HEAD, Revision, Revisions
 from bench.records.run_folder import create, reopen
 from bench.run import identity
@@ -24,6 +25,8 @@ from bench.run.request import Request, Resumption
 from bench.run.session import Session
 from bench.run.sides import Side, hidden, places, places_again, side_of
 from bench.run.start import header_of, kept, runner_of
+
+ENVIRONMENT = "environment"
 
 
 @contextmanager
@@ -37,13 +40,14 @@ def new(asked: Request, compared: Compared, show: Observer) -> Iterator[Session]
         first, second, repository = places(compared, folder)
         others = [repository.top] if repository else []
         base, head = (side_of(compared, each, asked.settings, others) for each in (first, second))
+        laid, of_base = _laid(compared.base_requirements, base.revision, folder)
         revisions = Revisions(
-            base=base.revision, head=head.revision, limits=dict(compared.limits),
+            base=of_base, head=head.revision, limits=dict(compared.limits),
             repository=str(repository.top) if repository else None, folder=str(folder),
             within=repository.within if repository else ".", alpha=compared.alpha,
         )  # fmt: skip
         _check_limits(revisions.limits)
-        with runner_of(base.baseline, asked.trial_timeout_seconds) as runner:
+        with runner_of(base.baseline, asked.trial_timeout_seconds, laid) as runner:
             header = _header(asked, base, head, revisions)
             for notice in (revisions.label, *header.notices):
                 show.note(notice)
@@ -55,6 +59,34 @@ def new(asked: Request, compared: Compared, show: Observer) -> Iterator[Session]
                 yield Session(
                     run, runner, base.baseline, base.recipe, base.code, show, head=head.code
                 )
+
+
+def _laid(
+    requirements: Path | None, base: Revision, folder: Path
+) -> tuple[dict[str, Path] | None, Revision]:
+    """Install what the base has in other versions; return where, by arm, and what is recorded."""
+    if requirements is None:
+        return None, base
+    layer = lay(requirements, folder / ENVIRONMENT)
+    facts = {"requirements": str(requirements.resolve()), "versions": layer.versions}
+    return {BASELINE: layer.folder, CONTROL: layer.folder}, base.model_copy(update=facts)
+
+
+def _laid_again(base: Revision, folder: Path) -> dict[str, Path] | None:
+    """Install it again for a run that goes on; raise `BenchError` for any other version."""
+    if base.requirements is None:
+        return None
+    laid, now = _laid(Path(base.requirements), base, folder)
+    if now.versions != base.versions:
+        raise BenchError(
+            f"base was measured with {_listed(base.versions)}, pip gives {_listed(now.versions)} "
+            "now: start a new run"
+        )
+    return laid
+
+
+def _listed(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 def _header(asked: Request, base: Side, head: Side, revisions: Revisions) -> Header:
@@ -81,6 +113,7 @@ def again(asked: Resumption, known: Revisions, show: Observer) -> Iterator[Sessi
             code = given_by(side.recipe.files, side.places)
             trust.check(code, asked.path, asked.trusted, show.note)
         places_again(known, folder)
+        laid = _laid_again(known.base, folder)
         header = run.header
         show.opened(run)
         for warning in filter(None, (run.trials.warning, run.probes.warning)):
@@ -93,7 +126,7 @@ def again(asked: Resumption, known: Revisions, show: Observer) -> Iterator[Sessi
             own = {BASELINE: known.base, HEAD: known.head}.get(record.arm)
             if own is not None:
                 identity.check_same(record, own.recipe)
-        with runner_of(baseline, header.trial_timeout_seconds) as runner:
+        with runner_of(baseline, header.trial_timeout_seconds, laid) as runner:
             yield Session(run, runner, baseline, known.base.recipe, base, show, head=head)
 
 

@@ -25,6 +25,8 @@ class Compared:
     limits: Mapping[str, float] = field(default_factory=lambda: LIMITS)
     alpha: float = 0.05
     """The error that is allowed in calling the changed side better."""
+    base_requirements: Path | None = None
+    """What the base imports in other versions than are installed here."""
 
 
 RECIPE, SCRIPT = ".json", "__main__"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -251,9 +251,11 @@ def margin_of(asked: float | None, target: Target) -> float:
     return next(margin for margin in known if margin is not None)
 
 
-def runner_of(baseline: Baseline, timeout_seconds: float) -> Runner:
-    """Return what starts trials."""
-    return Runner(getattr(baseline, "preload", ()), timeout_seconds)
+def runner_of(
+    baseline: Baseline, timeout_seconds: float, laid: Mapping[str, Path] | None = None
+) -> Runner:
+    """Return what starts trials; `laid` are folders, by arm, of packages in other versions."""
+    return Runner(getattr(baseline, "preload", ()), timeout_seconds, laid)
 
 
 @contextmanager

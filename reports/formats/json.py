@@ -16,6 +16,7 @@ from bench.analysis.points import Point
 from bench.analysis.proof import Proof
 from bench.analysis.results import ArmResult
 from bench.records.measurement import BASELINE
+from bench.records.revisions import Revision as Side
 from reports import searched, sentences, undone, warnings
 from reports.published import (
     Arm,
@@ -25,6 +26,7 @@ from reports.published import (
     Figures,
     Pair,
     Report,
+    Revision,
     Revisions,
     Rule,
     Triple,
@@ -220,8 +222,8 @@ def _revisions(run: Run) -> Revisions | None:
         return None
     return {
         "answer": found.answer,
-        "base": {"given": asked.base.given, "commit": asked.base.commit},
-        "head": {"given": asked.head.given, "commit": asked.head.commit},
+        "base": _revision(asked.base),
+        "head": _revision(asked.head),
         "pairs": found.pairs,
         "confirmed": found.confirmed,
         "reason": found.reason,
@@ -235,6 +237,10 @@ def _revisions(run: Run) -> Revisions | None:
             for row in found.rows
         },
     }
+
+
+def _revision(side: Side) -> Revision:
+    return {"given": side.given, "commit": side.commit, "versions": side.versions}
 
 
 def _attribution(run: Run) -> Attribution | None:

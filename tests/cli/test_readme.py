@@ -58,7 +58,7 @@ def after(command: list[str], option: str) -> list[str]:
 def test_every_option_technique_and_setting_named_exists(called: Bench, command: list[str]) -> None:
     known = "".join(
         called(name, "--help").stdout
-        for name in ("run", "script", "compare", "report", "export", "serve")
+        for name in ("run", "script", "compare", "report", "export", "serve", "ab", "list")
     )
     assert all(word in known for word in command if word.startswith("--"))
     named = [*after(command, "--test"), *after(command, "--combine")]
