@@ -10,16 +10,25 @@ import contextlib
 import io
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from bench.cli.main import main
 from tests.cli.processes import Done, only_run
+from tests.cli.written import check_written
+
+FINISHED = (0, 1, 3)
+"""Exit codes of what was done, whatever it found."""
 
 
 def call(*args: str, cwd: Path, **changes: str) -> Done:
-    """Call `bench ARGS` in a folder; return its exit code and what it printed."""
+    """Call `bench ARGS` in a folder; return its exit code and what it printed.
+
+    The records of a run that it wrote, and finished, are held to their schemas.
+    """
+    begun = time.time()
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(cwd)
@@ -29,6 +38,8 @@ def call(*args: str, cwd: Path, **changes: str) -> Done:
             patch.setenv(name, value)
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = _ended()
+    if code in FINISHED:
+        check_written(cwd, begun)
     return subprocess.CompletedProcess(args, code, _text(out), _text(err))
 
 

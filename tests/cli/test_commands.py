@@ -173,20 +173,24 @@ def test_lists_are_one_line_each(called: Bench, what: str) -> None:
 def test_the_list_of_techniques_says_what_applies_here(called: Bench) -> None:
     args = ("list", "techniques", "--baseline", TINY)
     rows = {row["name"]: row for row in json.loads(called(*args, "--json").stdout)}
-    fields = {"name", "summary", "effect", "applies", "reason"}
+    fields = {"name", "summary", "effect", "applies", "reason", "rehearsed"}
     assert all(set(row) == fields for row in rows.values())
     assert all(row["applies"] is (row["reason"] is None) for row in rows.values())
     assert rows["mixed-precision"]["applies"] is True
+    assert rows["mixed-precision"]["rehearsed"] is False
     assert rows["gradient-checkpointing"]["applies"] is False
     assert "no repeated blocks" in rows["gradient-checkpointing"]["reason"]
     assert "no validation part" in rows["early-stopping"]["reason"]
     done = called(*args)
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.strip().splitlines()) == len(rows)
+    *lines, blank, said = done.stdout.strip().splitlines()
+    assert (len(lines), blank) == (len(rows), "")
+    assert said.startswith("What applies was not rehearsed: its first steps, which every run")
 
 
 def test_a_technique_s_card_and_settings_are_printed(called: Bench) -> None:
     text = called("list", "techniques", "early-stopping", "--baseline", TINY).stdout
+    assert "not rehearsed" not in text
     for word in ("What:", "Helps:", "Hurts:", "Effect:", "Source:", "patience = 10"):
         assert word in text
 
