@@ -5,32 +5,39 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from pydantic import BaseModel
 
 from bench.baseline import Baseline, Dataset
 from bench.errors import BenchError
-from bench.launch.local import Runner
 from bench.machine.device import choose_device
 from bench.recipes import registry, resolve
 from bench.recipes.references import places_of
 from bench.recipes.resolve import prepared
+from bench.recipes.script import is_script
 from bench.records.schema import Json
 from bench.run.applicability import Rehearsals
+from bench.run.start import runner_of
 from bench.technique import Technique
 
 Rows = list[Json]
 BUILD_SECONDS = 300.0
+NOT_REHEARSED = (
+    "What applies was not rehearsed: its first steps, which every run makes before it measures, "
+    "may yet refuse it. --rehearse makes them now."
+)
 
 
 def listing(
     what: str, name: str | None, baseline: str, data_dir: Path | None, device: str,
-    begin: Callable[[str], None] = lambda what: None,
+    begin: Callable[[str], None] = lambda what: None, rehearse: bool = False,
 ) -> Rows:  # fmt: skip
     """Return the rows of ``bench list WHAT [NAME]``; with a name, its card and settings.
 
-    `begin` is told what is looked into.
+    `begin` is told what is looked into. Without `rehearse` techniques are applied, and make no
+    step, unless one is named.
     """
     if what == "baselines":
         return _baselines() if name is None else [_card_of_baseline(name)]
@@ -39,12 +46,9 @@ def listing(
     if what != "techniques":
         known = ["baselines", "techniques", "datasets"]
         raise BenchError(f'nothing named "{what}" to list; {registry.suggestion(what, known)}')
-    if name is None:
-        return _techniques(registry.names(registry.TECHNIQUES), baseline, data_dir, device, begin)
-    return [
-        _card_of_technique(name, row)
-        for row in _techniques([name], baseline, data_dir, device, begin)
-    ]
+    asked = registry.names(registry.TECHNIQUES) if name is None else [name]
+    rows = _techniques(asked, baseline, data_dir, device, begin, rehearse or name is not None)
+    return rows if name is None else [_card_of_technique(name, row) for row in rows]
 
 
 def as_text(what: str, rows: Rows) -> str:
@@ -54,7 +58,10 @@ def as_text(what: str, rows: Rows) -> str:
     if not rows:
         return f"no {what} found"
     width = max(len(row["name"]) for row in rows)
-    return "\n".join(f"{row['name']:{width}}  {_line(row)}" for row in rows)
+    lines = [f"{row['name']:{width}}  {_line(row)}" for row in rows]
+    if any(row.get("applies") and not row["rehearsed"] for row in rows):
+        lines += ["", NOT_REHEARSED]
+    return "\n".join(lines)
 
 
 def _line(row: Json) -> str:
@@ -98,20 +105,21 @@ def _datasets(baseline: str, data_dir: Path | None) -> Rows:
 
 def _techniques(
     names: list[str], baseline: str, data_dir: Path | None, device: str,
-    begin: Callable[[str], None],
+    begin: Callable[[str], None], rehearse: bool,
 ) -> Rows:  # fmt: skip
-    """Build the job of each technique once, in a process of its own, to see whether it applies."""
+    """Build the job of each technique once, to see whether it applies.
+
+    A script is run for some steps in any case: there is nothing else to apply a technique to.
+    """
     loaded = registry.load_baseline(baseline)
     values = {"data_dir": str(data_dir)} if data_dir else {}
-    with (
-        Runner(getattr(loaded, "preload", ()), BUILD_SECONDS) as runner,
-        tempfile.TemporaryDirectory() as scratch,
-    ):
-        made = [(name, registry.make_technique(name, {})) for name in names]
-        settings, _ = prepared(loaded, values)
-        places = places_of([baseline, *names])
-        base = resolve.baseline_recipe(baseline, settings, places)
-        target = resolve.target_of(loaded, settings)
+    made = [(name, registry.make_technique(name, {})) for name in names]
+    settings, _ = prepared(loaded, values)
+    places = places_of([baseline, *names])
+    base = resolve.baseline_recipe(baseline, settings, places)
+    target, stepped = resolve.target_of(loaded, settings), rehearse or is_script(base)
+    with tempfile.TemporaryDirectory() as scratch, ExitStack() as opened:
+        runner = opened.enter_context(runner_of(loaded, BUILD_SECONDS)) if stepped else None
         tried = Rehearsals(loaded, base, places, runner, choose_device(device), target, scratch)
         tried.check_baseline()
 
@@ -125,6 +133,7 @@ def _techniques(
                 "effect": str(technique.effect),
                 "applies": reason is None,
                 "reason": reason,
+                "rehearsed": stepped,
             }
 
         return [attempt(name, technique) for name, technique in made]

@@ -14,6 +14,7 @@ from bench.recipes import resolve
 from bench.records.measurement import Measurement, Status
 from bench.records.recipe import Recipe
 from bench.technique import Technique
+from bench.trial.applied import applied
 from bench.trial.spec import TrialSpec
 
 PROBES = 2
@@ -22,12 +23,16 @@ PROBES = 2
 
 @dataclass(frozen=True)
 class Rehearsals:
-    """A baseline, rehearsed with each technique as in a run, but never timed."""
+    """A baseline, rehearsed with each technique as in a run, but never timed.
+
+    Without a runner jobs are only built, in this process: what refuses to be applied is found, in
+    a moment; what no step would call is not.
+    """
 
     baseline: Baseline
     base: Recipe
     places: dict[str, str]
-    runner: Runner
+    runner: Runner | None
     device: str
     target: Target
     scratch: str
@@ -62,6 +67,8 @@ class Rehearsals:
             metric=self.target.metric, bounds=self.target.bounds, places=self.places,
             scratch=self.scratch,
         )  # fmt: skip
+        if self.runner is None:
+            return applied(trial)
         return self.runner.run(trial).measurement
 
 

@@ -72,7 +72,7 @@ def observe(trial: TrialSpec, requested: float) -> Outcome:
     try:
         findings = _measure(trial, facts)
     except BaseException as error:  # noqa: BLE001 - a failure is a measurement too, an exit also
-        status, reason = _failure(error)
+        status, reason = failure_of(error)
         refused = isinstance(error, BenchError) and not isinstance(error, NotApplicable)
     wall = monotonic() - requested
     ending = Ending(
@@ -87,7 +87,7 @@ def observe(trial: TrialSpec, requested: float) -> Outcome:
     )  # fmt: skip
 
 
-def _failure(error: BaseException) -> tuple[Status, str]:
+def failure_of(error: BaseException) -> tuple[Status, str]:
     """Return what an exception makes of a trial, and why; the whole of it goes to the log."""
     if isinstance(error, NotApplicable):
         return Status.NOT_APPLICABLE, shown(error)
