@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 
 from bench.errors import NotApplicable
 
@@ -28,7 +29,15 @@ Outputs = Any
 
 
 def first_size(batch: Batch) -> int:
-    """Return how many items a batch holds: the length along dim 0 of what the model sees."""
+    """Return how many items a batch holds: the length along dim 0 of what the model sees.
+
+    Of a packed sequence, whose rows are the steps of all, as many as make its first step.
+    """
+    for leaf in _leaves(batch):
+        if isinstance(leaf, PackedSequence):
+            return int(leaf.batch_sizes[0])
+        if leaf.dim():
+            break
     return inputs_of(batch).shape[0]
 
 
@@ -138,6 +147,15 @@ def _values(batch: Batch) -> list[Batch]:
 
 def _fields(batch: Batch) -> list[str]:
     return [field.name for field in dataclasses.fields(batch) if field.init]
+
+
+def _leaves(batch: Batch) -> Iterator[Tensor | PackedSequence]:
+    """Yield the tensors of a batch in order, those of a packed sequence as one."""
+    if isinstance(batch, Tensor | PackedSequence):
+        yield batch
+    elif _is_tree(batch):
+        for value in _values(batch):
+            yield from _leaves(value)
 
 
 def _tensors(batch: Batch) -> Iterator[Tensor]:

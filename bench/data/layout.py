@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 
 from bench.batches import (
     Batch,
@@ -61,9 +62,14 @@ def _dim_of_items(job: Job) -> int | None:
 
 
 def _tensors(inputs: Inputs) -> list[Tensor]:
-    """Return the tensors that may hold items: a single number belongs to all of them."""
-    leaves = torch.utils._pytree.tree_leaves(inputs)
-    return [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.dim()]
+    """Return the tensors that may hold items: a single number belongs to all of them.
+
+    A packed sequence, whose rows are the steps of all, stands as its first step.
+    """
+    leaves = torch.utils._pytree.tree_leaves(inputs, lambda leaf: isinstance(leaf, PackedSequence))
+    first = (leaf.data[: int(leaf.batch_sizes[0])] if isinstance(leaf, PackedSequence) else leaf
+             for leaf in leaves)  # fmt: skip
+    return [leaf for leaf in first if isinstance(leaf, Tensor) and leaf.dim()]
 
 
 def _sizes(one: Inputs, many: Inputs) -> Iterator[tuple[int, int]]:

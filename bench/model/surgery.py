@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.optim import Optimizer
+from torch.utils._pytree import tree_leaves as leaves
 
 from bench.errors import NotApplicable
 from bench.job import Job, Progress, deploys_what_it_trains
 from bench.random_state import undisturbed
 from bench.turns import parts_of
 
+FOLLOWING = frozenset({"param_groups", "state", "defaults"})
+"""What of an optimizer is pointed to other weights, or emptied, as the model is changed."""
 Change = Callable[[nn.Module], None]
 """Changes a model in place: other parameters, other modules, the same object."""
 
@@ -134,8 +137,11 @@ def point_to(optimizer: Optimizer, before: Mapping[int, str], now: Mapping[str, 
     """Replace an optimizer's parameters in `before` by those in `now` (names by id).
 
     A parameter stays in the group of the one that had its name, else of the one that stood in the
-    same module. What the optimizer did not train before it does not train now.
+    same module. What the optimizer did not train before it does not train now. Raises
+    `NotApplicable` where it keeps weights besides.
     """
+    for one in parts_of(optimizer):
+        _check_follows(one)
     groups = {
         before[id(p)]: group
         for group in optimizer.param_groups
@@ -149,6 +155,17 @@ def point_to(optimizer: Optimizer, before: Mapping[int, str], now: Mapping[str, 
             groups[old]["params"].append(now[name])
     for one in parts_of(optimizer):
         one.state.clear()
+
+
+def _check_follows(optimizer: Optimizer) -> None:
+    """Refuse an optimizer that keeps more of the weights than its groups and state: slow ones."""
+    kind = type(optimizer).__name__
+    for name, value in getattr(optimizer, "__dict__", {}).items():
+        if name not in FOLLOWING and any(isinstance(x, Tensor) and x.dim() for x in leaves(value)):
+            raise NotApplicable(
+                f"the baseline's optimizer keeps weights besides its groups ({kind}.{name}), which "
+                "can't follow a change of the model"
+            )
 
 
 def _origins(before: Iterable[str], now: Iterable[str]) -> dict[str, str]:

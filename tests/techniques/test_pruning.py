@@ -14,6 +14,7 @@ from bench.errors import NotApplicable
 from bench.job import Job, Progress
 from bench.model.surgery import point_to
 from bench.trial.flops import forward_flops
+from bench.trial.rehearsal import rehearse
 from bench.trial.training import StepLimit, train
 from optimizers.low_rank import Factors, LowRank
 from optimizers.pruning import Pruning
@@ -154,6 +155,31 @@ def test_an_optimizer_of_weights_that_were_kept_is_refused() -> None:
     job = replace(job, make_optimizer=lambda model: torch.optim.Adam(kept, lr=0.05))
     with pytest.raises(NotApplicable, match=r"let make_optimizer\(model\) take model.parameters"):
         LowRank(after=0).apply(job)
+
+
+class Lookahead:
+    """Slow weights beside an optimizer's, which a step in five returns to."""
+
+    def __init__(self, inner: torch.optim.Optimizer) -> None:
+        self.inner, self.param_groups, self.state = inner, inner.param_groups, inner.state
+        self.slow = [[p.detach().clone() for p in group["params"]] for group in self.param_groups]
+        self.step, self.zero_grad = inner.step, inner.zero_grad
+
+
+@pytest.mark.parametrize(
+    ("make", "kept"),
+    [
+        (lambda model: Lookahead(torch.optim.SGD(model.parameters(), lr=0.1)), "Lookahead.slow"),
+        (lambda model: torch.optim.LBFGS(model.parameters()), "LBFGS._params"),
+    ],
+)
+@pytest.mark.parametrize("technique", [Pruning, LowRank])
+def test_an_optimizer_that_keeps_weights_of_its_own_is_refused_before_training(
+    technique: Any, make: Any, kept: str
+) -> None:
+    job = technique(after=0.5).apply(wide_job(make_optimizer=make))
+    with pytest.raises(NotApplicable, match=rf"keeps weights besides its groups \({kept}\)"):
+        rehearse(replace(job, update=lambda optimizer: None))
 
 
 def test_an_average_made_before_the_change_is_refused_at_once_too() -> None:

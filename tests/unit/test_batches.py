@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from bench.batches import (
     chunk_items,
@@ -17,6 +18,7 @@ from bench.batches import (
     select_items,
     with_inputs,
 )
+from bench.data.layout import items_held
 from bench.errors import NotApplicable
 
 
@@ -70,6 +72,20 @@ def test_what_is_no_tensor_stays_when_tensors_are_changed() -> None:
 def test_tensors_of_several_lengths_are_not_split_by_guess() -> None:
     with pytest.raises(NotApplicable, match="have 4 and 9 rows along dim 0"):
         chunk_items((torch.zeros(4), torch.zeros(9)), 2)
+
+
+def test_a_packed_sequence_has_as_many_items_as_its_first_step() -> None:
+    def packed(items: int) -> PackedSequence:
+        lengths = torch.arange(items) % 5 + 3
+        return pack_padded_sequence(
+            torch.zeros(items, 9, 2), lengths, batch_first=True, enforce_sorted=False
+        )
+
+    assert first_size((packed(16), torch.arange(16))) == 16
+    assert first_size({"x": packed(7), "y": torch.arange(7)}) == 7
+    assert items_held((packed(1),), (packed(32),), 32) == (1, 32)
+    with pytest.raises(NotApplicable, match="which can't be the items of both"):
+        chunk_items((packed(16), torch.arange(16)), 2)
 
 
 def test_a_sparse_tensor_has_no_items() -> None:
