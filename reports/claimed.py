@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from bench.analysis.audit import Held
 from bench.analysis.findings import Found
 from bench.analysis.formula import shown
@@ -20,7 +22,7 @@ def claimed(claim: Stated) -> str:
         ends = [high]
     else:
         ends = [low, high]
-    said = " to ".join(_bare(claim, end) for end in ends if end is not None)
+    said = " to ".join(_bare(claim, end, _published) for end in ends if end is not None)
     least = "" if None not in (low, high) else "at least " if high is None else "at most "
     return f"{least}{said}{_unit(claim)}"
 
@@ -40,8 +42,8 @@ def found(claim: Stated, told: Interval | None) -> str:
 def honestly(one: Found) -> str:
     """Return what an honest headline would be."""
     claim = one.claim
-    if one.held is Held.UNTESTABLE or one.found is None:
-        return "nothing can be said of it here"
+    if one.found is None:
+        return "nothing can be said of it here" if one.held is Held.UNTESTABLE else "not measured"
     what = claim.of or claim.quantity or claim.unit or "by its own numbers"
     said = f"{what}: {found(claim, one.found)}"
     if claim.arithmetic is not None:
@@ -94,12 +96,15 @@ def _projection(claim: Claimed, one: Found) -> str:
     return f"projected: {claim.measured.formula} = {formula}, measured = {middle:.4g}{ends}"
 
 
-def _bare(claim: Stated, value: float) -> str:
+def _bare(claim: Stated, value: float, digits: Callable[[float], str] | None = None) -> str:
     if claim.form == "less":
-        return f"{_signed(100 * value, False)} %"
+        return f"{_signed(100 * value, digits or _digits)} %"
     if claim.form == "ratio":
-        return f"{value:.3f}×" if 0.5 < value < 2 else f"{_digits(value)}×"
-    return _signed(value, claim.form == "change")
+        return f"{(digits or _of_ratio)(value)}×"
+    if claim.form == "change":
+        return f"{'+' if value > 0 else ''}{_signed(value, digits or metric)}"
+    of_metric = claim.quantity == "metric"
+    return _signed(value, digits or (metric if of_metric else _digits))
 
 
 def _unit(claim: Stated) -> str:
@@ -108,9 +113,17 @@ def _unit(claim: Stated) -> str:
     return f" {claim.unit}" if claim.unit else ""
 
 
-def _signed(value: float, always: bool) -> str:
-    sign = MINUS if value < 0 else "+" if always and value > 0 else ""
-    return f"{sign}{_digits(abs(value))}"
+def _signed(value: float, digits: Callable[[float], str]) -> str:
+    return f"{MINUS if value < 0 else ''}{digits(abs(value))}"
+
+
+def _published(value: float) -> str:
+    """Return a number with all digits that it was published with."""
+    return f"{int(value):,}" if value == int(value) and value < 1e15 else f"{value:.12g}"
+
+
+def _of_ratio(value: float) -> str:
+    return f"{value:.3f}" if 0.5 < value < 2 else _digits(value)
 
 
 def _digits(value: float) -> str:

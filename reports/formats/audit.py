@@ -63,7 +63,7 @@ def _text(report: Report, width: int) -> str:
     for section in report.sections:
         lines += [f"{section.audit.title}: {headline(section.counts)}", ""]
         lines += [*_grid([row(one) for one in section.found], wide), ""]
-        told = [one for one in section.found if one.held is not Held.UNTESTABLE]
+        told = [one for one in section.found if one.found is not None]
         said = [f"{one.claim.id}: {claimed.honestly(one)}" for one in told]
         lines += [line for text in [*said, *rivals(section)] for line in _filled(text, wide)]
         lines.append("")

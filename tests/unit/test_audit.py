@@ -14,10 +14,11 @@ from bench.analysis.formula import evaluated, shown
 from bench.analysis.given import of_table
 from bench.analysis.intervals import Interval
 from bench.analysis.levels import Rule
+from bench.analysis.rivals import beside
 from bench.errors import BenchError
 from bench.records.audit import Claimed, Experiment, Stated, audit_of, read_audit
 from bench.records.given import rows_of
-from bench.records.measurement import Status
+from bench.records.measurement import Evaluation, Status
 from bench.run import auditing
 from reports import claimed
 from tests.records import failed, measurement
@@ -213,6 +214,23 @@ def test_what_does_not_apply_is_not_testable_here_and_says_why() -> None:
     record = failed("fast", -1, Status.NOT_APPLICABLE, "it needs CUDA")
     (found,) = of_trials(experiment(), [record], Rule())
     assert (found.held, found.reason) == (Held.UNTESTABLE, "it needs CUDA")
+
+
+def test_a_rival_stands_beside_whole_trainings_with_what_a_share_of_the_better_costs() -> None:
+    evaluations = tuple(
+        Evaluation(epoch=n, step=n, train_seconds=n, values={"accuracy": value})
+        for n, value in ((1, 0.7), (2, 0.91), (3, 0.95))
+    )
+    trials = [measurement(pair=pair, metric=0.95, metrics=evaluations, seconds=3.0)
+              for pair in range(3)]  # fmt: skip
+    found = beside(0.96, 0.4, trials)
+    assert (found.trained_metric, found.trained_seconds) == (pytest.approx(0.95), 3.0)
+    assert found.costs == ((0.9, 0.4, 2.0), (0.95, 0.4, 3.0), (0.98, 0.4, 3.0))
+    assert claimed.rival("a forest", found).startswith(
+        "a forest reaches 0.9600 in 400 ms, whole trainings 0.9500 in 3.00 s; 90 % of the better: "
+        "400 ms against 2.00 s"
+    )
+    assert beside(0.5, 0.4, trials).costs[0] == (0.9, None, 2.0)
 
 
 @pytest.mark.parametrize("name", list(auditing.shipped()))
