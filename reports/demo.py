@@ -54,7 +54,7 @@ def draw(panels: Sequence[Panel], title: str, path: Path) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
-        raise BenchError('pictures need matplotlib: pip install "trainbench[demo]"') from None
+        raise BenchError('pictures need matplotlib: pip install "trainpairs[demo]"') from None
     heights = [_height(panel) for panel in panels]
     figure = Figure((WIDTH, sum(heights) + 0.7), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)

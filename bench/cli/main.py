@@ -55,7 +55,7 @@ def bench(version: Annotated[bool, Option("--version", help="print the version")
     Without a command, options are those of `run`: bench --test mixed-precision early-stopping
     """
     if version:
-        streams.tell(f"trainbench {__version__}")
+        streams.tell(f"trainpairs {__version__}")
 
 
 app.command(cls=RunCommand)(measuring.run)

@@ -40,7 +40,7 @@ def check(log: Sequence[str]) -> None:
             raise BenchError(f"--log {name}: there are {', '.join(TRACKERS)}")
         if find_spec(name) is None:
             raise BenchError(
-                f"--log {name} needs the package {name}: pip install 'trainbench[{name}]'"
+                f"--log {name} needs the package {name}: pip install 'trainpairs[{name}]'"
             )
 
 

@@ -13,7 +13,7 @@ from bench.errors import BenchError
 if TYPE_CHECKING:
     import uvicorn
 
-EXTRA = 'serving needs fastapi, uvicorn and more: pip install "trainbench[serve]"'
+EXTRA = 'serving needs fastapi, uvicorn and more: pip install "trainpairs[serve]"'
 GRACE_SECONDS = 30
 """How long an end waits for requests that were begun."""
 

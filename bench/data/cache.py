@@ -13,7 +13,7 @@ from bench.errors import BenchError
 
 
 def cache_folder() -> Path:
-    """Return the folder, made where it is missing: `trainbench` in XDG_CACHE_HOME or ~/.cache.
+    """Return the folder, made where it is missing: `trainpairs` in XDG_CACHE_HOME or ~/.cache.
 
     A user without a home that can be written to has one in the folder for temporary files.
     """
@@ -21,7 +21,7 @@ def cache_folder() -> Path:
     home = home_folder()
     if asked is None and (home is None or not os.access(home, os.W_OK)):
         return _temporary()
-    folder = Path(asked or f"{home}/.cache") / "trainbench"
+    folder = Path(asked or f"{home}/.cache") / "trainpairs"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -41,7 +41,7 @@ def home_folder() -> Path | None:
 
 def _temporary() -> Path:
     """Return a folder that is the user's own, whoever else writes beside it."""
-    folder = Path(tempfile.gettempdir()) / f"trainbench-{os.getuid()}"
+    folder = Path(tempfile.gettempdir()) / f"trainpairs-{os.getuid()}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         facts = folder.lstat()

@@ -93,7 +93,7 @@ def check_readable(told: Told) -> None:
     """Raise `BenchError` where what reads such files is not installed."""
     if told.files == EVENT_FILES and find_spec("tensorboard") is None:
         raise BenchError(
-            f"--metric {told} needs the package tensorboard: pip install 'trainbench[tensorboard]'"
+            f"--metric {told} needs the package tensorboard: pip install 'trainpairs[tensorboard]'"
         )
 
 

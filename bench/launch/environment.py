@@ -29,7 +29,7 @@ def for_the_server() -> Iterator[None]:
 def _variables() -> dict[str, str]:
     """Return what the fork server finds set: what is quiet, and where libraries are taken from.
 
-    Nothing comes from the current folder, and trainbench's packages come before others of the same
+    Nothing comes from the current folder, and trainpairs' packages come before others of the same
     names in PYTHONPATH.
     """
     quiet = {name: value for name, value in QUIET_THREADS.items() if name not in os.environ}

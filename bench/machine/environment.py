@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("trainbench", "torch", "numpy", "scipy", "scikit-learn", "aeon", "pandas", "pydantic",
+PACKAGES = ("trainpairs", "torch", "numpy", "scipy", "scikit-learn", "aeon", "pandas", "pydantic",
             "optuna")  # fmt: skip
 VARIABLES = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "MKL_NUM_THREADS",
              "CUDA_VISIBLE_DEVICES", "PYTORCH_CUDA_ALLOC_CONF", "MALLOC_ARENA_MAX")  # fmt: skip

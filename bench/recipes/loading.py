@@ -108,7 +108,7 @@ def described(error: BaseException) -> str:
     else:
         message = reason_of(error)
     if isinstance(error, ImportError) and (error.name or "").partition(".")[0] in NAMES:
-        message += "; the package is trainbench's own: rename yours"
+        message += "; the package is trainpairs' own: rename yours"
     frame = frame_of(error)
     if frame is None:
         return message

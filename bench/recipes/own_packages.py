@@ -1,4 +1,4 @@
-"""Find trainbench's own packages where bench lies, whatever else has their names."""
+"""Find trainpairs' own packages where bench lies, whatever else has their names."""
 
 from __future__ import annotations
 

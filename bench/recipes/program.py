@@ -33,7 +33,7 @@ def program_of(file: Path) -> Program:
     """Return a file and what it imports, directly or not, from its own folder.
 
     Raises `BenchError` for a file that can't be read, and for one that imports a module beside it
-    under the name of a package of trainbench.
+    under the name of a package of trainpairs.
     """
     whole = file.resolve()
     folder = whole.parent
@@ -104,7 +104,7 @@ def _tree(folder: Path, package: PurePosixPath) -> Iterator[str]:
 
 
 def _is_ours(path: Path, line: int, wanted: list[str], folder: Path) -> bool:
-    """Tell whether trainbench's own packages have what is imported; refuse theirs of its name."""
+    """Tell whether trainpairs' own packages have what is imported; refuse theirs of its name."""
     top = wanted[0].partition(".")[0]
     if top not in NAMES or folder == HOME:
         return False
@@ -112,7 +112,7 @@ def _is_ours(path: Path, line: int, wanted: list[str], folder: Path) -> bool:
     if any(place.with_suffix(".py").is_file() or place.is_dir() for place in places):
         return True
     raise BenchError(
-        f"{path}, line {line} imports {top}: trainbench has a package of that name ({HOME / top}),"
+        f"{path}, line {line} imports {top}: trainpairs has a package of that name ({HOME / top}),"
         f" which stands in the way of {folder / top}; rename yours"
     )
 

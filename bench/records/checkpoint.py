@@ -28,7 +28,7 @@ class Checkpoint(Record):
 
     format: Literal[1] = 1
     version: Text
-    """Of trainbench, which wrote it."""
+    """Of trainpairs, which wrote it."""
     recipe_id: Text
     recipe: Recipe
     seed: Whole

@@ -110,7 +110,7 @@ def read_record(model: type[Read], path: Path, what: str) -> Read:
     found = content.get("format")
     if not is_known(found):
         newer = type(found) is int and found > FORMAT
-        advice = "update trainbench to read it" if newer else "is it a file of bench?"
+        advice = "update trainpairs to read it" if newer else "is it a file of bench?"
         raise BenchError(f"{path} has format {found!r}; this bench reads format {FORMAT}: {advice}")
     return validated(model, text, f"{path}{what}")
 

@@ -14,8 +14,8 @@ from bench.records.measurement import Measurement
 from bench.records.recipe import Recipe, file_in, is_bare
 from bench.records.schema import Json
 
-CODE = "trainbench_sha256"
-"""What a header's environment calls the hash of trainbench's own code."""
+CODE = "trainpairs_sha256"
+"""What a header's environment calls the hash of trainpairs' own code."""
 
 
 def code_of(header: Header, path: Path) -> Sources:
@@ -63,10 +63,10 @@ def check_libraries(header: Header) -> None:
 
 
 def check_own_code(header: Header) -> None:
-    """Refuse to go on with another state of trainbench itself than the run began with."""
+    """Refuse to go on with another state of trainpairs itself than the run began with."""
     if header.environment.get(CODE) not in (None, own_packages.digest()):
         raise BenchError(
-            f"{header.run} was measured with other code of trainbench than {own_packages.HOME} "
+            f"{header.run} was measured with other code of trainpairs than {own_packages.HOME} "
             "has now: start a new run"
         )
 

@@ -31,7 +31,7 @@ def is_installed() -> bool:
 def check_installed() -> None:
     """Raise `BenchError` where optuna is missing."""
     if not is_installed():
-        raise BenchError("a search for settings needs optuna: pip install 'trainbench[search]'")
+        raise BenchError("a search for settings needs optuna: pip install 'trainpairs[search]'")
 
 
 class Sampler:

@@ -43,7 +43,7 @@ def in_better_settings(session: Session, combination: Combination) -> Combinatio
         return None
     if not is_installed():
         session.show.note("settings of what won are not tuned: that needs optuna; pip install "
-                          "'trainbench[search]'")  # fmt: skip
+                          "'trainpairs[search]'")  # fmt: skip
         return None
     session.folder.search(ranges)
     search = _search(session, combination, ranges)

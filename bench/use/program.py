@@ -30,7 +30,7 @@ TRACED, COMPARED = 2, (1, 5, 32)
 """Items that a program is traced with, and that it is asked for afterwards."""
 SECONDS, LEAST, MOST = 0.5, 5, 200
 """How long, and how often, each size is timed."""
-ONNX_EXTRA = 'ONNX needs onnx, onnxscript and onnxruntime: pip install "trainbench[onnx]"'
+ONNX_EXTRA = 'ONNX needs onnx, onnxscript and onnxruntime: pip install "trainpairs[onnx]"'
 OPERATOR = re.compile(r"(?:torch\.ops\.)?\b(?:aten|prims|quantized|mkldnn)(?:\.|::)\w+(?:\.\w+)?")
 Ask = Callable[[Tensor], Tensor]
 

@@ -112,7 +112,7 @@ def test_a_class_that_is_no_baseline_says_what_it_lacks(called: Bench, tmp_path:
         ('{"format": 1, "recipe_id"', "is not JSON"),
         ("[" * 100_000, "is not JSON"),
         ("[1, 2]", "holds a JSON list"),
-        ('{"format": 2}', "has format 2; this bench reads format 1: update trainbench"),
+        ('{"format": 2}', "has format 2; this bench reads format 1: update trainpairs"),
         ('{"format": true}', "has format True"),
         ('{"format": 1}', "recipe_id"),
         ('{"format": 1, "recipe_id": {"$type": "os.system"}}', "not an exported recipe"),

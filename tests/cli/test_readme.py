@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.machine.environment import PACKAGES
 from bench.recipes import registry, resolve
 from bench.recipes.references import is_file, parse_assignments
 from bench.testing import PROMISES
@@ -46,6 +47,12 @@ def test_every_requirement_is_pinned() -> None:
     for requirement in wanted:
         name = re.split(r"[<>=!~]", requirement)[0].lower()
         assert re.search(rf"^{re.escape(name)}==", pinned, re.MULTILINE), name
+
+
+def test_the_distribution_has_one_name() -> None:
+    name = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["name"]
+    assert README.startswith(f"# {name}\n")
+    assert name in PACKAGES
 
 
 def after(command: list[str], option: str) -> list[str]:

@@ -27,7 +27,7 @@ def homeless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_user_without_a_home_has_a_folder_among_temporary_files(homeless: Path) -> None:
     folder = cache_folder()
-    assert folder == homeless / f"trainbench-{os.getuid()}"
+    assert folder == homeless / f"trainpairs-{os.getuid()}"
     assert folder.stat().st_mode & 0o777 == 0o700
     assert cache_folder() == folder
 
@@ -45,6 +45,6 @@ def test_a_folder_that_others_can_write_to_is_not_used(homeless: Path) -> None:
 
 def test_a_link_is_not_used(homeless: Path) -> None:
     (homeless / "elsewhere").mkdir()
-    (homeless / f"trainbench-{os.getuid()}").symlink_to(homeless / "elsewhere")
+    (homeless / f"trainpairs-{os.getuid()}").symlink_to(homeless / "elsewhere")
     with pytest.raises(BenchError, match="belongs to another user, or others can write to it"):
         cache_folder()

@@ -124,11 +124,11 @@ def test_other_data_is_refused() -> None:
         identity.check_data(measurement(), measurement(data=other))
 
 
-def test_another_state_of_trainbench_is_refused() -> None:
+def test_another_state_of_trainpairs_is_refused() -> None:
     now = own_packages.digest()
     identity.check_own_code(header(environment={identity.CODE: now}))
     identity.check_own_code(header(environment={}))
-    with pytest.raises(BenchError, match="was measured with other code of trainbench than"):
+    with pytest.raises(BenchError, match="was measured with other code of trainpairs than"):
         identity.check_own_code(header(environment={identity.CODE: "0" * 64}))
 
 

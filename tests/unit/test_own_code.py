@@ -94,7 +94,7 @@ def test_an_own_package_of_one_of_our_names_is_refused_where_it_is_imported(tmp_
     with pytest.raises(BenchError) as caught:
         program_of(file)
     assert str(caught.value) == (
-        f"{file}, line 2 imports optimizers: trainbench has a package of that name "
+        f"{file}, line 2 imports optimizers: trainpairs has a package of that name "
         f"({HOME / 'optimizers'}), which stands in the way of {tmp_path / 'optimizers'}; "
         "rename yours"
     )

@@ -111,7 +111,7 @@ def test_an_edited_recipe_is_refused(tmp_path: Path) -> None:
 
 def test_a_recipe_of_a_newer_format_is_refused_with_advice(tmp_path: Path) -> None:
     message = refusal(tmp_path, exported_json() | {"format": 2})
-    assert "has format 2; this bench reads format 1: update trainbench to read it" in message
+    assert "has format 2; this bench reads format 1: update trainpairs to read it" in message
 
 
 @pytest.mark.parametrize("found", [None, 0, "1", True, 1.5, [1]])

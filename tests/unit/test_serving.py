@@ -157,5 +157,5 @@ def test_a_missing_extra_is_one_line_that_says_what_to_install(
     from bench.cli.serving import serve_at
 
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    with pytest.raises(BenchError, match=r'pip install "trainbench\[serve\]" \(.* is missing\)'):
+    with pytest.raises(BenchError, match=r'pip install "trainpairs\[serve\]" \(.* is missing\)'):
         serve_at(tmp_path, "127.0.0.1", 0, (1.0, 1.0, 1), "cpu", False)

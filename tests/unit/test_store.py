@@ -196,7 +196,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
 def test_a_run_of_a_newer_format_is_refused(tmp_path: Path) -> None:
     content = json.loads(header().model_dump_json()) | {"format": 2}
     (tmp_path / "run.json").write_text(json.dumps(content))
-    with pytest.raises(BenchError, match=r"has format 2; .* update trainbench to read it"):
+    with pytest.raises(BenchError, match=r"has format 2; .* update trainpairs to read it"):
         run_folder.read_run(tmp_path)
 
 

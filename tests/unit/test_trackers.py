@@ -32,7 +32,7 @@ def test_without_a_tracker_one_line_says_what_to_install(
     monkeypatch.setattr(course, "find_spec", lambda name: None)
     course.check([])
     with pytest.raises(
-        BenchError, match=rf"needs the package {name}: pip install 'trainbench\[{name}"
+        BenchError, match=rf"needs the package {name}: pip install 'trainpairs\[{name}"
     ):
         course.check([name])
 

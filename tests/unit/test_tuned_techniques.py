@@ -160,7 +160,7 @@ def test_without_optuna_a_budget_tunes_nothing_and_says_so(
     monkeypatch.setattr(settling, "is_installed", lambda: False)
     session, heard = run(tmp_path / "run", Stopped())
     assert winner_of(session) == "early-stopping+limit-steps"
-    assert any("needs optuna; pip install 'trainbench[search]'" in note for note in heard.notes)
+    assert any("needs optuna; pip install 'trainpairs[search]'" in note for note in heard.notes)
     assert "tune" not in session.header.raced
 
 

@@ -149,7 +149,7 @@ DAMAGES = {
         "model.safetensors is not what was written: it is damaged",
     ),
     "lost": Damage("model.safetensors", Path.unlink, "is missing; copy the whole checkpoint"),
-    "newer": Damage("checkpoint.json", lambda path: said_by(path, format=2), "update trainbench"),
+    "newer": Damage("checkpoint.json", lambda path: said_by(path, format=2), "update trainpairs"),
     "torn": Damage(
         "checkpoint.json", lambda path: path.write_text(path.read_text()[:200]), "is not JSON"
     ),

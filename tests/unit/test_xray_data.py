@@ -27,7 +27,7 @@ SIDE = 16
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Keep decoded images in a folder of the test's own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "trainbench" / "xray"
+    return tmp_path / "cache" / "trainpairs" / "xray"
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 # Write FILE as the one comment of bench on pull request NUMBER: anew, or over the last one.
 set -euo pipefail
 file=$1 number=$2
-mark='<!-- trainbench -->'
+mark='<!-- trainpairs -->'
 most=60000  # bytes; a comment holds 65,536 characters
 
 [ -f "$file" ] || exit 0
