@@ -191,7 +191,8 @@ class Job:
     loss: Loss
     """Forward pass and loss, a scalar: ``loss(model, batch)``."""
     evaluate: Callable[[nn.Module], Mapping[str, float]]
-    """Metrics of a model on the test part; must not depend on the training's random state."""
+    """Metrics of a model on the test part; must not depend on the training's random state. With
+    `bench.metrics.ItemMean` it tells the items' scores too, and fewer pairs of trials judge it."""
     sample: Callable[[int], Inputs]
     """Arguments of the deployed model's forward for n items: a tuple, ``model(*sample(n))``; a
     mapping, ``model(**sample(n))``; or ``(args, kwargs)``. With them inference is timed, and

@@ -1,35 +1,46 @@
 """Compute metrics of multi-label classifiers: AUROC of scores, recall and F1 of decisions.
 
-An evaluation may say beside a metric what each test item contributed to it (`Scored`).
+A metric that is a mean over the test items may keep what each of these scored (`ItemMean`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 Floats = NDArray[np.float32]
+Floats64 = NDArray[np.float64]
 
 
-class Scored(dict[str, float]):
-    """Metrics by name, and of those that are means over the test items what each item scored.
+class ItemMean(float):
+    """A metric that is the mean of what each test item scored, and keeps these.
 
-    An evaluation returns it in a dict's place, and few pairs of trials judge the metric then:
-    ``Scored({"accuracy": 0.75}, {"accuracy": right}, order=labels)``.
+    An evaluation returns it in a number's place, and few pairs of trials judge the metric then:
+    ``{"accuracy": ItemMean(right, order=labels)}``.
     """
 
-    def __init__(self, metrics: Mapping[str, float], scores: Mapping[str, Any], order: Any) -> None:
-        """Keep one score an item ``(N,)`` by the metric's name, arrays or tensors.
+    scores: Floats64
+    order: Any
+
+    def __new__(cls, scores: Any, order: Any, value: float | None = None) -> Self:
+        """Return the mean of scores ``(N,)``, an array or a tensor; or `value`, where it is known.
 
         `order` ``(N, ...)`` is what tells items apart, such as their labels: only trials that have
         the same are compared item by item.
         """
-        super().__init__(metrics)
-        self.scores, self.order = scores, order
+        if hasattr(scores, "detach"):
+            scores = scores.detach().double().cpu()
+        each = np.asarray(scores, np.float64)
+        made = super().__new__(cls, each.mean() if value is None else value)
+        made.scores, made.order = each, order
+        return made
+
+    def __reduce__(self) -> tuple[type[ItemMean], tuple[Floats64, Any, float]]:
+        """Be copied whole: a float's own way leaves the scores out."""
+        return ItemMean, (self.scores, self.order, float(self))
 
 
 def auroc(scores: Floats, labels: Floats) -> float | None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics import Scored, auroc
+from bench.metrics import ItemMean, auroc
 
 Classes = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -27,14 +27,8 @@ ALGORITHM, TREATMENT, ERROR = 10.0, 10_000.0, 50_000.0
 def weighted_accuracy(truth: Classes, decided: Classes, weights: Sequence[float]) -> float:
     """Return the share of patients decided rightly, each counted by the weight of its class."""
     each = np.asarray(weights)[truth]
-    return float((each * (truth == decided)).sum() / each.sum())
-
-
-def patient_scores(truth: Classes, decided: Classes, weights: Sequence[float]) -> Floats:
-    """Return what each patient adds to the weighted accuracy, which is the mean of these."""
-    each = np.asarray(weights)[truth]
-    found: Floats = (each * (truth == decided) / each.mean()).astype(np.float32)
-    return found
+    right = each * (truth == decided)
+    return ItemMean(right / each.mean(), truth, float(right.sum() / each.sum()))
 
 
 def outcome_cost(truth: Classes, decided: Classes) -> float:
@@ -57,13 +51,13 @@ def decide(probabilities: Floats, weights: Sequence[float]) -> Classes:
 
 def scores(
     murmur: Floats, outcome: Floats, truth_murmur: Classes, truth_outcome: Classes
-) -> Scored:
+) -> dict[str, float]:
     """Return all metrics of patients from probabilities ``(P, 3)`` and ``(P, 2)``."""
     said, told = decide(murmur, MURMUR_WEIGHTS), decide(outcome, OUTCOME_WEIGHTS)
     nan = float("nan")
     present = auroc(murmur[:, 0], (truth_murmur == 0).astype(np.float32))
     abnormal = auroc(outcome[:, 0], (truth_outcome == ABNORMAL).astype(np.float32))
-    found = {
+    return {
         "murmur_weighted_accuracy": weighted_accuracy(truth_murmur, said, MURMUR_WEIGHTS),
         "outcome_weighted_accuracy": weighted_accuracy(truth_outcome, told, OUTCOME_WEIGHTS),
         "outcome_cost": outcome_cost(truth_outcome, told),
@@ -71,11 +65,6 @@ def scores(
         "outcome_auroc": nan if abnormal is None else abnormal,
         **accuracies(murmur, outcome, truth_murmur, truth_outcome),
     }
-    of_patients = {
-        "murmur_weighted_accuracy": patient_scores(truth_murmur, said, MURMUR_WEIGHTS),
-        "outcome_weighted_accuracy": patient_scores(truth_outcome, told, OUTCOME_WEIGHTS),
-    }
-    return Scored(found, of_patients, order=np.stack((truth_murmur, truth_outcome), 1))
 
 
 def accuracies(

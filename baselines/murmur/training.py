@@ -22,7 +22,6 @@ from baselines.murmur.settings import MurmurSettings
 from bench.data.sampling import placing, shuffled
 from bench.deployment import Deployment
 from bench.job import FixedItems, Job, Progress, Schedule, no_schedule
-from bench.metrics import Scored
 from bench.model import pretrained
 from bench.model.best_weights import BestWeights
 from bench.model.train_mode import evaluating
@@ -147,7 +146,7 @@ class Measure:
         murmur, outcome = (self.part.by_patient(head.softmax(1)).numpy() for head in heads)
         return murmur, outcome
 
-    def scores(self, model: nn.Module) -> Scored:
+    def scores(self, model: nn.Module) -> dict[str, float]:
         """Return all metrics of the part."""
         patients = self.patients(self.logits(model))
         return scores(*patients, self.part.murmur, self.part.outcome)
@@ -168,8 +167,7 @@ class Measure:
 def _evaluate(test: Measure, validation: Measure) -> Callable[[nn.Module], Mapping[str, float]]:
     def evaluate(model: nn.Module) -> Mapping[str, float]:
         """Return the challenge's metrics of the test part, and of validation what chooses."""
-        found, held_out = test.scores(model), validation.scores(model)
-        beside = {f"validation_{name}": held_out[name] for name in CHOOSING}
-        return Scored({**found, **beside}, found.scores, found.order)
+        held_out = validation.scores(model)
+        return test.scores(model) | {f"validation_{name}": held_out[name] for name in CHOOSING}
 
     return evaluate

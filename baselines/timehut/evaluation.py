@@ -15,7 +15,7 @@ from sklearn.svm import SVC
 from torch import Tensor, nn
 
 from baselines.timehut.data import Labels
-from bench.metrics import Scored
+from bench.metrics import ItemMean
 
 STEPS_AT_ONCE = 1 << 15
 """Time steps encoded in one go, which bounds the memory of an evaluation (40 MiB at width 320)."""
@@ -59,16 +59,16 @@ def metrics(
     train_labels: Labels,
     test: NDArray[np.float32],
     test_labels: Labels,
-) -> Scored:
+) -> dict[str, float]:
     """Fit on the training part; return accuracy, weighted f1, macro auprc of the test part."""
     fitted = classifier(train_labels).fit(train, train_labels)
     guessed = fitted.predict(test)
-    found = {
-        "accuracy": float(accuracy_score(test_labels, guessed)),
+    accuracy = float(accuracy_score(test_labels, guessed))
+    return {
+        "accuracy": ItemMean(guessed == test_labels, test_labels, accuracy),
         "f1": float(f1_score(test_labels, guessed, average="weighted", zero_division=0)),
         "auprc": _auprc(fitted.decision_function(test), test_labels),
     }
-    return Scored(found, {"accuracy": guessed == test_labels}, order=test_labels)
 
 
 def _auprc(scores: NDArray[np.float64], labels: Labels) -> float:

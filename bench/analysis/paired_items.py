@@ -74,11 +74,13 @@ def _way(pairs: Sequence[Pair]) -> Way:
 def _is_converted(pair: Pair) -> bool:
     """Tell whether both trials are one training, of which the model was changed but not trained on.
 
-    The losses of every step are equal, and no optimizer made an update afterwards.
+    The losses of every step are equal, no optimizer made an update afterwards, and no technique
+    chooses other weights of the training, as an average of them is.
     """
     before, after = pair
     return (
-        before.finish_updates == after.finish_updates == 0
+        after.learns is False
+        and before.finish_updates == after.finish_updates == 0
         and len(before.losses) == len(after.losses)
         and losses_agree(before.losses, after.losses) is True
     )

@@ -57,7 +57,9 @@ def as_text(found: Findings) -> str:
         "batch": f"{found.items} items: {found.batch}",
         "loss": f"{found.loss:.4g}; {_parts(found)}",
         "forward": FORWARD[found.calls_forward],
-        "metrics": f"{', '.join(others)}; judged by {found.metric}",
+        "metrics": "; ".join(filter(None, (
+            ", ".join(others), f"judged by {found.metric}", found.item_scores,
+        ))),
         "answers": "1 and 32 items",
         "file": size,
         "seeds": "equal seeds repeat, bit for bit" if found.repeats else (

@@ -19,7 +19,7 @@ from bench.data.reloading import card_of, length, reloaded
 from bench.data.sampling import placing
 from bench.errors import BenchError
 from bench.job import Job, Progress
-from bench.metrics import Scored
+from bench.metrics import ItemMean
 
 LABEL = "labels"
 Label = Any
@@ -168,9 +168,12 @@ def _scored(found: Mapping[str, SupportsFloat], targets: Batch) -> dict[str, flo
     if not many:
         return {name: float(value) for name, value in found.items()}
     order = inputs_of(targets)
-    scores = {name: value.double() for name, value in many.items() if len(value) == len(order)}
-    means = {name: float(scores[name].mean() if name in scores else found[name]) for name in found}
-    return Scored(means, scores, order)
+    return {
+        name: ItemMean(many[name], order)
+        if name in many and len(many[name]) == len(order)
+        else float(value)
+        for name, value in found.items()
+    }
 
 
 def _batch_size(loader: object) -> int | None:

@@ -84,6 +84,8 @@ class ByItem(Record):
     """Where the metric is their mean, and the evaluation tells."""
     finish_updates: Count | None = None
     """Of optimizers, after the last step: fine-tuning, or the other members of an ensemble."""
+    learns: bool | None = None
+    """Whether a technique changes what is learnt: another step's weights may be deployed then."""
 
 
 def _halves(scores: Sequence[float]) -> bytes:

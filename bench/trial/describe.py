@@ -17,7 +17,9 @@ from bench.model.hooks import listening
 from bench.model.parts_of_loss import parts_of_loss
 from bench.model.weights_file import file_bytes
 from bench.random_state import undisturbed
+from bench.records.item_scores import ItemScores
 from bench.records.schema import Json
+from bench.trial.item_scores import packed_scores
 from bench.trial.rehearsal import deployed, rehearse
 from bench.trial.spec import Findings
 
@@ -40,12 +42,20 @@ def describe(build: Callable[[], Job], metric: str, scratch: Path) -> Findings:
         batch=layout_of(batch),
         metric=metric,
         metrics={name: float(value) for name, value in metrics.items()},
+        item_scores=_items_of(metrics, metric),
         repeats=steps.same(rehearse(build())),
         threads=torch.get_num_threads(),
         model_bytes=file_bytes(job.model, scratch),
         seconds=seconds,
         **_loss_facts(fresh, batch),
     )
+
+
+def _items_of(found: Mapping[str, float], metric: str) -> str | None:
+    packed = packed_scores(found, metric)
+    if isinstance(packed, ItemScores):
+        return f"{packed.count} test items are told one by one"
+    return None if packed is None else f"what test items scored is NOT kept: {packed}"
 
 
 def _loss_facts(job: Job, batch: Batch) -> Json:

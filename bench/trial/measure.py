@@ -169,7 +169,7 @@ def _measure_job(
     if profiler:
         facts.append(Profiled(profile=profiler.read(result.timeline)))
     advice = advisory_facts(trial, job, result.model)
-    facts += [advice] if limit else told_of_items(result, trial.metric, advice)
+    facts += [advice] if limit else told_of_items(result, trial.metric, techniques, advice)
     return None
 
 

@@ -79,6 +79,8 @@ class Findings(Record):
     """Why a batch could not be split."""
     metric: str
     metrics: dict[str, float]
+    item_scores: str | None = None
+    """What is known of the test items' scores; None: the evaluation doesn't tell them."""
     repeats: bool
     """Whether two jobs of one seed make the same first steps, bit for bit."""
     threads: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import Any
 
@@ -22,11 +23,12 @@ from bench.analysis.verdict import Verdict
 from bench.baseline import Target
 from bench.data.loaders import _scored
 from bench.job import Job, Progress
-from bench.metrics import Scored
+from bench.metrics import ItemMean
 from bench.records.item_scores import ByItem, ItemScores
 from bench.records.measurement import BASELINE, Advice, Measurement
 from bench.trial.item_scores import packed_scores, told_of_items
 from bench.trial.training import train
+from optimizers.ema import Ema
 from tests.jobs import linear_job
 from tests.records import LOSSES, measurement
 
@@ -38,14 +40,19 @@ ORDER = np.arange(N)
 
 
 def kept_of(scores: Any, metric: float, order: Any = ORDER) -> ItemScores | str | None:
-    return packed_scores(Scored({"accuracy": metric}, {"accuracy": scores}, order), "accuracy")
+    return packed_scores({"accuracy": ItemMean(scores, order, metric)}, "accuracy")
 
 
 def stored(scores: Any) -> dict[str, Any]:
     """Return what a trial records of scores."""
     packed = kept_of(scores, float(np.mean(scores)))
     assert isinstance(packed, ItemScores)
-    return {"metric": float(np.mean(scores)), "item_scores": packed, "finish_updates": 0}
+    return {
+        "metric": float(np.mean(scores)),
+        "item_scores": packed,
+        "finish_updates": 0,
+        "learns": False,
+    }
 
 
 def changed(rows: slice) -> Any:
@@ -88,6 +95,12 @@ def test_right_and_wrong_take_a_bit_an_item_and_other_scores_two_bytes() -> None
     assert np.array_equal(halves.values(), RIGHT * 0.75)
 
 
+def test_a_mean_of_items_is_a_number_that_is_copied_with_its_scores() -> None:
+    weights = torch.tensor([0.5, 1.0], requires_grad=True)
+    mean = copy.deepcopy(ItemMean(weights, order=[3, 7]))
+    assert (mean, mean.scores.tolist(), mean.order) == (0.75, [0.5, 1.0], [3, 7])
+
+
 @pytest.mark.parametrize(
     ("scores", "metric", "said"),
     [
@@ -95,7 +108,6 @@ def test_right_and_wrong_take_a_bit_an_item_and_other_scores_two_bytes() -> None
         (RIGHT[:5], 0.8, "scores of the shape (5,) in an order of the shape (624,)"),
         (RIGHT * 1e6, RIGHT.mean() * 1e6, "a score of 1e+06 is too large for float16"),
         (RIGHT * np.nan, 0.9, "a score is not finite"),
-        ([object()] * N, 0.9, "must be a string or a real number"),
     ],
 )
 def test_scores_that_do_not_make_the_metric_are_not_stored_and_why_is_said(
@@ -119,7 +131,7 @@ def test_a_measurement_with_scores_is_read_as_it_was_written_and_one_without_too
     with_scores = trials([RIGHT])[1]
     read = Measurement.model_validate_json(with_scores.model_dump_json(), strict=True)
     assert read == with_scores
-    old = with_scores.model_dump(mode="json", exclude={"item_scores", "finish_updates"})
+    old = with_scores.model_dump(mode="json", exclude={"item_scores", "finish_updates", "learns"})
     assert Measurement.model_validate(old).item_scores is None
 
 
@@ -161,7 +173,9 @@ def test_pairs_without_the_same_items_are_judged_as_before(changes: dict[str, An
     assert paired_items(matched(own, "small"), ACCURACY) is None
 
 
-@pytest.mark.parametrize("changes", [{"finish_updates": 1}, {"losses": LOSSES[:16]}])
+@pytest.mark.parametrize(
+    "changes", [{"finish_updates": 1}, {"learns": True}, {"learns": None}, {"losses": LOSSES[:16]}]
+)
 def test_what_trains_otherwise_is_not_converted(changes: dict[str, Any]) -> None:
     items = paired_items(matched(trials([RIGHT], **changes), "small"), ACCURACY)
     assert items is not None
@@ -218,10 +232,9 @@ def scored_job(**parts: Any) -> Job:
     """Return a job of which the evaluation tells its items."""
     job = linear_job(**parts)
 
-    def evaluate(model: torch.nn.Module) -> Scored:
+    def evaluate(model: torch.nn.Module) -> dict[str, float]:
         batch = next(iter(linear_job().batches(Progress(1))))
-        right = model(batch.x).argmax(1) == batch.y
-        return Scored({"accuracy": float(right.float().mean())}, {"accuracy": right}, batch.y)
+        return {"accuracy": ItemMean(model(batch.x).argmax(1) == batch.y, order=batch.y)}
 
     return replace(job, evaluate=evaluate)
 
@@ -238,21 +251,21 @@ def test_a_trial_stores_scores_and_how_often_it_was_trained_on_after_its_last_st
     parts: dict[str, Any], updates: int
 ) -> None:
     result = train(scored_job(**parts))
-    advice, told = told_of_items(result, "accuracy", Advice())
+    advice, told = told_of_items(result, "accuracy", [], Advice())
     assert isinstance(told, ByItem)
     assert told.item_scores is not None
     assert told.item_scores.mean_is(result.evaluations[-1].values["accuracy"])
-    assert (told.finish_updates, advice) == (updates, Advice())
+    assert (told.finish_updates, told.learns, advice) == (updates, False, Advice())
 
 
 def test_why_scores_are_not_stored_is_a_fact_of_the_trial() -> None:
     result = train(scored_job())
-    result.found = Scored({"accuracy": 2.0}, {"accuracy": [1.0, 0.0]}, order=[0, 1])
-    advice, told = told_of_items(result, "accuracy", Advice(unknown={"inference": "slow"}))
+    result.found = {"accuracy": ItemMean([1.0, 0.0], order=[0, 1], value=2.0)}
+    advice, told = told_of_items(result, "accuracy", [Ema()], Advice(unknown={"inference": "slow"}))
     assert isinstance(advice, Advice)
     why = {"inference": "slow", "item_scores": "their mean 0.5 is not the accuracy, 2"}
     assert advice.unknown == why
-    assert told == ByItem(finish_updates=0)
+    assert told == ByItem(finish_updates=0, learns=True)
 
 
 def test_a_metric_of_loaders_that_is_one_number_an_item_is_their_mean() -> None:
@@ -261,7 +274,7 @@ def test_a_metric_of_loaders_that_is_one_number_an_item_is_their_mean() -> None:
     assert found == {"accuracy": 0.5, "loss": 0.25}
     assert isinstance(packed_scores(found, "accuracy"), ItemScores)
     assert packed_scores(found, "loss") is None
-    assert not isinstance(_scored({"loss": torch.tensor(0.25)}, targets), Scored)
+    assert _scored({"loss": torch.tensor([0.25])}, targets) == {"loss": 0.25}
 
 
 def test_the_baselines_of_which_the_metric_is_a_mean_over_items_tell_these() -> None:
