@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from math import factorial
 from statistics import median
 from types import MappingProxyType
 from typing import Any
 
-from bench.analysis.intervals import METRIC_LEVEL
-from bench.analysis.objectives import BY_NAME, Objective
 from bench.analysis.verdict import Verdict
 from bench.data_card import DataCard
 from bench.records.measurement import BASELINE, CONTROL, UNTRIED, Measurement
@@ -18,7 +15,6 @@ from bench.records.recipe import LOCAL_SETTINGS, Recipe
 from reports import formatting
 from reports.run import Run
 from reports.tables import Table, table
-from reports.undone import unfinished
 
 MODES: Mapping[str, str] = MappingProxyType({
     "baseline-only": "the baseline alone",
@@ -145,21 +141,6 @@ def environment(run: Run) -> Table | None:
     return table(("environment", ""), rows)
 
 
-def commands(run: Run) -> list[tuple[str, str]]:
-    """Return (what for, command) of what a reader may want to do next."""
-    found = []
-    if unfinished(run):
-        found.append(("go on with it", f"bench --resume {run.folder}"))
-    if run.exported:
-        what = "recipe that won" if run.winner else "baseline: nothing beat it"
-        path = f"{run.folder}/optimized.json"
-        found.append((f"train with the result (the {what})", f"bench train {path}"))
-        found.append(("measure the result again, and hold it to its claim", f"bench verify {path}"))
-    found.append(("do this run again", _again(run)))
-    found.append(("print this report again", f"bench report {run.folder} --format md"))
-    return found
-
-
 def _search(run: Run, name: str) -> tuple[str, Table]:
     probes = [probe for probe in run.probes if probe.arm == name]
     keys = list(dict.fromkeys(key for probe in probes for key in _changed(run, probe.recipe)))
@@ -223,37 +204,6 @@ def _data_rows(card: DataCard) -> list[tuple[str, str]]:
         ("sha256", f"{card.sha256[:12]}…"),
     ]
     return rows + [("note", note) for note in card.notes]
-
-
-def _again(run: Run) -> str:
-    """Return the command as it was typed, or one that asks for the same."""
-    header = run.header
-    if header.command:
-        return shlex.join(header.command)
-    arms = [arm.recipe_file or " ".join(arm.techniques) for arm in header.arms]
-    words = ["bench", f"--{header.mode}", *" ".join(arms).split(), *asked(run)]
-    return shlex.join([*words, "--seed", str(header.seed), "--repeats", str(header.repeats)])
-
-
-def asked(run: Run) -> list[str]:
-    """Return the options that ask for the same baseline on the same device."""
-    header = run.header
-    values = [f"{key}={formatting.value(value)}" for key, value in header.settings.items()
-              if value is not None]  # fmt: skip
-    words = ["--baseline", header.baseline, *(["--set", *values] if values else [])]
-    words += ["--device", header.device, "--threads", str(header.threads)]
-    words += ["--margin", f"{header.margin:g}"]
-    if header.objectives:
-        words += ["--objective", *(BY_NAME[name].called for name in header.objectives)]
-    limits = [_limit(BY_NAME[name], most) for name, most in header.limits.items()]
-    limits += [f"{BY_NAME[name].called}={most:g}x" for name, most in header.times_baseline.items()]
-    return [*words, *(["--limit", *limits] if limits else [])]
-
-
-def _limit(row: Objective, most: float) -> str:
-    """Return a limit as it could be typed."""
-    amount = f"{most / 1024:.12g}KiB" if row.unit == "bytes" else f"{most:.12g}{row.unit}"
-    return f"{row.called}={amount}"
 
 
 def _label(key: str) -> str:
@@ -332,36 +282,3 @@ def _trial_row(number: int, trial: Measurement) -> list[str]:
         formatting.size(trial.peak_memory_bytes),
         formatting.metric(trial.metric),
     ]
-
-
-def terms(run: Run) -> list[tuple[str, str]]:
-    """Return what words mean here."""
-    error = f"{run.comparison.rule.alpha:.0%}".replace("%", " %")
-    level = f"{METRIC_LEVEL:.0%}".replace("%", " %")
-    peak = (
-        "what CUDA had allocated at most"
-        if run.header.device == "cuda"
-        else "the largest resident set of the trial's process above its own start"
-    )
-    metric = run.header.metric
-    return [
-        ("ratio", "baseline / candidate, the geometric mean over pairs of trials that ran back to "
-         "back with one seed, outliers clipped; above 1× is better"),
-        ("interval", f"Holds at every look together, however often this report is read while the "
-         f"run goes on. In those of time and of memory an error of {error} is shared out among all "
-         f"arms; those of a difference in {metric} allow {error} on each side, and the margin is "
-         f"judged by their lower bound. The interval of {metric} itself is over seeds, at {level}; "
-         f"so are those of other metrics, whose better direction is not declared."),
-        ("unknown (noise)", "an interval around 1× that is wider than times and divided by 3"),
-        ("baseline again (A/A), baseline#2", "the baseline once more, under another name: what "
-         "equal runs differ by"),
-        ("peak memory", peak),
-        ("FLOPs", "a count of the model's operations, not a rate; leaves recomputation out"),
-        ("same work", "the same mathematics"),
-        ("other mathematics", "another trajectory or another model"),
-        ("less work", "part of the training left out"),
-        ("stop, other", "phases of a step: asking whether training may end, and what no part of "
-         "the job accounts for"),
-        ("screened", "chosen among many; a win only once fresh pairs confirm it"),
-        ("unlikely", "left by the screening: little speaks for a gain worth finding"),
-    ]  # fmt: skip

@@ -1,7 +1,4 @@
-"""The raw facts of one trial, as they stand in a line of ``trials.jsonl``.
-
-Nothing here is averaged or formatted; what is unknown is None.
-"""
+"""The raw facts of one trial, a line of ``trials.jsonl``: not averaged, None where unknown."""
 
 from __future__ import annotations
 
@@ -19,8 +16,7 @@ from bench.records.recipe import Recipe
 from bench.records.schema import Amount, Count, Instant, Json, Number, Record, Share, Text, Whole
 
 BASELINE = "baseline"
-CONTROL = "baseline#2"
-"""The arm of the A/A control: the baseline once more, under another name."""
+CONTROL = "baseline#2"  # the A/A control: the baseline once more, under another name
 
 
 def _of_recipe(content: Json) -> Json:

@@ -62,10 +62,8 @@ class Session:
     begun: float = field(default_factory=time.monotonic)
     data_sha256: str | None = None  # of the baseline's data, once it was rehearsed
     probes: dict[str, int] = field(default_factory=dict)  # that each technique has made so far
-    rehearsed: list[Measurement] = field(default_factory=list)
-    """What was found of recipes before any was measured."""
-    numbered: int = 0
-    """Pairs whose numbers the stages so far have taken, whether they were made or not."""
+    rehearsed: list[Measurement] = field(default_factory=list)  # of recipes, before any trial
+    numbered: int = 0  # pairs whose numbers the stages so far have taken, made or not
 
     @property
     def header(self) -> Header:
@@ -136,8 +134,7 @@ class Session:
             if number == rule.first:
                 fix_margin(self.folder, self.show)
             arms, records = [c.arm for c in todo], self.so_far
-            budget = self.header.budget_seconds
-            won = budget is None or has_won(self.header, records, arms, stage)
+            won = self.header.budget_seconds is None or has_won(self.header, records, arms, stage)
             choice = next_round(self.header, records, arms, number, rule, stage, self.spent, won)
             if not choice.measured:
                 self._say_left(number, choice.left)
@@ -160,8 +157,7 @@ class Session:
 
     def _time_baseline(self, kind: plan.Kind) -> float:
         """Return the wall seconds of one trial of the baseline."""
-        planned = Planned(BASELINE, 0, self.header.seed, self.recipe, kind)
-        record = self._run(planned).measurement
+        record = self._run(Planned(BASELINE, 0, self.header.seed, self.recipe, kind)).measurement
         if not record.ok or record.wall_seconds is None:
             raise BenchError(f"the baseline does not train: {record.reason}")
         return record.wall_seconds
@@ -202,9 +198,8 @@ class Session:
 
     def _in_steps(self, contrasts: Sequence[Contrast]) -> Sequence[Contrast]:
         """Return contrasts as trials that only step, where a whole training tells no metric."""
-        if not steps_alone(self.baseline, self.recipe):
-            return contrasts
-        return [replace(contrast, kind="step") for contrast in contrasts]
+        alone = steps_alone(self.baseline, self.recipe)
+        return [replace(one, kind="step") for one in contrasts] if alone else contrasts
 
     @property
     def spent(self) -> float:
@@ -235,12 +230,11 @@ class Session:
 
     def trial(self, planned: Planned) -> Measurement:
         """Return the record of a trial, running it if the journal doesn't hold it."""
-        known = self._known(planned)
-        if known is not None:
+        if (known := self._known(planned)) is not None:
             check_same(known, planned.recipe)
-        if known is not None and not known.set_aside:
-            self.show.done(known)
-            return known
+            if not known.set_aside:
+                self.show.done(known)
+                return known
         attempt = known.attempt + 1 if known else 0
         while True:
             outcome = self._run(planned)
@@ -280,12 +274,12 @@ class Session:
         known: Record | None = None,
     ) -> None:  # fmt: skip
         """Record that an arm is not tried, where no trial could say it; `known`: what is of it."""
-        if self.folder.trials.get((-1, arm)):
+        if self.refused(arm):
             return
         planned = Planned(arm, -1, self.header.seed, recipe, "full")
         ending = Ending(status=status, reason=reason, started=self.header.started)
-        parts = (spec_of(self, planned).identity, *([known] if known else []), ending)
-        record = Measurement.of(*parts)
+        identity = spec_of(self, planned).identity
+        record = Measurement.of(identity, *([known] if known else []), ending)
         self.folder.trials.append(record)
         self.show.done(record)
 
@@ -295,8 +289,7 @@ class Session:
 
     def probe(self, planned: Planned, **changes: Any) -> Measurement:
         """Return a trial that judges no arm, running it if the journal doesn't hold it."""
-        known = self.folder.probes.get((planned.pair, planned.arm))
-        if known is not None:
+        if (known := self.folder.probes.get((planned.pair, planned.arm))) is not None:
             return known
         record = self.runner.run(spec_of(self, planned, **changes)).measurement
         self.folder.probes.append(record)

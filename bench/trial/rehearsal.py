@@ -37,14 +37,12 @@ from bench.trial.spec import TrialSpec
 
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
-BATCHES = 2
-"""Steps of an epoch that is rehearsed."""
+BATCHES = 2  # steps of an epoch that is rehearsed
 CALLED = ("loss", "item_losses", "backward", "update", "step")
 """Parts that a technique replaces in vain where no step calls them."""
 DEPLOYED = frozenset({"finish", "snapshot", "evaluate"})
 """Parts that make another model of the trained one, or ask it otherwise."""
-MANY = 32
-"""Items that a deployed model is asked for at once."""
+MANY = 32  # items that a deployed model is asked for at once
 ONWARD = frozenset({"schedule", "batches", "step", "items"})
 """A technique that replaces one of these may do another thing in the last epoch."""
 

@@ -15,6 +15,7 @@ from reports import (
     learning,
     searched,
     sentences,
+    terms,
     undone,
     warnings,
 )
@@ -80,7 +81,7 @@ def _content(run: Run) -> dict[str, Any]:  # long: an entry a line
         "settings": context_tables.settings(run),
         "changes": context_tables.changes(run),
         "data": context_tables.data(run),
-        "terms": context_tables.terms(run),
+        "terms": terms.terms(run),
         "margin": run.margin,
         "minutes": formatting.seconds,
         "style": own(STYLE),

@@ -12,11 +12,13 @@ from reports import (
     aims,
     arm_tables,
     bounds,
+    commands,
     context_tables,
     formatting,
     learning,
     searched,
     sentences,
+    terms,
     undone,
     warnings,
 )
@@ -106,11 +108,11 @@ def _content(run: Run) -> dict[str, Any]:  # long: an entry a line
         "tries": searched.best(run),
         "failures": context_tables.failures(run),
         "tracebacks": run.tracebacks,
-        "commands": _commands(context_tables.commands(run)),
+        "commands": _commands(commands.commands(run)),
         "environment": context_tables.environment(run),
         "metric": run.header.metric,
         "margin": run.margin,
-        "terms": context_tables.terms(run),
+        "terms": terms.terms(run),
     }
 
 

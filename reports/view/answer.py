@@ -9,7 +9,7 @@ from bench.analysis.results import ArmResult
 from bench.analysis.revised import Answer as Revised
 from bench.analysis.verdict import Verdict
 from bench.records.measurement import BASELINE
-from reports import context_tables, formatting, sentences, undone
+from reports import commands, formatting, sentences, undone
 from reports.formatting import number
 from reports.run import Run
 from reports.view.rows import OF_CHANGE
@@ -51,7 +51,7 @@ def answer(run: Run) -> Answer:
         badge, tone = "machine too noisy", "bad"
         headline = f"{_of_noise(run, noise)} {headline}"
     facts = _of_winner(run, run.winner) if run.winner else _of_baseline(run)
-    return Answer(badge, tone, headline, tuple(facts), tuple(context_tables.commands(run)),
+    return Answer(badge, tone, headline, tuple(facts), tuple(commands.commands(run)),
                   doubtful)  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from bench.analysis.durations import pair_seconds
 from bench.analysis.levels import MOST
 from bench.analysis.results import ArmResult
 from bench.analysis.verdict import Verdict
-from reports import context_tables, formatting, undone
+from reports import commands, formatting, undone
 from reports.run import Run
 
 WITHOUT_VALUES = ("--baseline-only", "--full-optimization", "--quiet", "--json", "--dry-run")
@@ -68,7 +68,7 @@ def asking(run: Run, *options: str) -> str:
     A script's own arguments stay behind its `--`.
     """
     if not run.header.command:
-        return shlex.join(["bench", *options, *context_tables.asked(run)])
+        return shlex.join(["bench", *options, *commands.asked(run)])
     words = run.header.command[1:]
     end = words.index("--") if "--" in words else len(words)
     kept = _kept(words[:end])

@@ -21,7 +21,7 @@ from bench.recipes.resolve import make_techniques
 from bench.records.measurement import CONTROL, Measurement
 from bench.run.export import exported_of
 from bench.run.modes import combination
-from reports.context_tables import asked
+from reports.commands import asked
 from tests.records import MIB, header, measurement, paired, recipe
 from tests.unit.test_bounds import profiled
 
