@@ -74,10 +74,17 @@ def _line(row: Json) -> str:
 def _card_text(row: Json) -> str:
     lines = [row["name"], "", row["card"], "", "Settings:"]
     for name, field in row["settings"].items():
-        lines.append(f"  {name} = {field['default']!r}  ({field['type']}) {field['about']}")
+        tried = f"; searched over {_range(field['range'])}" if "range" in field else ""
+        lines.append(f"  {name} = {field['default']!r}  ({field['type']}) {field['about']}{tried}")
     if "applies" in row:
         lines += ["", "applies here" if row["applies"] else f"does not apply: {row['reason']}"]
     return "\n".join(lines)
+
+
+def _range(given: Json | list[object]) -> str:
+    if isinstance(given, list):
+        return ", ".join(map(str, given))
+    return f"{given['low']} to {given['high']}"
 
 
 def _baselines() -> Rows:
@@ -152,6 +159,7 @@ def _fields(model: type[BaseModel]) -> dict[str, Json]:
             "default": field.get("default"),
             "type": _type(field),
             "about": field.get("description", ""),
+            **({"range": field["range"]} if "range" in field else {}),
         }
         for name, field in schema.items()
     }

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from baselines.murmur import Murmur, MurmurSettings
 from bench.baseline import Settings, Target
+from bench.cli.list import as_text, listing
 from bench.errors import BenchError
 from bench.recipes.ranges import ranges_of, searched
 from bench.records.ranges import Range
@@ -39,6 +40,13 @@ def test_murmur_names_the_table_of_its_report() -> None:
         "backbone": ("resnet18", "resnet34", "efficientnet-b2"),
         "gamma": (1.0, 2.0, 3.0),
     }
+
+
+def test_a_card_says_what_a_search_tries() -> None:
+    card = as_text("baselines", listing("baselines", "murmur", "murmur", None, "cpu"))
+    assert "units of the layer that both heads share; searched over 256, 512, 1024" in card
+    assert "backbone = 'resnet18'" in card
+    assert "searched over resnet18, resnet34, efficientnet-b2" in card
 
 
 def test_the_baselines_own_value_is_among_those_to_choose_from() -> None:
