@@ -86,15 +86,22 @@ def _chosen(run: Run) -> str:
             f"They were chosen by {header.chosen_by}, of items held out of training, beside the "
             f"baseline of the same seed; {header.metric} of the test part chose nothing."
         )
-    held_out = any(t.validation_loss is not None for t in run.trials if t.stage == "tune")
-    if header.chosen_by or held_out:
-        kept = f"{header.chosen_by or 'the loss'}, of items held out of training"
-    else:
-        kept = f"{header.metric} of the test part, as the baseline holds no items out"
+    kept = _kept(run)
+    among = f", among those that keep {kept}" if kept else ""
     return (
         f"They were chosen by what they gain in {_costs(run)} beside the baseline of the same "
-        f"seed, among those that keep {kept}."
+        f"seed{among}."
     )
+
+
+def _kept(run: Run) -> str | None:
+    """Return what of quality tries were to keep; None where they only stepped."""
+    tries = [trial for trial in run.trials if trial.stage == "tune"]
+    if all(trial.kind == "step" for trial in tries):
+        return None
+    if run.header.chosen_by or any(trial.validation_loss is not None for trial in tries):
+        return f"{run.header.chosen_by or 'the loss'}, of items held out of training"
+    return f"{run.header.metric} of the test part, as the baseline holds no items out"
 
 
 def _judged(run: Run) -> str:

@@ -6,6 +6,7 @@ that no try had; and it wins only by the fresh pairs that confirm it against the
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from pydantic import BaseModel
@@ -28,8 +29,8 @@ from bench.run.session import Session
 from bench.run.tuning import FINALISTS, Search
 from bench.technique import Technique
 
-MOST_BLOCKS = 20
-SHARES = (0.75, 0.8)
+MOST_BLOCKS = 10
+SHARES = (0.65, 0.7)
 """Of a budget, when no more is tried, and no longer the best again."""
 ROUNDS, ROUNDS_SHARE = 12, 0.85
 """Rounds of the best beside what it is to take the place of, at most, and when they are over."""
@@ -64,8 +65,14 @@ def _search(session: Session, combination: Combination, ranges: dict[str, Range]
     sampler.begin_with(_own(combination.techniques, ranges))
     return Search(
         session, sampler, lambda found: _recipe(session, combination, found),
-        yardstick(session.header), kind, MOST_BLOCKS, SHARES, combination.whole.deploys,
+        yardstick(session.header), kind, _blocks(ranges), SHARES, combination.whole.deploys,
     )  # fmt: skip
+
+
+def _blocks(ranges: dict[str, Range]) -> int:
+    """Return how many blocks are tried at most: no more than there are settings to choose from."""
+    choices = [len(one.values) for one in ranges.values()]
+    return min(MOST_BLOCKS, math.prod(choices) or MOST_BLOCKS)
 
 
 def ranges_in(used: Used) -> dict[str, Range]:
