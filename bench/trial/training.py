@@ -160,6 +160,11 @@ def _check_batches(job: Job, progress: Progress, made: int) -> None:
     said = f"batches gave none in epoch {progress.epoch + 1}"
     if by := job.taken.get("batches"):
         raise NotApplicable(f"{said}: {' and '.join(by)} changes them")
+    if progress.epoch == 0:
+        raise BenchError(
+            f"{said}: there is no item, or a batch holds more than there are and the last one, "
+            "which is not full, is left out (drop_last)"
+        )
     raise BenchError(
         f"{said}: what it returns is drawn from anew in every epoch, as a DataLoader is, and is no "
         "iterator that is used up"

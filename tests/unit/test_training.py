@@ -204,6 +204,10 @@ def test_an_epoch_without_a_batch_is_refused() -> None:
     used_up = iter([*linear_job().batches(Progress(1))])
     with pytest.raises(BenchError, match=r"batches gave none in epoch 2: .* no iterator that is"):
         train(linear_job(batches=lambda progress: used_up))
+    with pytest.raises(
+        BenchError, match=r"none in epoch 1: .* more than there are .*\(drop_last\)"
+    ):
+        train(linear_job(batches=lambda progress: ()))
 
 
 def test_gradients_are_cleared_after_every_update() -> None:
