@@ -28,6 +28,7 @@ from bench.errors import BenchError, NotApplicable
 from bench.recipes import registry
 from bench.testing import CachedCase, keeps_its_promises, refusal
 from bench.trial.training import StepLimit, train
+from tests.contract.cases import AT_ONCE, SMALL
 
 HERE = Path(__file__).resolve().parent
 BENCH = [sys.executable, "-m", "bench"]
@@ -117,7 +118,7 @@ def case_on(device: torch.device, baseline: str = PICTURES, **settings: object) 
 
 def promises(name: str) -> Callable[[torch.device], str]:
     """Return a check that a technique keeps all its promises, on a job that it applies to."""
-    asked = "smaller-input:multiple=4" if name == "smaller-input" else name
+    asked = {**AT_ONCE, "smaller-input": "smaller-input:multiple=4"}.get(name, name)
 
     def check(device: torch.device) -> str:
         cases = {
@@ -125,6 +126,7 @@ def promises(name: str) -> Callable[[torch.device], str]:
             "pictures, augmented": case_on(device, augmentation="noise"),
             "pictures, frozen": case_on(device, frozen=True),
             "conv net": case_on(device, CONV_NET),
+            "timehut": case_on(device, "timehut", **{**SMALL["timehut"], "epochs": 2}),
         }
         reasons = []
         for what, case in cases.items():
@@ -215,7 +217,7 @@ def out_of_memory(device: torch.device) -> str:
 
 
 def full(baseline: str) -> Callable[[torch.device], str]:
-    """Return a check that a whole optimisation ends with a verdict and an exported recipe."""
+    """Return a check that no trial of a whole optimisation fails; say what it exported."""
 
     def check(device: torch.device) -> str:
         with tempfile.TemporaryDirectory() as folder:
@@ -226,15 +228,20 @@ def full(baseline: str) -> Callable[[torch.device], str]:
             assert done.returncode in (0, 3), done.stderr[-300:]
             (run,) = Path(folder).iterdir()
             statuses = [json.loads(line)["status"] for line in (run / "trials.jsonl").open()]
-            assert (run / "optimized.json").is_file(), done.stdout[-300:]
-            recipe = json.loads((run / "optimized.json").read_text())
-            used = "+".join(one["name"] for one in recipe["recipe"]["techniques"]) or "baseline"
-            time_ratio = recipe["claim"]["time_ratio"][1]
+            won = _winner(run / "optimized.json")
         failed = len([one for one in statuses if one == "failed"])
         assert not failed, f"{failed} of {len(statuses)} trials failed"
-        return f"{used}: time {time_ratio:.2f}x, {len(statuses)} trials"
+        return f"{won}, {len(statuses)} trials"
 
     return check
+
+
+def _winner(path: Path) -> str:
+    if not path.is_file():
+        return f"nothing was exported within {FULL_BUDGET}"
+    exported = json.loads(path.read_text())
+    used = "+".join(one["name"] for one in exported["recipe"]["techniques"]) or "baseline"
+    return f"{used}: time {exported['claim']['time_ratio'][1]:.2f}x"
 
 
 def _trials(*args: str, device: torch.device) -> list[dict[str, Any]]:

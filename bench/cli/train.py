@@ -134,9 +134,6 @@ def _train(  # long: imports and all that a checkpoint holds, in the order of ti
         raise BenchError(f"training diverged: {error}") from None
     for left_out in weights_file.write(result.model, output / "model.safetensors"):
         say(f"not in model.safetensors: {left_out}")
-    kept = checkpoint.write(output, recipe, places, seed, job, result)
-    if kept.form is None:
-        say(f"the checkpoint can't be loaded for use: {kept.why_not}")
     record = {
         "format": 1,
         "recipe_id": recipe.id,
@@ -148,5 +145,8 @@ def _train(  # long: imports and all that a checkpoint holds, in the order of ti
         "metrics": [e.model_dump(mode="json") for e in result.evaluations],
     }
     write_text(output / "training.json", json.dumps(record, indent=1) + "\n")
+    kept = checkpoint.write(output, recipe, places, seed, job, result)
+    if kept.form is None:
+        say(f"the checkpoint can't be loaded for use: {kept.why_not}")
     unfinished.unlink(missing_ok=True)
     return result.evaluations[-1].values

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from bench.deployment import Answer, Item, Picture, with_suffix
 from bench.errors import BenchError
+from bench.use.scores import Scores
 
 if TYPE_CHECKING:
     from bench.deployment import Floats
@@ -36,8 +37,8 @@ class Plain:
         return job.snapshot(job.model)
 
     def whole(self, network: nn.Module) -> nn.Module:
-        """Return the network as it is."""
-        return network
+        """Return what answers with the network's scores."""
+        return Scores(network)
 
     def take(self, values: Floats) -> Item:
         """Return an item; raise `BenchError` where it has another shape."""

@@ -19,6 +19,7 @@ from torch.export import ExportedProgram
 
 from bench.errors import BenchError, NotApplicable, reason_of
 from bench.model.copies import copied
+from bench.use.scores import Scores
 
 if TYPE_CHECKING:
     from bench.records.checkpoint import Inputs
@@ -61,7 +62,7 @@ def exported(model: nn.Module, inputs: Inputs, device: torch.device) -> Exported
 
     Raises `NotApplicable`, naming the operator, where that can't be.
     """
-    model = copied(model).eval().requires_grad_(False)
+    model = Scores(copied(model)).eval().requires_grad_(False)
     rows = made_up(inputs, TRACED).to(device)
     with torch.no_grad():
         model(rows)  # what follows from the weights alone is kept, and a constant of the graph

@@ -109,16 +109,24 @@ def test_a_loaded_model_answers_as_the_trained_one_bit_for_bit(tmp_path: Path) -
         assert torch.equal(loaded.model(rows), model(rows))
 
 
+class Mean(nn.Module):
+    """The mean of two models, called with whatever comes, as an ensemble is."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.members = nn.ModuleList([model, nn.Sequential(model, nn.Linear(5, 5))])
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return torch.stack([member(*inputs) for member in self.members]).mean(0)
+
+
 def test_what_techniques_made_of_a_model_is_kept_as_a_program(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.recipes.trust.cache_folder", lambda: tmp_path)
     recipe = Recipe(baseline="murmur", settings=SETTINGS["murmur"])
 
-    def wider(model: nn.Module) -> nn.Module:
-        return nn.Sequential(model, nn.Linear(5, 5, bias=False))
-
-    model = write(tmp_path / "checkpoint", recipe, wider)
+    model = write(tmp_path / "checkpoint", recipe, Mean)
     loaded = checkpoint.load(tmp_path / "checkpoint", CPU)
     assert loaded.record.form == "program"
     item = loaded.use.examples(1)[0]
