@@ -81,6 +81,13 @@ class Relative(TorchAdafactor):
             group["lr"] = self.factor * group["lr"]
         try:
             return _unhooked(TorchAdafactor.step)(self, closure)
+        except RuntimeError as error:
+            grads = [p.grad for group in self.param_groups for p in group["params"]]
+            if not any(grad is not None and grad.is_sparse for grad in grads):
+                raise
+            raise NotApplicable(
+                "torch's Adafactor takes no sparse gradients, as an embedding with sparse=True has"
+            ) from error
         finally:
             for group, rate in zip(self.param_groups, rates, strict=True):
                 group["lr"] = rate

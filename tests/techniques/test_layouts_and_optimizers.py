@@ -13,6 +13,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 from bench.errors import Clash, NotApplicable
 from bench.job import Job, Progress
 from bench.technique import Technique
+from bench.trial.rehearsal import rehearse
 from bench.trial.training import train
 from optimizers.adafactor import Adafactor
 from optimizers.channels_last import ChannelsLast, is_channels_last
@@ -147,6 +148,14 @@ def test_a_scheduler_made_beside_the_optimizer_still_sets_its_rates(technique: T
 def test_hooks_run_once_a_step_where_torch_s_own_adafactor_was_made_too() -> None:
     torch.optim.Adafactor([nn.Parameter(torch.zeros(1))])  # torch hooks its class then
     test_a_scheduler_made_beside_the_optimizer_still_sets_its_rates(Adafactor())
+
+
+def test_adafactor_is_refused_where_gradients_are_sparse() -> None:
+    net = nn.Sequential(nn.Embedding(4, 8, sparse=True), nn.Flatten(), nn.Linear(8 * 3, 2))
+    ids = torch.arange(48).reshape(16, 3) % 4
+    job = job_of(net, ids, ids[:, 0] % 2, make_optimizer=lambda m: SGD(m.parameters(), momentum=1))
+    with pytest.raises(NotApplicable, match="takes no sparse gradients, as an embedding with sp"):
+        rehearse(Adafactor().apply(job))
 
 
 def test_adafactor_goes_on_with_the_optimizer_that_a_baseline_holds() -> None:
