@@ -224,7 +224,8 @@ def test_a_rival_stands_beside_whole_trainings_with_what_a_share_of_the_better_c
     trials = [measurement(pair=pair, metric=0.95, metrics=evaluations, seconds=3.0)
               for pair in range(3)]  # fmt: skip
     found = beside(0.96, 0.4, trials)
-    assert (found.trained_metric, found.trained_seconds) == (pytest.approx(0.95), 3.0)
+    assert found.trained_metric == pytest.approx(0.95)
+    assert found.trained_seconds == 3.0
     assert found.costs == ((0.9, 0.4, 2.0), (0.95, 0.4, 3.0), (0.98, 0.4, 3.0))
     assert claimed.rival("a forest", found).startswith(
         "a forest reaches 0.9600 in 400 ms, whole trainings 0.9500 in 3.00 s; 90 % of the better: "
