@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from bench import __version__
 from bench.deployment import Deployment, Use
-from bench.errors import BenchError, NotApplicable
+from bench.errors import BenchError, NotApplicable, reason_of
 from bench.model.calls import arguments, ask
 from bench.model.nested import tensors_in
 from bench.model.train_mode import evaluating
@@ -36,13 +36,17 @@ from bench.records.checkpoint import (
 )
 from bench.records.files import appearing, write_text
 from bench.use.plain import Plain
-from bench.use.program import close, exported, read_program, save
+from bench.use.program import close, exported, made_up, read_program, save
 
 if TYPE_CHECKING:
     from bench.baseline import Baseline
     from bench.job import Job
     from bench.records.recipe import Recipe
     from bench.trial.training import Trained
+
+
+MISFITS = (KeyError, ValueError, TypeError, IndexError, RuntimeError, AttributeError)
+"""What is raised where a checkpoint was edited, so that its parts don't belong together."""
 
 
 @dataclass(frozen=True)
@@ -100,19 +104,36 @@ def load(
     if record.inputs is None:
         raise BenchError(f"the model in {folder} takes more than one tensor; such a one can be"
                          " trained, and not be used by this command")  # fmt: skip
-    places = _places(folder, record.recipe)
-    fitted = _tensors(folder / FITTED) if FITTED in record.files else {}
-    deployed = Deployment(record.labels, record.facts, fitted)
-    baseline = assembly.baseline_of(record.recipe, places)
     moved = {"data_dir": str(data_dir)} if data_dir else {}
     recipe = record.recipe.model_copy(update={"settings": record.recipe.settings | moved})
-    use = _use(baseline, recipe, places, deployed, record.inputs)
+    try:
+        model, use = _made(folder, record, recipe, device)
+        _rehearse(model, use, record.inputs, device)
+    except MISFITS as error:
+        raise BenchError(f"{folder / NAME} doesn't fit the model that it describes"
+                         f" ({reason_of(error, 120)}); train again") from error  # fmt: skip
+    return Loaded(folder, record, model, use, device)
+
+
+def _made(
+    folder: Path, record: Checkpoint, recipe: Recipe, device: torch.device
+) -> tuple[nn.Module, Use]:
+    places = _places(folder, recipe)
+    fitted = _tensors(folder / FITTED) if FITTED in record.files else {}
+    deployed = Deployment(record.labels, record.facts, fitted)
+    use = _use(assembly.baseline_of(recipe, places), recipe, places, deployed, record.inputs)
     if record.form == "program":
-        network = read_program(folder / PROGRAM, device)
-    else:
-        network = _filled(use.network(), _tensors(folder / WEIGHTS), folder).to(device)
-        network.eval().requires_grad_(False)
-    return Loaded(folder, record, use.whole(network).to(device), use, device)
+        return use.whole(read_program(folder / PROGRAM, device)).to(device), use
+    network = _filled(use.network(), _tensors(folder / WEIGHTS), folder).to(device)
+    network.eval().requires_grad_(False)
+    return use.whole(network).to(device), use
+
+
+def _rehearse(model: nn.Module, use: Use, inputs: Inputs, device: torch.device) -> None:
+    """Have one made-up row answered: what is said of the labels and their scores has to fit."""
+    if getattr(torch, inputs.dtype).is_floating_point:
+        with torch.no_grad():
+            use.answer(model(made_up(inputs, 1).to(device)).cpu())
 
 
 def _use(

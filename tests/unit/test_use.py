@@ -158,11 +158,14 @@ DAMAGES = {
     ),
     "lost": Damage("model.safetensors", Path.unlink, "is missing; copy the whole checkpoint"),
     "newer": Damage("checkpoint.json", lambda path: said_by(path, format=2), "update trainpairs"),
-    "torn": Damage(
-        "checkpoint.json", lambda path: path.write_text(path.read_text()[:200]), "is not JSON"
-    ),
     "edited": Damage(
         "checkpoint.json", lambda path: said_by(path, recipe_id="0" * 12), "it was edited"
+    ),
+    "without its labels": Damage(
+        "checkpoint.json", lambda path: said_by(path, labels=[]), "doesn't fit the model"
+    ),
+    "without its facts": Damage(
+        "checkpoint.json", lambda path: said_by(path, facts={}), "(KeyError: 'classes')"
     ),
     "a file from elsewhere": Damage(
         "checkpoint.json",
