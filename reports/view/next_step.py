@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.analysis.verdict import Verdict
 from reports import undone
 from reports.run import Run
-from reports.view.open_arms import asking, buying, open_arms
+from reports.view.open_arms import as_asked, asking, buying, open_arms
 
 OFFERED = 4
 """Winners of single tests that are offered together."""
@@ -23,6 +23,7 @@ def next_step(run: Run) -> tuple[str, str] | None:
         return "see what pays", asking(run, "--full-optimization")
     won = [r.arm for r in run.candidates if r.verdict is Verdict.WIN][:OFFERED]
     if run.header.mode == "test" and won:
-        return "export it as a recipe", asking(run, "--combine", *won)
+        first = {arm.partition(":")[0]: as_asked(run, arm) for arm in reversed(won)}
+        return "export it as a recipe", asking(run, "--combine", *reversed(first.values()))
     bought = buying(run, open_arms(run))
     return ("decide what is open", bought[0]) if bought else None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from bench.analysis.durations import pair_seconds
 from bench.analysis.levels import MOST
 from bench.analysis.results import ArmResult
 from bench.analysis.verdict import Verdict
+from bench.records.recipe import reference_in
 from reports import commands, formatting, undone
 from reports.run import Run
 
@@ -59,7 +60,7 @@ def buying(run: Run, found: tuple[Open, ...]) -> tuple[str, float] | None:
     if any("+" in one.arm for one in worth) or run.header.mode not in ("test", "full-optimization"):
         return None
     seconds = sum(pair_seconds(run.judging, o.arm) * (had[o.arm] + (o.pairs or 0)) for o in worth)
-    return asking(run, "--test", *(one.arm for one in worth)), seconds
+    return asking(run, "--test", *(as_asked(run, one.arm) for one in worth)), seconds
 
 
 def asking(run: Run, *options: str) -> str:
@@ -71,16 +72,28 @@ def asking(run: Run, *options: str) -> str:
         return shlex.join(["bench", *options, *commands.asked(run)])
     words = run.header.command[1:]
     end = words.index("--") if "--" in words else len(words)
-    kept = _kept(words[:end])
+    varied = {text.partition(":add=")[2] for text in _asked(run)}
+    kept = [word for word in _kept(words[:end], varied) if word not in varied]
     asked = [*kept, *options] if kept[:1] == ["script"] else [*options, *kept]
     return shlex.join(["bench", *asked, *words[end:]])
 
 
-def _kept(words: Sequence[str]) -> list[str]:
+def as_asked(run: Run, arm: str) -> str:
+    """Return the text that an arm of one technique was asked for by: its name has not all of it."""
+    texts = [text for text in _asked(run) if reference_in(text) == arm]
+    return texts[0] if len(texts) == 1 else arm
+
+
+def _asked(run: Run) -> list[str]:
+    return [text for arm in run.header.arms for text in arm.techniques]
+
+
+def _kept(words: Sequence[str], values: Collection[str]) -> list[str]:
+    """Return words without options that aren't taken over; a value may look like an option."""
     kept: list[str] = []
     keep = True
     for word in words:
-        if word.startswith("--"):
+        if word.startswith("--") and word not in values:
             keep = word.partition("=")[0] not in (*WITHOUT_VALUES, *LEFT_OUT)
         if keep:
             kept.append(word)

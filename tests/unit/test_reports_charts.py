@@ -22,7 +22,7 @@ from reports.charts import marks
 from reports.charts.scale import Scale, linear_scale, ratio_scale, ratio_ticks, signed, ticks
 from reports.page.forest import forest_of
 from reports.view import rows
-from reports.view.open_arms import buying, open_arms
+from reports.view.open_arms import as_asked, asking, buying, open_arms
 from reports.view.whole import view_of
 from tests.golden import made_up
 
@@ -178,6 +178,16 @@ def test_what_is_undecided_is_bought_by_one_command(tmp_path: Path) -> None:
     assert bought is not None
     assert bought[0] == "bench --test early --epochs 3 --threads=2"
     assert bought[1] == pytest.approx((6 + one.pairs) * (one.seconds or 0) / one.pairs)
+
+
+def test_a_varied_script_s_winner_is_combined_as_it_was_asked_for(tmp_path: Path) -> None:
+    given = "script-arguments:add=--batch-size 32"
+    head = made_up.header("test", (given,), command=("bench", "script", "t.py", "--vary",
+                          "--batch-size 32", "--metric", "acc", "--", "--epochs", "2"))  # fmt: skip
+    run = reports.read(made_up.write(tmp_path / "run", head, made_up.control(6)))
+    assert asking(run, "--combine", as_asked(run, "script-arguments")) == (
+        f"bench script t.py --metric acc --combine '{given}' -- --epochs 2"
+    )
 
 
 def test_every_verdict_has_its_place_and_its_tone() -> None:
