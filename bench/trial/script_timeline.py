@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bench.interception.events import Event, Kind
 from bench.trial.timing import StepTime, Timeline
@@ -42,6 +42,8 @@ def course_of(events: Sequence[Event], losses: Sequence[float]) -> Course:
     """Return the steps of a script; `losses` by the numbers that backward passes have."""
     course = Course()
     found: list[float | None] = []
+    drawn: list[list[int]] = []
+    backs: list[int] = []
     for step in _rounds(events):
         own, away = _training_part(step, not course.timeline.steps)
         course.evaluate_seconds += away
@@ -51,6 +53,13 @@ def course_of(events: Sequence[Event], losses: Sequence[float]) -> Course:
         wall, cpu = own[-1].at - own[0].at, own[-1].cpu - _cpu(own)
         course.timeline.steps.append(StepTime(wall, max(0.0, cpu), items, _phases(own)))
         found.append(_loss(own, losses))
+        drawn.append([e.number for e in own if e.kind is Kind.DRAW and e.number])
+        backs.append(max(1, sum(e.kind is Kind.BACKING for e in own)))
+    trained = _where_trained([step.items for step in course.timeline.steps], drawn, backs)
+    course.timeline.steps = [
+        replace(step, items=items)
+        for step, items in zip(course.timeline.steps, trained, strict=True)
+    ]
     if not course.items_known:
         course.timeline.steps = [
             StepTime(step.wall, step.cpu, 1, step.phases) for step in course.timeline.steps
@@ -82,6 +91,26 @@ def _training_part(step: list[Event], first: bool) -> tuple[list[Event], float]:
         return step[last:], away
     drawn = [i for i in range(last, begun) if step[i].kind is Kind.DRAWING]
     return step[drawn[-1] if drawn else begun :], 0.0
+
+
+def _where_trained(items: list[int], drawn: list[list[int]], backs: list[int]) -> list[int]:
+    """Return the items of steps, those that a loader read ahead counted where they are trained on.
+
+    Such a loader gives a batch more than a step takes as an epoch begins, and none at its end.
+    """
+    found, spare, ahead = [*items], None, False
+    for at, own in enumerate(drawn):
+        if len(own) > backs[at]:
+            spare = at
+        elif not own and any(drawn[:at]):
+            ahead = True
+            if spare is not None:
+                found[at] = drawn[spare][-1]
+                found[spare] -= found[at]
+                spare = None
+    if ahead and spare is not None:  # the last one that was drawn is not trained on
+        found[spare] -= drawn[spare][-1]
+    return found
 
 
 def _items(step: Sequence[Event]) -> int:

@@ -53,6 +53,15 @@ def test_phases_add_up_to_the_step() -> None:
     assert sum(step.phases.values()) == step.wall
 
 
+def test_a_batch_that_is_read_ahead_is_counted_where_it_is_trained_on() -> None:
+    epoch = "ddfbu" + "dfbu" + "fbu"
+    for epochs in (1, 2):
+        steps = course_of(seen(epochs * epoch + "ddfbu"), [1.0] * 7).timeline.steps
+        assert [step.items for step in steps[3:]] == [8] * (3 * epochs - 2)
+    several = course_of(seen("ddfbu" * 3), [1.0] * 3).timeline.steps  # of two loaders
+    assert [step.items for step in several[1:]] == [16, 16]
+
+
 def test_items_are_drawn_or_else_called_with() -> None:
     assert [s.items for s in course_of(seen("dfbu" * 2), [1, 1]).timeline.steps] == [8, 8]
     assert [s.items for s in course_of(seen("fbfbu"), [1, 1]).timeline.steps] == [8]
