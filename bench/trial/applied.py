@@ -18,12 +18,15 @@ from bench.trial.spec import TrialSpec
 def applied(trial: TrialSpec) -> Measurement:
     """Build a trial's job and let it go; return how that ended. What it prints is not shown."""
     started = datetime.now(UTC).isoformat(timespec="milliseconds")
-    status, reason = Status.OK, None
+    status, reason, threads = Status.OK, None, torch.get_num_threads()
+    torch.set_num_threads(trial.threads)
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         try:
             _build(trial)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a failure is an answer too
             status, reason = failure_of(error)
+        finally:
+            torch.set_num_threads(threads)
     return Measurement.of(trial.identity, Ending(status=status, reason=reason, started=started))
 
 
