@@ -212,6 +212,8 @@ class _Watched:
 def _received(asked: _Asked, watched: _Watched, code: int | None) -> Outcome:
     """Return what a trial left, or say how it was lost."""
     status, reason = Status.FAILED, f"the trial's process ended with code {code}"
+    if code == 0:
+        reason += ", left by its own code (os._exit, or a fork that goes on without it)"
     try:
         if found := outcome.receive(asked.trial):
             return _ours(found)

@@ -91,7 +91,7 @@ def test_what_a_trial_does_to_its_own_process_changes_no_result(
     ("technique", "reason"),
     [
         ("Exits", "SystemExit: bye (hostile.py, line "),
-        ("ExitsAtOnce", "the trial's process ended with code 0"),
+        ("ExitsAtOnce", "the trial's process ended with code 0, left by its own code (os._exit, "),
         ("TurnsClock", "time.perf_counter says that "),
         ("Odd", "ValueError: bad \\udcff \\x1b[31m name (hostile.py, line "),
     ],
