@@ -98,7 +98,7 @@ def _projection(claim: Claimed, one: Found) -> str:
 
 def _bare(claim: Stated, value: float, digits: Callable[[float], str] | None = None) -> str:
     if claim.form == "less":
-        return f"{_signed(100 * value, digits or _digits)} %"
+        return f"{_signed(100 * value, digits or _of_share)} %"
     if claim.form == "ratio":
         return f"{(digits or _of_ratio)(value)}×"
     if claim.form == "change":
@@ -123,7 +123,13 @@ def _published(value: float) -> str:
 
 
 def _of_ratio(value: float) -> str:
-    return f"{value:.3f}" if 0.5 < value < 2 else _digits(value)
+    if 0.5 < value < 2:
+        return f"{value:.3f}"
+    return f"{value:.2f}" if 2 <= value < 10 else _digits(value)
+
+
+def _of_share(percent: float) -> str:
+    return f"{percent:.1f}"
 
 
 def _digits(value: float) -> str:
