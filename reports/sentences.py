@@ -19,8 +19,7 @@ SETUP_WORTH_SAYING = 1.0
 """Seconds; what building a job takes differs by less than that from trial to trial."""
 HOW = MappingProxyType(
     {"seeds": "over seeds", "seeds and items": "over seeds and items", "items": "item by item"}
-)
-"""By what a change of the metric is known."""
+)  # by what a change of the metric is known
 HOPELESS = 9.0
 """Smallest visible effect on time from which on its figure says no more: tenfold."""
 

@@ -44,8 +44,7 @@ app = typer.Typer(
     name="bench", cls=DefaultGroup, rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )  # fmt: skip
-INTERRUPTED = 130
-"""What typer makes of Ctrl-C."""
+INTERRUPTED = 130  # what typer makes of Ctrl-C
 
 
 @app.callback(invoke_without_command=True)
