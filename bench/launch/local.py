@@ -88,7 +88,8 @@ class Runner:
     def _start(self, process: BaseProcess, arm: str) -> None:
         """Start a trial's process; one that is spawned finds modules where this one does now."""
         if self._laid is None:
-            process.start()
+            with _uninterrupted():  # of half a request the server would print a traceback
+                process.start()
             return
         folder = self._laid.get(arm)
         before = [*sys.path]
@@ -130,13 +131,14 @@ class Runner:
         process = self._context.Process(
             target=entry.enter, args=(trial.model_dump_json(), asked.at, their_end)
         )
-        self._start(process, trial.arm)
-        their_end.close()
         known, left = children(), tuple[str, ...]()
         try:
+            self._start(process, trial.arm)
+            their_end.close()
             watched = self._watch(process, trial)
         finally:
-            _end(process)
+            if process.pid is not None:
+                _end(process)
             lifeline.close()
             left = end_strangers(known, GRACE_SECONDS)
         found = _received(asked, watched, process.exitcode)
@@ -183,10 +185,16 @@ class Runner:
 @contextmanager
 def _as_a_server() -> Iterator[None]:
     """Start what never sees Ctrl-C, with the variables of a fork server."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which what is started takes over
+    with _uninterrupted(), for_the_server():  # what is started takes that over
+        yield
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let an interrupt wait until the end of a block."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        with for_the_server():
-            yield
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 

@@ -27,7 +27,7 @@ from tests.cli.processes import only_run, records
 
 HERE = Path(__file__).resolve().parent
 MODELS = {
-    "causal_lm": "CausalLM", "encoder": "Encoder", "lightning": "Lightning", "gcn": "Graph",
+    "causal_lm": "CausalLM", "encoder": "Encoder", "lit": "Lightning", "gcn": "Graph",
     "unet": "Segmentation", "packed_lstm": "Sentiment", "gan": "Gan", "vae": "Autoencoder",
     "tabular": "Houses", "lora": "Lora",
 }  # fmt: skip
@@ -35,7 +35,7 @@ WORKS = {
     "causal_lm": "mixed-precision ema fused-optimizer gradient-accumulation low-rank",
     "encoder": "mixed-precision gradient-accumulation ema quantization:mode=bf16 "
     "knowledge-distillation",
-    "lightning": "mixed-precision fused-optimizer gradient-accumulation ema",
+    "lit": "mixed-precision fused-optimizer gradient-accumulation ema",
     "gcn": "fused-optimizer ema early-stopping:patience=1,every=1",
     "unet": "mixed-precision gradient-accumulation channels-last ema",
     "packed_lstm": "gradient-accumulation fused-optimizer quantization:mode=dynamic",
@@ -46,8 +46,8 @@ WORKS = {
 }
 REFUSED = {
     ("encoder", "dynamic-lr"): "sets its learning rate itself",
-    ("lightning", "dynamic-lr"): "sets its learning rate itself",
-    ("lightning", "compile"): "no step calls what compile changes of the model",
+    ("lit", "dynamic-lr"): "sets its learning rate itself",
+    ("lit", "compile"): "no step calls what compile changes of the model",
     ("gcn", "gradient-accumulation"): "a batch holds a sparse tensor, which has no items",
     ("gan", "ema"): "optimizers take turns: critic, generator",
     ("gan", "knowledge-distillation"): "has several losses, critic, generator: which of them",

@@ -201,6 +201,7 @@ def test_a_technique_that_does_not_apply_says_why_in_its_line() -> None:
         {"name": "a", "summary": "Fast", "effect": "exact", "applies": True, "reason": None},
         {"name": "bb", "summary": "Odd", "effect": "model", "applies": False, "reason": "no CUDA"},
     ]
+    rows = [row | {"rehearsed": True} for row in rows]
     assert list.as_text("techniques", rows).splitlines() == [
         "a   exact     Fast", "bb  model     Odd  [not here: no CUDA]",
     ]  # fmt: skip
