@@ -15,8 +15,8 @@ DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return three workers more than there are cores: tests of the command line sleep and wait."""
-    return (psutil.cpu_count() or 1) + 3
+    """Return two workers more than there are cores: tests of the command line sleep and wait."""
+    return (psutil.cpu_count() or 1) + 2
 
 
 @pytest.hookimpl(trylast=True)

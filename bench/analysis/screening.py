@@ -195,7 +195,7 @@ def after_screening(result: ArmResult, seen: Screened | None) -> ArmResult:
         return result
     over = {"goes_on": False, "more_pairs": None, "needed_margin": None}
     if seen.standing is Standing.CHOSEN:
-        said = f"likely {' and '.join(seen.gains)}: fresh pairs tell"
+        said = f"likely {', '.join(seen.gains)}: fresh pairs tell"
         chosen = {"verdict": Verdict.SCREENED, "gains": seen.gains, "reason": said}
         return result.model_copy(update=over | chosen)
     what = "a loss of the metric beyond the margin is likely"
