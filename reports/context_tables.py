@@ -235,7 +235,7 @@ def context(run: Run) -> str:
         *([card.name] if card else []),
         header.device,
         formatting.number(header.threads, "thread"),
-        formatting.number(len(run.trials), "trial"),
+        formatting.number(sum(trial.pair >= 0 for trial in run.trials), "trial"),
         f"started {header.started}",
         f"run {header.run}",
     ]
