@@ -13,7 +13,14 @@ from bench.analysis.given import of_table
 from bench.analysis.levels import rule_of
 from bench.analysis.rivals import Beside, beside
 from bench.records.audit import RIVAL, Audit
-from bench.records.audit_run import AuditRun, key_of, read_audit_run, read_trials, run_of
+from bench.records.audit_run import (
+    AUDIT,
+    AuditRun,
+    key_of,
+    read_audit_run,
+    read_trials,
+    run_of,
+)
 from bench.records.measurement import counting
 
 
@@ -39,6 +46,15 @@ class Report:
     record: AuditRun
     sections: tuple[Section, ...]
 
+    def of(self, name: str) -> Section:
+        """Return what was found of an audit, by its name."""
+        return next(section for section in self.sections if section.audit.name == name)
+
+    def seconds(self, name: str) -> float:
+        """Return how long an audit's runs took."""
+        known = self.record.seconds.items()
+        return sum(seconds for key, seconds in known if key.startswith(f"{name}/"))
+
     @cached_property
     def counts(self) -> dict[Held, int]:
         """Return how many claims of all audits have each verdict."""
@@ -53,6 +69,13 @@ def read(path: Path) -> Report:
         for audit in record.audits
     ]
     return Report(path, record, tuple(sections))
+
+
+def latest(output: Path) -> dict[str, Report]:
+    """Return what lies in a folder of audits: of each audit the report that was begun last."""
+    found = [read(file.parent) for file in sorted(output.glob(f"*/{AUDIT}"))]
+    found.sort(key=lambda report: report.record.started)
+    return {section.audit.name: report for report in found for section in report.sections}
 
 
 def is_open(report: Report) -> bool:

@@ -28,15 +28,17 @@ def claimed(claim: Stated) -> str:
 
 
 def found(claim: Stated, told: Interval | None) -> str:
-    """Return what was found: ``12 % [10 %, 14 %] less``."""
+    """Return what was found: ``less by 12 % [10 %, 14 %]``, where below 0 is more."""
     if told is None:
         return UNKNOWN
     low, middle, high = told
+    said = f"less by {_bare(claim, middle)}" if claim.form == "less" else _bare(claim, middle)
+    unit = f" {claim.unit}" if claim.unit and claim.form != "less" else ""
     if low is None or high is None:
-        return f"{_bare(claim, middle)}{_unit(claim)} (no interval)"
+        return f"{said}{unit} (no interval)"
     if low == high:
-        return f"{_bare(claim, middle)}{_unit(claim)}"
-    return f"{_bare(claim, middle)} [{_bare(claim, low)}, {_bare(claim, high)}]{_unit(claim)}"
+        return f"{said}{unit}"
+    return f"{said} [{_bare(claim, low)}, {_bare(claim, high)}]{unit}"
 
 
 def honestly(one: Found) -> str:

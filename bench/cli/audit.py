@@ -25,7 +25,9 @@ def audit(  # long: an option a line
     context: typer.Context,
     names: Annotated[
         Strings,
-        Argument(metavar="[NAME|FILE.yaml]…", help="baselines, all, or a file; none: list them"),
+        Argument(
+            metavar="[NAME|FILE.yaml]…", help="baselines, all, or a file; none: what is known"
+        ),
     ] = None,
     data_dir: DataDir = None,
     budget: Annotated[str | None, Option(help="stop after this time: 90s, 15m, 2h")] = None,
@@ -53,8 +55,7 @@ def audit(  # long: an option a line
         parse.refuse_changes("--resume", given, RESUMED)
         raise typer.Exit(_go_on(resume, trust, quiet, json_))
     if not names:
-        for name, file in auditing.shipped().items():
-            tell(f"{name:10} {file}")
+        _tell_known(output)
         return
     asked = auditing.found(names)
     for one, place in asked:
@@ -70,6 +71,16 @@ def audit(  # long: an option a line
         "command": ("bench", *sys.argv[1:]),
     })  # fmt: skip
     raise typer.Exit(_go_on(_folder(output, record), False, quiet, json_))
+
+
+def _tell_known(output: Path) -> None:
+    """Print which audits there are, and what those found that lie in a folder."""
+    from bench.run import auditing
+    from reports import audit as reports
+    from reports.formats import audit as formats
+
+    known = reports.latest(output)
+    tell(formats.summary(known, list(dict.fromkeys([*auditing.shipped(), *known]))), end="")
 
 
 def _is_given(context: typer.Context, name: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -50,6 +50,19 @@ def headline(counts: Mapping[Held, int]) -> str:
     return f"{formatting.number(total, 'claim')}: {said}"
 
 
+def summary(reports: Mapping[str, Report], names: Sequence[str]) -> str:
+    """Return a line for each audit: how many claims have each verdict, where it was run."""
+    rows: list[tuple[str, ...]] = [("audit", "claims", *map(str, Held), "measured")]
+    for name in names:
+        if (report := reports.get(name)) is None:
+            rows.append((name, *["–"] * (len(Held) + 1), "not yet"))
+            continue
+        counts = report.of(name).counts
+        numbers = [sum(counts.values()), *(counts.get(held, 0) for held in Held)]
+        rows.append((name, *map(str, numbers), formatting.seconds(report.seconds(name))))
+    return "\n".join(_grid(rows, WIDEST)) + "\n"
+
+
 def row(one: Found) -> tuple[str, ...]:
     """Return what a table says of a claim."""
     claim = one.claim
@@ -62,7 +75,7 @@ def _text(report: Report, width: int) -> str:
     lines: list[str] = []
     for section in report.sections:
         lines += [f"{section.audit.title}: {headline(section.counts)}", ""]
-        lines += [*_grid([row(one) for one in section.found], wide), ""]
+        lines += [*_grid([COLUMNS, *map(row, section.found)], wide), ""]
         told = [one for one in section.found if one.found is not None]
         said = [f"{one.claim.id}: {claimed.honestly(one)}" for one in told]
         lines += [line for text in [*said, *rivals(section)] for line in _filled(text, wide)]
@@ -74,9 +87,8 @@ def _text(report: Report, width: int) -> str:
 
 
 def _grid(rows: list[tuple[str, ...]], wide: int) -> list[str]:
-    table = [COLUMNS, *rows]
-    sizes = [max(len(row[index]) for row in table) for index in range(len(COLUMNS))]
-    lines = ["  ".join(c.ljust(s) for c, s in zip(row, sizes, strict=True)) for row in table]
+    sizes = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(c.ljust(s) for c, s in zip(row, sizes, strict=True)) for row in rows]
     return [line.rstrip()[:wide] for line in lines]
 
 

@@ -68,6 +68,10 @@ def test_an_audit_that_was_interrupted_goes_on_and_makes_no_trial_twice(
     report = (folder / "report.md").read_text()
     assert "# Published claims, measured: 4 claims: " in report
     assert (folder / "report.html").read_text().count("<tr>") == 5
+    known = {line.split()[0]: line.split()[1:-2] for line in called("audit").stdout.splitlines()}
+    assert known["mine"][0] == "4"
+    assert sum(map(int, known["mine"][1:])) == 4
+    assert known["timehut"] == ["–"] * 7
 
 
 def test_a_mistake_in_an_audit_is_one_line(called: Bench, tmp_path: Path) -> None:
