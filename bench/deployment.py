@@ -94,6 +94,23 @@ class Use(Protocol):
         """Return the answer to one item from the model's outputs for its rows ``(K, scores)``."""
 
 
+LIKELY = 0.5
+"""Of the probability from which a label is decided for that holds by itself."""
+
+
+def likely(labels: Sequence[str], outputs: Tensor) -> Answer:
+    """Return the labels of probability a half or more, the highest first.
+
+    Each holds or not by itself; `outputs` are logits ``(K, labels)``, whose probabilities are
+    averaged over an item's parts.
+    """
+    found = outputs.float().sigmoid().mean(0).tolist()
+    scores = dict(zip(labels, found, strict=True))
+    chosen = [name for name, score in scores.items() if score >= LIKELY]
+    chosen.sort(key=lambda name: -scores[name])
+    return Answer(tuple(chosen), scores, "probabilities, each by itself")
+
+
 def with_suffix(files: Sequence[Path], suffixes: Sequence[str], what: str) -> list[Path]:
     """Return the files of these suffixes; raise `BenchError` where another one is given."""
     strange = [path.name for path in files if path.suffix.lower() not in suffixes]

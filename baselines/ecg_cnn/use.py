@@ -15,12 +15,10 @@ from baselines.ecg_cnn.challenge import CONTENT, HEADER, RATE_HZ, record
 from baselines.ecg_cnn.pack import LEADS
 from baselines.ecg_cnn.settings import ECGCNNSettings
 from baselines.ecg_cnn.training import network_of
-from bench.deployment import Answer, Deployment, Item, Picture, spread, with_suffix
+from bench.deployment import Answer, Deployment, Item, Picture, likely, spread, with_suffix
 from bench.errors import BenchError
 
 Floats = NDArray[np.float32]
-THRESHOLD = 0.5
-"""Of the probability from which a label is decided for."""
 
 
 class ECGCNNUse:
@@ -72,11 +70,7 @@ class ECGCNNUse:
 
     def answer(self, outputs: Tensor) -> Answer:
         """Return the labels whose probability is a half or more, the highest first."""
-        found = outputs.float().sigmoid().mean(0).tolist()
-        scores = dict(zip(self._labels, found, strict=True))
-        chosen = [name for name, score in scores.items() if score >= THRESHOLD]
-        chosen.sort(key=lambda name: -scores[name])
-        return Answer(tuple(chosen), scores, "probabilities, each by itself")
+        return likely(self._labels, outputs)
 
     def _item(self, name: str, signal: Floats, truth: tuple[str, ...] | None) -> Item:
         if signal.ndim != 2 or signal.shape[0] != len(LEADS) or signal.shape[1] < 1:

@@ -14,12 +14,10 @@ from baselines.s4_ecg import data, ptbxl
 from baselines.s4_ecg.data import CLASSES
 from baselines.s4_ecg.settings import S4ECGSettings
 from baselines.s4_ecg.training import classifier_of
-from bench.deployment import Answer, Deployment, Item, Picture, spread, with_suffix
+from bench.deployment import Answer, Deployment, Item, Picture, likely, spread, with_suffix
 from bench.errors import BenchError
 
 Floats = NDArray[np.float32]
-THRESHOLD = 0.5
-"""Of the probability from which a class is decided for."""
 
 
 class S4ECGUse:
@@ -76,11 +74,7 @@ class S4ECGUse:
 
     def answer(self, outputs: Tensor) -> Answer:
         """Return the classes whose probability is a half or more, the highest first."""
-        found = outputs.float().sigmoid().mean(0).tolist()
-        scores = dict(zip(CLASSES, found, strict=True))
-        chosen = [name for name, score in scores.items() if score >= THRESHOLD]
-        chosen.sort(key=lambda name: -scores[name])
-        return Answer(tuple(chosen), scores, "probabilities, each by itself")
+        return likely(CLASSES, outputs)
 
     def _item(self, name: str, signal: Floats, truth: tuple[str, ...] | None) -> Item:
         wanted = (len(self._leads), self._length)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from importlib.resources import files
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.analysis.audit import Held
 from bench.analysis.findings import Found
@@ -18,9 +16,7 @@ from reports import claimed, formatting
 from reports.audit import Report, Section
 from reports.formats.json import as_text
 from reports.formats.markdown import escape
-
-if TYPE_CHECKING:
-    from jinja2 import Template
+from reports.page.template import own, template
 
 NARROWEST, WIDEST = 40, 200
 TONES = MappingProxyType({
@@ -140,27 +136,11 @@ def _context(report: Report) -> str:
 
 
 def _html(report: Report, width: int) -> str:
-    return _template().render(
+    return template("audit.html.j2").render(
         report=report, headline=headline, context=_context(report), row=row,
         honestly=claimed.honestly, why=claimed.why, tones=TONES, rivals=rivals,
-        style=files("reports").joinpath("templates", "report.css").read_text(encoding="utf-8"),
+        style=own("report.css"),
     )  # fmt: skip
-
-
-@functools.cache
-def _template() -> Template:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    pages = Environment(
-        loader=PackageLoader("reports", "templates"),
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        finalize=lambda value: printable(value) if type(value) is str else value,
-    )
-    return pages.get_template("audit.html.j2")
 
 
 def _json(report: Report, width: int) -> str:
