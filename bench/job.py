@@ -20,6 +20,7 @@ from bench.batches import Batch, Inputs, chunk_items, first_size, select_items
 from bench.data_card import DataCard as DataCard
 from bench.deployment import Deployment
 from bench.errors import BenchError, Clash, NotApplicable
+from bench.group import Group
 from bench.turns import Turns
 
 if TYPE_CHECKING:
@@ -248,6 +249,8 @@ class Job:
     technique (a teacher, say); given by the assembly, so a baseline leaves it out."""
     sibling: Callable[[int], Job] | None = None
     """Builds the same job as a technique is given, from another seed; given by the assembly."""
+    group: Group = Group()  # noqa: RUF009 - a frozen value
+    """The processes that make its steps together; this one alone, unless a technique says so."""
     taken: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Which techniques replaced which part; kept by `wrap` and `claim`."""
     relies_on: Mapping[str, tuple[nn.Module, ...]] = field(default_factory=dict)

@@ -47,6 +47,8 @@ class Stage(IntEnum):
     """Puts several models, or views, in the place of the one that is deployed."""
     MACHINE = 65
     """Probes how the machine runs what all the others have asked for."""
+    GROUP = 68
+    """Shares out among processes what all the others have made of a step."""
     SEARCH = 70
     """Probes the settings that all the others have asked for."""
 
@@ -111,6 +113,10 @@ class Technique(BaseModel):
     def configure(self, settings: SettingsT, probe: Probe) -> SettingsT:
         """Return the baseline's settings as this technique wants them; called once per run."""
         return settings
+
+    def group_size(self) -> int:
+        """Return how many processes a trial with it takes; they are started together."""
+        return 1
 
     def apply(self, job: Job) -> Job:
         """Return the job with parts replaced; called in every trial, before the clock starts."""

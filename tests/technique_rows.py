@@ -130,5 +130,5 @@ ROWS = {
         data="circor",
     ),
 }
-NOT_HERE = {"cuda-optimizations", "script-arguments"}
+NOT_HERE = {"cuda-optimizations", "data-parallel", "script-arguments"}
 """Techniques for a GPU, or for a script, alone."""

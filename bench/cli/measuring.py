@@ -65,6 +65,12 @@ def run(  # long: an option a line
     threads: Annotated[
         int | None, Option(help="CPU threads of a trial (what the baseline advises, else all)")
     ] = None,
+    processes: Annotated[
+        int | None, Option(metavar="N", help="test, or combine, training in N processes (DDP)")
+    ] = None,
+    shard: Annotated[
+        bool, Option("--shard", help="with --processes: share out the model too (FSDP2)")
+    ] = False,
     seed: Annotated[int, Option(help="the first training seed; each pair takes the next")] = 0,
     repeats: Annotated[str, Option(help="pairs of trials for each arm, or auto")] = "auto",
     budget: Annotated[str | None, Option(help="stop after this time: 90s, 15m, 2h")] = None,
@@ -123,7 +129,7 @@ def run(  # long: an option a line
     values = {"dataset": dataset, "data_dir": data_dir, "epochs": epochs, "batch_size": batch_size}
     given = {**values, "skip_bad": skip_bad}
     settings = {key: str(value) for key, value in given.items() if value is not None}
-    mode, chosen = parse.choose_mode(arms)
+    mode, chosen = parse.choose_mode(parse.with_processes(arms, processes, shard))
     objectives = parse.parse_objectives(objective or [])
     limits, times_baseline = parse.parse_limits(limit or [])
     asked = Request(

@@ -18,6 +18,8 @@ from bench.records.header import Arm
 from bench.records.schema import Json
 
 AUTO = "auto"
+DATA_PARALLEL = "data-parallel"
+"""The technique that --processes asks for."""
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 CALLED = MappingProxyType({row.called: row.name for row in OBJECTIVES})
 """Objectives by what options call them."""
@@ -171,6 +173,23 @@ def raced(mode: str, arms: tuple[Arm, ...], objectives: Sequence[str]) -> tuple[
             f"not to --{mode}"
         )
     return ()
+
+
+def with_processes(asked: dict[str, Any], processes: int | None, shard: bool) -> dict[str, Any]:
+    """Return what was asked for with data-parallel in it: alone, or in what is combined."""
+    if processes is None:
+        if shard:
+            raise BenchError("--shard shares out the model among --processes N: give both")
+        return asked
+    text = f"{DATA_PARALLEL}:processes={processes}" + (",shard=true" if shard else "")
+    for mode in ("baseline-only", "full-optimization", "recipe"):
+        if asked[mode]:
+            raise BenchError(
+                f"--processes goes with --test or --combine, not with --{mode}: a baseline trains "
+                "in one process, and a recipe says in how many"
+            )
+    mode = "combine" if asked["combine"] else "test"
+    return {**asked, mode: [*(asked[mode] or []), text]}
 
 
 def choose_mode(asked: dict[str, Any]) -> tuple[str, tuple[Arm, ...]]:

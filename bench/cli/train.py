@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryDirectory, TemporaryFile
 
 from bench.cli.output import say
 from bench.errors import BenchError, Diverged
@@ -18,6 +18,8 @@ from bench.records.files import write_text
 from bench.records.recipe import Recipe
 
 UNFINISHED = "unfinished.pt"
+SILENT_SECONDS = 600.0
+"""How long processes that train together wait for one: the first writes files meanwhile."""
 
 
 def train_recipe(
@@ -48,7 +50,7 @@ def train_recipe(
         yield from _train_script(recipe, places, device, threads, seed, output, resume)
         return
     with _made(output):
-        metrics = _train(recipe, places, device, threads, seed, output, quiet, resume)
+        metrics = _trained(recipe, places, device, threads, seed, output, quiet, resume)
     yield f"training {recipe.arm} of {recipe.baseline} (recipe {recipe.id}, seed {seed})"
     yield ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
     yield f"wrote {output / 'model.safetensors'}, checkpoint.json and training.json"
@@ -101,13 +103,40 @@ def _made(folder: Path) -> Iterator[None]:
             folder.rmdir()
 
 
+def _trained(
+    recipe: Recipe, places: dict[str, str], device: str, threads: int | None, seed: int,
+    output: Path, quiet: bool, resume: bool,
+) -> dict[str, float]:  # fmt: skip
+    """Train in this process, or in as many as the recipe asks for; return the last metrics."""
+    from bench.launch import torchrun
+    from bench.machine.device import choose_device
+    from bench.recipes import assembly
+    from bench.recipes.combination import group_size
+
+    size = group_size(assembly.techniques_of(recipe, places))
+    if size == 1:
+        return _train(recipe, places, device, threads, seed, output, quiet, resume)
+    chosen = choose_device(device)
+    torchrun.check_machine(size, chosen)
+    given = recipe, places, chosen, threads, seed, output, quiet, resume
+    with TemporaryDirectory() as folder:
+        try:
+            found = torchrun.together(size, chosen, _train, given, Path(folder), SILENT_SECONDS)
+        except torchrun.ProcessEnded as ended:
+            raise BenchError(ended.said or f"{ended}, and the training with it") from None
+    metrics: dict[str, float] = found[0]
+    return metrics
+
+
 def _train(  # long: imports and all that a checkpoint holds, in the order of time
     recipe: Recipe, places: dict[str, str], device: str, threads: int | None, seed: int,
     output: Path, quiet: bool, resume: bool,
 ) -> dict[str, float]:  # fmt: skip
     import torch
 
+    from bench.group import of_process
     from bench.job import Progress
+    from bench.launch.torchrun import threads_of_each
     from bench.machine.device import choose_device
     from bench.model import weights_file
     from bench.recipes import assembly, registry
@@ -118,7 +147,8 @@ def _train(  # long: imports and all that a checkpoint holds, in the order of ti
 
     baseline = assembly.baseline_of(recipe, places)
     settings = registry.make_settings(baseline, recipe.settings)
-    torch.set_num_threads(threads_of(baseline, settings, threads))
+    group = of_process()
+    torch.set_num_threads(threads_of_each(group.size, threads_of(baseline, settings, threads)))
     job = assembly.build(recipe, places, torch.device(choose_device(device)), seed)
     weights_file.check(job.model)
 
@@ -127,11 +157,15 @@ def _train(  # long: imports and all that a checkpoint holds, in the order of ti
         say(f"epoch {progress.epoch}/{progress.total_epochs}  loss {loss:.4f}")
 
     unfinished = output / UNFINISHED
-    keeper = Checkpointer(unfinished, recipe, seed, resume, note=say)
+    leads = group.rank == 0
+    note = say if leads else lambda text: None
+    keeper = Checkpointer(unfinished, recipe, seed, resume, leads, note)
     try:
-        result = train(job, on_epoch=None if quiet else tell, keeper=keeper)
+        result = train(job, on_epoch=tell if leads and not quiet else None, keeper=keeper)
     except Diverged as error:
         raise BenchError(f"training diverged: {error}") from None
+    if not leads:
+        return {}
     for left_out in weights_file.write(result.model, output / "model.safetensors"):
         say(f"not in model.safetensors: {left_out}")
     record = {

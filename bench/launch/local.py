@@ -26,13 +26,14 @@ import psutil
 
 import bench
 from bench.errors import BenchError, shown
+from bench.launch import entry
 from bench.launch.environment import for_the_server
 from bench.launch.temporary import choose_folder, mark_own_folder
 from bench.machine.memory import kernel_kills
 from bench.machine.processes import adopt_orphans, children, end_strangers, is_stopped
 from bench.records.failures import LOG
 from bench.records.measurement import Ending, Measurement, Status
-from bench.trial import entry, outcome
+from bench.trial import outcome
 from bench.trial.spec import Outcome, TrialSpec
 
 EXIT_SECONDS = 10.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import signal
 import sys
 from collections.abc import Collection
 from pathlib import Path
@@ -12,6 +13,7 @@ from time import monotonic, sleep
 
 import psutil
 
+PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 PAUSE_SECONDS = 0.02
 ROUNDS = 50
@@ -23,6 +25,12 @@ def adopt_orphans(yes: bool = True) -> None:
     """Become the parent of what descendants leave running when they end (Linux alone can do it)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, int(yes), 0, 0, 0)
+
+
+def die_with_parent() -> None:
+    """Let this process be killed when its parent ends (Linux alone can do it)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
 
 def children() -> frozenset[int]:

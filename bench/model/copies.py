@@ -14,13 +14,14 @@ REFUSALS = (TypeError, AttributeError, RuntimeError, pickle.PickleError, copy.Er
 """What copying raises for locks, handles and open files; anything else is a failure."""
 
 
-def copied(model: nn.Module) -> nn.Module:
+def copied(model: nn.Module, instead: Mapping[int, Tensor] | None = None) -> nn.Module:
     """Return a deep copy, in which kept results of a forward pass are detached from their history.
 
     These (a loss that a layer keeps, a weight made of others) are no state of their own: the next
-    forward pass makes them again. Raises `NotApplicable` where something in it can't be copied.
+    forward pass makes them again. `instead` are tensors that take the place of others, by their id.
+    Raises `NotApplicable` where something in it can't be copied.
     """
-    memo: dict[int, Tensor] = {}
+    memo = {**(instead or {})}
     for module in model.modules():
         for result in _results(vars(module), set()):
             memo[id(result)] = result.detach().clone()

@@ -46,6 +46,16 @@ def techniques_of(recipe: Recipe, places: FilePaths) -> list[Technique]:
     return sorted(made, key=lambda technique: technique.stage)
 
 
+def alone(recipe: Recipe, places: FilePaths) -> Recipe:
+    """Return a recipe without what trains in several processes: the whole step, in one."""
+    sources = given_by(recipe.files, places)
+    kept = [
+        use for use in recipe.techniques
+        if make_technique(use.name, use.settings, sources).group_size() == 1
+    ]  # fmt: skip
+    return recipe.model_copy(update={"techniques": tuple(kept)})
+
+
 def build(
     recipe: Recipe,
     places: FilePaths,

@@ -41,6 +41,11 @@ def touches_of(techniques: Iterable[Technique]) -> Parts | None:
     return None if None in own else Parts().union(*(parts for parts in own if parts))
 
 
+def group_size(techniques: Iterable[Technique]) -> int:
+    """Return how many processes train together with these techniques."""
+    return max((technique.group_size() for technique in techniques), default=1)
+
+
 def work_of(techniques: Iterable[Technique]) -> Work:
     """Label what a gain of these techniques would come from."""
     used = list(techniques)

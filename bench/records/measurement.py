@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field
 from bench.data_card import DataCard
 from bench.records.item_scores import ByItem
 from bench.records.profile import Profiled
+from bench.records.ranks import Ranks
 from bench.records.recipe import Recipe
 from bench.records.schema import Amount, Count, Instant, Json, Number, Record, Share, Text, Whole
 
@@ -227,7 +228,7 @@ class Advice(Record):
     """What could not be told of facts that only advise, by their names, and why."""
 
 
-class Measurement(ByItem, Profiled, Advice, Usage, Training, Preparation, Ending, Identity):
+class Measurement(ByItem, Profiled, Advice, Ranks, Usage, Training, Preparation, Ending, Identity):
     """One recipe, one seed, one fresh process: all parts, side by side in one line."""
 
     format: Literal[1] = 1

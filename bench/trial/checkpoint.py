@@ -32,6 +32,8 @@ class Checkpointer:
     recipe: Recipe
     seed: int
     resume: bool = False
+    leads: bool = True
+    """Whether it is the first, or only, process: others read what that one writes."""
     note: Callable[[str], None] = lambda text: None
     """Told once where a training can't be kept; it goes on without."""
     _given_up: bool = False
@@ -49,6 +51,7 @@ class Checkpointer:
         self._job, self._optimizer, self._result = job, optimizer, result
         self._shapes = _shapes(job)
         try:
+            _check_whole(job)
             self._memory = PartsState(job, optimizer)
         except CannotRemember as reason:
             self._give_up(reason)
@@ -57,7 +60,7 @@ class Checkpointer:
 
     def keep(self, over: bool) -> None:
         """Write everything, or nothing: the file before stays until the new one is whole."""
-        if self._given_up:
+        if self._given_up or not self.leads:
             return
         try:
             content = self._content(over)
@@ -118,6 +121,12 @@ class Checkpointer:
             raise BenchError(f"this training can't be resumed: {reason}")
         self._given_up = True
         self.note(f"this training couldn't be resumed: {reason}")
+
+
+def _check_whole(job: Job) -> None:
+    """Raise `CannotRemember` where this process holds but a share of the weights."""
+    if job.group.size > 1 and any(hasattr(p, "full_tensor") for p in job.model.parameters()):
+        raise CannotRemember("its weights are shared out among processes")
 
 
 def _shapes(job: Job) -> dict[str, torch.Size]:

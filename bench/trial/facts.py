@@ -138,7 +138,8 @@ def _flops_facts(trial: TrialSpec, job: Job) -> Advice:
     count = None if job.taken else count_flops(job)
     if count is None or not count.one_shape:
         changed = frozenset({Effect.LEARNING, Effect.MODEL})
-        job = assembly.build(trial.recipe, trial.places, job.device, trial.seed, only=changed)
+        whole = assembly.alone(trial.recipe, trial.places)  # others of a group are gone by now
+        job = assembly.build(whole, trial.places, job.device, trial.seed, only=changed)
         count = count_flops(job)
     known = Advice(
         model_flops_per_step=count.per_step,

@@ -49,6 +49,7 @@ from bench.records.schema import Record
 from bench.technique import Effect, Parts, Technique
 from bench.trial.describe import describe
 from bench.trial.facts import advisory_facts, training_facts
+from bench.trial.group_check import check_group
 from bench.trial.item_scores import told_of_items
 from bench.trial.profile import Profiler, ScriptProfiler
 from bench.trial.rehearsal import attributed, check_compiled, rehearse_trial, shortened
@@ -152,6 +153,7 @@ def _measure_job(
     facts.append(built)
     if trial.kind == "build":
         rehearsed = rehearse_trial(trial, techniques, job)
+        check_group(trial, job, rehearsed)
         facts.append(Training(step_seconds=tuple(rehearsed.seconds)))
         return _described(trial, device) if trial.describe else None
     watch = _Watch(device, base.anonymous, base.file)
@@ -168,6 +170,8 @@ def _measure_job(
     check_compiled(techniques, trained.compiled)
     if profiler:
         facts.append(Profiled(profile=profiler.read(result.timeline)))
+    if job.group.rank:
+        return None  # what only advises, the first process tells
     advice = advisory_facts(trial, job, result.model)
     facts += [advice] if limit else told_of_items(result, trial.metric, techniques, advice)
     return None

@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from bench.errors import BenchError, Diverged, NotApplicable
+from bench.group import Group
 from bench.job import Job, Progress
 from bench.model.train_mode import modes_kept
 from bench.random_state import undisturbed
@@ -118,12 +119,12 @@ def _epoch(
         rates.after_update()
         clock.end_step(job.items(batch))
         progress.step += 1
-        if limit and _reached(limit, progress.step, time.perf_counter() - begun):
+        if limit and _reached(limit, progress.step, time.perf_counter() - begun, job.group):
             full = True
             break
     clock.pause("data_wait")
     _check_batches(job, progress, len(losses))
-    _close_epoch(result, losses)
+    _close_epoch(job, result, losses)
     if full:
         return True
     _check_steps(job, len(losses))
@@ -131,19 +132,20 @@ def _epoch(
     if limit:
         return False
     clock.resume()
-    stop = job.stop(job, progress)
+    stop = job.group.agreed(job.stop(job, progress))
     clock.pause("stop")
     return stop
 
 
-def _reached(limit: StepLimit, steps: int, seconds: float) -> bool:
-    enough = steps >= limit.steps and seconds >= limit.seconds
-    return enough or steps >= limit.most_steps
+def _reached(limit: StepLimit, steps: int, seconds: float, group: Group) -> bool:
+    """Tell whether a step trial is over; a group asks its first process, and that not often."""
+    enough = (steps >= limit.steps and seconds >= limit.seconds) or steps >= limit.most_steps
+    return enough if group.size == 1 else steps % limit.steps == 0 and group.agreed(enough)
 
 
-def _close_epoch(result: Trained, losses: list[Tensor]) -> None:
+def _close_epoch(job: Job, result: Trained, losses: list[Tensor]) -> None:
     progress = result.progress
-    values = [float(value) for value in torch.stack(losses).float().cpu()]
+    values: list[float] = job.group.mean(torch.stack(losses).float().cpu().double()).tolist()
     for index, value in enumerate(values):
         if not math.isfinite(value):
             step = len(result.losses) + index + 1

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Callable
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -18,12 +19,14 @@ from bench.machine.processes import adopt_orphans, end_descendants
 from bench.records.failures import LOG
 from bench.trial import outcome
 from bench.trial.measure import observe
-from bench.trial.spec import TrialSpec
+from bench.trial.spec import Outcome, TrialSpec
 
 STANDARD_ERROR = 2
+Observe = Callable[[TrialSpec, float], Outcome]
+"""Measures a trial that was asked for at a time."""
 
 
-def run(text: str, requested: float, lifeline: Connection) -> None:
+def run(text: str, requested: float, lifeline: Connection, observe: Observe = observe) -> None:
     """Run the trial in `text` (JSON) and leave its `Outcome`; the entry point of a new process.
 
     `requested` is when it was asked for, on the monotonic clock that all processes share.

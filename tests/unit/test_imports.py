@@ -48,7 +48,7 @@ def test_help_imports_nothing_heavy() -> None:
         "bench.recipes.resolve",
         "bench.run.start",
         "bench.launch.local",
-        "bench.trial.entry",
+        "bench.launch.entry",
     ],
 )
 def test_what_reads_records_or_starts_trials_needs_no_torch(module: str) -> None:

@@ -22,6 +22,7 @@ PUBLIC = {
     },
     "bench.batches": {"Batch", "each_tensor", "inputs_of", "rebuilt", "with_inputs"},
     "bench.turns": {"each_changed"},
+    "bench.group": {"Group", "of_process"},
     "bench.deployment": {"Answer", "Deployment", "Item", "Picture", "Use", "spread", "with_suffix"},
     "bench.targets": {"Targets"},
     "bench.random_state": {"undisturbed"},
