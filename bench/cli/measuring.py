@@ -172,7 +172,11 @@ def script(  # long: an option a line
         bool, Option("--full-optimization", help="screen, combine, confirm, export")
     ] = False,
     vary: Annotated[
-        Strings, Option(help="arguments of the script's, each line an arm: '--lr 1e-3' …")
+        Strings,
+        Option(
+            help="arguments of the script's, each line an arm: '--lr 1e-3' …; of a --combine or "
+            "--full-optimization a part"
+        ),
     ] = None,
     metric: Annotated[
         str | None,
@@ -211,17 +215,12 @@ def script(  # long: an option a line
     """
     from bench.cli import parse
     from bench.cli.run import check, execute
-    from bench.cli.script import settings_of, started, variations
+    from bench.cli.script import arms_of, settings_of, started
     from bench.run.request import Request
 
     check(log or [])
     begun = started(file, module)
-    varied = list(variations(vary or []))
-    arms: dict[str, Any] = {
-        "test": [*(test or []), *varied], "combine": combine,
-        "full-optimization": full_optimization,
-    }  # fmt: skip
-    mode, chosen = parse.choose_mode(arms if any(arms.values()) else {"baseline-only": True})
+    mode, chosen = arms_of(test or [], combine or [], full_optimization, vary or [])
     given = {
         "metric": metric, "lower": lower or None, "seed_argument": seed_argument, "model": model,
         "steps": steps,

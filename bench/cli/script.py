@@ -10,10 +10,15 @@ from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from pathlib import Path
 
+from bench.cli.parse import choose_mode
 from bench.errors import BenchError
 from bench.recipes.references import parse_technique
 from bench.recipes.script import MAIN
+from bench.records.header import Arm
 from bench.records.schema import Json
+
+VARIED = "script-arguments"
+"""The technique that adds to a script's arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,28 @@ def settings_of(started: Started, arguments: Sequence[str], given: Json) -> Json
     }
 
 
+def arms_of(
+    test: Sequence[str], combine: Sequence[str], full: bool, vary: Sequence[str]
+) -> tuple[str, tuple[Arm, ...]]:
+    """Return the mode that was asked for, with its arms: lines to vary are techniques in each."""
+    varied = variations(vary)
+    if combine and len(varied) > 1:
+        raise BenchError(
+            f"--combine makes one recipe, and --vary gives it {len(varied)} lines: give one line "
+            f"with all its arguments, --vary {shlex.quote(' '.join(vary))}"
+        )
+    asked = {"test": test, "combine": combine, "full-optimization": full}
+    if full and not test and not combine:
+        mode, arms = choose_mode(asked)
+        others = tuple(arm for arm in arms if arm.techniques != (VARIED,))
+        return mode, (*others, *(Arm(techniques=(text,)) for text in varied))
+    if combine and not test:
+        return choose_mode({**asked, "combine": [*combine, *varied]})
+    if varied and not combine and not full:
+        return choose_mode({**asked, "test": [*test, *varied]})
+    return choose_mode(asked if any(asked.values()) else {"baseline-only": True})
+
+
 def variations(lines: Sequence[str]) -> tuple[str, ...]:
     """Return the techniques that add each of some lines to the script's arguments."""
     for line in lines:
@@ -85,7 +112,7 @@ def variations(lines: Sequence[str]) -> tuple[str, ...]:
             raise BenchError(f"--vary {line!r}: {error}") from None
         if not words:
             raise BenchError("--vary is given no argument of the script's: --vary '--lr 1e-3' …")
-    texts = tuple(f"script-arguments:add={line}" for line in lines)
+    texts = tuple(f"{VARIED}:add={line}" for line in lines)
     for line, text in zip(lines, texts, strict=True):
         if parse_technique(text)[1] != {"add": line.strip()}:
             raise BenchError(f"--vary {line!r}: a comma before a word and = can't be told apart")

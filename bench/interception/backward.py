@@ -8,16 +8,20 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
+from bench.errors import BenchError
 from bench.interception.events import Kind
 from bench.interception.patches import Patches
 from bench.interception.script import Script
+
+MOST_WITHOUT = 5000
+"""Backward passes without any optimizer's step that are waited for."""
 
 
 class Backward:
     """Notes each outermost backward pass; of a scaled loss, the loss itself."""
 
     def __init__(self, script: Script, patches: Patches) -> None:
-        self._script, self._recorder = script, script.recorder
+        self._script, self._recorder, self._passes = script, script.recorder, 0
         self._plain = torch.autograd.backward
         self._scale = torch.amp.GradScaler.scale
         self._unscaled: WeakKeyDictionary[Tensor, Tensor] = WeakKeyDictionary()
@@ -44,9 +48,22 @@ class Backward:
             self._plain(begun, *args, **kwargs)
         finally:
             self._script.going_back = False
+        if not self._script.stepped:
+            self._hold_steps()
         if scaling is not None:
             scaling.settle()
         self._recorder.note(Kind.BACKWARD, self._recorder.note_loss(self._loss_of(tensors)))
+
+    def _hold_steps(self) -> None:
+        """End a script that seems to update its weights by other means than an optimizer."""
+        self._passes += 1
+        if self._passes == MOST_WITHOUT:
+            self._script.end(
+                BenchError(
+                    f"the script made {MOST_WITHOUT} backward passes and no step of an optimizer "
+                    "of torch.optim: there is no step to measure; let it update its weights by one"
+                )
+            )
 
     def _loss_of(self, tensors: Any) -> Tensor | None:
         """Return the loss that a backward pass is of; the sum of several."""

@@ -1,7 +1,8 @@
 """A working folder of a trial's own, which looks like the script's: what it writes stays in there.
 
 Folders are made anew, small files and checkpoints copied, large files and large folders linked. Its
-parents are there too, with links to what lies in them, so that ``../data`` leads where it did.
+parents are there too, with links to what lies in them, so that ``../data`` leads where it did; a
+script that lies elsewhere has its own folder made anew too.
 """
 
 from __future__ import annotations
@@ -59,6 +60,25 @@ def mirrored(original: Path, scratch: Path) -> Mirror:
         link_siblings(parent, scratch.joinpath(*parent.parts[1:]))
     _fill(mirror, whole, folder, scratch)
     return mirror
+
+
+def mirror_also(mirror: Mirror, folder: Path, scratch: Path) -> Path:
+    """Let a folder that lies elsewhere have a place of its own under `scratch` too; return it."""
+    whole, place = folder.resolve(), scratch.resolve()
+    for outer in [*reversed(whole.parents), whole][1:]:
+        place /= outer.name
+        if place.is_symlink():
+            place.unlink()
+        if not place.exists():
+            place.mkdir()
+            if outer != whole:
+                link_siblings(outer, place)
+    for entry in _entries(whole):
+        if (own := place / entry.name).is_symlink():
+            own.unlink()
+        if not os.path.lexists(own):
+            _put(mirror, Path(entry.path), own, scratch.resolve())
+    return place
 
 
 def link_siblings(parent: Path, made: Path) -> None:

@@ -54,6 +54,8 @@ class Draws:
 
     def _noted(self, draw: Any, *of: Any) -> Any:
         recorder, items = self._script.recorder, 0
+        if self._script.over:
+            self._script.finish()
         self._inside = True
         recorder.note(Kind.DRAWING)
         try:
@@ -99,14 +101,16 @@ def read_by(loader: str | None, rehearsed: bool) -> Any:
 
 
 def _hold_still(loader: DataLoader[Any]) -> None:
-    """Raise `NotApplicable` where taking an item draws random numbers: in a worker, others."""
+    """Raise `NotApplicable` where making a batch draws random numbers: in a worker, others."""
     before = _random_state()
-    for item in itertools.islice(range(len(loader.dataset)), 2):  # type: ignore[arg-type]  # Sized
-        loader.dataset[item]
+    first = itertools.islice(range(len(loader.dataset)), 2)  # type: ignore[arg-type]  # Sized
+    items = [loader.dataset[item] for item in first]
+    if loader.batch_sampler is not None:
+        loader.collate_fn(items)
     if before != _random_state():
         raise NotApplicable(
-            "the items of a DataLoader draw random numbers (augmentation): read ahead, they would "
-            "draw others"
+            "the items of a DataLoader, or what collates them, draw random numbers (augmentation): "
+            "read ahead, they would draw others"
         )
 
 

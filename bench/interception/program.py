@@ -56,20 +56,25 @@ def watched(script: Script, program: Program, loader: str | None) -> Ending:
         stack.callback(before.remove)
         stack.callback(after.remove)
         script.contexts(stack)
-        code, early = _ended(program)
+        code, early = _ended(script, program)
     gc.collect()  # loaders' workers end with their loaders
     return Ending(code, early, watch.steps)
 
 
-def _ended(program: Program) -> tuple[object, bool]:
-    """Run a program; return what it gave to `sys.exit`, and whether it was ended from here."""
+def _ended(script: Script, program: Program) -> tuple[object, bool]:
+    """Run a program; return what it gave to `sys.exit`, and whether it was ended from here.
+
+    What it does once it was told to end (a bare ``except``) says nothing of its training.
+    """
+    code: object = None
     try:
         run(program)
-    except Ended:
-        return None, True
     except SystemExit as end:
-        return end.code, False
-    return None, False
+        code = end.code
+    except (Ended, Exception):
+        if not script.over:
+            raise
+    return (None, True) if script.over else (code, False)
 
 
 def run(program: Program) -> None:

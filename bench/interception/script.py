@@ -17,7 +17,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-from bench.errors import NotApplicable
+from bench.errors import BenchError, NotApplicable
 from bench.interception.calls import Call
 from bench.interception.events import Recorder
 from bench.random_state import undisturbed
@@ -68,7 +68,11 @@ class Script:
     """All that it has made."""
     scaling: Scaling | None = None
     """What scales its losses, where a technique asks for that."""
-    refused: NotApplicable | None = None
+    refused: BenchError | None = None
+    stepped: bool = False
+    """Whether an optimizer has made a step."""
+    over: bool = False
+    """Whether it was told to end, whatever it makes of that."""
     _changes: list[tuple[str, Callable[[nn.Module], None]]] = field(default_factory=list)
     _wrappers: list[tuple[str, Wrapper]] = field(default_factory=list)
     _lookers: list[Wrapper] = field(default_factory=list)
@@ -125,10 +129,15 @@ class Script:
         """Call `check` once the script has ended; it may raise `NotApplicable`."""
         self._checks.append(check)
 
-    def end(self, refusal: NotApplicable) -> NoReturn:
-        """End the script from within what a technique was asked to do: it can't be applied."""
+    def end(self, refusal: BenchError) -> NoReturn:
+        """End the script from within, for what a technique can't do, or nobody can measure."""
         self.refused = refusal
-        raise Ended from refusal
+        self.finish()
+
+    def finish(self) -> NoReturn:
+        """End the script from within; where it catches that, its next step or batch ends it."""
+        self.over = True
+        raise Ended
 
     def throughout(self, context: Callable[[], AbstractContextManager[object]]) -> None:
         """Run the script within a context."""

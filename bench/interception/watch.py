@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from bench.interception.calls import Call, Calls
 from bench.interception.events import Kind
 from bench.interception.patches import Patches
-from bench.interception.script import Ended, Script
+from bench.interception.script import Script
 
 LEARNT = 2
 """Steps of every optimizer after which it is known which modules the script calls."""
@@ -84,10 +84,11 @@ class Watch:
         if self._depth > 1:
             return
         number = self._number(optimizer)
-        if number == 0 and self._is_enough():
+        if self.script.over or (number == 0 and self._is_enough()):
             self._depth = 0
-            self.script.on_enough()
-            raise Ended
+            if not self.script.over:
+                self.script.on_enough()
+            self.script.finish()
         if self._groups.get(id(optimizer)) != id(optimizer.param_groups):
             self._groups[id(optimizer)] = id(optimizer.param_groups)
             self.script.changes_optimizer(optimizer)
@@ -103,6 +104,7 @@ class Watch:
         number = self._number(optimizer)
         self.recorder.note(Kind.STEP, number, cpu=True)
         self.steps += number == 0
+        self.script.stepped = True
         self._own_steps[number] = self._own_steps.get(number, 0) + 1
         if number == 0:
             self.script.on_step(self.steps)

@@ -27,7 +27,6 @@ from bench.run.combining import (
     Combination,
     attribute,
     judged_by,
-    names_in,
     raced_by,
     without_passengers,
 )
@@ -102,10 +101,15 @@ def full_optimization(session: Session) -> None:
     combined = [
         without_passengers(session, Combination(whole, used, parts), gains)
         for whole in contrasts
-        if (parts := tuple(c for c in won if names_in(c.recipe) <= names_in(whole.recipe)))
+        if (parts := tuple(c for c in won if _is_in(whole.recipe, c.recipe)))
     ]
     tuned = [better for whole in combined if (better := in_better_settings(session, whole))]
     _confirm(session, comparison, arms, screened, [*combined, *tuned])
+
+
+def _is_in(whole: Recipe, part: Recipe) -> bool:
+    """Tell whether a recipe's techniques are those of a part of another: of one name, the same."""
+    return all(use in whole.techniques for use in part.techniques)
 
 
 def _confirm(

@@ -16,7 +16,7 @@ import torch
 import bench
 from bench.errors import BenchError, Diverged, NotApplicable, reason_of, shown
 from bench.interception.events import Recorder
-from bench.interception.folder import mirrored
+from bench.interception.folder import Mirror, mirror_also, mirrored
 from bench.interception.loading import read_by
 from bench.interception.output import Reported
 from bench.interception.patches import Patches
@@ -80,9 +80,8 @@ def run_script(
         torch.device(trial.device), Recorder(trial.device == "cuda"), limit=_limit(trial, settings),
         model=settings.model, rehearsed=trial.kind == "build", on_enough=on_trained,
     )  # fmt: skip
-    mirror = mirrored(Path(settings.data_dir), Path(trial.scratch) / "folder")
+    mirror, path = _own_place(settings, Path(trial.scratch) / "folder")
     look(script, mirror.folder)
-    path = Path(os.path.normpath(mirror.folder / settings.script))
     _put_code(given_by(trial.recipe.files, trial.places), path.parent)
     program = _program(settings, path, mirror.folder, trial.seed)
     reading = Reading(settings.metric, mirror.folder)
@@ -98,6 +97,16 @@ def run_script(
     _check_ending(ending, settings, log)
     metric = reading.read(reported, log) if trial.kind == "full" else None
     return ScriptRun(script, _course(script), metric, counting.facts() if counting else None)
+
+
+def _own_place(settings: ScriptSettings, scratch: Path) -> tuple[Mirror, Path]:
+    """Return a mirror of the script's working folder, and where the script lies in it."""
+    original = Path(settings.data_dir)
+    mirror = mirrored(original, scratch)
+    lies = Path(os.path.normpath(original / settings.script)).parent
+    if lies.resolve().is_relative_to(original.resolve()):
+        return mirror, Path(os.path.normpath(mirror.folder / settings.script))
+    return mirror, mirror_also(mirror, lies, scratch) / Path(settings.script).name
 
 
 def train_script(recipe: Recipe, places: FilePaths, device: torch.device, seed: int) -> ScriptRun:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bench.interception.script import Ended, Script
+from bench.interception.script import Script
 from bench.records.measurement import Advice
 from bench.trial.flops import FlopCounter
 
@@ -19,6 +19,7 @@ class Counting:
     def __init__(self, script: Script) -> None:
         self._counter: FlopCounter | None = None
         self._done = False
+        self._script = script
         script.on_step = self._stepped
         script.apart = self._apart
         script.throughout(self._ended)
@@ -29,7 +30,7 @@ class Counting:
             self._counter.__enter__()  # type: ignore[no-untyped-call]  # torch's
         elif self._counter is not None:
             self._done = True
-            raise Ended
+            self._script.finish()
 
     @contextmanager
     def _ended(self) -> Iterator[None]:

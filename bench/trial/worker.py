@@ -46,7 +46,7 @@ def _detach(trial: TrialSpec, lifeline: Connection) -> None:
 
     What is started in here starts as it would in a plain script on this platform.
     """
-    os.setpgid(0, 0)  # so that what this trial starts (compilers, loaders) can be ended with it
+    os.setsid()  # what this trial starts can be ended with it, and no terminal be asked for input
     adopt_orphans()
     threading.Thread(target=_die_with, args=(lifeline,), daemon=True).start()
     _close_what_can_be_written()
@@ -55,8 +55,7 @@ def _detach(trial: TrialSpec, lifeline: Connection) -> None:
     os.dup2(handle, 1)
     os.dup2(handle, 2)
     os.close(handle)
-    default, *_ = multiprocessing.get_all_start_methods()
-    multiprocessing.set_start_method(default, force=True)
+    multiprocessing.set_start_method(None, force=True)  # the user's code may still choose one
 
 
 def _close_what_can_be_written() -> None:

@@ -1,0 +1,113 @@
+"""Scripts that catch what ends them, lie elsewhere, or want their process to themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.errors import BenchError, NotApplicable
+from tests.cli.calls import call
+from tests.cli.processes import only_run, records
+from tests.scripts.cases import intercepted, trial_of
+
+BEGIN = """
+import sys, torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+model = nn.Linear(2, 1)
+optimizer = torch.optim.SGD(model.parameters(), 0.1)
+loader = DataLoader(TensorDataset(torch.ones(80, 2)), 4)
+def step(x):
+    model(x).sum().backward()
+    optimizer.step()
+"""
+AROUND_ALL = "try:\n    for x, in loader:\n        step(x)\nexcept:\n    {}"
+AROUND_A_STEP = (
+    "made = 0\nfor x, in loader:\n    try:\n        step(x)\n        made += 1\n    except:\n"
+    "        print('caught at', made)"
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        AROUND_ALL.format("sys.exit('it failed')"),
+        AROUND_ALL.format("raise RuntimeError('it failed')"),
+        AROUND_ALL.format("print('saved')"),
+        AROUND_A_STEP,
+    ],
+)
+def test_a_script_that_catches_everything_is_ended_all_the_same(text: str, tmp_path: Path) -> None:
+    (tmp_path / "catches.py").write_text(BEGIN + text)
+    run = intercepted(trial_of("catches", tmp_path, folder=tmp_path, kind="build"))
+    assert len(run.course.timeline.steps) == 3
+    assert run.flops is not None
+    assert run.flops.model_flops_per_step == 2 * 4 * 2 * 2
+    assert (tmp_path / "trial.log").read_text().count("caught") <= 1
+
+
+def test_a_script_that_never_steps_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.interception.backward.MOST_WITHOUT", 20)
+    by_hand = (
+        "while True:\n    model(torch.ones(1, 2)).sum().backward()\n    with torch.no_grad():\n"
+        "        for p in model.parameters():\n            p -= 0.1 * p.grad\n"
+    )
+    (tmp_path / "manual.py").write_text(BEGIN + by_hand)
+    with pytest.raises(BenchError) as refusal:
+        intercepted(trial_of("manual", tmp_path, folder=tmp_path, kind="build"))
+    assert str(refusal.value).startswith(
+        "the script made 20 backward passes and no step of an optimizer of torch.optim"
+    )
+
+
+def test_batches_that_are_collated_at_random_are_not_read_ahead(tmp_path: Path) -> None:
+    text = (
+        "def masked(items):\n    return torch.rand(len(items), 2)\n"
+        "for x in DataLoader(TensorDataset(torch.ones(8, 2)), 4, collate_fn=masked):\n    step(x)\n"
+    )
+    (tmp_path / "masks.py").write_text(BEGIN + text)
+    with pytest.raises(NotApplicable, match="draw random numbers"):
+        intercepted(trial_of("masks", tmp_path, folder=tmp_path, loader="thread", kind="build"))
+
+
+@pytest.mark.parametrize("place", ["../repo/train.py", "../train.py"])
+def test_a_script_that_lies_elsewhere_is_left_as_it_is(place: str, tmp_path: Path) -> None:
+    work, scratch = tmp_path / "work", tmp_path / "scratch"
+    for folder in (work, scratch):
+        folder.mkdir()
+    path = Path(work, place).resolve()
+    (path.parent / "nets").mkdir(parents=True)
+    (path.parent / "out").mkdir()
+    neighbour = path.parent / "nets" / "small.py"
+    neighbour.write_text("")
+    path.write_text(
+        BEGIN + "from pathlib import Path\nimport nets.small\n"
+        "(Path(__file__).parent / 'out' / 'model.pt').write_text('x')\n"
+        "(Path(__file__).parent / 'nets' / 'cache').write_text('x')\nstep(torch.ones(1, 2))\n"
+    )
+    before = [file.stat().st_ino for file in (path, neighbour)]
+    trial = trial_of("train", scratch, folder=path.parent)
+    given = {**trial.recipe.settings, "data_dir": str(work), "script": place}
+    recipe = trial.recipe.model_copy(update={"settings": given})
+    for _ in range(2):
+        intercepted(trial.model_copy(update={"recipe": recipe}))
+    assert [file.stat().st_ino for file in (path, neighbour)] == before
+    assert [*(path.parent / "out").iterdir()] == []
+    assert [*(path.parent / "nets").iterdir()] == [neighbour]
+
+
+def test_a_script_has_its_process_to_itself(tmp_path: Path) -> None:
+    text = (
+        "import getpass, multiprocessing, os\nmultiprocessing.set_start_method('spawn')\n"
+        "assert os.getsid(0) == os.getpid()\n"
+        "for x, in loader:\n    step(x)\nsys.stdout.buffer.write(b'\\xff\\x00acc=0.5\\n')\n"
+    )
+    (tmp_path / "own.py").write_text(BEGIN + text)
+    done = call(
+        "script", "own.py", "--metric", r"acc=([\d.]+)", "--repeats", "1", "--quiet", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert {record["metric"] for record in records(only_run(tmp_path))} == {0.5}
