@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bench.interception.writing import Writing
     from bench.job import Job
     from bench.records.measurement import Measurement
+    from bench.records.plain_loop import PlainLoop
 
 SettingsT = TypeVar("SettingsT", bound=BaseModel)
 """A baseline's settings: a technique returns the same kind, changed."""
@@ -87,7 +88,8 @@ class Technique(BaseModel):
     """One named change. A subclass is one file; its fields are its settings.
 
     Override `configure`, `apply` or both; `intercept` too, where a script can have it, and `write`,
-    where lines in the script can have the same. Raise `NotApplicable` with the reason where the
+    where lines in the script can have the same; `write_loop`, where lines of a plain training loop
+    can. Raise `NotApplicable` with the reason where the
     technique can't do what it promises: never do something else instead.
     """
 
@@ -137,6 +139,16 @@ class Technique(BaseModel):
         raise NotApplicable(
             "it knows no lines for a script: bench train runs it as it was measured"
         )
+
+    def write_loop(self, loop: PlainLoop, job: Job) -> None:
+        """Say in lines of plain PyTorch what `apply` does to this job, for `bench export-script`.
+
+        What only changes settings has none to say: they are written out as they are.
+        """
+        if type(self).apply is not Technique.apply:
+            raise NotApplicable(
+                "it knows no lines for a loop in plain PyTorch: bench train trains with it"
+            )
 
     def refuse_script(self) -> NoReturn:
         """Raise `NotApplicable`: it can't be applied to what has no job."""

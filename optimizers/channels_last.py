@@ -24,6 +24,7 @@ from bench.interception.script import Script
 from bench.interception.writing import Writing
 from bench.job import Job
 from bench.model.strided_convolutions import refuse_at_risk, sample_before_striding
+from bench.records.plain_loop import PlainLoop
 from bench.technique import PASSES, Effect, Parts, Stage, Technique
 
 
@@ -66,6 +67,12 @@ class ChannelsLast(Technique):
         script.each_model(
             lambda model: line if layers_of(model) else None, "import torch", by=self.name
         )
+
+    def write_loop(self, loop: PlainLoop, job: Job) -> None:
+        """Lay out the model before it is trained."""
+        if loop.device == "cpu":
+            refuse_at_risk(job.model)
+        loop.add("model", "model.to(memory_format=torch.channels_last)", by=self.name)
 
 
 def layers_of(model: nn.Module) -> list[nn.Conv2d | nn.ConvTranspose2d]:

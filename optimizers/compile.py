@@ -26,6 +26,7 @@ from bench.interception.script import Script
 from bench.interception.writing import Writing
 from bench.job import Job
 from bench.model.strided_convolutions import refuse_at_risk, sample_before_striding
+from bench.records.plain_loop import PlainLoop
 from bench.technique import PASSES, Effect, Parts, Probe, SettingsT, Stage, Technique
 
 Snapshot = Callable[[nn.Module], nn.Module]
@@ -99,6 +100,13 @@ class Compile(Technique):
         """Call a compiled form of the model where it is trained."""
         lines = WRITTEN.format(mode=self.mode, dynamic=self.dynamic)
         script.call_instead("compiled_in_training", lines, by=self.name)
+
+    def write_loop(self, loop: PlainLoop, job: Job) -> None:
+        """Train a compiled form, which shares the model's weights."""
+        if loop.device == "cpu":
+            refuse_at_risk(job.model)
+        line = f"trained = torch.compile(model, mode={self.mode!r}, dynamic={self.dynamic})"
+        loop.add("model", line, by=self.name)
 
 
 def _check_compiler(device: torch.device) -> None:

@@ -23,11 +23,31 @@ from torch.optim import Optimizer
 
 from bench.baseline import marked
 from bench.batches import Batch
+from bench.data.plain_batches import ITEMS_OF, plain_batch
 from bench.errors import NotApplicable
 from bench.job import Batches, Job, Progress, Schedule
 from bench.model.learning_rates import own_change, rates_of
+from bench.records.plain_loop import PlainLoop
 from bench.technique import Effect, Part, Parts, Probe, SettingsT, Stage, Technique
 
+FACTOR = '''
+def rate_factor(done):
+    """Return what rates are multiplied with when this share of the training is made."""
+    if done < {warmup}:
+        return {peak} * {rising}
+    fallen = (done - {warmup}) / (1 - {warmup})
+    return {peak} * ({final} + (1 - {final}) * (1 + math.cos(math.pi * fallen)) / 2)
+'''
+RISING = {
+    "cosine": "(done / {warmup})",
+    "onecycle": "(1 / 25 + (1 - 1 / 25) * (1 - math.cos(math.pi * (done / {warmup}))) / 2)",
+}
+SET = """
+factor = rate_factor((epoch + min(seen / epoch_items, 1.0)) / job.epochs)
+for group, rate in zip(optimizer.param_groups, first_rates):
+    group["lr"] = factor * rate
+seen += items_of(batch)
+"""
 FIRST = 1 / 25
 """Where one cycle begins, in peak rates, as in the paper."""
 STALL = 1e-4  # the least relative fall of a loss that counts, as torch's plateau has it
@@ -67,6 +87,23 @@ class DynamicLR(Technique):
         rates = _Rates(self, job.items, job.epoch_items or job.data.train_items)
         job = job.wrap("schedule", rates.schedule, by=self.name)
         return job.wrap("batches", rates.batches, by=self.name)
+
+    def write_loop(self, loop: PlainLoop, job: Job) -> None:
+        """Set the rates before each batch from the share of the training that is made."""
+        if self.policy == "plateau" or self.per == "epoch":
+            raise NotApplicable(
+                f"policy={self.policy}, per={self.per} is not written out: bench train trains "
+                "with it"
+            )
+        plain_batch(job)
+        numbers = {"warmup": self.warmup, "peak": self.peak, "final": self.final}
+        loop.define(ITEMS_OF)
+        loop.define(FACTOR.format(rising=RISING[self.policy].format(**numbers), **numbers))
+        items = job.epoch_items or job.data.train_items
+        rates = 'first_rates = [group["lr"] for group in optimizer.param_groups]'
+        loop.add("optimizer", f"{rates}\nseen, epoch_items = 0, {items}", by=self.name)
+        loop.add("batch", SET, by=self.name)
+        loop.add("epoch", "epoch_items, seen = max(seen, 1), 0", by=self.name)
 
     def factor(self, done: float, losses: Sequence[float]) -> float:
         """Return what rates are multiplied with when the share `done` of the training is made."""

@@ -22,8 +22,22 @@ from torch import nn
 from bench.errors import NotApplicable
 from bench.job import Job, Progress
 from bench.model.weights_file import copied_state
+from bench.records.plain_loop import PlainLoop
 from bench.technique import Effect, Probe, SettingsT, Stage, Technique
 
+WRITTEN = """
+if (epoch + 1) % {every} == 0:
+    snapshot = deployed()
+    value = job.validate(snapshot)
+    if value < best_value - {min_delta}:
+        best_value, best_epoch = value, epoch + 1
+        best_weights = copy.deepcopy(snapshot.state_dict())
+    over = over or epoch + 1 - best_epoch >= {patience}
+"""
+RESTORED = """
+if best_weights is not None:
+    made.load_state_dict(best_weights)
+"""
 Stop = Callable[[Job, Progress], bool]
 Finish = Callable[[Job, nn.Module], nn.Module]
 
@@ -61,6 +75,14 @@ class EarlyStopping(Technique):
         watch = _Watch(self)
         job = job.wrap("stop", watch.stop, by=self.name)
         return job.wrap("finish", watch.finish, by=self.name)
+
+    def write_loop(self, loop: PlainLoop, job: Job) -> None:
+        """Look at the held-out loss after epochs, and restore the best weights at the end."""
+        numbers = {"every": self.every, "min_delta": self.min_delta, "patience": self.patience}
+        first = 'best_value, best_epoch, best_weights = float("inf"), 0, None'
+        loop.add("optimizer", first, by=self.name)
+        loop.add("epoch", WRITTEN.format(**numbers), by=self.name)
+        loop.add("end", RESTORED, by=self.name)
 
 
 @dataclass

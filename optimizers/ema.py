@@ -25,8 +25,29 @@ from torch.optim import Optimizer
 from bench.errors import NotApplicable
 from bench.job import Job, deploys_what_it_trains
 from bench.model.copies import copied
+from bench.records.plain_loop import PlainLoop
 from bench.technique import Effect, Parts, Stage, Technique
 
+FIRST = """
+weights = [p for group in optimizer.param_groups for p in group["params"]]
+means, updates = None, 0
+"""
+WRITTEN = """
+updates += 1
+if means is None:
+    means = [weight.detach().clone() for weight in weights]
+with torch.no_grad():
+    kept = min({decay}, (1 + updates) / (10 + updates))
+    torch._foreach_lerp_(means, weights, 1 - kept)
+"""
+DEPLOYED = """
+made, mean_of = copy.deepcopy(model), {id(w): mean for w, mean in zip(weights, means)}
+with torch.no_grad():
+    for theirs, ours in zip(made.parameters(), model.parameters()):
+        if id(ours) in mean_of:
+            theirs.copy_(mean_of[id(ours)])
+return made
+"""
 Update = Callable[[Optimizer], None]
 Snapshot = Callable[[nn.Module], nn.Module]
 
@@ -58,6 +79,12 @@ class Ema(Technique):
         average = _Average(self.decay)
         job = job.wrap("update", average.update, by=self.name)
         return job.claim("snapshot", average.snapshot, by=self.name)
+
+    def write_loop(self, loop: PlainLoop, job: Job) -> None:
+        """Average after each update, and deploy a copy with the averages."""
+        loop.add("optimizer", FIRST, by=self.name)
+        loop.add("updated", WRITTEN.format(decay=self.decay), by=self.name)
+        loop.add("deployed", DEPLOYED, by=self.name)
 
 
 class _Average:

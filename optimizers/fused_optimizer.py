@@ -24,9 +24,14 @@ from bench.errors import NotApplicable
 from bench.interception.script import Script
 from bench.interception.writing import Writing
 from bench.job import Job
+from bench.records.plain_loop import PlainLoop
 from bench.technique import Effect, Part, Parts, Stage, Technique
 from bench.turns import each_changed
 
+WRITTEN = """
+for options in (optimizer.defaults, *optimizer.param_groups):
+    options.update({form})
+"""
 FORMS = ("fused", "foreach")
 SET_WHEN_MADE = ("_step_supports_amp_scaling", "_need_device_dtype_check_for_fused")
 """What torch's optimizers remember of their form beside the options."""
@@ -74,6 +79,12 @@ class FusedOptimizer(Technique):
     def write(self, script: Writing) -> None:
         """Ask for the form where each optimizer is made."""
         script.each_optimizer(by=self.name, **{self.form: "True"})
+
+    def write_loop(self, loop: PlainLoop, job: Job) -> None:
+        """Set the options that torch's optimizers read at each step."""
+        accepted = inspect.signature(type(job.make_optimizer(job.model))).parameters
+        form = (f"{one}={one == self.form}" for one in FORMS if one in accepted)
+        loop.add("optimizer", WRITTEN.format(form=", ".join(form)), by=self.name)
 
     def _switched(self, made: Optimizer, device: str) -> Optimizer:
         """Return an optimizer switched to the form asked for; raise `NotApplicable` without one."""

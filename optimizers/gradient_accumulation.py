@@ -23,9 +23,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from bench.batches import Batch
+from bench.data.plain_batches import ITEMS_OF, MICROBATCHES, plain_batch
 from bench.errors import NotApplicable
 from bench.job import Job, Loss, Mark, turns
 from bench.model.parts_of_loss import adds_up, parts_of_loss
+from bench.records.plain_loop import PlainLoop
 from bench.technique import Effect, Probe, SettingsT, Stage, Technique
 
 
@@ -53,6 +55,16 @@ class GradientAccumulation(Technique):
     def apply(self, job: Job) -> Job:
         """Claim `step`."""
         return job.claim("step", _Accumulated(self.microbatches).step, by=self.name)
+
+    def write_loop(self, loop: PlainLoop, job: Job) -> None:
+        """Train each batch in parts; a mean over items counts a part by what it holds."""
+        batch, least = plain_batch(job), 2 if _has_batch_norm(job.model) else 1
+        parts = job.split(batch, self.microbatches)
+        loop.define(ITEMS_OF)
+        loop.define(MICROBATCHES)
+        loop.parts = f"microbatches(batch, {self.microbatches}, least={least})"
+        if not sums_up(job, job.loss, batch, parts):
+            loop.share = "items_of(part) / items_of(batch)"
 
 
 @dataclass

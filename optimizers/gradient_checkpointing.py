@@ -30,6 +30,7 @@ from bench.interception.writing import Writing
 from bench.job import Job
 from bench.model.activations import Activations, activations
 from bench.model.module_state import ModuleState
+from bench.records.plain_loop import PlainLoop
 from bench.technique import PASSES, Effect, Parts, Stage, Technique
 
 Context = AbstractContextManager[None]
@@ -44,6 +45,42 @@ def checkpoint_blocks(model, *names):
     for name in names:
         block = model.get_submodule(name)
         block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
+'''
+
+
+IN_LOOP = '''
+def checkpoint_blocks(model, names):
+    """Compute blocks again in the backward pass, and keep only their inputs until then."""
+    for name in names:
+        block = model.get_submodule(name)
+        block.__class__ = checkpointed(type(block))
+
+
+def checkpointed(kind):
+    """Return a class of blocks whose activations are not kept."""
+
+    class Checkpointed(kind):
+        def forward(self, *args):
+            if not (self.training and torch.is_grad_enabled()):
+                return super().forward(*args)
+            forward, kept = super().forward, lambda: (contextlib.nullcontext(), same_buffers(self))
+            if torch.compiler.is_compiling():
+                return checkpoint(forward, *args, use_reentrant=False)
+            return checkpoint(forward, *args, use_reentrant=False, context_fn=kept)
+
+    return Checkpointed
+
+
+@contextlib.contextmanager
+def same_buffers(block):
+    """Let the second pass leave running statistics as the first one made them."""
+    before = [(buffer, buffer.clone()) for buffer in block.buffers()]
+    try:
+        yield
+    finally:  # the pass is ended by an exception, once it has computed what is needed
+        with torch.no_grad():
+            for buffer, value in before:
+                buffer.copy_(value)
 '''
 
 
@@ -110,6 +147,34 @@ class GradientCheckpointing(Technique):
             return f"checkpoint_blocks({{model}}, {', '.join(names)})" if names else None
 
         script.each_model(lines, WRITTEN, by=self.name)
+
+    def write_loop(self, loop: PlainLoop, job: Job) -> None:
+        """Change the class of the blocks; refuse those that a second pass would change."""
+        model = job.model
+        if self.keep is not None:
+            blocks = heaviest_modules(job, self.keep)
+        else:
+            blocks = repeated_blocks(model)[:: self.every]
+        for block in blocks:
+            if others := _buffers_of_others(block):
+                raise NotApplicable(
+                    f"a second pass would change the buffer {others[0]} of a block again: bench "
+                    "train trains with it"
+                )
+        names = [name for name, part in model.named_modules() if any(part is b for b in blocks)]
+        loop.define(IN_LOOP)
+        loop.add("model", f"checkpoint_blocks(model, {names})", by=self.name)
+
+
+def _buffers_of_others(block: nn.Module) -> list[str]:
+    """Return the names of a block's buffers that are no statistics of batch norm."""
+    norms = nn.modules.batchnorm._NormBase
+    return [
+        f"{name}.{buffer}"
+        for name, part in block.named_modules()
+        for buffer, _ in part.named_buffers(recurse=False)
+        if not isinstance(part, norms)
+    ]
 
 
 def _checkpoint(blocks: Sequence[nn.Module]) -> None:

@@ -33,6 +33,7 @@ from bench.machine.device import has_bf16
 from bench.model.nested import tensors_in
 from bench.model.outputs import objection
 from bench.random_state import undisturbed
+from bench.records.plain_loop import PlainLoop
 from bench.technique import PASSES, Effect, Parts, Stage, Technique
 
 WRITTEN = '''
@@ -115,6 +116,18 @@ class MixedPrecision(Technique):
         dtype = self._dtype(script.device.type)
         lines = WRITTEN.format(device=script.device.type, dtype=dtype)
         script.around_calls("in_mixed_precision", lines, by=self.name)
+
+    def write_loop(self, loop: PlainLoop, job: Job) -> None:
+        """Compute the loss under autocast; fp16: scale it, and unscale before the update."""
+        dtype = self._dtype(loop.device)
+        self._check(job, dtype)
+        loop.around.append(f"torch.autocast({loop.device!r}, {dtype})")
+        if self.precision == "fp16":
+            loop.add("optimizer", f"scaler = torch.amp.GradScaler({loop.device!r})", by=self.name)
+            loop.backward = "scaler.scale(loss).backward()"
+            loop.add("update", "scaler.unscale_(optimizer)", by=self.name)
+            loop.step = "scaler.step(optimizer)"
+            loop.add("updated", "scaler.update()", by=self.name)
 
     def _dtype(self, kind: str) -> torch.dtype:
         """Return the 16-bit format; raise `NotApplicable` where the device has none such."""

@@ -1,4 +1,4 @@
-"""`bench export-script`: what a recipe does to a script, as a patch of the script."""
+"""`bench export-script`: a recipe in plain PyTorch, as a patch of its script or as a new one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option
 
 from bench.cli.options import DataDir, Device
-from bench.cli.output import tell
+from bench.cli.output import say, tell
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -27,14 +27,16 @@ def export_script(
     recipe: Annotated[Path, Argument(metavar="RECIPE", help="an exported optimized.json")],
     data_dir: DataDir = None,
     device: Device = "auto",
-    output: Annotated[Path | None, Option(help="a file for the patch (standard output)")] = None,
+    output: Annotated[Path | None, Option(help="a file for it (standard output)")] = None,
 ) -> None:
-    """Print what a script's recipe does to it: a patch, or lines to add where no place is sure.
+    """Print a recipe in plain PyTorch: a patch of its script, or a script of its own.
 
-    The script's first steps are run, to see where it calls its models, and makes its optimizers and
-    loaders. The patch is for git apply, or patch -p1, in the script's working folder.
+    A script's first steps are run, to see where it calls its models, and makes its optimizers and
+    loaders. The patch is for git apply, or patch -p1, in the script's working folder; where no
+    place is sure, lines are to be added by hand. Of your own model it is a script that trains it as
+    the recipe does, without bench; it stands beside the model's file.
     """
-    text = exported(recipe, data_dir, device)
+    text = exported(recipe, data_dir, device, output)
     if output is None:
         tell(text, end="")
         return
@@ -45,17 +47,14 @@ def export_script(
     tell(f"wrote {output}")
 
 
-def exported(path: Path, data_dir: Path | None, device: str) -> str:
-    """Return what is to be said of a recipe: notes, then a patch."""
+def exported(path: Path, data_dir: Path | None, device: str, output: Path | None = None) -> str:
+    """Return what is to be said of a recipe: a script, or notes and a patch of the user's."""
     from bench.recipes.script import ScriptSettings, is_script
     from bench.records.claim import read_exported
 
     found = read_exported(path)
     if not is_script(found.recipe):
-        raise BenchError(
-            f"{path} is a recipe of the baseline {found.recipe.baseline}: export-script is for"
-            " those of bench script; bench train trains with this one"
-        )
+        return _plain(path, found, data_dir, device, output)
     if found.recipe == found.baseline:
         raise BenchError(
             f"{path} holds the script as it is: nothing won, and nothing is to be written"
@@ -68,6 +67,27 @@ def exported(path: Path, data_dir: Path | None, device: str) -> str:
     patch, notes = _patch(folder, written)
     notes += _started(settings, found)
     return "".join(f"{line}\n" for line in [_headline(recipe, folder, patch), *notes]) + patch
+
+
+def _plain(
+    path: Path, found: Exported, data_dir: Path | None, device: str, output: Path | None
+) -> str:
+    """Return a script that trains a baseline's recipe without bench."""
+    import torch
+
+    from bench.machine.device import choose_device
+    from bench.recipes.source import given_by
+    from bench.recipes.trust import described
+    from bench.use.plain_script import plain_script
+
+    values = {"data_dir": str(data_dir.resolve())} if data_dir else {}
+    recipe = found.recipe.model_copy(update={"settings": found.recipe.settings | values})
+    places = {name: str(path.resolve().parent / name) for name in recipe.files}
+    if recipe.files:
+        say(f"running {described(given_by(recipe.files, places).values())}")
+    name, threads = output.name if output else "plain.py", found.claim.environment.get("threads")
+    where = torch.device(choose_device(device))
+    return plain_script(recipe, places, where, threads if type(threads) is int else None, name)
 
 
 def _written(path: Path, recipe: Recipe, settings: ScriptSettings, device: str) -> Written:
