@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
 
+from tests.cli import repository
 from tests.cli.processes import HERE, Bench, has_records, only_run, start, wait_for
+from tests.cli.repository import git
 
 MODEL = "mine.py"
 MEASURED = ("--", "--baseline", f"{MODEL}:Tiny", "--epochs", "4")
@@ -24,14 +25,6 @@ STATES = {
     ),
 }
 Commits = dict[str, str]
-
-
-def git(folder: Path, *words: str) -> str:
-    own = ("-c", "user.name=t", "-c", "user.email=t@localhost")
-    done = subprocess.run(
-        ["git", *own, *words], cwd=folder, capture_output=True, text=True, check=True
-    )
-    return done.stdout.strip()
 
 
 @pytest.fixture
@@ -61,10 +54,7 @@ def _own_temporary_files(
 
 def state(folder: Path) -> tuple[str, ...]:
     """Return all that a comparison must leave as it is."""
-    kept = [git(folder, *words) for words in (("worktree", "list"), ("status", "--short"))]
-    inside = sorted(str(path) for path in (folder / ".git").rglob("*"))
-    left = [str(path) for path in Path(tempfile.gettempdir()).glob("bench-ab-*/base/*/mine.py")]
-    return (*kept, *inside, *left, (folder / ".git" / "index").read_bytes().hex())
+    return repository.state(folder, Path(tempfile.gettempdir()))
 
 
 def test_a_commit_that_crashes_has_regressed_and_the_repository_is_as_it_was(

@@ -9,7 +9,7 @@ import pytest
 from bench.errors import BenchError
 from bench.launch.temporary import MARK
 from bench.run.checkout import Repository, check_out, scratch_folder
-from tests.cli.test_revisions import git
+from tests.cli.repository import git
 
 
 @pytest.fixture
