@@ -12,13 +12,17 @@ from reports.formatting import listing, number
 from reports.run import Run
 from reports.tables import Table, table
 
-NONE = "–"
+NONE, NOT_RACED = "–", "not raced"
 
 
 def bounds(run: Run) -> Table | None:
-    """Return the most that each candidate can gain, where that was told before it was raced."""
+    """Return the most that each candidate can gain, where that was told before it was raced.
+
+    Beside it stands what it gained.
+    """
     told = [r for r in run.candidates if r.bounds or r.verdict is Verdict.BOUNDED]
-    columns = ("candidate", "raced", "time at most", "memory at most", "why")
+    columns = ("candidate", "time at most", "gained in time", "memory at most", "gained in memory",
+               "why")  # fmt: skip
     return table(columns, [_row(result) for result in told])
 
 
@@ -61,7 +65,15 @@ def warnings(run: Run) -> list[str]:
 
 def _row(result: ArmResult) -> list[str]:
     most = {bound.objective: bound for bound in result.bounds}
-    raced = result.verdict is not Verdict.BOUNDED
     why = "; ".join(dict.fromkeys(bound.why for bound in result.bounds)) or result.reason
-    cells = [formatting.ratio(most[o].ratio) if o in most else NONE for o in ("time", "memory")]
-    return [result.arm, "yes" if raced else "no", *cells, why]
+    found = (("time", result.time_ratio), ("memory", result.memory_ratio))
+    raced = result.verdict is not Verdict.BOUNDED
+    cells = [
+        cell
+        for objective, ratio in found
+        for cell in (
+            formatting.ratio(most[objective].ratio) if objective in most else NONE,
+            formatting.ratio_with_interval(ratio) if raced else NOT_RACED,
+        )
+    ]
+    return [result.arm, *cells, why]

@@ -14,7 +14,7 @@ def commands(run: Run) -> list[tuple[str, str]]:
     """Return (what for, command) of what a reader may want to do next."""
     found = []
     if unfinished(run):
-        found.append(("go on with it", f"bench --resume {run.folder}"))
+        found.append(("go on with it", f"{run.header.resuming} {run.folder}"))
     if run.exported:
         what = "recipe that won" if run.winner else "baseline: nothing beat it"
         path = f"{run.folder}/optimized.json"

@@ -14,6 +14,7 @@ from bench.analysis.estimate import RATIO_FLOOR
 from bench.analysis.evidence import items_of_shares
 from bench.analysis.intervals import Interval, mean_interval
 from bench.analysis.metric import target_of
+from bench.analysis.noise import unequal
 from bench.analysis.objectives import Value, memory_of, time_of
 from bench.analysis.pairs import failed, matched, pairs_of, ratios
 from bench.analysis.quality import grid_floor
@@ -107,6 +108,8 @@ def check(
         rows = [row._replace(mark="?") if row.mark == "-" else row for row in rows]
     rows += [row for arm in arms if (row := _failing(arm, sides))]
     rows += [_lost_row(trial) for trial in _lost(_arms(old), new)]
+    noise = (unequal(old_header, old), unequal(new_header, new))
+    rows += [Row("-", "noise", said) for said in noise if said]
     rows += [*_one_sided(_arms(old), new, f"only in {old_header.run}"),
              *_one_sided(_arms(new), old, f"only in {new_header.run}")]  # fmt: skip
     if added := new_settings(old_header, new_header):

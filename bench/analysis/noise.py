@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
-from bench.analysis.results import Comparison
+from bench.analysis.control import control_of
+from bench.analysis.levels import rule_of
+from bench.analysis.pairs import pairs_of
+from bench.analysis.results import Comparison, Control
 from bench.analysis.sequential import LEAST_GAIN
+from bench.records.header import Header
+from bench.records.measurement import CONTROL, Measurement
 
 DROWNING = 0.5
 """The smallest gain in time that shows, from which on next to nothing would have shown."""
@@ -21,16 +27,30 @@ class Noise(StrEnum):
 
 
 def noise_of(comparison: Comparison) -> Noise:
-    """Return whether the A/A control allows a run's ratios of time to be trusted.
-
-    A difference of the baseline from itself counts where it is surely more than the least gain.
-    """
+    """Return whether the A/A control allows a run's ratios of time to be trusted."""
     control = comparison.control
-    ratio = control.time_ratio if control else None
-    if control is None or not control.pairs or ratio is None:
+    if control is None or not control.pairs or control.time_ratio is None:
         return Noise.UNKNOWN
-    low, high = ratio.low, ratio.high
-    if low is not None and high is not None and (low > LEAST_GAIN or high < 1 / LEAST_GAIN):
+    if differs(control):
         return Noise.UNEQUAL
     visible = comparison.smallest_visible_effect
     return Noise.DROWNING if visible is not None and visible >= DROWNING else Noise.FINE
+
+
+def differs(control: Control) -> bool:
+    """Tell whether the baseline took surely longer, or shorter, than itself: by the least gain."""
+    if control.time_ratio is None:
+        return False
+    low, _, high = control.time_ratio
+    return low is not None and high is not None and (low > LEAST_GAIN or high < 1 / LEAST_GAIN)
+
+
+def unequal(header: Header, trials: Sequence[Measurement]) -> str | None:
+    """Say of a stored run that its baseline differs from itself; None where it does not."""
+    control = control_of(pairs_of(trials, CONTROL), rule_of(header))
+    if control.time_ratio is None or not differs(control):
+        return None
+    return (
+        f"the baseline of {header.run} is {control.time_ratio.middle:.2f}x as fast as itself "
+        "(A/A): its arms' ratios may be off by as much"
+    )

@@ -40,8 +40,14 @@ def filled(text: str, wide: int) -> list[str]:
 
 
 def cut(text: str, wide: int) -> str:
-    """Return a text in one line, its end left out where it is too long."""
-    return text if len(text) <= wide else text[: wide - 1].rstrip(" ,;") + ELLIPSIS
+    """Return a text in one line, its end left out where it is too long.
+
+    It ends after a whole word: a number of which digits are missing is another number.
+    """
+    if len(text) <= wide:
+        return text
+    head, space, _ = text[: wide - 1].rpartition(" ")
+    return f"{head.rstrip(' ,;')} {ELLIPSIS}" if space else text[: wide - 1] + ELLIPSIS
 
 
 def _width(columns: Sequence[Column]) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import reports
 from bench.analysis.bounds import bounds_of, broken, missed, out_of_reach
 from bench.analysis.comparison import compare_run
 from bench.analysis.intervals import Interval
@@ -20,6 +22,7 @@ from bench.records.profile import Profile
 from bench.run.bounding import Bounding
 from bench.technique import PASSES, Part, Parts
 from bench.trial.spec import Outcome, TrialSpec
+from reports.bounds import bounds as bounds_table
 from tests.golden import made_up
 from tests.records import MIB, header, measurement, paired
 from tests.unit.test_combining import Machine, session
@@ -240,3 +243,19 @@ def test_once_arms_are_raced_none_is_taken_out_by_a_clock(tmp_path: Path) -> Non
     found.session.folder.race("test", 3)
     used = make_techniques(["compile"])
     assert not found.too_dear("compile", used, found.session.recipe, measurement())
+
+
+def test_what_was_gained_stands_beside_the_most_that_could_be(tmp_path: Path) -> None:
+    run = reports.read(made_up.searched(tmp_path / "run"))
+    told = (Bound("time", 1.3, "half of it is touched"),)
+    arms = tuple(arm.model_copy(update={"bounds": told}) for arm in run.comparison.arms)
+    found = replace(run, comparison=run.comparison.model_copy(update={"arms": arms}))
+    made = bounds_table(found)
+    assert made is not None
+    assert ("mixed-precision", "1.30×", "1.20× [1.19, 1.21]", "–") in [r[:4] for r in made.rows]
+    left = arms[0].model_copy(update={"verdict": Verdict.BOUNDED})
+    made = bounds_table(
+        replace(run, comparison=run.comparison.model_copy(update={"arms": (left,)}))
+    )
+    assert made is not None
+    assert made.rows[0][1:4] == ("1.30×", "not raced", "–")

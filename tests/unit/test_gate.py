@@ -144,6 +144,14 @@ def test_noise_does_not_fail(tmp_path: Path) -> None:
     assert not gated(tmp_path, before, after, "time=5%").failed
 
 
+def test_a_run_whose_baseline_differs_from_itself_is_named(tmp_path: Path) -> None:
+    uneven = [*arms(), *paired(CONTROL, [1.3 * s for s in STEADY], first=40)]
+    (line,) = rows(gated(tmp_path, arms(), uneven, "time=5%"), "noise")
+    assert line.startswith("-  noise: the baseline of new is 1.30x as fast as itself (A/A): its")
+    even = [*arms(), *paired(CONTROL, STEADY, first=40)]
+    assert rows(gated(tmp_path / "even", arms(), even, "time=5%"), "noise") == []
+
+
 def test_the_time_of_the_baseline_is_not_compared_between_runs(tmp_path: Path) -> None:
     found = gated(tmp_path, STEADY, times(9.0), "time=5%")
     assert (found.failed, found.unknown) == (False, True)

@@ -16,6 +16,7 @@ import reports
 from bench.errors import BenchError
 from bench.records.header import Arm
 from bench.records.measurement import Status
+from reports.formats.columns import cut
 from reports.undone import unfinished
 from tests.golden import made_up
 from tests.records import header, measurement
@@ -103,6 +104,11 @@ def test_the_summary_is_plain_text_of_at_most_25_lines(
     assert not set(text) & set("│┃━─╭╯\x1b")
     assert all(len(line) <= width for line in lines if not re.search("bench |/run/", line))
     assert sum(max(1, -(-len(line) // width)) for line in lines) <= 25
+
+
+def test_a_line_that_is_too_long_ends_after_a_whole_word() -> None:
+    assert cut("A/A 0.99× [0.95, 1.03]", 20) == "A/A 0.99× [0.95 …"
+    assert cut("x" * 50, 40) == "x" * 39 + "…"
 
 
 def test_the_summary_says_what_does_not_apply_in_one_line(tmp_path: Path) -> None:
