@@ -9,7 +9,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 Floats = NDArray[np.float32]
 Floats64 = NDArray[np.float64]
@@ -49,8 +48,17 @@ def auroc(scores: Floats, labels: Floats) -> float | None:
     negatives = len(labels) - positives
     if not positives or not negatives:
         return None
-    ranks = rankdata(scores)[labels > 0].sum()
+    ranks = _ranks(scores)[labels > 0].sum()
     return float((ranks - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def _ranks(scores: Floats) -> Floats64:
+    """Return ranks from 1, equal scores sharing their mean one; NaN where any score is."""
+    if np.isnan(scores).any():
+        return np.full(len(scores), np.nan)
+    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    means: Floats64 = np.cumsum(counts) - (counts - 1) / 2
+    return means[place]
 
 
 def macro_auroc(scores: Floats, labels: Floats) -> float:

@@ -39,7 +39,9 @@ class TimeHUT:
     unit = "series"
     target = Target("accuracy", TARGETS["Chinatown"], (0.0, 1.0))
     settings = TimeHUTSettings
-    preload: ClassVar[tuple[str, ...]] = ("baselines.timehut.training",)
+    preload: ClassVar[tuple[str, ...]] = (
+        "baselines.timehut.training", "sklearn.metrics", "sklearn.model_selection", "sklearn.svm",
+    )  # fmt: skip
 
     def prepare(self, settings: TimeHUTSettings) -> tuple[TimeHUTSettings, tuple[str, ...]]:
         """Resolve which data set is meant; raise `BenchError` when it can't be had."""

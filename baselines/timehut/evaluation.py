@@ -1,21 +1,26 @@
-"""Judging a representation: max-pool it over time, classify it with an SVM."""
+"""Judging a representation: max-pool it over time, classify it with an SVM.
+
+scikit-learn takes a second to import, so only what fits does; trials have it from the fork server.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, average_precision_score, f1_score
-from sklearn.model_selection import GridSearchCV
-from sklearn.svm import SVC
 from torch import Tensor, nn
 
 from baselines.timehut.data import Labels
 from bench.metrics import ItemMean
+
+if TYPE_CHECKING:
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.svm import SVC
 
 STEPS_AT_ONCE = 1 << 15
 """Time steps encoded in one go, which bounds the memory of an evaluation (40 MiB at width 320)."""
@@ -48,6 +53,9 @@ def represent(model: nn.Module, x: Tensor) -> NDArray[np.float32]:
 
 def classifier(labels: Labels) -> SVC | GridSearchCV:
     """Return the SVM of the protocol: separable for few series, else C by cross-validation."""
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.svm import SVC
+
     svm = SVC(C=math.inf, gamma="scale")
     if len(labels) < SMALL or np.bincount(labels).min() < FOLDS:
         return svm
@@ -61,6 +69,8 @@ def metrics(
     test_labels: Labels,
 ) -> dict[str, float]:
     """Fit on the training part; return accuracy, weighted f1, macro auprc of the test part."""
+    from sklearn.metrics import accuracy_score, f1_score
+
     fitted = classifier(train_labels).fit(train, train_labels)
     guessed = fitted.predict(test)
     accuracy = float(accuracy_score(test_labels, guessed))
@@ -73,6 +83,8 @@ def metrics(
 
 def _auprc(scores: NDArray[np.float64], labels: Labels) -> float:
     """Average the area under the precision-recall curve over the classes that occur."""
+    from sklearn.metrics import average_precision_score
+
     if scores.ndim == 1:
         return float(average_precision_score(labels == 1, scores)) if 1 in labels else 0.0
     areas = [average_precision_score(labels == label, scores[:, label]) for label in set(labels)]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from sklearn.model_selection import GridSearchCV
-from sklearn.svm import SVC
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.svm import SVC
 
 
 def tensors_of(fitted: SVC | GridSearchCV) -> dict[str, Tensor]:
@@ -17,7 +20,7 @@ def tensors_of(fitted: SVC | GridSearchCV) -> dict[str, Tensor]:
     Each pair of classes has a row of weights of all support vectors; scikit-learn keeps only those
     of the two classes, and of two classes alone with the sign turned round.
     """
-    svm: SVC = fitted.best_estimator_ if isinstance(fitted, GridSearchCV) else fitted
+    svm: SVC = getattr(fitted, "best_estimator_", fitted)
     classes = len(svm.classes_)
     ends = np.cumsum([0, *svm.n_support_])
     sign = -1.0 if classes == 2 else 1.0

@@ -66,7 +66,8 @@ def _train_script(
     from bench.machine.device import choose_device
     from bench.recipes.resolve import threads_of
     from bench.recipes.script import ScriptBaseline, ScriptSettings
-    from bench.trial.script import ScriptFailed, train_script
+    from bench.trial.failure import ScriptFailed
+    from bench.trial.script import train_script
 
     if resume:
         raise BenchError("a script goes on by itself, if it can: --resume is for baselines")

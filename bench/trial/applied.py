@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import io
-from contextlib import redirect_stderr, redirect_stdout
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from datetime import UTC, datetime
 
 import torch
 
 from bench.recipes import assembly
 from bench.records.measurement import Ending, Measurement, Status
-from bench.trial.measure import failure_of
+from bench.trial.failure import failure_of
 from bench.trial.rehearsal import attributed, shortened
 from bench.trial.spec import TrialSpec
+
+COMPILER, DISABLED = "torch._inductor.compile_fx", "TORCHDYNAMO_DISABLE"
 
 
 def applied(trial: TrialSpec) -> Measurement:
@@ -20,7 +25,7 @@ def applied(trial: TrialSpec) -> Measurement:
     started = datetime.now(UTC).isoformat(timespec="milliseconds")
     status, reason, threads = Status.OK, None, torch.get_num_threads()
     torch.set_num_threads(trial.threads)
-    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), _uncompiled():
         try:
             _build(trial)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a failure is an answer too
@@ -35,3 +40,21 @@ def _build(trial: TrialSpec) -> None:
     device = torch.device(trial.device)
     with attributed(techniques, "it can't be applied"):
         assembly.build(trial.recipe, trial.places, device, trial.seed, others=shortened)
+
+
+@contextmanager
+def _uncompiled() -> Iterator[None]:
+    """Let ``torch.compile`` give a model back as it is, where its compiler was not imported yet.
+
+    What makes no step compiles nothing, and the compiler takes a second to import.
+    """
+    before = os.environ.get(DISABLED)
+    if COMPILER not in sys.modules:
+        os.environ[DISABLED] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(DISABLED, None)
+        else:
+            os.environ[DISABLED] = before

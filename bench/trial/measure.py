@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +13,7 @@ import torch
 import torch._dynamo  # the first optimizer imports it otherwise, at a second for every trial
 
 import bench
-from bench.errors import BenchError, Diverged, NotApplicable, reason_of, shown
+from bench.errors import BenchError, NotApplicable
 from bench.interception.edits import Written
 from bench.interception.script import Script
 from bench.job import Job
@@ -25,14 +23,12 @@ from bench.machine.memory import (
     Resident,
     available_bytes,
     children_bytes,
-    is_out_of_memory,
     limit_memory,
     resident,
 )
 from bench.machine.surroundings import Clocks, Snapshot, turned_clock
 from bench.recipes import assembly
 from bench.recipes.combination import SAME_WORK, effect_of, rounding_of, touches_of, work_of
-from bench.recipes.loading import frame_of
 from bench.recipes.script import is_script
 from bench.records.measurement import (
     Ending,
@@ -49,11 +45,12 @@ from bench.records.schema import Record
 from bench.technique import Effect, Parts, Technique
 from bench.trial.describe import describe
 from bench.trial.facts import advisory_facts, training_facts
+from bench.trial.failure import Untimed, failure_of
 from bench.trial.group_check import check_group
 from bench.trial.item_scores import told_of_items
 from bench.trial.profile import Profiler, ScriptProfiler
 from bench.trial.rehearsal import attributed, check_compiled, rehearse_trial, shortened
-from bench.trial.script import ScriptFailed, run_script
+from bench.trial.script import run_script
 from bench.trial.script_facts import advice_of, training_of
 from bench.trial.script_flops import TIMED
 from bench.trial.script_writing import written
@@ -86,26 +83,6 @@ def observe(trial: TrialSpec, requested: float) -> Outcome:
         written=findings if isinstance(findings, Written) else None,
         home=str(Path(bench.__file__).parent),
     )  # fmt: skip
-
-
-def failure_of(error: BaseException) -> tuple[Status, str]:
-    """Return what an exception makes of a trial, and why; the whole of it goes to the log."""
-    if isinstance(error, NotApplicable):
-        return Status.NOT_APPLICABLE, shown(error)
-    with contextlib.suppress(Exception):  # its text, or the log that it goes to, may be broken too
-        traceback.print_exception(error)
-    match error:
-        case Diverged():
-            return Status.DIVERGED, shown(error)
-        case BenchError() | _Untimed() | ScriptFailed():
-            return Status.FAILED, shown(error)
-    reason = reason_of(error)
-    if is_out_of_memory(error):
-        return Status.OUT_OF_MEMORY, reason
-    places = traceback.extract_tb(error.__traceback__)
-    place = frame_of(error) or (places[-1] if places else None)
-    where = f" ({Path(place.filename).name}, line {place.lineno})" if place else ""
-    return Status.FAILED, shown(reason + where)
 
 
 def _measure(trial: TrialSpec, facts: list[Record]) -> Findings | Written | None:
@@ -213,10 +190,6 @@ def _described(trial: TrialSpec, device: torch.device) -> Findings:
     return describe(build, trial.metric, Path(trial.scratch))
 
 
-class _Untimed(Exception):  # noqa: N818 - what became of a trial
-    """The clock that measured was turned meanwhile."""
-
-
 @dataclass
 class _Watch:
     """Reads memory, energy and surroundings when training ends, before others need memory."""
@@ -231,12 +204,12 @@ class _Watch:
         self._counters = read_counters(self.device.type)
 
     def check_clocks(self) -> None:
-        """Raise `_Untimed` where the clock that measures disagrees with the machine's."""
+        """Raise `Untimed` where the clock that measures disagrees with the machine's."""
         if turned := turned_clock(self._before.clocks, Clocks.read()):
-            raise _Untimed(turned)
+            raise Untimed(turned)
 
     def read(self) -> Usage:
-        """Return what training used; raise `_Untimed` where that can't be told."""
+        """Return what training used; raise `Untimed` where that can't be told."""
         self.check_clocks()
         after, cuda = Snapshot.take(), self.device.type == "cuda"
         now, counters = resident(), read_counters(self.device.type)

@@ -32,6 +32,7 @@ from bench.recipes.source import Source, Sources, given_by
 from bench.records.measurement import Advice
 from bench.records.recipe import Recipe
 from bench.technique import Technique
+from bench.trial.failure import ScriptFailed
 from bench.trial.rehearsal import attributed
 from bench.trial.script_flops import TIMED, Counting
 from bench.trial.script_metric import Reading
@@ -47,10 +48,6 @@ LEAST_SECONDS = 3.0
 
 UNLIKELY = 7_340_033
 """Added to the seed of a rehearsal: no script gives this one to itself."""
-
-
-class ScriptFailed(Exception):  # noqa: N818 - what became of a trial
-    """The script's own code raised, or ended with another code than 0."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, ClassVar, cast
 
@@ -16,6 +17,7 @@ from bench.records.measurement import Measurement, Status
 from bench.records.recipe import Recipe
 from bench.run.applicability import Rehearsals
 from bench.technique import Effect, Probe, SettingsT, Stage, Technique
+from bench.trial import applied
 from bench.trial.spec import Outcome, TrialSpec
 from optimizers.adaptive_batch import AdaptiveBatch
 from optimizers.memory_efficient_loading import MemoryEfficientLoading
@@ -88,3 +90,14 @@ def test_settings_that_a_baseline_refuses_cost_one_arm_and_not_the_run() -> None
 
     with pytest.raises(NotApplicable, match="asks for settings that the baseline refuses: batch_s"):
         resolve.with_techniques(BASE, MODEL, [("halved", Halved())], probe_for, {})
+
+
+@pytest.mark.parametrize(("compiler", "given"), [("no.such.compiler", "1"), ("torch", None)])
+def test_what_makes_no_step_needs_no_compiler_but_one_that_is_there(
+    compiler: str, given: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(applied, "COMPILER", compiler)
+    monkeypatch.delenv(applied.DISABLED, raising=False)
+    with applied._uncompiled():
+        assert os.environ.get(applied.DISABLED) == given
+    assert applied.DISABLED not in os.environ
