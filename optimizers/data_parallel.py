@@ -25,13 +25,13 @@ from typing import Any, ClassVar
 import torch
 from pydantic import Field, ModelWrapValidatorHandler, model_validator
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from bench.batches import Batch, inputs_of
-from bench.errors import BenchError, NotApplicable, reason_of
+from bench.errors import BenchError, NotApplicable
 from bench.group import Group, of_process
 from bench.job import Batches, Job, Loss, Mark, Progress, Step, deploys_what_it_trains
+from bench.model.replicas import LossOf, Replicated
 from bench.model.sharding import shared_out
 from bench.technique import Effect, Probe, SettingsT, Stage, Technique
 
@@ -48,9 +48,6 @@ class DataParallel(Technique):
     shard: bool = Field(False, description="share out the model too (FSDP2); also --shard")
     own_draws: bool = Field(
         False, description="let each process draw its own random numbers in the model (dropout)"
-    )
-    find_unused_parameters: bool = Field(
-        False, description="look in each step for weights that the loss leaves out (DDP)"
     )
 
     @model_validator(mode="wrap")
@@ -108,41 +105,15 @@ class DataParallel(Technique):
         """Let the gradients that a loss leaves be those of all processes."""
         if self.shard:
             return _sharded(job, self.name)
-        try:
-            whole = DistributedDataParallel(
-                _LossOf(job.model, job.loss), broadcast_buffers=False, gradient_as_bucket_view=True,
-                find_unused_parameters=self.find_unused_parameters,
-            )  # fmt: skip
-        except (RuntimeError, TypeError, ValueError) as error:
-            raise NotApplicable(f"DDP refuses the model: {reason_of(error)}") from error
-
-        def wrapper(old: Loss) -> Loss:
-            def loss(model: nn.Module, batch: Batch) -> Tensor:
-                ours = model is job.model and torch.is_grad_enabled()
-                found: Tensor = whole(batch) if ours else old(model, batch)
-                return found
-
-            return loss
-
-        return job.wrap("loss", wrapper, by=self.name).relying([whole], by=self.name)
+        replicated = Replicated(LossOf(job.model, job.loss), of_process(), job.device)
+        job = job.wrap("loss", replicated.loss, by=self.name)
+        return job.relying([replicated.inner], by=self.name)
 
 
 class _OwnDraws(DataParallel):
     """The same where processes draw their own numbers: another trajectory."""
 
     effect: ClassVar[Effect] = Effect.LEARNING
-
-
-class _LossOf(nn.Module):
-    """A loss as a module: what of the model it calls, DDP need not know."""
-
-    def __init__(self, model: nn.Module, loss: Loss) -> None:
-        super().__init__()
-        self.model, self.loss = model, loss
-
-    def forward(self, batch: Batch) -> Tensor:
-        """Return the loss of a batch."""
-        return self.loss(self.model, batch)
 
 
 @dataclass

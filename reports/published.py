@@ -57,6 +57,21 @@ class Figures(TypedDict):
     """Of the last evaluations."""
 
 
+class Scaling(TypedDict):
+    """How an arm scales that trains in several processes, the baseline in one."""
+
+    processes: int
+    threads: int
+    """Of each."""
+    efficiency: Triple
+    """Time of one process / (processes x time of all)."""
+    window_seconds: list[Number]
+    """By process: what its timed steps took in all."""
+    memory_bytes: list[Number]
+    """By process: its peak."""
+    memory_together_bytes: Number
+
+
 Counted = tuple[int, int]
 
 
@@ -107,6 +122,8 @@ class Arm(TypedDict):
     target_ratio: Number
     """The median of the paired ratios of time to target."""
     statuses: dict[str, int]
+    scaling: Scaling | None
+    """Null: it trains in one process."""
     recipe_id: str | None
     figures: Figures | None
     single_pairs: list[Pair]

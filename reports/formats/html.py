@@ -13,6 +13,7 @@ from reports import (
     context_tables,
     formatting,
     learning,
+    processes,
     searched,
     sentences,
     terms,
@@ -101,6 +102,7 @@ def _tables(run: Run) -> list[tuple[str, Any]]:
         ("Memory", arm_tables.memory(run)),
         ("Model", arm_tables.model(run)),
         ("Seen and learnt", learning.learnt(run)),
+        ("Processes", processes.processes(run)),
         ("Phases of a step", arm_tables.phases(run)),
         ("Before the steady state", arm_tables.setups(run)),
     )

@@ -15,6 +15,7 @@ from bench.analysis.intervals import Interval
 from bench.analysis.points import Point
 from bench.analysis.proof import Proof
 from bench.analysis.results import ArmResult
+from bench.analysis.scaling import scaling_of
 from bench.records.measurement import BASELINE
 from bench.records.revisions import Revision as Side
 from reports import searched, sentences, undone, warnings
@@ -29,6 +30,7 @@ from reports.published import (
     Revision,
     Revisions,
     Rule,
+    Scaling,
     Triple,
 )
 from reports.run import Run
@@ -148,9 +150,24 @@ def _arm(run: Run, result: ArmResult) -> Arm:  # long: an entry a line
         "reached": result.reached,
         "target_ratio": _number(result.target_ratio),
         "statuses": result.statuses,
+        "scaling": _scaling(run, result),
         "recipe_id": _recipe_id(run, result.arm),
         "figures": _figures(run, result.arm),
         "single_pairs": [_pair(point) for point in run.points.get(result.arm, ())],
+    }
+
+
+def _scaling(run: Run, result: ArmResult) -> Scaling | None:
+    found = scaling_of(result, run.of(result.arm))
+    if found is None:
+        return None
+    return {
+        "processes": found.processes,
+        "threads": found.threads,
+        "efficiency": triple(found.efficiency),
+        "window_seconds": list(found.window_seconds),
+        "memory_bytes": list(found.memory_bytes),
+        "memory_together_bytes": found.memory_together_bytes,
     }
 
 

@@ -16,6 +16,7 @@ from reports import (
     context_tables,
     formatting,
     learning,
+    processes,
     searched,
     sentences,
     terms,
@@ -121,7 +122,7 @@ def _folded(run: Run) -> Iterable[tuple[str, list[Table]]]:
     found = {
         "In numbers": (
             arm_tables.times(run), arm_tables.memory(run), arm_tables.model(run),
-            learning.learnt(run),
+            learning.learnt(run), processes.processes(run),
         ),
         "Where the time of a step goes": (arm_tables.phases(run),),
         "Before the steady state": (arm_tables.setups(run),),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from bench.analysis.verdict import Verdict
 from bench.records.measurement import BASELINE
 from bench.records.text import printable
-from reports import aims, formatting, searched, sentences, undone, warnings
+from reports import aims, formatting, processes, searched, sentences, undone, warnings
 from reports.formats.columns import ELLIPSIS, Column, cut, filled, first_fitting, laid_out, within
 from reports.formatting import number
 from reports.run import Run
@@ -147,6 +147,7 @@ def _context(run: Run, view: View, wide: int) -> list[str]:
         *aims.said(run),
         searched.said(run) or "",
         _baseline(run),
+        *processes.said(run),
         _to_target(run),
         _noise(run),
     ]
