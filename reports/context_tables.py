@@ -67,7 +67,7 @@ def attribution(run: Run) -> Table | None:
     found = run.comparison.attribution
     if found is None:
         return None
-    columns = ("technique", f"adds to {found.objective}", "rounds")
+    columns = ("technique", f"adds to {found.objective}", "pairs at least")
     alone = [(one.technique, one.ratio) for one in found.contributions]
     both = [(" with ".join(one.techniques), one.ratio) for one in found.interactions]
     rows = [
@@ -84,11 +84,12 @@ def attribution_basis(run: Run) -> str | None:
         return None
     parts = len(found.contributions)
     subsets, orders = 2**parts - 1, factorial(parts)
+    pairs = formatting.number(found.rounds, "pair")
     if found.orders == orders:
-        return f"All {subsets} combinations of its parts were measured, in {found.rounds} rounds."
+        return f"All {subsets} combinations of its parts were measured, each in {pairs} or more."
     return (
-        f"{found.subsets} of the {subsets} combinations of its parts were measured, in "
-        f"{found.rounds} rounds: those of {found.orders} of the {orders} orders."
+        f"{found.subsets} of the {subsets} combinations of its parts were measured, each in "
+        f"{pairs} or more: those of {found.orders} of the {orders} orders."
     )
 
 

@@ -1,22 +1,28 @@
 """Attribute the gain of a combination to its techniques: Shapley values of logarithms of ratios.
 
-The gain of each subset is measured against the same baseline, round by round. A technique's
-contribution is what it adds, averaged over all orders in which the combination could have been
-built; contributions add up to the gain of the whole. Source: Shapley, A value for n-person games
-(1953).
+The gain of each subset is measured against the same baseline. A technique's contribution is what
+it adds, averaged over all orders in which the combination could have been built; contributions add
+up to the gain of the whole. Source: Shapley, A value for n-person games (1953).
+
+A contribution is a weighted sum of mean logarithms, so each subset's own pairs are enough, however
+many it has: their spread, taken over all subsets together, gives the interval.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, permutations
 from random import Random
+from statistics import fmean
 
-from bench.analysis.intervals import Interval, mean_interval
-from bench.analysis.objectives import Objective, Value, basis_of
-from bench.records.measurement import BASELINE, Measurement
+from bench.analysis.estimate import RATIO_FLOOR
+from bench.analysis.intervals import LARGEST_LOG, Interval, t_quantile
+from bench.analysis.objectives import Objective, basis_of
+from bench.analysis.subsets import Gained, Subset, gained_in, largest, techniques_of
+from bench.records.measurement import Measurement
 from bench.records.schema import Record
 
 COMPLETE = 4
@@ -26,9 +32,8 @@ ORDERS = 4
 are measured, of 2^n - 1."""
 LEVEL = 0.95
 
-Subset = frozenset[str]
-Gains = Mapping[Subset, float]
-"""Of one round: log(baseline / candidate) of each subset that was measured; of none it is 0."""
+Weights = Mapping[Subset, float]
+"""How much the mean gain of each subset counts in what is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ class Attribution(Record):
     arm: str
     objective: str
     rounds: int
-    """In how many all of these subsets were measured."""
+    """Pairs of the subset that has the fewest."""
     subsets: int
     orders: int
     """Over so many orders contributions are averaged."""
@@ -64,55 +69,32 @@ class Attribution(Record):
 def attribution(
     trials: Sequence[Measurement], objective: Objective, seed: int = 0
 ) -> Attribution | None:
-    """Return the contributions to the largest combination of attributing trials, if there is one.
+    """Return the contributions to the largest combination of these trials, if all of it is known.
 
     `seed` is that of the orders whose subsets were measured.
     """
-    if not trials:
+    if not trials or len(techniques_of(whole := largest(trials))) < 2:
         return None
-    whole = largest(trials)
     orders = orders_of(techniques_of(whole), seed)
-    rounds = gains_by_round(trials, objective.value(basis_of(whole)))
+    known = gained_in(trials, objective.value(basis_of(whole)))
     needed = subsets_of(orders)
-    complete = [gains for gains in rounds if all(subset in gains for subset in needed)]
-    if not complete:
+    if not (rounds := fewest(known, needed)):
         return None
     return Attribution(
         arm=whole.arm,
         objective=objective.name,
-        rounds=len(complete),
+        rounds=rounds,
         subsets=len(needed),
         orders=len(orders),
-        contributions=tuple(contributions(orders, complete)),
-        interactions=tuple(interactions(complete)),
+        contributions=tuple(contributions(orders, known)),
+        interactions=tuple(interactions(known)),
     )
 
 
-def largest(trials: Sequence[Measurement]) -> Measurement:
-    """Return a trial of the combination of the most techniques."""
-    return max(trials, key=lambda trial: len(techniques_of(trial)))
-
-
-def techniques_of(trial: Measurement) -> tuple[str, ...]:
-    """Return the techniques of a trial's recipe, in order."""
-    return tuple(use["name"] for use in trial.recipe["techniques"])
-
-
-def gains_by_round(trials: Sequence[Measurement], value: Value) -> list[Gains]:
-    """Return log(baseline / candidate) of each subset of techniques, round by round.
-
-    A round is what has one seed; each trial is compared with the baseline of its block.
-    """
-    baselines = {trial.pair: trial for trial in trials if trial.ok and trial.arm == BASELINE}
-    found: dict[int, dict[Subset, float]] = {}
-    for trial in trials:
-        if not trial.ok or trial.arm == BASELINE or trial.pair not in baselines:
-            continue
-        before, after = value(baselines[trial.pair]), value(trial)
-        if before is not None and after is not None and before > 0 and after > 0:
-            gains = found.setdefault(trial.seed, {})
-            gains[frozenset(techniques_of(trial))] = math.log(before / after)
-    return list(found.values())
+def fewest(known: Sequence[Gained], subsets: Sequence[Subset]) -> int:
+    """Return the pairs of the subset that has the fewest."""
+    counts = Counter(one.subset for one in known)
+    return min((counts[subset] for subset in subsets), default=0)
 
 
 def orders_of(techniques: Sequence[str], seed: int = 0) -> list[tuple[str, ...]]:
@@ -138,53 +120,78 @@ def subsets_of(orders: Sequence[Sequence[str]]) -> list[Subset]:
 
 
 def contributions(
-    orders: Sequence[Sequence[str]], rounds: Sequence[Gains], level: float = LEVEL
+    orders: Sequence[Sequence[str]], known: Sequence[Gained], level: float = LEVEL
 ) -> list[Contribution]:
-    """Return each technique's contribution, its interval over rounds; the largest first.
-
-    A round that misses a subset of the orders is left out.
-    """
-    needed = subsets_of(orders)
-    whole = [gains for gains in rounds if all(subset in gains for subset in needed)]
+    """Return each technique's contribution with its interval; the largest first."""
     techniques = sorted({technique for order in orders for technique in order})
-    shares = [_shapley(orders, gains) for gains in whole]
     found = [
-        Contribution(technique, interval)
+        Contribution(technique, ratio)
         for technique in techniques
-        if (interval := _ratio([share[technique] for share in shares], level)) is not None
+        if (ratio := _ratio(_shares(orders, technique), known, level)) is not None
     ]
     return sorted(found, key=lambda one: -one.ratio.middle)
 
 
-def interactions(rounds: Sequence[Gains], level: float = LEVEL) -> list[Interaction]:
+def interactions(known: Sequence[Gained], level: float = LEVEL) -> list[Interaction]:
     """Return what each pair of techniques that was measured alone and together gains by it."""
-    techniques = sorted({t for gains in rounds for subset in gains for t in subset})
+    techniques = sorted({technique for one in known for technique in one.subset})
     found = []
     for one, other in combinations(techniques, 2):
-        alone, second, both = frozenset({one}), frozenset({other}), frozenset({one, other})
-        extra = [
-            g[both] - g[alone] - g[second] for g in rounds if {alone, second, both} <= g.keys()
-        ]
-        if (interval := _ratio(extra, level)) is not None:
-            found.append(Interaction((one, other), interval))
+        extra = {frozenset({one, other}): 1.0, frozenset({one}): -1.0, frozenset({other}): -1.0}
+        if (ratio := _ratio(extra, known, level)) is not None:
+            found.append(Interaction((one, other), ratio))
     return found
 
 
-def _shapley(orders: Sequence[Sequence[str]], gains: Gains) -> dict[str, float]:
-    added: dict[str, list[float]] = {}
+def told(found: Attribution | None) -> bool:
+    """Tell whether of each technique it is known if it helps or hinders."""
+    if found is None:
+        return False
+    bounds = [(one.ratio.low, one.ratio.high) for one in found.contributions]
+    return all(
+        low is not None and high is not None and (low > 1 or high < 1) for low, high in bounds
+    )
+
+
+def _shares(orders: Sequence[Sequence[str]], technique: str) -> Weights:
+    """Return how much each subset's gain counts in a technique's: those without it below 0."""
+    found: dict[Subset, float] = defaultdict(float)
     for order in orders:
-        before = 0.0
-        for number, technique in enumerate(order, 1):
-            after = gains[frozenset(order[:number])]
-            added.setdefault(technique, []).append(after - before)
-            before = after
-    return {technique: math.fsum(parts) / len(parts) for technique, parts in added.items()}
+        place = order.index(technique)
+        found[frozenset(order[: place + 1])] += 1 / len(orders)
+        found[frozenset(order[:place])] -= 1 / len(orders)
+    found.pop(frozenset(), None)  # nothing gains nothing
+    return found
 
 
-def _ratio(logs: Sequence[float], level: float) -> Interval | None:
-    interval = mean_interval(logs, level)
-    if interval is None:
+def _ratio(weights: Weights, known: Sequence[Gained], level: float) -> Interval | None:
+    """Return a weighted sum of mean gains as a ratio; None where one of them is unknown.
+
+    Its error counts what a trial of the baseline does to all pairs that share it.
+    """
+    counts = Counter(one.subset for one in known)
+    if not fewest(known, [*weights]):
         return None
-    low, middle, high = (None if value is None else math.exp(value) for value in interval)
-    assert middle is not None
-    return Interval(low, middle, high)
+    each = [(one, weights.get(one.subset, 0.0) / counts[one.subset]) for one in known]
+    middle = math.fsum(share * one.log for one, share in each)
+    deviation, degrees = _spread(known)
+    if not degrees:
+        return Interval(None, math.exp(middle), None)
+    beside: dict[int, float] = defaultdict(float)
+    for one, share in each:
+        beside[one.pair] += share
+    squares = [share**2 for share in (*(share for _, share in each), *beside.values())]
+    half = t_quantile((1 + level) / 2, degrees) * deviation * math.sqrt(math.fsum(squares))
+    low, high = math.exp(middle - half), math.exp(min(middle + half, LARGEST_LOG))
+    return Interval(low, math.exp(middle), high)
+
+
+def _spread(known: Sequence[Gained]) -> tuple[float, int]:
+    """Return the standard deviation of one trial, by the pairs of all subsets, and its degrees."""
+    logs: dict[Subset, list[float]] = defaultdict(list)
+    for one in known:
+        logs[one.subset].append(one.log)
+    squares = math.fsum((log - fmean(own)) ** 2 for own in logs.values() for log in own)
+    degrees = len(known) - len(logs)
+    of_pair = math.sqrt(squares / degrees) if degrees else 0.0
+    return max(of_pair, RATIO_FLOOR) / math.sqrt(2), degrees

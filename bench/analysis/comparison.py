@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any, get_args
 
-from bench.analysis.aims import excess, excess_of_pairs, limited
-from bench.analysis.attribution import Attribution, attribution, largest
+from bench.analysis.aims import best, excess, excess_of_pairs, limited
+from bench.analysis.attribution import Attribution, attribution
 from bench.analysis.bounds import bounds_of_arm, profiled
 from bench.analysis.control import control_of, visible_effect, visible_pairs
 from bench.analysis.evidence import evidence_of
@@ -51,7 +51,9 @@ from bench.analysis.pairs import (
 )
 from bench.analysis.payback import payback_steps, planned_steps, seconds_saved_an_epoch, setup_of
 from bench.analysis.results import Aims, ArmResult, Comparison
-from bench.analysis.screening import Looks, after_screening, screened
+from bench.analysis.screening import Looks, screened
+from bench.analysis.subsets import largest, taken_apart
+from bench.analysis.unconfirmed import after_screening
 from bench.analysis.verdict import Judgement, Verdict, judge
 from bench.baseline import Target
 from bench.errors import BenchError
@@ -134,7 +136,8 @@ def compare_run(
         )
         for result in found.arms
     )
-    return found.model_copy(update={"arms": arms, "attribution": _attribution(trials, arms)})
+    judged = found.model_copy(update={"arms": arms})
+    return judged.model_copy(update={"attribution": attributed(trials, judged)})
 
 
 def aims_of(header: Header) -> Aims:
@@ -284,10 +287,12 @@ def _with_search(
     return result.model_copy(update={"search_seconds": spent, "search_payback_epochs": epochs})
 
 
-def _attribution(trials: Sequence[Measurement], arms: Sequence[ArmResult]) -> Attribution | None:
+def attributed(trials: Sequence[Measurement], found: Comparison) -> Attribution | None:
     """Attribute what the combination won by first: time, if it is faster."""
-    own = [trial for trial in trials if trial.stage == "attribute"]
-    result = next((r for r in arms if own and r.arm == largest(own).arm), None)
+    winner = best(found)
+    if not (own := taken_apart(trials, winner.arm if winner else None)):
+        return None
+    result = next((r for r in found.arms if r.arm == largest(own).arm), None)
     return attribution(own, next(iter(gained(result.gains if result else ())), TIME))
 
 

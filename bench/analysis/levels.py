@@ -21,6 +21,8 @@ FIRST, MOST = 4, 30
 """Pairs at the first look, and at the last."""
 ALPHA = 0.05
 """The error that a whole run is allowed in each of its statements."""
+SCREENED = 2
+"""Rounds that a budget is to see an arm through that is only screened."""
 LEAST_PAIRS = 3
 """Two values are often equal by chance: fewer than this never decide."""
 CLIPPED_SHARE = 0.85
@@ -66,7 +68,8 @@ def rule_of(header: Header, stage: Purpose = "test") -> Rule:
     """Return the rule that a run fixed before the first trial of a stage."""
     arms = header.raced.get(stage, len(header.arms))
     if stage == "test" and header.screening is not None:
-        return Rule(*header.screening, header.alpha, max(1, arms))
+        first, most = header.screening
+        return Rule(max(SCREENED, first), most, header.alpha, max(1, arms))
     first = header.repeats if header.first is None else header.first
     if first != header.repeats and (first, header.repeats) != (FIRST, MOST):
         raise BenchError(

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from bench.analysis.attribution import Gains, Subset, gains_by_round, largest, techniques_of
 from bench.analysis.estimate import RATIO_FLOOR
+from bench.analysis.moderated import Bounds, steadied
 from bench.analysis.objectives import TIME, Basis, Gain, basis_of, gained
-from bench.analysis.screening import FIRST, steadied
 from bench.analysis.sequential import LEAST
+from bench.analysis.subsets import Gains, Subset, gains_by_round, largest
 from bench.records.measurement import Measurement
 
+ROUNDS = 2
+"""So many at least tell what a part adds."""
+Parts = Mapping[Subset, Sequence[Gain]]
+"""By what each part of a combination won alone."""
 
-def passengers(
-    trials: Sequence[Measurement], parts: Mapping[Subset, Sequence[Gain]], timed: bool = True
-) -> list[Subset]:
+
+def passengers(trials: Sequence[Measurement], parts: Parts, timed: bool = True) -> list[Subset]:
     """Return the parts that a combination is not worse without; none where every part adds.
 
-    `parts` says by what each part won alone. A part adds where the combination gains more than
+    A part adds where the combination gains more than
     `LEAST_GAIN` by it: in time, or in what else the part won by, as long as it costs no such time.
     Where the run isn't after time (not `timed`), only in what the part won by.
     Of several the one that adds most stays: two that do the same are each dispensable, but not
@@ -34,25 +37,52 @@ def passengers(
         for part, gains in parts.items()
         if (found := _added(trials, basis, whole, part, gains, timed)) is not None
     }
-    idle = {part: found for part, found in added.items() if found <= LEAST}
+    return _but_the_best({part: found for part, found in added.items() if found <= LEAST})
+
+
+def surely_idle(trials: Sequence[Measurement], parts: Parts, timed: bool = True) -> list[Subset]:
+    """Return the parts that few rounds show, likely enough, a combination to be no faster by.
+
+    What also won by something else is one only where it costs time. None where the run isn't after
+    time: what else a part won by is looked at in the end.
+    """
+    seen = _added_time(trials, parts) if timed else {}
+    others = {part: set(gains) - {TIME.gain} for part, gains in parts.items()}
+    return _but_the_best({
+        part: at.middle for part, at in seen.items()
+        if at.high < (-LEAST if others[part] else LEAST)
+    })  # fmt: skip
+
+
+def _but_the_best(idle: Mapping[Subset, float]) -> list[Subset]:
     worst_first = sorted(idle, key=lambda part: (idle[part], sorted(part)))
     return worst_first[: max(1, len(idle) - 1)]
 
 
-def tells(trials: Sequence[Measurement], parts: Sequence[Subset], timed: bool = True) -> bool:
+def tells(trials: Sequence[Measurement], parts: Collection[Subset], timed: bool = True) -> bool:
     """Tell whether rounds so far show of every part, likely enough, what it adds in time.
 
     Where the run isn't after time they don't: what else a part won by is looked at in the end.
     """
-    if not timed or not trials or not parts:
-        return False
-    whole = frozenset(techniques_of(largest(trials)))
+    seen = _added_time(trials, parts) if timed else {}
+    return bool(seen) and all(at.low > LEAST or at.high < LEAST for at in seen.values())
+
+
+def _added_time(trials: Sequence[Measurement], parts: Collection[Subset]) -> dict[Subset, Bounds]:
+    """Return what time each part that was left out is likely to add; none before rounds enough."""
+    if not trials:
+        return {}
+    whole = frozenset[str]().union(*parts)
     rounds = gains_by_round(trials, TIME.value(basis_of(largest(trials))))
-    added = {part: np.array(_differences(rounds, whole, part)) for part in parts}
-    if min(map(len, added.values())) < FIRST:
-        return False
-    seen = [steadied(one, RATIO_FLOOR, added.values(), len(one)) for one in added.values()]
-    return all(one.low > LEAST or one.high < LEAST for one in seen)
+    measured = {subset for gains in rounds for subset in gains}
+    added = {
+        part: np.array(_differences(rounds, whole, part))
+        for part in parts
+        if whole - part in measured
+    }
+    if min(map(len, added.values()), default=0) < ROUNDS:
+        return {}
+    return {p: steadied(one, RATIO_FLOOR, added.values(), len(one)) for p, one in added.items()}
 
 
 def _added(

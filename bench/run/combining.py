@@ -5,15 +5,17 @@ Neither judges an arm: a combination is judged by its own fresh pairs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Literal
 
-from bench.analysis.attribution import Subset, orders_of, subsets_of
+from bench.analysis.attribution import orders_of, subsets_of, told
+from bench.analysis.comparison import compare_run
 from bench.analysis.levels import FIRST
 from bench.analysis.objectives import TIME, Gain
-from bench.analysis.passengers import passengers, tells
+from bench.analysis.passengers import ROUNDS, passengers, surely_idle, tells
+from bench.analysis.subsets import Subset, techniques_of, told_of
 from bench.errors import BenchError
 from bench.recipes.combination import SAME_WORK, effect_of
 from bench.recipes.parts import part_of
@@ -79,18 +81,15 @@ def without_passengers(
 ) -> Combination:
     """Return the shortest combination that is not worse, found from the whole backwards.
 
-    The combination and its neighbours with one part left out are measured in rounds of their own,
-    the parts that add nothing are dropped, and so on: of several the best stays to be measured
-    without the others. `gains` says by what each arm won alone.
+    The combination and its neighbours with one part left out are measured in rounds of their own
+    until what some part adds is told, the parts that add nothing are dropped, and so on: of several
+    the best stays to be measured without the others. `gains` says by what each arm won alone.
     """
     while len(combination.parts) > 1:
         parts = {names_in(part.recipe): gains.get(part.arm, ()) for part in combination.parts}
         neighbours = {part: combination.without(part).whole for part in parts}
         tried = {p: c for p, c in neighbours.items() if _trains(session, c)}
-        rounds = min(FIRST, session.header.repeats)
-        enough = partial(tells, parts=[*tried], timed=timed(session.header))
-        trials = _side(session, combination, tried.values(), rounds, 0, "combine", enough)
-        idle = passengers(trials, parts, timed(session.header)) if trials else []
+        idle = _idle(session, combination, tried, parts)
         if not idle:
             break
         dropped = [part.arm for part in combination.parts if names_in(part.recipe) in idle]
@@ -102,35 +101,99 @@ def without_passengers(
     return combination
 
 
+def _idle(
+    session: Session, combination: Combination, tried: Mapping[Subset, Contrast],
+    parts: Mapping[Subset, Sequence[Gain]],
+) -> list[Subset]:  # fmt: skip
+    """Return what a combination gains nothing by, as soon as that is told of some part.
+
+    What an earlier round has measured, of a larger combination without a part, is not run again.
+    """
+    after_time = timed(session.header)
+    contrasts = _alike(session, combination, (combination.whole, *tried.values()))
+    trials: list[Measurement] = []
+    for number in range(min(FIRST, session.header.repeats)):
+        seed = session.header.seed + number
+        known = {
+            frozenset(techniques_of(t))
+            for t in _told(session, combination, contrasts[0].kind)
+            if t.seed == seed
+        }
+        missing = [one for one in contrasts if names_in(one.recipe) not in known]
+        if not _round(session, missing, seed, "combine", number):
+            break
+        trials = _told(session, combination, contrasts[0].kind)
+        if idle := surely_idle(trials, parts, after_time):
+            return idle
+        if tells(trials, parts, after_time):
+            break
+    return passengers(trials, parts, after_time) if trials else []
+
+
 def attribute(session: Session, combination: Combination) -> None:
-    """Measure the subsets of a combination that tell what each technique adds."""
+    """Measure those subsets of a combination that tell what each technique adds, and are missing.
+
+    Rounds end as soon as of each technique it is told whether it helps.
+    """
     if len(combination.parts) < 2:
         return
-    names = [use.name for use in combination.whole.recipe.techniques]
-    subsets = [
+    orders = orders_of([use.name for use in combination.whole.recipe.techniques])
+    every = [
         combination.of([p for p in combination.parts if names_in(p.recipe) <= subset]).whole
-        for subset in subsets_of(orders_of(names))
-        if len(subset) < len(names)
+        for subset in subsets_of(orders)
     ]
-    broken = [contrast.arm for contrast in subsets if not _trains(session, contrast)]
+    contrasts = _alike(session, combination, every)
+    fewest = _with_fewest_pairs(session, combination, contrasts)
+    broken = [contrast.arm for contrast in fewest if not _trains(session, contrast)]
     if broken:
         session.show.note(
             f"what each technique of {combination.whole.arm} adds can't be told: "
             f"{', '.join(broken)} doesn't train"
         )
         return
-    _side(session, combination, subsets, FIRST, 2 * session.header.repeats, "attribute")
+    first_seed = session.header.seed + 2 * session.header.repeats
+    for number in range(FIRST):
+        found = compare_run(session.header, session.so_far, ()).attribution
+        if found is not None and found.rounds >= ROUNDS and told(found):
+            break
+        fewest = _with_fewest_pairs(session, combination, contrasts)
+        if not _round(session, fewest, first_seed + number, "attribute", number):
+            break
 
 
-def _side(
-    session: Session, combination: Combination, others: Iterable[Contrast], rounds: int,
-    seeds_after: int, stage: Literal["combine", "attribute"],
-    enough: Callable[[Sequence[Measurement]], bool] = lambda trials: False,
-) -> Sequence[Measurement]:  # fmt: skip
-    """Measure a combination and parts of it by trials of one kind, until that is enough."""
+def _with_fewest_pairs(
+    session: Session, combination: Combination, contrasts: Sequence[Contrast]
+) -> list[Contrast]:
+    """Return the contrasts of which the fewest pairs are known, of as many as tell enough."""
+    known = _told(session, combination, contrasts[0].kind)
+    pairs = Counter(frozenset(techniques_of(trial)) for trial in known)
+    counts = [pairs[names_in(one.recipe)] for one in contrasts]
+    return [one for one, n in zip(contrasts, counts, strict=True) if n == min(counts) < FIRST]
+
+
+def _alike(
+    session: Session, combination: Combination, contrasts: Iterable[Contrast]
+) -> Sequence[Contrast]:
+    """Return contrasts as trials of one kind: that by which the combination's parts are chosen."""
     kind = raced_by(combination.techniques)
-    contrasts = [replace(contrast, kind=kind) for contrast in (combination.whole, *others)]
-    return session.side(contrasts, rounds, session.header.seed + seeds_after, stage, enough)
+    return session.in_steps([replace(contrast, kind=kind) for contrast in contrasts])
+
+
+def _told(session: Session, combination: Combination, kind: Kind) -> list[Measurement]:
+    """Return the trials so far that tell what parts of a combination gain."""
+    uses = combination.whole.recipe.model_dump(mode="json")["techniques"]
+    return told_of(session.so_far, uses, kind)
+
+
+def _round(
+    session: Session, contrasts: Sequence[Contrast], seed: int,
+    stage: Literal["combine", "attribute"], number: int,
+) -> bool:  # fmt: skip
+    """Measure contrasts once; tell whether the budget paid for it."""
+    if not contrasts or session.side(contrasts, seed, stage):
+        return True
+    session.show.note(f"the budget is spent after {number} rounds of {stage}")
+    return False
 
 
 def _trains(session: Session, contrast: Contrast) -> bool:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from bench.analysis.aims import best, best_screened, merit, middle, wanted
 from bench.analysis.comparison import aims_of, compare_run
+from bench.analysis.intervals import Interval
 from bench.analysis.objectives import TIME, Gain
 from bench.analysis.results import ArmResult, Comparison
+from bench.analysis.sequential import WORTH_FINDING
 from bench.analysis.verdict import Verdict
 from bench.errors import BenchError, Clash, NotApplicable
 from bench.recipes.combination import check_conflicts
@@ -208,10 +210,15 @@ def _gains(comparison: Comparison) -> dict[str, tuple[Gain, ...]]:
 
 def _worth_combining(comparison: Comparison, result: ArmResult) -> bool:
     ratio, asked = result.time_ratio, comparison.aims.objectives
-    slower = ratio is not None and ratio.high is not None and ratio.high < 1
+    slower = ratio is not None and _is_slower(ratio)
     timed = not asked or TIME.name in asked
     won = result.verdict is Verdict.SCREENED and wanted(comparison, result.gains)
     return won and not (slower and timed)
+
+
+def _is_slower(ratio: Interval) -> bool:
+    """Tell whether an arm is; by its middle, where too few pairs give no interval."""
+    return ratio.middle < 1 / WORTH_FINDING if ratio.high is None else ratio.high < 1
 
 
 def _candidates(

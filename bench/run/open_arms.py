@@ -68,9 +68,14 @@ def next_round(
     else:
         measured = affordable(open_, costs, left_seconds)
     left = [arm for arm in open_ if arm not in measured]
-    if measured and candidates and number < CONTROL_PAIRS:
+    if measured and candidates and number < _control_pairs(header, rule):
         measured.append(CONTROL)
     return Choice(measured, left)
+
+
+def _control_pairs(header: Header, rule: Rule) -> int:
+    """Return how many pairs of the A/A control a stage makes: where two have one, fewer in each."""
+    return rule.first if header.screening is not None else CONTROL_PAIRS
 
 
 def left_of(header: Header, stage: Purpose, spent_seconds: float, won: bool = True) -> float | None:

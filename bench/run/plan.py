@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from bench.records.measurement import BASELINE, Purpose
@@ -13,6 +14,9 @@ from bench.records.recipe import Recipe
 Kind = Literal["step", "full"]
 BLOCK = 3
 """Arms that share a trial of the baseline: more would lie too far from it in time."""
+BLOCKS: Mapping[Purpose, int] = MappingProxyType({"combine": 5})
+"""Where arms are held against one of them: in a block of so many they lie nearer to each other than
+two ratios to two trials of the baseline are sure."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,7 +120,7 @@ class Session:
         After each round every arm is asked whether it is decided. What later pairs are, their
         numbers, seeds and order, does not depend on which arms are left.
         """
-        contrasts = self._in_steps(contrasts)
+        contrasts = self.in_steps(contrasts)
         alone = next((c for c in contrasts if c.arm == CONTROL), None)
         full = not contrasts or any(c.kind == "full" for c in contrasts)
         control = Contrast(CONTROL, self.recipe, self.recipe, "full" if full else "step")
@@ -162,41 +162,29 @@ class Session:
             raise BenchError(f"the baseline does not train: {record.reason}")
         return record.wall_seconds
 
-    def side(
-        self, contrasts: Sequence[Contrast], count: int, seed: int, stage: Purpose,
-        enough: Callable[[Sequence[Measurement]], bool] = lambda trials: False,
-    ) -> list[Measurement]:  # fmt: skip
-        """Run rounds that judge no arm, each of all contrasts, as many as the budget pays for.
-
-        Return their trials; where these are `enough`, no further round is made.
-        """
-        first_pair, made = self.numbered, list[Measurement]()
-        for number, blocks in enumerate(self._rounds(contrasts, count, seed, stage)):
-            left = left_of(self.header, stage, self.spent)
-            if not pays(self.records, plan.trials_in(blocks), left):
-                self.show.note(f"the budget is spent after {number} rounds of {stage}")
-                break
-            self.show.expect(plan.trials_in(blocks))
-            self._measure(blocks, stage)
-            pairs = range(first_pair, first_pair + (number + 1) * len(contrasts))
-            made = [t for t in self.records if t.stage == stage and t.pair in pairs]
-            if enough(made):
-                break
-        return made
+    def side(self, contrasts: Sequence[Contrast], seed: int, stage: Purpose) -> bool:
+        """Run a round that judges no arm, of all contrasts; tell whether the budget pays for it."""
+        (blocks,) = self._rounds(contrasts, 1, seed, stage)
+        trials = plan.trials_in(blocks)
+        if not pays(self.records, trials, left_of(self.header, stage, self.spent)):
+            return False
+        self.show.expect(trials)
+        self._measure(blocks, stage)
+        return True
 
     def _rounds(
         self, contrasts: Sequence[Contrast], count: int, seed: int, stage: Purpose
     ) -> Iterator[list[plan.Block]]:
         """Fix what a stage may not change any more, and return its rounds."""
-        contrasts = self._in_steps(contrasts)
+        contrasts = self.in_steps(contrasts)
         arms = sum(contrast.arm != CONTROL for contrast in contrasts)
-        self.folder.race(stage, arms, plan.BLOCK)
+        self.folder.race(stage, arms, plan.BLOCKS.get(stage, plan.BLOCK))
         first_pair = self.numbered
         self.numbered += len(contrasts) * count
         block = self.header.blocks.get(stage, 1)
         return plan.rounds(contrasts, count, seed, first_pair, stage, block)
 
-    def _in_steps(self, contrasts: Sequence[Contrast]) -> Sequence[Contrast]:
+    def in_steps(self, contrasts: Sequence[Contrast]) -> Sequence[Contrast]:
         """Return contrasts as trials that only step, where a whole training tells no metric."""
         alone = steps_alone(self.baseline, self.recipe)
         return [replace(one, kind="step") for one in contrasts] if alone else contrasts

@@ -28,7 +28,6 @@ class Waterfall:
     """The steps, their axis, and what two techniques do to each other."""
 
     objective: str
-    rounds: int
     axis: str
     steps: tuple[Step, ...]
     interactions: tuple[tuple[str, str], ...]
@@ -60,7 +59,7 @@ def waterfall(run: Run) -> Waterfall | None:
         for one in found.interactions
     )
     ticks = drawing([axis(panel)], 18, "cell")
-    return Waterfall(found.objective, found.rounds, ticks, tuple(steps), both)
+    return Waterfall(found.objective, ticks, tuple(steps), both)
 
 
 def _step(panel: Panel, name: str, ratio: Interval, before: float) -> Step:

@@ -41,9 +41,9 @@ import typer
 
 from bench.analysis import screening
 from bench.analysis.aims import best
-from bench.analysis.attribution import Subset, techniques_of
 from bench.analysis.comparison import compare_run
 from bench.analysis.levels import FIRST, MOST
+from bench.analysis.subsets import Subset, techniques_of
 from bench.baseline import Baseline
 from bench.errors import BenchError, Clash
 from bench.launch.local import Runner

@@ -10,10 +10,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, cast
 
-from bench.analysis.attribution import Subset, techniques_of
 from bench.analysis.metric import target_of
 from bench.analysis.objectives import basis_of, time_of
 from bench.analysis.pairs import Pair, matched, whole
+from bench.analysis.subsets import Subset, techniques_of
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, Ending, Measurement, Status
 from bench.records.run_folder import read_run

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from itertools import combinations
 
 import numpy as np
 import pytest
 
-from bench.analysis.attribution import (
-    Gains,
-    Subset,
-    contributions,
-    interactions,
-    orders_of,
-    subsets_of,
-)
+from bench.analysis.attribution import contributions, interactions, orders_of, subsets_of
+from bench.analysis.subsets import Gained, Gains, Subset
 
 
 def game(alone: dict[str, float], together: dict[Subset, float]) -> Gains:
@@ -29,8 +24,15 @@ def game(alone: dict[str, float], together: dict[Subset, float]) -> Gains:
     }
 
 
+def pairs_in(rounds: list[Gains]) -> list[Gained]:
+    """Return each subset's pairs, a trial of the baseline for each."""
+    every = [one for gains in rounds for one in gains.items()]
+    return [Gained(subset, gain, number) for number, (subset, gain) in enumerate(every)]
+
+
 def ratios(orders: list[tuple[str, ...]], rounds: list[Gains]) -> dict[str, float]:
-    return {one.technique: math.log(one.ratio.middle) for one in contributions(orders, rounds)}
+    found = contributions(orders, pairs_in(rounds))
+    return {one.technique: math.log(one.ratio.middle) for one in found}
 
 
 def test_independent_gains_are_each_technique_s_own() -> None:
@@ -64,31 +66,49 @@ def test_of_more_than_four_techniques_a_fraction_of_subsets_is_measured(count: i
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
+    """Of subsets in uneven numbers, in blocks that share a noisy trial of the baseline."""
     generator = np.random.default_rng(7)
-    truth = game({"a": 0.2, "b": 0.05}, {frozenset("ab"): 0.03})
-    orders, hits, runs = orders_of(["a", "b"]), 0, 400
+    truth = game({"a": 0.2, "b": 0.05, "c": 0.1}, {frozenset("ab"): 0.03})
+    contribution = {"a": 0.215, "b": 0.065, "c": 0.1}
+    orders, runs, hits = orders_of(["a", "b", "c"]), 400, Counter[str]()
     for _ in range(runs):
-        rounds = [
-            {subset: gain + generator.normal(0, 0.05) for subset, gain in truth.items()}
-            for _ in range(6)
-        ]
-        found = next(c for c in contributions(orders, rounds) if c.technique == "a")
-        assert found.ratio.low is not None
-        assert found.ratio.high is not None
-        hits += found.ratio.low <= math.exp(0.215) <= found.ratio.high
-    assert 0.92 * runs <= hits <= 0.98 * runs
+        known: list[Gained] = []
+        for pair in range(10):
+            baseline, few = generator.normal(0, 0.035), pair % 5
+            block = (
+                [s for k, s in enumerate(truth) if k % 3 == few] if few < 3 else [frozenset("abc")]
+            )
+            known += [
+                Gained(subset, truth[subset] + baseline - generator.normal(0, 0.035), pair)
+                for subset in block
+            ]
+        for one in contributions(orders, known):
+            assert one.ratio.low is not None
+            assert one.ratio.high is not None
+            hits[one.technique] += (
+                one.ratio.low <= math.exp(contribution[one.technique]) <= one.ratio.high
+            )
+    assert all(0.92 * runs <= hits[name] <= 0.98 * runs for name in contribution)
 
 
-def test_a_round_without_a_subset_is_left_out() -> None:
+def test_a_subset_counts_by_its_mean_however_many_pairs_it_has() -> None:
     whole = game({"a": 0.3, "b": 0.1}, {})
-    torn = {subset: 9.0 for subset in whole if subset != frozenset("a")}
-    assert ratios(orders_of(["a", "b"]), [whole, whole, torn]) == pytest.approx(
-        {"a": 0.3, "b": 0.1}
-    )
+    more = [{frozenset("ab"): 0.5}, {frozenset("ab"): 0.3}]
+    assert ratios(orders_of(["a", "b"]), [whole, *more]) == pytest.approx({"a": 0.3, "b": 0.1})
+
+
+def test_what_a_technique_adds_is_unknown_while_a_subset_is() -> None:
+    torn = {s: g for s, g in game({"a": 0.3, "b": 0.1}, {}).items() if s != frozenset("a")}
+    assert contributions(orders_of(["a", "b"]), pairs_in([torn, torn])) == []
+
+
+def test_one_pair_of_each_subset_gives_no_interval() -> None:
+    found = contributions(orders_of(["a", "b"]), pairs_in([game({"a": 0.3, "b": 0.1}, {})]))
+    assert [(one.ratio.low, one.ratio.high) for one in found] == [(None, None)] * 2
 
 
 def test_an_interaction_is_what_goes_beyond_both() -> None:
     gains = game({"a": 0.3, "b": 0.1}, {frozenset("ab"): -0.2})
-    (found,) = interactions([gains, gains])
+    (found,) = interactions(pairs_in([gains, gains]))
     assert found.techniques == ("a", "b")
     assert math.log(found.ratio.middle) == pytest.approx(-0.2)

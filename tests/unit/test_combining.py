@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any, cast
 
@@ -171,11 +172,39 @@ def test_contributions_are_what_was_put_in(tmp_path: Path) -> None:
     attribute(made, combined(*NAMES))
     found = compare_run(made.header, made.records, []).attribution
     assert found is not None
-    assert (found.arm, found.objective, found.rounds) == ("+".join(NAMES), "time", 4)
+    assert (found.arm, found.objective, found.rounds) == ("+".join(NAMES), "time", 2)
     assert {c.technique: round(c.ratio.middle, 3) for c in found.contributions} == gains
     assert all(round(one.ratio.middle, 3) == 1 for one in found.interactions)
     assert {trial.stage for trial in machine.asked} == {"attribute"}
-    assert {trial.seed for trial in machine.asked} == {60, 61, 62, 63}
+    assert {trial.seed for trial in machine.asked} == {60, 61}  # two rounds tell all shares
+
+
+def test_what_combining_and_confirming_have_measured_is_not_measured_again(tmp_path: Path) -> None:
+    gains = {"early-stopping": 1.3, "adaptive-batch": 1.1, "compile": 1.2}
+    made, machine, _ = session(tmp_path, Machine(gains), margin=0.5)
+    chosen = without_passengers(made, combined(*NAMES), GAINS)
+    made.measure([chosen.whole, contrast("early-stopping")], "confirm")
+    before = len(machine.asked)
+    attribute(made, chosen)
+    more = [trial for trial in machine.asked[before:] if trial.recipe.techniques]
+    assert {trial.recipe.arm for trial in more} == {"adaptive-batch", "compile"}
+    assert len(more) == 4
+    found = compare_run(made.header, made.records, []).attribution
+    assert found is not None
+    assert {c.technique: round(c.ratio.middle, 3) for c in found.contributions} == gains
+
+
+def test_a_part_that_clearly_costs_time_is_left_out_after_two_rounds(tmp_path: Path) -> None:
+    gains = {"early-stopping": 0.5, "adaptive-batch": 1.1, "compile": 1.2}
+    made, machine, _ = session(tmp_path, Machine(gains))
+    assert without_passengers(made, combined(*NAMES), GAINS).whole.arm == "adaptive-batch+compile"
+    asked = Counter(trial.recipe.arm for trial in machine.asked if trial.recipe.techniques)
+    # the rest was measured already when it was the whole without one part
+    assert asked == {
+        "early-stopping+adaptive-batch+compile": 2, "adaptive-batch+compile": 2,
+        "early-stopping+compile": 2, "early-stopping+adaptive-batch": 2,
+        "adaptive-batch": 2, "compile": 2,
+    }  # fmt: skip
 
 
 def test_what_takes_a_combination_apart_judges_no_arm(tmp_path: Path) -> None:

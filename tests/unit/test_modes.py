@@ -51,6 +51,10 @@ def test_only_winners_are_combined_the_fastest_first() -> None:
 
 def test_a_winner_in_memory_that_costs_time_is_not_combined() -> None:
     assert names(found(won("compile", 0.5, gains=("smaller",)))) == []
+    two_pairs = won("compile", 0.5, gains=("smaller",), time_ratio=Interval(None, 0.9, None))
+    assert names(found(two_pairs)) == []
+    even = two_pairs.model_copy(update={"time_ratio": Interval(None, 0.98, None)})
+    assert names(found(even)) == ["compile"]
 
 
 def test_the_best_single_technique_is_confirmed_beside_the_combination() -> None:

@@ -62,6 +62,16 @@ def test_the_control_stays_for_ten_rounds() -> None:
     assert chosen(records, 10).measured == ["noisy"]
 
 
+def test_a_screening_and_its_confirmation_share_the_pairs_of_the_control() -> None:
+    records = trials(4, quick=NOISY, noisy=NOISY, control=EQUAL)
+    head = header(**AUTO, mode="full-optimization", screening=(1, 6))
+    rule = rule_of(head, "confirm")
+    assert rule_of(head).first == 2
+    for number, measured in ((3, ["quick", CONTROL]), (4, ["quick"])):
+        choice = next_round(head, records, ["quick", CONTROL], number, rule, "confirm", 0.0)
+        assert choice.measured == measured
+
+
 def test_where_every_arm_is_decided_nothing_is_measured() -> None:
     assert chosen(trials(4, quick=FASTER, noisy=FASTER, control=EQUAL), 4) == Choice([], [])
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from bench.analysis.attribution import Subset
+from bench.analysis.subsets import Subset
 from bench.baseline import Baseline
 from bench.records.header import Arm
 from bench.records.measurement import CONTROL, Measurement

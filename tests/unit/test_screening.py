@@ -11,7 +11,17 @@ from bench.analysis.comparison import compare_run
 from bench.analysis.evidence import Evidence
 from bench.analysis.levels import Rule, rule_of
 from bench.analysis.objectives import BY_NAME
-from bench.analysis.screening import FIRST, MOST, Own, Screened, Standing, screen
+from bench.analysis.screening import (
+    FIRST,
+    LOSES,
+    MOST,
+    NO_GAIN,
+    SLOWER,
+    Own,
+    Screened,
+    Standing,
+    screen,
+)
 from bench.analysis.sequential import Objective, Quality
 from bench.analysis.verdict import Verdict
 from bench.records.measurement import CONTROL, Measurement
@@ -39,7 +49,7 @@ def standing(**arms: Own) -> dict[str, Screened]:
 def test_two_pairs_choose_what_gains_far_beyond_the_spread_of_all_and_leave_what_does_not() -> None:
     found = standing(fast=arm([0.4, 0.42]), idle=arm([0.0, 0.01]), again=arm([0.01, -0.01]))
     assert found["fast"] == Screened(Standing.CHOSEN, 2, ("faster",))
-    assert found["idle"] == Screened(Standing.LEFT, 2)
+    assert found["idle"] == Screened(Standing.LEFT, 2, why=NO_GAIN)
 
 
 def test_two_equal_pairs_are_not_taken_for_exact_where_others_spread() -> None:
@@ -50,7 +60,7 @@ def test_two_equal_pairs_are_not_taken_for_exact_where_others_spread() -> None:
 def test_what_is_likely_to_lose_the_metric_is_left_however_fast_it_is() -> None:
     lossy = arm([0.5, 0.5], [-0.05, -0.06])
     assert standing(lossy=lossy, other=arm([0.0, 0.0]))["lossy"] == Screened(
-        Standing.LEFT, 2, loses=True
+        Standing.LEFT, 2, why=LOSES
     )
 
 
@@ -58,7 +68,45 @@ def test_the_last_look_leaves_nothing_open() -> None:
     noisy = {f"n{k}": arm([0.5, -0.4, 0.6, -0.5, 0.55, sign]) for k, sign in enumerate((0.3, -0.9))}
     found = standing(**noisy)
     assert found["n0"] == Screened(Standing.CHOSEN, MOST, ("faster",))
-    assert found["n1"] == Screened(Standing.LEFT, MOST)
+    assert found["n1"] == Screened(Standing.LEFT, MOST, why=NO_GAIN)
+
+
+def one_pair(equal: Sequence[float], **logs: float) -> dict[str, Screened]:
+    """Screen arms of one pair each, beside trials of the baseline that differ by so much."""
+    samples = {"time": [np.array(equal)]}
+    return standing(**{name: arm([log])._replace(equal=samples) for name, log in logs.items()})
+
+
+def test_one_pair_leaves_what_is_far_slower_where_another_is_far_faster() -> None:
+    found = one_pair([0.0, 0.02, -0.02, 0.01], fast=0.5, slow=-0.4, unsure=0.03)
+    assert found["fast"] == Screened(Standing.CHOSEN, 1, ("faster",))
+    assert found["slow"] == Screened(Standing.LEFT, 1, why=SLOWER)
+    assert found["unsure"].standing is Standing.OPEN
+
+
+def test_what_is_slower_is_waited_for_where_none_is_faster_as_it_may_win_otherwise() -> None:
+    time, memory = arm([-0.4, -0.41]), arm([0.0, 0.09])
+    both = Evidence(
+        (TIME, BY_NAME["memory"]),
+        (*time.found.objectives, Objective("memory", memory.found.objectives[0].logs)),
+        time.found.quality, time.found.failed,
+    )  # fmt: skip
+    small, again = Own("step", both), arm([0.0, 0.01])
+    assert standing(small=small, again=again)["small"].standing is Standing.OPEN
+    rivalled = standing(small=small, again=again, fast=arm([0.5, 0.51]))
+    assert rivalled["small"] == Screened(Standing.LEFT, 2, why=SLOWER)
+
+
+def test_one_pair_decides_nothing_where_equal_trials_are_not_known_or_differ_as_much() -> None:
+    for equal in ([0.0], [0.0, 0.3, -0.3, 0.2]):
+        found = one_pair(equal, fast=0.5, slow=-0.4)
+        assert {one.standing for one in found.values()} == {Standing.OPEN}
+
+
+def test_one_pair_is_enough_for_no_arm_whose_metric_fell_by_half_the_margin() -> None:
+    samples = {"time": [np.array([0.0, 0.01, -0.01])]}
+    found = standing(fast=arm([0.5], [-0.006])._replace(equal=samples))
+    assert found["fast"].standing is Standing.OPEN
 
 
 def test_what_one_look_decided_stays_whatever_the_others_show_later() -> None:
@@ -83,7 +131,9 @@ def test_arms_are_chosen_as_often_as_their_gains_deserve(
             random.normal(np.log(one), spread * random.choice([0.7, 1.0, 1.5]), MOST)
             for one in gains
         ]
-        seen = standing(**{str(k): arm(one.tolist()) for k, one in enumerate(logs)})["8"]
+        equal = {"time": [*random.normal(0, spread / np.sqrt(2), (MOST, 3))]}
+        arms = {str(k): arm(one.tolist())._replace(equal=equal) for k, one in enumerate(logs)}
+        seen = standing(**arms)["8"]
         chosen += seen.standing is Standing.CHOSEN
         pairs += seen.pairs
     assert least <= chosen / 100 <= most
@@ -107,10 +157,10 @@ def test_a_run_measures_no_more_of_what_its_screening_is_done_with() -> None:
     )
     arms = ["quick", "idle", "unsure", CONTROL]
     rule = rule_of(HEAD)
-    assert rule == Rule(FIRST, MOST, 0.05, 3)
+    assert rule == Rule(2, MOST, 0.05, 3)
     assert rule_of(HEAD, "confirm").first == 4
     choice = next_round(HEAD, records, arms, 2, rule, "test", 0.0)
-    assert choice.measured == ["unsure", CONTROL]
+    assert choice.measured == ["unsure"]
     assert has_won(HEAD, records, arms, "test")
 
 
