@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakSet
 
@@ -86,12 +87,15 @@ def read_by(loader: str | None, rehearsed: bool) -> Any:
     """Return what lets a DataLoader be read as the setting `loader` says."""
 
     def change(one: DataLoader[Any]) -> None:
+        if loader == THREAD and one.num_workers:
+            return  # it only takes what the script's own workers have made
         if isinstance(one.dataset, IterableDataset):
             raise NotApplicable(
-                "a DataLoader streams (IterableDataset): each worker would give all"
+                "a DataLoader streams (IterableDataset): each worker would give all, and what it "
+                "draws at random can't be seen beforehand"
             )
         if rehearsed and loader is not None:
-            _hold_still(one)
+            _hold_still(one, loader)
         # workers that lived on would leave out a draw of torch's at the beginning of each epoch
         if loader not in (None, THREAD) and one.num_workers != int(loader or 0):
             one.num_workers = int(loader or 0)
@@ -100,18 +104,46 @@ def read_by(loader: str | None, rehearsed: bool) -> Any:
     return change
 
 
-def _hold_still(loader: DataLoader[Any]) -> None:
+def _hold_still(loader: DataLoader[Any], reader: str) -> None:
     """Raise `NotApplicable` where making a batch draws random numbers: in a worker, others."""
     before = _random_state()
     first = itertools.islice(range(len(loader.dataset)), 2)  # type: ignore[arg-type]  # Sized
-    items = [loader.dataset[item] for item in first]
-    if loader.batch_sampler is not None:
-        loader.collate_fn(items)
+    with _restoring() as restored:
+        items = [loader.dataset[item] for item in first]
+        if loader.batch_sampler is not None:
+            loader.collate_fn(items)
+    if restored and reader == THREAD:
+        raise NotApplicable(
+            "the items of a DataLoader seed the random generators for a while: in a thread, what "
+            "the training draws meanwhile would be others"
+        )
     if before != _random_state():
         raise NotApplicable(
             "the items of a DataLoader, or what collates them, draw random numbers (augmentation): "
             "read ahead, they would draw others"
         )
+
+
+@contextmanager
+def _restoring() -> Iterator[list[str]]:
+    """Yield which generators' states are set within the block."""
+    found: list[str] = []
+
+    def noting(name: str, plain: Any) -> Any:
+        def set_state(*args: Any, **kwargs: Any) -> None:
+            found.append(name)
+            plain(*args, **kwargs)
+
+        return set_state
+
+    with Patches() as patches:
+        for owner, name in (
+            (torch, "set_rng_state"),
+            (np.random, "set_state"),
+            (random, "setstate"),
+        ):
+            patches.replace(owner, name, noting(name, getattr(owner, name)))
+        yield found
 
 
 def _random_state() -> tuple[object, ...]:

@@ -31,12 +31,12 @@ def found_in(log: Path, pattern: str) -> float:
     if not found:
         last = text.strip().splitlines()[-1:] or ["nothing"]
         raise BenchError(
-            f"--metric {pattern!r} never matches what the script writes; its last line is: "
+            f"--metric '{pattern}' never matches what the script writes; its last line is: "
             f"{last[0][:120]}"
         )
     try:
         return float(found[-1])
     except ValueError:
         raise BenchError(
-            f"--metric {pattern!r} matches {found[-1]!r}, which is no number"
+            f"--metric '{pattern}' matches {found[-1]!r}, which is no number"
         ) from None

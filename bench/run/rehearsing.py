@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.errors import BenchError
+from bench.recipes.script import is_script
 from bench.records.measurement import Measurement, Status
 from bench.records.recipe import Recipe
 from bench.run.session import Session
@@ -11,6 +12,10 @@ from bench.run.session import Session
 def check_baseline(session: Session) -> Measurement:
     """Rehearse the baseline; raise `BenchError` where it does not train."""
     record = session.rehearse("baseline", session.recipe)
+    if record.status is Status.TIMED_OUT and is_script(session.recipe):
+        raise BenchError(
+            f"{session.header.name} did not make its first steps of an optimizer: {record.reason}"
+        )
     if record.status in (Status.FAILED, Status.NOT_APPLICABLE, Status.TIMED_OUT):
         raise BenchError(f"the baseline does not train: {record.reason}")
     return record

@@ -240,8 +240,8 @@ def _check_ending(ending: Ending, settings: ScriptSettings, log: Path | None) ->
         raise BenchError(f"{name} ended with {ending.code!r} before its first step{said}")
     if not ending.steps:
         raise BenchError(
-            f"{name} ended without a step of an optimizer of torch.optim: there is no training to "
-            "measure"
+            f"{name} ended without a step of an optimizer of torch.optim in its own process: there "
+            "is no training to measure (what other processes train is not seen)"
         )
     if bad:
         raise ScriptFailed(f"{name} ended with {ending.code!r}{said}")

@@ -1,8 +1,8 @@
 """What watching a script costs: its steps watched over its steps as they are, interleaved.
 
-Run by hand: ``python -m tests.benchmarks.bench_script_overhead [--blocks 20] [train.py ARGS]``: a
-small script of its own, or another one in the folder that it is called from. Target: at most 20 us
-a step, 1 % of one of 2 ms. Every run is a process of its own, in a folder of its own, watched or
+Run by hand: ``python -P -m tests.benchmarks.bench_script_overhead [--blocks 20] [train.py ARGS]``,
+a small script of its own, or another one in the folder that it is called from. Target: at most 20
+us a step, 1 % of one of 2 ms. Every run is a process of its own, in a folder of its own, watched or
 not in random order. Equal steps do equal work: of each one the fastest of all blocks counts, which
 a busy machine delays least.
 """

@@ -63,14 +63,32 @@ def test_a_script_that_never_steps_is_not_waited_for(
     )
 
 
-def test_batches_that_are_collated_at_random_are_not_read_ahead(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("collated", "workers", "said"),
+    [
+        ("torch.rand(len(items), 2)", 0, "draw random numbers"),
+        ("seeded(items)", 0, "seed the random generators for a while"),
+        ("torch.rand(len(items), 2)", 1, None),
+    ],
+)
+def test_batches_made_at_random_are_read_in_a_thread_only_where_workers_make_them(
+    collated: str, workers: int, said: str | None, tmp_path: Path
+) -> None:
     text = (
-        "def masked(items):\n    return torch.rand(len(items), 2)\n"
-        "for x in DataLoader(TensorDataset(torch.ones(8, 2)), 4, collate_fn=masked):\n    step(x)\n"
+        "torch.manual_seed(0)\ndef seeded(items):\n    with torch.random.fork_rng():\n"
+        f"        return torch.ones(len(items), 2)\ndef made(items):\n    return {collated}\n"
+        f"loader = DataLoader(TensorDataset(torch.ones(8, 2)), 4, num_workers={workers}, "
+        "collate_fn=made)\nfor x in loader:\n    step(x)\n"
     )
-    (tmp_path / "masks.py").write_text(BEGIN + text)
-    with pytest.raises(NotApplicable, match="draw random numbers"):
-        intercepted(trial_of("masks", tmp_path, folder=tmp_path, loader="thread", kind="build"))
+    (tmp_path / "draws.py").write_text(BEGIN + text)
+    thread = trial_of("draws", tmp_path, folder=tmp_path, loader="thread", kind="build")
+    if said is not None:
+        with pytest.raises(NotApplicable, match=said):
+            intercepted(thread)
+        return
+    plain = trial_of("draws", tmp_path, folder=tmp_path, kind="build")
+    losses = [intercepted(one).course.losses for one in (plain, thread)]
+    assert losses[0] == losses[1]
 
 
 @pytest.mark.parametrize("place", ["../repo/train.py", "../train.py"])
