@@ -91,6 +91,8 @@ class FixedItems:
     """Of all items: classes ``(N,)``, or 0 and 1 for each of several labels ``(N, labels)``."""
     load: Loader | None = None
     """How batches are read, other than one after the other when they are needed."""
+    groups: Tensor | None = None
+    """Of whom each item is ``(N,)``, the patient, say: what is shared out keeps them together."""
 
     def batch(self, rows: Tensor) -> Batch:
         """Return the batch of some rows, on the device."""

@@ -100,7 +100,7 @@ def _items(train: Part, size: int, device: torch.device, seed: int) -> FixedItem
         return Batch(train.images[chosen].float(), train.targets[chosen])
 
     rows = shuffled(len(train), size, seed)
-    return FixedItems(len(train), rows, take, placing(device), train.targets)
+    return FixedItems(len(train), rows, take, placing(device), train.targets, groups=train.patients)
 
 
 def _optimizer(settings: MurmurSettings) -> Callable[[nn.Module], Optimizer]:

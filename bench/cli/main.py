@@ -208,9 +208,8 @@ def train(
         streams.tell(line)
 
 
-app.command()(using.export)
-app.command()(using.serve)
-app.command()(using.demo)
+for command in (using.export, using.serve, using.demo, using.federate):
+    app.command()(command)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The commands that use a trained model: export it, serve it, show what it says."""
+"""The commands that use a recipe or its model: export it, serve it, show it, train it together."""
 
 from __future__ import annotations
 
@@ -74,3 +74,26 @@ def demo(
 
     for line in demonstrate(checkpoint, files or [], output, items, data_dir, device, trust):
         tell(line)
+
+
+def federate(
+    source: Annotated[
+        Path, Argument(metavar="RECIPE|CHECKPOINT", help="optimized.json, or a trained model")
+    ],
+    clients: Annotated[int, Option(min=2, help="among whom the training items are shared out")] = 3,
+    rounds: Annotated[int, Option(min=1, help="exchanges of weights")] = 5,
+    epochs: Annotated[int, Option(min=1, help="that a client trains in a round")] = 1,
+    seed: Annotated[int, Option(help="training seed")] = 0,
+    data_dir: DataDir = None,
+    device: Device = "auto",
+    threads: Annotated[int | None, Option(help="CPU threads")] = None,
+    trust: Trust = False,
+) -> None:
+    """Train a recipe on data that is shared out, exchanging weights alone, through Flower.
+
+    The clients are of this machine. Beside each round stands the same training on all the data.
+    """
+    from bench.cli.federating import Asked
+    from bench.cli.federating import federate as train
+
+    train(Asked(source, clients, rounds, epochs, seed, data_dir, device, threads, trust))

@@ -216,6 +216,11 @@ def _filled(network: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> 
     return network
 
 
+def with_weights(network: nn.Module, path: Path) -> nn.Module:
+    """Return a network with the weights of a file; raise `BenchError` where they don't fit."""
+    return _filled(network, _tensors(path), path.parent)
+
+
 def _inputs(job: Job) -> Inputs | None:
     args, named = arguments(job.sample(1))
     if named or len(args) != 1 or not isinstance(args[0], Tensor):
