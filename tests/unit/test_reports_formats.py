@@ -132,6 +132,19 @@ def test_the_suite_counts_its_cases(tmp_path: Path) -> None:
     assert float(suite.get("time", "")) == pytest.approx(spent, abs=1e-3)
 
 
+@pytest.mark.parametrize("name", list(made_up.RUNS))
+def test_junitparser_reads_what_the_suite_says(name: str, tmp_path: Path) -> None:
+    parser = pytest.importorskip("junitparser")
+    run = reports.read(made_up.RUNS[name](tmp_path / "run"))
+    (suite,) = parser.JUnitXml.fromstring(reports.render("junit", run))
+    found = {case.name: [type(one).__name__.lower() for one in case.result] for case in suite}
+    told = {"failure", "error", "skipped"}
+    assert found == {case: [mark] if mark in told else [] for case, mark in marks(run).items()}
+    counts = (suite.tests, suite.failures, suite.errors, suite.skipped)
+    marked = [mark for own in found.values() for mark in own]
+    assert counts == (len(found), *(marked.count(k) for k in ("failure", "error", "skipped")))
+
+
 def test_a_run_that_is_not_finished_is_an_error(tmp_path: Path) -> None:
     run = reports.read(made_up.interrupted(tmp_path / "run"))
     assert marks(run)["the run"] == "error"
