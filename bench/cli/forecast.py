@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from bench.cli.course import shown
 
 if TYPE_CHECKING:
+    from bench.cli.progress import NoProgress
+    from bench.records.run_folder import Folder
     from bench.run.forecast import Forecast
     from bench.run.request import Request
 
@@ -27,7 +29,7 @@ def planned(asked: Request, quiet: bool) -> str:
     with (
         TemporaryDirectory(prefix="bench-plan-") as folder,
         progress.choose(quiet) as display,
-        opened(replace(asked, output=Path(folder)), display) as session,
+        opened(replace(asked, output=Path(folder)), Unplaced(display)) as session,
     ):
         session.dry_run = True
         try:
@@ -36,6 +38,17 @@ def planned(asked: Request, quiet: bool) -> str:
             refused = [record.arm for record in session.records if record.pair < 0]
             return as_text(plan.forecast, refused, session.header.mode)
     raise AssertionError("every mode measures something")
+
+
+class Unplaced:
+    """Shows what is rehearsed, and not where: that folder goes again, and never holds a report."""
+
+    def __init__(self, display: NoProgress) -> None:
+        self.expect, self.begin = display.expect, display.begin
+        self.done, self.note = display.done, display.note
+
+    def opened(self, folder: Folder) -> None:
+        """Say nothing."""
 
 
 def as_text(found: Forecast, refused: list[str], mode: str) -> str:

@@ -13,8 +13,8 @@ SMALLEST, LARGEST = 4.0, 14.0
 """Radii in pixels."""
 APART = 0.25, 0.07
 """Of the width and of the height, so far names are apart."""
-NAMED = 8
-"""Arms whose names stand beside their dots."""
+NAMED, LETTERS = 8, 40
+"""Arms whose names stand beside their dots, and how much of a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,13 @@ def _apart(one: Spot, other: Spot, x: Axis, y: Axis) -> bool:
     return across > APART[0] or deep > APART[1]
 
 
+def shortened(name: str) -> str:
+    """Return a name as it stands beside its dot; the whole one is told there, and in the table."""
+    return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"
+
+
 def _name(spot: Spot, x: Axis, y: Axis) -> str:
     share = x.scale.share(spot.x[1])
     left = share < 0.5
-    name = label(17 if left else -17, -8, spot.arm[:40], "name", "start" if left else "end")
+    name = label(17 if left else -17, -8, shortened(spot.arm), "name", "start" if left else "end")
     return element("svg", name, x=x.scale.at(spot.x[1]), y=down(y, spot.y[1]), overflow="visible")

@@ -20,6 +20,8 @@ from reports.view.whole import View, view_of
 
 LINES = 25
 MOST_OF_ANSWER = 7
+ROOMY = 8
+"""Lines for arms beside which longer figures are told whole."""
 LEAST_ARMS = 2
 """That are shown, however long the rest is."""
 WHOLE = "*"
@@ -35,11 +37,14 @@ def summary(run: Run, width: int = 100) -> str:
     head = filled(view.answer.headline, wide)
     if len(head) > MOST_OF_ANSWER:
         head = [*head[: MOST_OF_ANSWER - 1], cut(f"{head[MOST_OF_ANSWER - 1]} {ELLIPSIS}", wide)]
-    context = _context(run, view, wide)
-    for follows in (_next(run), []):
-        tail = [*context, *_files(run), *follows]
+    cramped = _context(run, view, wide, filling=False)
+    whole = _context(run, view, wide, filling=True)
+    follows, room = _next(run), min(ROOMY, 2 * len(view.rows))
+    choices = ((whole, follows, room), (cramped, follows, LEAST_ARMS), (cramped, [], 0))
+    for context, then, least in choices:
+        tail = [*context, *_files(run), *then]
         left = LINES - _height([*head, *tail], wide) - 2
-        if left > LEAST_ARMS:
+        if left > least:
             break
     parts = [head, _arms(run, view, wide, left), tail]
     return printable("\n\n".join("\n".join(part) for part in parts if part)) + "\n"
@@ -131,8 +136,11 @@ def _pairs(row: Row, more: int | None) -> str:
     return f"{row.pairs}, about {more} more" if more else str(row.pairs)
 
 
-def _context(run: Run, view: View, wide: int) -> list[str]:
-    """Return a line each of what was not measured, of the baseline, the noise, the doubts."""
+def _context(run: Run, view: View, wide: int, filling: bool) -> list[str]:
+    """Return a line each of what was not measured, of the baseline, the noise, the doubts.
+
+    Figures that are longer than a line are told whole where there is room for it: `filling`.
+    """
     lines = []
     if view.inapplicable:
         names = ", ".join(arm for arm, _ in view.inapplicable)
@@ -143,14 +151,12 @@ def _context(run: Run, view: View, wide: int) -> list[str]:
         lines.append(f"{len(view.bounded)} could not gain enough: {names}")
     broken = [f"{arm} gave nothing: {reason}" for arm, reason in view.broken]
     lines += broken[:2] + ([f"and {len(broken) - 2} more gave nothing"] if len(broken) > 2 else [])
-    lines += [
-        *aims.said(run),
-        searched.said(run) or "",
-        _baseline(run),
-        *processes.said(run),
-        _to_target(run),
-        _noise(run),
-    ]
+    said = [
+        *aims.said(run), searched.said(run) or "", _baseline(run), *processes.said(run),
+        _to_target(run), _noise(run),
+    ]  # fmt: skip
+    figures = [line for each in said for line in filled(each, wide)] if filling else said
+    lines += figures
     doubts = warnings.warnings(run)
     if doubts:
         more = f" (and {len(doubts) - 1} more in the report)" if len(doubts) > 1 else ""

@@ -17,14 +17,14 @@ from bench.baseline import Settings, Target
 from bench.job import DataCard, Job, Progress
 
 ROUNDS, WASTED = 40, 0
-ITEMS, TEST, WIDE, BATCH = 16_384, 2048, 256, 256
+ITEMS, TEST, WIDE, BATCH = 16_384, 512, 256, 256
 
 
 class NetSettings(Settings):
     """What can be changed."""
 
     epochs: int = Field(1, ge=1)
-    steps: int = Field(8, ge=1, description="updates of an epoch")
+    steps: int = Field(12, ge=1, description="updates of an epoch")
     rate: float = Field(0.5, ge=0, description="learning rate")
 
 

@@ -27,4 +27,5 @@ def test_a_dry_run_prints_the_plan_and_keeps_nothing(called: Bench, tmp_path: Pa
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("1 arm would be measured\n")
     assert "3 pairs each: 9 trials, about " in done.stdout
+    assert "report so far" not in done.stderr
     assert not (tmp_path / "results").exists()

@@ -111,6 +111,13 @@ def test_a_line_that_is_too_long_ends_after_a_whole_word() -> None:
     assert cut("x" * 50, 40) == "x" * 39 + "…"
 
 
+def test_figures_are_told_whole_on_a_narrow_terminal_too(tmp_path: Path) -> None:
+    run = reports.read(made_up.baseline_only(tmp_path / "run"))
+    said = " ".join(reports.summary(run, 40).split())
+    assert "training 2.60 s, step 25.0 ms, memory 140 MiB" in said
+    assert "shows 4.2 %; baseline against itself (A/A) 1.00× [0.97, 1.02]" in said
+
+
 def test_the_summary_says_what_does_not_apply_in_one_line(tmp_path: Path) -> None:
     names = [f"a-technique-with-a-long-name-{n}" for n in range(19)]
     trials = [made_up.lost(name, -1, Status.NOT_APPLICABLE, "not here") for name in names]
