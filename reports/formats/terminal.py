@@ -40,7 +40,8 @@ def summary(run: Run, width: int = 100) -> str:
     cramped = _context(run, view, wide, filling=False)
     whole = _context(run, view, wide, filling=True)
     follows, room = _next(run), min(ROOMY, 2 * len(view.rows))
-    choices = ((whole, follows, room), (cramped, follows, LEAST_ARMS), (cramped, [], 0))
+    none: list[str] = []
+    choices = ((whole, follows, room), (cramped, follows, LEAST_ARMS), (cramped, none, 0))
     for context, then, least in choices:
         tail = [*context, *_files(run), *then]
         left = LINES - _height([*head, *tail], wide) - 2
