@@ -14,7 +14,6 @@ from bench.recipes import resolve
 from bench.records.measurement import Measurement, Status
 from bench.records.recipe import Recipe
 from bench.technique import Technique
-from bench.trial.applied import applied
 from bench.trial.spec import TrialSpec
 
 PROBES = 2
@@ -68,6 +67,8 @@ class Rehearsals:
             scratch=self.scratch,
         )  # fmt: skip
         if self.runner is None:
+            from bench.trial.applied import applied  # with torch: trials have it in their processes
+
             return applied(trial)
         return self.runner.run(trial).measurement
 

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from baselines.s4_ecg import S4ECG, S4ECGSettings, data, ptbxl, sources
 from baselines.s4_ecg.settings import LEADS
 from bench.errors import BenchError
-from bench.metrics import macro_auroc
+from bench.metrics import auroc, macro_auroc
 
 CODES = ("NORM", "IMI", "NDT", "LAFB", "LVH")
 SUPERCLASSES = ("NORM", "MI", "STTC", "CD", "HYP")
@@ -310,6 +310,18 @@ def test_real_records_are_those_of_the_spec(ptbxl: Path) -> None:
     sizes = [len(part) for part in (content.train, content.validation, content.test)]
     assert sizes == [352, 72, 64]
     assert "12 records without a superclass were dropped" in content.card.notes
+
+
+@pytest.mark.parametrize("first", [[-0.0, 0.0, 8], [np.inf, np.inf, -np.inf], [np.nan, 0, 0]])
+def test_auroc_ranks_scores_as_scipy_does(first: list[float]) -> None:
+    from scipy.stats import mannwhitneyu
+
+    random = np.random.default_rng(0)
+    scores = np.array([*first, *random.integers(0, 9, 57)], np.float32)  # with ties
+    labels = random.integers(0, 2, 60).astype(np.float32)
+    above = mannwhitneyu(scores[labels > 0], scores[labels == 0]).statistic
+    expected = above / labels.sum() / (1 - labels).sum()
+    assert auroc(scores, labels) == pytest.approx(expected, nan_ok=True)
 
 
 def test_macro_auroc_is_the_mean_over_the_classes_that_can_be_told_apart() -> None:
