@@ -1,7 +1,8 @@
 """Call `bench ARGS` in this process: its trials are processes of their own, the command is none.
 
 So a test spares a start, two imports of torch among it: the trials of all that one worker calls
-come from one fork server.
+come from one fork server. A command that is refused leaves it running, where as a process of its
+own it ends it (`tests/unit/test_runner.py`): the next call would import all again.
 """
 
 from __future__ import annotations
@@ -11,11 +12,16 @@ import io
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from bench.cli.main import main
+from bench.launch import local
+from bench.records.measurement import Measurement
+from bench.run.plan import Planned
+from bench.run.session import Session
 from tests.cli.processes import Done, only_run
 from tests.cli.written import check_written
 
@@ -34,6 +40,7 @@ def call(*args: str, cwd: Path, **changes: str) -> Done:
         patch.chdir(cwd)
         patch.setattr(sys, "argv", ["bench", *args])
         patch.setattr(sys, "path", [*sys.path])
+        patch.setattr(local, "_end_servers", lambda: None)
         for name, value in {"COLUMNS": "200", **changes}.items():
             patch.setenv(name, value)
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -48,6 +55,23 @@ def called_once(folder: Path, *args: str) -> Path:
     done = call(*args, cwd=folder)
     assert done.returncode == 0, done.stderr
     return only_run(folder)
+
+
+@contextlib.contextmanager
+def interrupted_after(trials: int, look: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Let Ctrl-C come in place of a run's next trial after so many; `look` is called before it."""
+    trial, made = Session.trial, list[Planned]()
+
+    def interrupt(session: Session, planned: Planned) -> Measurement:
+        if len(made) == trials:
+            look()
+            raise KeyboardInterrupt
+        made.append(planned)
+        return trial(session, planned)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Session, "trial", interrupt)
+        yield
 
 
 def _ended() -> int:

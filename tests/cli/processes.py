@@ -73,7 +73,7 @@ def records(run: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.split("\n")[:-1]]
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
     """Wait until a condition holds; fail after so long."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
-from bench.run.session import Session
+from tests.cli.calls import interrupted_after
 from tests.cli.processes import HERE, Bench
 
 FILE = f"""
@@ -34,20 +32,11 @@ claims:
 
 
 def test_an_audit_that_was_interrupted_goes_on_and_makes_no_trial_twice(
-    called: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    called: Bench, tmp_path: Path
 ) -> None:
     (tmp_path / "mine.yaml").write_text(FILE)
     (tmp_path / "given.csv").write_text("arm,session,value\nold,mon,100\nnew,tue,97\n")
-    trial, made = Session.trial, list[object]()
-
-    def interrupted(self: Session, planned: object) -> object:
-        if len(made) == 4:
-            raise KeyboardInterrupt
-        made.append(planned)
-        return trial(self, planned)  # type: ignore[arg-type]  # whatever it is, it goes on
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Session, "trial", interrupted)
+    with interrupted_after(4):
         done = called("audit", "mine.yaml", "--threads", "1")
     assert done.returncode == 3, done.stderr
     (folder,) = (tmp_path / "results").iterdir()

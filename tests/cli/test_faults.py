@@ -6,16 +6,23 @@ import json
 import os
 import signal
 import subprocess
-import time
+import threading
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from bench.launch.local import Runner
+from bench.trial.spec import TrialSpec
+from tests.cli.calls import call, interrupted_after
 from tests.cli.processes import (
     FAULTS,
     TINY,
     Bench,
+    Done,
     has_records,
     only_run,
     records,
@@ -33,18 +40,21 @@ def keys(run: Path) -> list[tuple[int, str]]:
     return [(record["pair"], record["arm"]) for record in records(run)]
 
 
-def test_a_killed_run_is_resumed_without_losing_or_repeating_a_trial(
+def test_a_run_in_progress_is_nobody_else_s_and_one_that_was_killed_leaves_nothing_and_goes_on(
     tmp_path: Path, called: Bench
 ) -> None:
-    process = start(*HARMLESS, "--set", "pause=0.02", cwd=tmp_path)
-    wait_for(lambda: has_records(tmp_path, 2))
-    wait_for(lambda: worker_of(process) is not None)
-    worker = worker_of(process)
+    test = ("--baseline", TINY, "--test", f"{FAULTS}:Lingers", "--repeats", "2")
+    process = start(*test, "--epochs", "2", "--set", "pause=0.04", cwd=tmp_path)
+    wait_for(lambda: has_records(tmp_path, 2) and lingering(tmp_path) and worker_of(process))
+    worker, run = worker_of(process), only_run(tmp_path)
+    refused = called("--resume", str(run))
     process.kill()
     process.communicate()
+    assert refused.returncode == 2
+    assert f"{run} is in use by process {process.pid}" in refused.stderr
     assert worker is not None
     wait_for(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, 10)
-    run = only_run(tmp_path)
+    wait_for(lambda: not lingering(tmp_path), 10)
     before = (run / "trials.jsonl").read_bytes()
 
     done = called("--resume", str(run))
@@ -57,6 +67,14 @@ def test_a_killed_run_is_resumed_without_losing_or_repeating_a_trial(
     for format in ("md", "html"):
         text = (run / f"report.{format}").read_text()
         assert called("report", str(run), "--format", format).stdout == text
+
+
+def lingering(folder: Path) -> list[int]:
+    """Return what trials of a run in a folder have started, and still runs."""
+    known = {"cmdline": ["sleep", "3599"], "cwd": str(folder)}
+    found = psutil.process_iter([*known, "status"])
+    alive = (p for p in found if p.info["status"] != psutil.STATUS_ZOMBIE)
+    return [p.pid for p in alive if known.items() <= p.info.items()]
 
 
 def test_a_finished_run_resumed_runs_nothing_again(own_finished: Path, called: Bench) -> None:
@@ -78,16 +96,13 @@ def test_a_run_whose_model_was_changed_meanwhile_is_not_gone_on_with(
     assert "has changed since: start a new run" in done.stderr
 
 
-def test_a_killed_worker_is_recorded_as_failed_and_the_run_goes_on(tmp_path: Path) -> None:
-    process = start(*HARMLESS, "--set", "pause=0.02", cwd=tmp_path)
-    wait_for(lambda: has_records(tmp_path, 1))
-    wait_for(lambda: worker_of(process) is not None)
-    worker = worker_of(process)
-    assert worker is not None
-    worker.kill()
-    _, errors = process.communicate(timeout=120)
+def test_a_killed_worker_is_recorded_as_failed_and_the_run_goes_on(
+    tmp_path: Path, called: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    befalls_second_trial(lambda process: os.kill(process.pid, signal.SIGKILL), monkeypatch)
+    done = called(*HARMLESS)
     statuses = [record["status"] for record in records(only_run(tmp_path))]
-    assert process.returncode == 0, errors
+    assert done.returncode == 0, done.stderr
     assert len(statuses) == TRIALS
     assert statuses.count("failed") == 1
     lost = next(r for r in records(only_run(tmp_path)) if r["status"] == "failed")
@@ -95,24 +110,54 @@ def test_a_killed_worker_is_recorded_as_failed_and_the_run_goes_on(tmp_path: Pat
     assert "killed by SIGKILL" in (only_run(tmp_path) / "report.md").read_text()
 
 
+def befalls_second_trial(
+    what: Callable[[psutil.Process], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Let something happen to the process of a run's second trial, as soon as it is there."""
+    watch, watched = Runner._watch, list[str]()
+
+    def befall(runner: Runner, process: BaseProcess, trial: TrialSpec) -> object:
+        watched.append(trial.kind)
+        if len(watched) - watched.count("build") == 2 and trial.kind != "build":
+            what(psutil.Process(process.pid))
+        return watch(runner, process, trial)
+
+    monkeypatch.setattr(Runner, "_watch", befall)
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Done, list[dict[str, Any]]]:
+    """Return what a run of techniques that break training printed, and its records."""
+    folder = tmp_path_factory.mktemp("broken")
+    tested = [f"{FAULTS}:{fault}" for fault in ("Nan", "Huge", "Broken")]
+    done = call("--baseline", TINY, "--test", *tested, "--repeats", "1", cwd=folder)
+    return done, records(only_run(folder))
+
+
 @pytest.mark.parametrize(
     ("fault", "status", "reason"),
     [
-        ("Nan", "diverged", "the loss was nan at step 1 (epoch 1)"),
-        ("Huge", "out_of_memory", "can't allocate memory"),
-        ("Broken", "failed", "ValueError: this technique is broken (faults.py, line"),
+        ("nan", "diverged", "the loss was nan at step 1 (epoch 1)"),
+        ("huge", "out_of_memory", "can't allocate memory"),
+        ("broken", "failed", "ValueError: this technique is broken (faults.py, line"),
     ],
 )
-def test_a_technique_that_breaks_training_is_named_and_the_run_is_incomplete(
-    tmp_path: Path, called: Bench, fault: str, status: str, reason: str
+def test_a_technique_that_breaks_training_is_named(
+    broken: tuple[Done, list[dict[str, Any]]], fault: str, status: str, reason: str
 ) -> None:
-    done = called("--baseline", TINY, "--test", f"{FAULTS}:{fault}", "--repeats", "1")
-    assert done.returncode == 3, done.stderr
-    assert "Traceback" not in done.stderr + done.stdout
-    own = [r for r in records(only_run(tmp_path)) if r["arm"] == fault.lower()]
+    own = [record for record in broken[1] if record["arm"] == fault]
     assert [record["status"] for record in own] == [status]
     assert reason in own[0]["reason"]
-    others = [r for r in records(only_run(tmp_path)) if r["arm"] != fault.lower()]
+
+
+def test_techniques_that_break_training_leave_the_others_whole_and_the_run_incomplete(
+    broken: tuple[Done, list[dict[str, Any]]],
+) -> None:
+    done, found = broken
+    assert done.returncode == 3, done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    others = [record for record in found if record["arm"] in ("baseline", "baseline#2")]
+    assert {record["arm"] for record in others} == {"baseline", "baseline#2"}
     assert {record["status"] for record in others} == {"ok"}
 
 
@@ -128,7 +173,7 @@ def test_a_trial_that_hangs_is_ended_at_its_limit(tmp_path: Path, called: Bench)
 def test_an_interrupt_keeps_what_finished_and_says_how_to_go_on(
     tmp_path: Path, called: Bench
 ) -> None:
-    process = start(*HARMLESS, "--set", "pause=0.02", cwd=tmp_path)
+    process = start(*HARMLESS, "--epochs", "2", "--set", "pause=0.03", cwd=tmp_path)
     wait_for(lambda: has_records(tmp_path, 2))
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=120)
@@ -145,33 +190,38 @@ def test_an_interrupt_keeps_what_finished_and_says_how_to_go_on(
 
 def test_an_interrupted_verification_goes_on_to_its_answer(tmp_path: Path, called: Bench) -> None:
     combine = ("--combine", f"{FAULTS}:Harmless", "--repeats", "1")
-    done = called("--baseline", TINY, *combine, "--set", "pause=0.02", "--output", "claimed")
+    done = called("--baseline", TINY, *combine, "--set", "pause=0.01", "--output", "claimed")
     assert done.returncode == 0, done.stderr
     (claimed,) = (tmp_path / "claimed").iterdir()
-    process = start("verify", str(claimed / "optimized.json"), "--repeats", "3", cwd=tmp_path)
-    wait_for(lambda: has_records(tmp_path, 1))
-    os.killpg(process.pid, signal.SIGINT)
-    said, errors = process.communicate(timeout=120)
+    with interrupted_after(1):
+        done = called("verify", str(claimed / "optimized.json"), "--repeats", "3")
     run = only_run(tmp_path)
-    assert process.returncode == 3, said + errors
-    assert f"bench --resume {run.relative_to(tmp_path)}" in errors
-    assert said.startswith("The claim is not judged yet.\n")
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert f"bench --resume {run.relative_to(tmp_path)}" in done.stderr
+    assert done.stdout.startswith("The claim is not judged yet.\n")
     assert "**The claim is not judged yet.**" in (run / "report.md").read_text()
     rest = called("--resume", str(run), "--json")
-    assert rest.returncode == 0, rest.stderr
+    assert rest.returncode == 0, rest.stdout + rest.stderr
     assert json.loads(rest.stdout)["claim"]["holds"] is True
 
 
-def test_a_run_that_goes_on_can_be_watched(tmp_path: Path, called: Bench) -> None:
-    process = start(*HARMLESS, "--set", "pause=0.08", "--tensorboard", cwd=tmp_path)
-    wait_for(lambda: any((tmp_path / "results").glob("*/report.html")))
+def test_a_run_that_goes_on_can_be_watched(
+    tmp_path: Path, called: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.cli.run.PAUSE", 0.0)
+    seen: dict[Path, bytes] = {}
+
+    def look() -> None:
+        run = only_run(tmp_path)
+        reports = [run / f"report.{format}" for format in ("md", "html")]
+        events = [*(run / "tensorboard").rglob("events.*")]
+        seen.update({path: path.read_bytes() for path in (*reports, *events)})
+
+    with interrupted_after(2, look):
+        assert called(*HARMLESS, "--tensorboard").returncode == 3
     run = only_run(tmp_path)
-    assert process.poll() is None
-    process.kill()
-    process.communicate()
-    assert "This run is not finished" in (run / "report.md").read_text()
-    assert "training loss" in (run / "report.html").read_text()
-    seen = {path: path.read_bytes() for path in (run / "tensorboard").rglob("events.*")}
+    assert b"This run is not finished" in seen.pop(run / "report.md")
+    assert b"training loss" in seen.pop(run / "report.html")
     assert seen
     assert called("--resume", str(run), "--tensorboard").returncode == 0
     assert {path: path.read_bytes() for path in seen} == seen
@@ -192,23 +242,12 @@ def test_a_torn_last_line_is_dropped_and_its_trial_run_again(
     assert len(set(keys(run))) == len(records(run)) == trials
 
 
-def test_a_run_in_progress_can_not_be_resumed_by_another(tmp_path: Path, called: Bench) -> None:
-    process = start(*HARMLESS, "--set", "pause=0.02", cwd=tmp_path)
-    wait_for(lambda: has_records(tmp_path, 1))
-    run = only_run(tmp_path)
-    done = called("--resume", str(run))
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-    assert done.returncode == 2
-    assert f"{run} is in use by process {process.pid}" in done.stderr
-
-
-def test_two_runs_at_once_in_one_folder_don_t_mix(tmp_path: Path) -> None:
+def test_two_runs_at_once_in_one_folder_don_t_mix(tmp_path: Path, called: Bench) -> None:
     quick = ("--baseline", TINY, "--baseline-only", "--repeats", "1")
-    both = [start(*quick, cwd=tmp_path) for _ in range(2)]
-    for process in both:
-        _, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors
+    process = start(*quick, cwd=tmp_path)
+    done = called(*quick)
+    _, errors = process.communicate(timeout=120)
+    assert (process.returncode, done.returncode) == (0, 0), errors + done.stderr
     runs = list((tmp_path / "results").iterdir())
     assert len(runs) == 2
     assert all(len(records(run)) == 2 for run in runs)
@@ -247,38 +286,21 @@ def test_a_full_or_read_only_disk_is_refused_before_the_first_trial(
 
 
 @pytest.mark.slow
-def test_a_stopped_worker_is_a_disturbed_trial_that_is_kept_and_run_again(tmp_path: Path) -> None:
-    process = start(*HARMLESS, "--set", "pause=0.02", cwd=tmp_path)
-    wait_for(lambda: has_records(tmp_path, 1))
-    wait_for(lambda: worker_of(process) is not None)
-    worker = worker_of(process)
-    assert worker is not None
-    worker.suspend()
-    time.sleep(2)
-    worker.resume()
-    _, errors = process.communicate(timeout=120)
+def test_a_stopped_worker_is_a_disturbed_trial_that_is_kept_and_run_again(
+    tmp_path: Path, called: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(worker: psutil.Process) -> None:
+        worker.suspend()
+        threading.Timer(2, worker.resume).start()
+
+    befalls_second_trial(stop, monkeypatch)
+    done = called(*HARMLESS)
     run = only_run(tmp_path)
-    assert process.returncode == 0, errors
+    assert done.returncode == 0, done.stderr
     (kept,) = (r for r in records(run) if r["status"] == "failed")
     assert kept["reason"].startswith("disturbed, and run again: its process stood still for ")
     assert len([r for r in records(run) if r["status"] == "ok"]) == TRIALS
     again = next(r for r in records(run) if r["attempt"] == 1)
     assert (again["arm"], again["pair"], again["status"]) == (kept["arm"], kept["pair"], "ok")
     assert f"{kept['arm']}, pair {kept['pair']}, was run again" in (run / "report.md").read_text()
-    assert "it is run again" in errors
-
-
-@pytest.mark.slow
-def test_a_killed_run_takes_along_what_its_trial_started(tmp_path: Path) -> None:
-    test = ("--baseline", TINY, "--test", f"{FAULTS}:Lingers", "--repeats", "1")
-    process = start(*test, "--set", "pause=0.2", cwd=tmp_path)
-    wait_for(lambda: bool(lingering()))
-    process.kill()
-    process.communicate()
-    wait_for(lambda: not lingering())
-
-
-def lingering() -> list[int]:
-    found = psutil.process_iter(["cmdline", "status"])
-    return [p.pid for p in found if p.info["cmdline"] == ["sleep", "3599"]
-            and p.info["status"] != psutil.STATUS_ZOMBIE]  # fmt: skip
+    assert "it is run again" in done.stderr

@@ -18,6 +18,7 @@ from bench.machine.environment import PACKAGES
 from bench.recipes import registry, resolve
 from bench.recipes.references import is_file, parse_assignments
 from bench.testing import PROMISES
+from tests.cli.calls import call
 from tests.cli.processes import Bench
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,13 +62,17 @@ def after(command: list[str], option: str) -> list[str]:
     return list(takewhile(lambda word: not word.startswith("--"), words))
 
 
+@pytest.fixture(scope="module")
+def helped(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the help of all commands that have options of their own."""
+    commands = ("run", "script", "compare", "report", "export", "serve", "ab", "list")
+    folder = tmp_path_factory.mktemp("helped")
+    return "".join(call(command, "--help", cwd=folder).stdout for command in commands)
+
+
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=" ".join)
-def test_every_option_technique_and_setting_named_exists(called: Bench, command: list[str]) -> None:
-    known = "".join(
-        called(name, "--help").stdout
-        for name in ("run", "script", "compare", "report", "export", "serve", "ab", "list")
-    )
-    assert all(word in known for word in command if word.startswith("--"))
+def test_every_option_technique_and_setting_named_exists(helped: str, command: list[str]) -> None:
+    assert all(word in helped for word in command if word.startswith("--"))
     named = [*after(command, "--test"), *after(command, "--combine")]
     resolve.make_techniques([name for name in named if ".py:" not in name])
     (reference,) = after(command, "--baseline")[:1] or ["timehut"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import tempfile
 from pathlib import Path
@@ -27,18 +28,26 @@ STATES = {
 Commits = dict[str, str]
 
 
-@pytest.fixture
-def commits(tmp_path: Path) -> Commits:
-    """Return the hash of each of `STATES`, committed one after the other; the first is there."""
-    git(tmp_path, "init", "--quiet", "--initial-branch=main")
-    (tmp_path / ".gitignore").write_text("results/\n")
-    found = {}
+@pytest.fixture(scope="module")
+def committed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Commits]:
+    """Return a repository, made once to be copied, and the hashes of its commits."""
+    folder, found = tmp_path_factory.mktemp("repository"), Commits()
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    (folder / ".gitignore").write_text("results/\n")
     for subject, text in STATES.items():
-        (tmp_path / MODEL).write_text(text)
-        git(tmp_path, "add", ".")
-        git(tmp_path, "commit", "--quiet", "--message", subject)
-        found[subject] = git(tmp_path, "rev-parse", "HEAD")
-    git(tmp_path, "checkout", "--quiet", found["the first"])
+        (folder / MODEL).write_text(text)
+        git(folder, "add", ".")
+        git(folder, "commit", "--quiet", "--message", subject)
+        found[subject] = git(folder, "rev-parse", "HEAD")
+    git(folder, "checkout", "--quiet", found["the first"])
+    return folder, found
+
+
+@pytest.fixture
+def commits(committed: tuple[Path, Commits], tmp_path: Path) -> Commits:
+    """Return the hash of each of `STATES`, committed one after the other; the first is there."""
+    folder, found = committed
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     return found
 
 

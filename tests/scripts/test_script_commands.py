@@ -12,6 +12,7 @@ from bench.cli.argv import spread
 from bench.cli.script import settings_of, started, variations
 from bench.errors import BenchError
 from bench.recipes.script import ScriptBaseline, ScriptSettings, metric_name
+from tests.cli.calls import call
 from tests.cli.processes import only_run, records, run
 from tests.scripts.cases import HERE, plainly
 
@@ -30,7 +31,7 @@ def test_a_script_is_measured_exported_and_trained_with(tmp_path: Path) -> None:
     assert first["items"] == 16 * len(first["step_seconds"])
     assert not (tmp_path / "out").exists()
     recipe = only_run(tmp_path) / "optimized.json"
-    done = run("train", str(recipe), cwd=tmp_path)
+    done = call("train", str(recipe), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "model.pt").exists()
     kept = json.loads((tmp_path / "checkpoint" / "training.json").read_text())
