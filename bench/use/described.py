@@ -7,6 +7,14 @@ from typing import Any
 from bench.use.checkpoint import Loaded
 
 Schema = dict[str, Any]
+METRICS_SCHEMA: Schema = {
+    "responses": {
+        200: {
+            "description": "Counters, ended by # EOF",
+            "content": {"application/openmetrics-text": {"schema": {"type": "string"}}},
+        }
+    },
+}
 
 
 def facts_of(loaded: Loaded) -> Schema:
@@ -32,7 +40,8 @@ def facts_of(loaded: Loaded) -> Schema:
 def predict_schema(loaded: Loaded) -> Schema:
     """Return what OpenAPI says of ``POST /predict``: FastAPI reads no body that comes two ways."""
     use = loaded.use
-    values = {"type": "array", "items": {}, "minItems": 1, "description": use.values}
+    number = {"type": ["number", "null", "array"]}
+    values = {"type": "array", "items": number, "minItems": 1, "description": use.values}
     body = {
         "type": "object", "properties": {"values": values}, "required": ["values"],
         "additionalProperties": False,

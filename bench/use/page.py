@@ -10,7 +10,8 @@ from typing import Any
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:54rem;margin:2rem auto;padding:0 1rem;"
     "color:#1f2933;background:#fff}h2{margin-top:2.2rem}code,pre{font:14px/1.45 ui-monospace,"
-    "monospace}pre{background:#f3f5f7;padding:.8rem;overflow-x:auto}td{padding:.15rem 1rem .15rem"
+    "monospace}h2 code{font-size:1.15rem}"
+    "pre{background:#f3f5f7;padding:.8rem;overflow-x:auto}td{padding:.15rem 1rem .15rem"
     " 0;vertical-align:top}@media(prefers-color-scheme:dark){body{color:#e4e7eb;background:#14181d}"
     "pre{background:#1f262e}a{color:#8ab4f8}}"
 )

@@ -25,7 +25,7 @@ from bench.errors import BenchError
 from bench.use import requests
 from bench.use.batching import Batcher
 from bench.use.checkpoint import Loaded
-from bench.use.described import facts_of, predict_schema
+from bench.use.described import METRICS_SCHEMA, facts_of, predict_schema
 from bench.use.meters import Meters
 from bench.use.page import page
 
@@ -72,7 +72,12 @@ def application(loaded: Loaded, limits: Limits) -> FastAPI:
     def model() -> dict[str, Any]:
         return facts_of(loaded)
 
-    @app.get("/metrics", summary="Counters, as OpenMetrics", response_class=Response)
+    @app.get(
+        "/metrics",
+        summary="Counters, as OpenMetrics",
+        response_class=Response,
+        **METRICS_SCHEMA,
+    )
     def metrics() -> Response:
         content, kind = meters.text()
         return Response(content, media_type=kind)
@@ -155,7 +160,10 @@ async def _files(request: Request, body: bytes) -> dict[str, bytes]:
     async def again() -> Any:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    form = await Request(request.scope, again).form(max_files=MOST_FILES, max_fields=MOST_FILES)
+    try:
+        form = await Request(request.scope, again).form(max_files=MOST_FILES, max_fields=MOST_FILES)
+    except HTTPException as error:  # of the parser's, whose status is none of ours
+        raise BenchError(f"the form can't be read: {error.detail}") from None
     found = {
         part.filename or "": await part.read()
         for _, part in form.multi_items()

@@ -103,6 +103,11 @@ def test_a_served_model_answers_values_and_files_alike(client: Any) -> None:
         ({"json": {"values": [[1, 2], [3, 4]]}}, 422, "has 2 channels"),
         ({"content": b"1,2", "headers": {"content-type": "text/csv"}}, 415, "text/csv"),
         ({"content": b"x" * 20_000, "headers": {"content-type": "application/json"}}, 413, "MiB"),
+        ({"files": [(f"{n}", (None, "1")) for n in range(9)]}, 422, "form can't be read: Too many"),
+        (
+            {"content": b"x", "headers": {"content-type": "multipart/form-data"}}, 422,
+            "the form can't be read: Missing boundary",
+        ),
         ({"files": [("files", ("a.exe", b"1"))]}, 422, "a.exe can't be read: give a .ts file"),
         ({"files": [("files", ("a.ts", b"1,x"))]}, 422, "'x' is no number"),
     ],
@@ -144,6 +149,8 @@ def test_a_server_tells_what_it_serves(client: Any) -> None:
     assert "data_dir" not in model["recipe"]["settings"]
     described = client.get("/openapi.json").json()["paths"]["/predict"]["post"]["requestBody"]
     assert set(described["content"]) == {"application/json", "multipart/form-data"}
+    metrics = client.get("/openapi.json").json()["paths"]["/metrics"]["get"]["responses"]["200"]
+    assert set(metrics["content"]) == {"application/openmetrics-text"}
     page = client.get("/docs").text
     assert "POST /predict" in page
     assert not re.search(r"<script|(src|href)=.?https?:", page), "it opens without a network"
