@@ -7,6 +7,7 @@ found before anything runs and in every process. Modules are taken one by one, p
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import sys
 from collections.abc import Iterator, Mapping
@@ -40,6 +41,7 @@ def program_of(file: Path) -> Program:
     sources: dict[str, Source] = {}
     hidden: dict[str, str] = {}
     waiting = [(file.name, whole)]
+    beside = functools.cache(functools.partial(_is_beside, folder))
     while waiting:
         name, path = waiting.pop()
         if name in sources:
@@ -47,10 +49,12 @@ def program_of(file: Path) -> Program:
         content = read(path)
         sources[name] = Source(path, hashlib.sha256(content).hexdigest())
         for line, wanted in _imports(content, PurePosixPath(name).parent.parts):
+            top = wanted[0].partition(".")[0]
+            if not beside(top):
+                continue
             found = [(one, folder / one) for module in wanted for one in _files(module, folder)]
             if not found or _is_ours(path, line, wanted, folder):
                 continue
-            top = wanted[0].partition(".")[0]
             if other := _elsewhere(top, folder):
                 hidden[top] = other
             else:
@@ -58,12 +62,19 @@ def program_of(file: Path) -> Program:
     return Program(sources, hidden)
 
 
-def _imports(content: bytes, package: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
-    """Yield the line of each import statement, and the modules that it may mean."""
+@functools.lru_cache(maxsize=256)
+def _imports(content: bytes, package: tuple[str, ...]) -> tuple[tuple[int, list[str]], ...]:
+    """Return the line of each import statement, and the modules that it may mean.
+
+    Equal contents are parsed once: each recipe of a file asks for its program several times.
+    """
     try:
-        tree = ast.parse(content)
+        return tuple(_imported(ast.parse(content), package))
     except (SyntaxError, ValueError, RecursionError):
-        return  # said when it is compiled
+        return ()  # said when it is compiled
+
+
+def _imported(tree: ast.AST, package: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, [alias.name]) for alias in node.names)
@@ -78,6 +89,11 @@ def _imports(content: bytes, package: tuple[str, ...]) -> Iterator[tuple[int, li
 def imported_by(file: Path) -> set[str]:
     """Return the top-level modules that a file imports, wherever they lie."""
     return {wanted[0].partition(".")[0] for _, wanted in _imports(read(file), ())}
+
+
+def _is_beside(folder: Path, top: str) -> bool:
+    """Tell whether a folder has a module or package of a name; most imports are of no such."""
+    return (folder / top).is_dir() or (folder / f"{top}.py").is_file()
 
 
 def _files(module: str, folder: Path) -> Iterator[str]:
