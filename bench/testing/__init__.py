@@ -32,6 +32,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from bench.batches import Batch
 from bench.errors import Clash, NotApplicable
 from bench.job import Job, Progress
 from bench.model.copies import copied
@@ -100,10 +101,10 @@ def refusal(case: Case, *techniques: str) -> str | None:
 def repeats_itself(case: Case, technique: str) -> None:
     """Promise: the same recipe and seed give the same losses and weights, bit for bit."""
     first = case.steps(technique)
-    losses, state = stepped(case.job(technique))
-    differing = _differing(first.losses, losses)
-    _require(first.losses == losses, f"two equal trainings gave the losses {differing}")
-    _require(_equal(first.state, state), "two equal trainings gave different weights")
+    again = case.steps_again(technique)
+    differing = _differing(first.losses, again.losses)
+    _require(first.losses == again.losses, f"two equal trainings gave the losses {differing}")
+    _require(_equal(first.state, again.state), "two equal trainings gave different weights")
 
 
 @_one_thread()
@@ -147,8 +148,7 @@ def trains_to_the_end(case: Case, *techniques: str) -> None:
     _hold_switches(before)
     if all(effect_of(technique) is Effect.LEARNING for technique in techniques):
         fresh = case.plain_job(*techniques)
-        untrained = _plain_loss(fresh, fresh.model)
-        after = _plain_loss(case.plain_job(*techniques), result.model)
+        untrained, after = _plain_losses(fresh, fresh.model, result.model)
         _require(after < untrained, f"training took the loss from {untrained:.4g} to {after:.4g}")
     _require(all(map(math.isfinite, result.losses)), f"the losses are not finite: {result.losses}")
     metric = registry.load_baseline(case.baseline).target.metric
@@ -168,8 +168,8 @@ def survives_export(case: Case, technique: str) -> None:
     _require(again.id == recipe.id, f"the recipe {recipe.id} has the id {again.id} when read again")
     used, read = (assembly.techniques_of(one, places) for one in (recipe, again))
     _require(used == read, f"{used} became {read} when read again")
-    losses, _ = stepped(assembly.build(again, places, case.device, 0), 2)
-    expected = case.steps(technique).losses[:2]
+    losses = case.steps_again(technique).losses
+    expected = case.steps(technique).losses
     _require(losses == expected, f"read again, it trains otherwise: {_differing(losses, expected)}")
 
 
@@ -254,13 +254,17 @@ def _hold_difference(case: Case, effect: Effect, losses: list[float], found: obj
         _require(not same, f"{effect}, but the losses and what is deployed are the baseline's")
 
 
-def _plain_loss(job: Job, model: nn.Module) -> float:
-    """Return the mean loss of a few training batches, in a job without techniques."""
-    twin = copied(model).train()
+def _plain_losses(job: Job, *models: nn.Module) -> list[float]:
+    """Return each model's mean loss of the same few training batches, in a plain job."""
     with torch.no_grad(), undisturbed(job.device):
         torch.manual_seed(0)
-        batches = itertools.islice(job.batches(Progress(job.epochs)), 8)
-        return fmean(float(job.loss(twin, batch)) for batch in batches)
+        batches = list(itertools.islice(job.batches(Progress(job.epochs)), 8))
+        return [_mean_loss(job, copied(model).train(), batches) for model in models]
+
+
+def _mean_loss(job: Job, model: nn.Module, batches: Sequence[Batch]) -> float:
+    torch.manual_seed(0)
+    return fmean(float(job.loss(model, batch)) for batch in batches)
 
 
 def _require(kept: bool, otherwise: str) -> None:

@@ -103,6 +103,13 @@ class Case:
         job = self.job(*techniques)
         return Steps(job, *stepped(job))
 
+    def steps_again(self, *techniques: str) -> Steps:
+        """Make them once more, of the recipe as it is written and read again."""
+        recipe, places = self.recipe(*techniques)
+        read = Recipe.model_validate_json(recipe.model_dump_json())
+        job = assembly.build(read, places, self.device, 0)
+        return Steps(job, *stepped(job))
+
     def plain_steps(self, *techniques: str) -> Steps:
         """Make as many in the settings that techniques ask for, but without them."""
         job = self.plain_job(*techniques)
@@ -121,6 +128,8 @@ class CachedCase(Case):
 
     of_technique: dict[tuple[str, ...], Steps] = field(default_factory=dict, compare=False)
     """Of the latest techniques alone: jobs are large."""
+    of_again: dict[tuple[str, ...], Steps] = field(default_factory=dict, compare=False)
+    """Of the latest techniques alone, too."""
     of_settings: dict[str, Steps] = field(default_factory=dict, compare=False)
     """By the id of a recipe without techniques."""
     of_baseline: list[Whole] = field(default_factory=list, compare=False)
@@ -131,6 +140,13 @@ class CachedCase(Case):
             self.of_technique.clear()
             self.of_technique[techniques] = super().steps(*techniques)
         return self.of_technique[techniques]
+
+    def steps_again(self, *techniques: str) -> Steps:
+        """Make steps with techniques once more, or return those made."""
+        if techniques not in self.of_again:
+            self.of_again.clear()
+            self.of_again[techniques] = super().steps_again(*techniques)
+        return self.of_again[techniques]
 
     def plain_steps(self, *techniques: str) -> Steps:
         """Make steps in the settings that techniques ask for, or return those made."""

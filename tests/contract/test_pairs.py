@@ -17,6 +17,7 @@ import torch
 
 from bench.errors import Clash, NotApplicable
 from bench.job import Job
+from bench.recipes import assembly
 from bench.testing import refusal
 from bench.trial.training import train
 from tests.contract.cases import PICTURES, QUICK, TINY, stepped
@@ -73,16 +74,17 @@ def test_neither_of_two_undoes_the_other_or_both_are_refused(one: str, other: st
     if not fit:
         pytest.skip("nowhere do both apply alone")
     number = fit[0]
-    done, refused = frozenset[str](), ""
+    case, done, refused = TINY[number], frozenset[str](), ""
     try:
-        done = work_of(TINY[number].job(one, other))
+        recipe, places = case.recipe(one, other)
+        done = work_of(assembly.build(recipe, places, case.device, 0))
     except (Clash, NotApplicable) as reason:  # at once, or at the first step: it is rehearsed
         refused = str(reason)
     assert "\n" not in refused
     if refused:
         return
     assert done >= work_alone(number, one) | work_alone(number, other)
-    plain, both = settings_of(number), settings_of(number, one, other)
+    plain, both = settings_of(number), recipe.settings
     for name in (one, other):
         alone = settings_of(number, name)
         assert all(both[k] != plain[k] for k, value in alone.items() if value != plain[k])
