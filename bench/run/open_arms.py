@@ -68,14 +68,16 @@ def next_round(
     else:
         measured = affordable(open_, costs, left_seconds)
     left = [arm for arm in open_ if arm not in measured]
-    if measured and candidates and number < _control_pairs(header, rule):
+    if measured and candidates and number < _control_pairs(header, rule, stage):
         measured.append(CONTROL)
     return Choice(measured, left)
 
 
-def _control_pairs(header: Header, rule: Rule) -> int:
+def _control_pairs(header: Header, rule: Rule, stage: Purpose) -> int:
     """Return how many pairs of the A/A control a stage makes: where two have one, fewer in each."""
-    return rule.first if header.screening is not None else CONTROL_PAIRS
+    if header.screening is None:
+        return CONTROL_PAIRS
+    return header.screening[0] if stage == "test" else rule.first
 
 
 def left_of(header: Header, stage: Purpose, spent_seconds: float, won: bool = True) -> float | None:

@@ -1,14 +1,15 @@
 """What does a full optimisation find, for what cost, beside random search and TPE?
 
 Run by hand, on a quiet machine. First every combination of six techniques is measured, round after
-round of all of them, for as many minutes as are given:
+round of all of them, for as many minutes as are given; Ctrl-C ends it early, and `bench --resume
+RUN` goes on, no trial twice:
 
     python -m tests.benchmarks.bench_search record --baseline timehut --dataset Chinatown \
-        --data-dir FOLDER --techniques scale-model limit-steps sequence-reduction mixed-precision \
-        early-stopping gradient-checkpointing --minutes 14 --output results
-    python -m tests.benchmarks.bench_search record --baseline xray --dataset synthetic \
-        --techniques smaller-input lighter-architecture channels-last mixed-precision limit-steps \
-        freeze-encoder --minutes 14
+        --data-dir FOLDER --epochs 50 --techniques scale-model limit-steps sequence-reduction \
+        mixed-precision early-stopping gradient-checkpointing --rounds 4 --minutes 14
+    python -m tests.benchmarks.bench_search record --baseline xray --dataset synthetic --epochs 4 \
+        --set synthetic_images=400 image_size=64 --techniques smaller-input scale-model \
+        channels-last mixed-precision limit-steps freeze-encoder --rounds 4 --minutes 14
     python -m tests.benchmarks.bench_search keep results/RUN chinatown.jsonl.gz
 
 (the last makes one small file of a run); then the search itself is replayed from these records many
@@ -26,6 +27,7 @@ from __future__ import annotations
 import argparse
 import math
 import random
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -221,6 +223,7 @@ def record(asked: argparse.Namespace) -> None:
         mode="test", baseline=asked.baseline, arms=arms, repeats=asked.rounds,
         settings=settings | parse_assignments(asked.set), threads=asked.threads,
         budget_seconds=60 * asked.minutes, output=Path(asked.output),
+        command=("python", "-m", "tests.benchmarks.bench_search", *sys.argv[1:]),
     )  # fmt: skip
     with suppress(typer.Exit):  # how it ended stands in the report
         execute(wanted, quiet=False)
