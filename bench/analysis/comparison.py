@@ -13,7 +13,7 @@ from bench.analysis.attribution import Attribution, attribution
 from bench.analysis.bounds import bounds_of_arm, profiled
 from bench.analysis.control import control_of, visible_effect, visible_pairs
 from bench.analysis.evidence import evidence_of
-from bench.analysis.intervals import Interval, repeated_ratio
+from bench.analysis.intervals import Interval
 from bench.analysis.levels import Rule, rule_of
 from bench.analysis.metric import (
     judged_change,
@@ -24,6 +24,7 @@ from bench.analysis.metric import (
     target_of,
     target_ratio,
 )
+from bench.analysis.nodes import ratio_of
 from bench.analysis.objectives import (
     BY_NAME,
     DEPLOYED,
@@ -216,11 +217,11 @@ def _facts(
         "pairs": len(pairs),
         "confirmed": pairs[0][1].stage == "confirm",
         "time_basis": basis,
-        "time_ratio": repeated_ratio(times, rule, total),
+        "time_ratio": ratio_of(pairs, time_of(basis), rule, total),
         "deployed_ratios": _deployed_ratios(pairs, basis, rule, total),
-        "cpu_ratio": repeated_ratio(ratios(pairs, cpu_of), rule, total),
-        "memory_ratio": repeated_ratio(memories, rule, total),
-        "energy_ratio": repeated_ratio(ratios(pairs, BY_NAME["energy"].value(basis)), rule, total),
+        "cpu_ratio": ratio_of(pairs, cpu_of, rule, total),
+        "memory_ratio": ratio_of(pairs, memory_of, rule, total),
+        "energy_ratio": ratio_of(pairs, BY_NAME["energy"].value(basis), rule, total),
         "time_median": _middle(times),
         "memory_median": _middle(memories),
         **judged_change(found.quality, pairs, target, rule, total if aims.quality else None),
@@ -250,7 +251,7 @@ def _deployed_ratios(
         known = ratios(pairs, row.value(basis))
         if known and row.deterministic:
             found[row.name] = Interval(min(known), median(known), max(known))
-        elif interval := repeated_ratio(known, rule, total):
+        elif interval := ratio_of(pairs, row.value(basis), rule, total):
             found[row.name] = interval
     return found
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from bench.analysis.estimate import RATIO_FLOOR, estimate
 from bench.analysis.evidence import evidence_of
-from bench.analysis.intervals import Interval, repeated_ratio
+from bench.analysis.intervals import Interval
 from bench.analysis.levels import Rule
+from bench.analysis.nodes import ratio_of
 from bench.analysis.objectives import Basis, Value, cpu_of, memory_of, time_of
 from bench.analysis.pairs import Pair, ratios, same_losses
 from bench.analysis.power import smallest_effect
@@ -24,7 +25,7 @@ def control_of(pairs: Sequence[Pair], rule: Rule) -> Control:
     alone = replace(rule, arms=1)
 
     def ratio(value: Value) -> Interval | None:
-        return repeated_ratio(ratios(pairs, value), alone, rule.alpha / 2)
+        return ratio_of(pairs, value, alone, rule.alpha / 2)
 
     return Control(
         pairs=len(pairs),

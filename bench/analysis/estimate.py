@@ -38,6 +38,8 @@ class Estimate(NamedTuple):
     """Whether outliers were clipped, or would have been: it makes bounds a little stricter."""
     more: int = 0
     """Degrees of freedom beside those of the values: what else is known of their spread."""
+    apart: Flags | None = None
+    """Whether nodes differ, so that `known` counts them: the values are their means."""
 
 
 def estimate(values: Values, floor: float = 0.0, clip: bool = False) -> Estimate:

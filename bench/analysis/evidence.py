@@ -10,6 +10,7 @@ import numpy as np
 
 from bench.analysis import objectives
 from bench.analysis.estimate import Flags, Values
+from bench.analysis.nodes import nodes_of
 from bench.analysis.objectives import Basis
 from bench.analysis.paired_items import paired_items
 from bench.analysis.pairs import Pair, failed
@@ -71,7 +72,8 @@ def _seen(
     finding: as a loss of that size is none worth minding.
     """
     if row is not objectives.QUALITY:
-        return Objective(row.name, _logs(pairs, row, basis), row.deterministic)
+        logs = _logs(pairs, row, basis)
+        return Objective(row.name, logs, row.deterministic, nodes=nodes_of(pairs))
     return Objective(
         row.name, quality.differences, least=0.0, worth=quality.margin, floor=quality.floor,
         ratios=False,

@@ -59,7 +59,7 @@ def mean_interval(
 
 def ratio_interval(ratios: Sequence[float], level: float = METRIC_LEVEL) -> Interval | None:
     """Return the geometric mean of paired ratios with its interval, for one look alone."""
-    return _exponential(mean_interval([math.log(ratio) for ratio in ratios], level))
+    return exponential(mean_interval([math.log(ratio) for ratio in ratios], level))
 
 
 def repeated_interval(
@@ -85,7 +85,7 @@ def as_interval(found: Estimate, rule: Rule, total: float) -> Interval:
 def repeated_ratio(ratios: Sequence[float], rule: Rule, total: float) -> Interval | None:
     """Return the geometric mean of paired ratios, without outliers, with such bounds."""
     logs = [math.log(ratio) for ratio in ratios]
-    return _exponential(repeated_interval(logs, rule, total, RATIO_FLOOR, clip=True))
+    return exponential(repeated_interval(logs, rule, total, RATIO_FLOOR, clip=True))
 
 
 def standard_error(values: Sequence[float]) -> float:
@@ -95,7 +95,8 @@ def standard_error(values: Sequence[float]) -> float:
     return math.sqrt(variance / len(values))
 
 
-def _exponential(logs: Interval | None) -> Interval | None:
+def exponential(logs: Interval | None) -> Interval | None:
+    """Return the ratios whose logarithms these are."""
     if logs is None:
         return None
     low, middle, high = (None if log is None else math.exp(_within(log)) for log in logs)

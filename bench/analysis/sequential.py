@@ -17,6 +17,7 @@ import numpy as np
 from bench.analysis.estimate import RATIO_FLOOR, Counts, Estimate, Flags, Values, bounds, estimate
 from bench.analysis.items import Items, JudgedBy, by_items
 from bench.analysis.levels import Rule
+from bench.analysis.nodes import Labels, by_nodes
 
 LEAST_GAIN = 1.01
 """A gain must be larger than this ratio: what is smaller is not worth a change of config."""
@@ -55,6 +56,8 @@ class Objective:
     """The least standard deviation believed."""
     ratios: bool = True
     """Whether these are ratios, of which outliers are clipped."""
+    nodes: Labels | None = None
+    """On which node each pair was measured, where these are several."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,7 @@ def look(
     kept, lost = np.zeros(shape[1:], bool), np.zeros(shape[1:], bool)
     total = rule.of_gain(sum(not o.deterministic for o in objectives))
     for n in rule.looks(pairs):
-        found = [estimate(o.logs[..., :n], _floor(o), _clips(o)) for o in objectives]
+        found = [_estimate(o, n) for o in objectives]
         for j, (objective, one) in enumerate(zip(objectives, found, strict=True)):
             more, less = _crossed(objective, n, one, rule, total)
             gained[j] |= more
@@ -170,12 +173,13 @@ def last_look(
     return seen
 
 
-def _floor(objective: Objective) -> float:
-    return 0.0 if objective.deterministic else objective.floor
-
-
-def _clips(objective: Objective) -> bool:
-    return objective.ratios and not objective.deterministic
+def _estimate(objective: Objective, pairs: int) -> Estimate:
+    """Return the mean of one objective over the first pairs."""
+    seen = objective.logs[..., :pairs]
+    if objective.deterministic:
+        return estimate(seen)
+    nodes = None if objective.nodes is None else objective.nodes[:pairs]
+    return by_nodes(seen, nodes, objective.floor, objective.ratios)
 
 
 def _crossed(

@@ -144,6 +144,12 @@ def _open(
     more = max(1, need - seen.pairs) if need is not None and need <= MOST_ADVISED else None
     if seen.failed:
         reason = _failures(pairs)
+    elif apart := [o.name for o, e in zip(found.objectives, seen.estimates, strict=True)
+                   if e.apart is not None and bool(e.apart)]:  # fmt: skip
+        reason = (
+            f"nodes differ in {' and '.join(apart)}: more of them tell, not more pairs on these"
+        )
+        more = None
     elif gains and not seen.kept:
         reason = f"{' and '.join(gains)}, but {_unsettled(found, pairs)}"
     else:

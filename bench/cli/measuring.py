@@ -96,6 +96,12 @@ def run(  # long: an option a line
     reuse: Annotated[
         bool, Option("--reuse", help="take trials of the same recipe, seed and code from --output")
     ] = False,
+    on: Annotated[
+        str | None,
+        Option(
+            metavar="ray|slurm:N", help="measure pairs on nodes, several at once (docs/machines.md)"
+        ),
+    ] = None,
     output: Output = Path("results"),
     resume: Annotated[Path | None, Option(help="go on with an interrupted run")] = None,
     trust: Annotated[
@@ -126,6 +132,7 @@ def run(  # long: an option a line
         )
         execute(Resumption(resume, trust), quiet, json_, logged)
         return
+    parse.refuse_beside_nodes(on, budget=budget, reuse=reuse, dry_run=dry_run)
     values = {"dataset": dataset, "data_dir": data_dir, "epochs": epochs, "batch_size": batch_size}
     given = {**values, "skip_bad": skip_bad}
     settings = {key: str(value) for key, value in given.items() if value is not None}
@@ -149,6 +156,7 @@ def run(  # long: an option a line
         margin=parse.parse_margin(margin),
         margin_auto=margin == parse.AUTO,
         reuse=reuse,
+        on=on,
         output=output,
         command=("bench", *sys.argv[1:]),
     )

@@ -163,6 +163,15 @@ def refuse_changes(option: str, given: Sequence[str], allowed: Sequence[str]) ->
             )
 
 
+def refuse_beside_nodes(on: str | None, **given: object) -> None:
+    """Raise `BenchError` for an option that holds for one machine alone, beside ``--on``."""
+    for name, value in given.items():
+        if on is not None and value:
+            raise BenchError(
+                f"--{name.replace('_', '-')} holds for one machine: leave it out beside --on {on}"
+            )
+
+
 def raced(mode: str, arms: tuple[Arm, ...], objectives: Sequence[str]) -> tuple[Arm, ...]:
     """Return the arms that are raced: none where settings are searched for the best metric."""
     if QUALITY.name not in objectives:

@@ -110,6 +110,8 @@ class Header(Record):
     metric_bounds: Bounds | None = None
     reuse: bool = False
     """Whether trials are taken from earlier runs beside this one."""
+    on: Text | None = None
+    """The scheduler whose nodes measure pairs (``ray``, ``slurm:8``); None: this machine does."""
     claim: Claim | None = None
     """What is verified."""
     revisions: Revisions | None = None

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 
 from bench.data_card import DataCard
 from bench.records.item_scores import ByItem
+from bench.records.node import Placed
 from bench.records.profile import Profiled
 from bench.records.ranks import Ranks
 from bench.records.recipe import Recipe
@@ -109,7 +110,7 @@ class FlopsCheck(Record):
     """Why a counter can't tell, by its name."""
 
 
-class Identity(Record):
+class Identity(Placed):
     """Which trial of a run this is, and on what it ran."""
 
     arm: Name

@@ -24,7 +24,7 @@ from bench.records.header import Header
 from bench.records.measurement import Measurement, Purpose
 from bench.records.planned import check_planned
 from bench.records.ranges import Range
-from bench.records.schema import check_regular, read_line, read_record
+from bench.records.schema import Record, check_regular, read_line, read_record
 from bench.records.seal import check_seal, sealed
 
 FREE_BYTES = 32 * 1024**2
@@ -91,7 +91,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.warning = _drop_torn_line(path)
+        self.warning = drop_torn_line(path)
         self.records: list[Measurement] = read_measurements(path)
         self._known = {record.key: record for record in self.records}
 
@@ -101,18 +101,21 @@ class Journal:
 
     def append(self, record: Measurement) -> None:
         """Write one line and wait until the disk has it."""
-        line = record.model_dump_json(exclude_none=False) + "\n"
-        try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise BenchError(
-                f"can't write {self.path}: {error.strerror}; free some space"
-            ) from None
+        append_line(self.path, record)
         self.records.append(record)
         self._known[record.key] = record
+
+
+def append_line(path: Path, record: Record) -> None:
+    """Write a record as one line and wait until the disk has it."""
+    line = record.model_dump_json(exclude_none=False) + "\n"
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise BenchError(f"can't write {path}: {error.strerror}; free some space") from None
 
 
 def name_of(label: str, now: datetime) -> str:
@@ -179,10 +182,9 @@ def read_run(path: Path) -> tuple[Header, list[Measurement], list[Measurement]]:
 
 def read_measurements(path: Path) -> list[Measurement]:
     """Read every whole line of a journal; raise `BenchError` with the line's number otherwise."""
-    lines = _content(path).split(b"\n")[:-1]
     records = [
         read_line(Measurement, line, f"{path}, line {number}")
-        for number, line in enumerate(lines, 1)
+        for number, line in enumerate(whole_lines(path), 1)
     ]
     _check_together(records, path)
     return records
@@ -224,13 +226,19 @@ def _content(path: Path) -> bytes:
         raise BenchError(f"can't read {path}: {error.strerror}") from None
 
 
-def _drop_torn_line(path: Path) -> str | None:
+def whole_lines(path: Path) -> list[bytes]:
+    """Return a journal's lines, a torn last one left out; none where there is no file."""
+    return _content(path).split(b"\n")[:-1]
+
+
+def drop_torn_line(path: Path, of: str = "its trial") -> str | None:
+    """Cut off a last line that a crash has torn; say so."""
     content = _content(path)
     whole = content[: content.rfind(b"\n") + 1]
     if len(whole) == len(content):
         return None
     os.truncate(path, len(whole))
-    return f"{path.name}: dropped a torn last line; its trial will be run again"
+    return f"{path.name}: dropped a torn last line; {of} will be run again"
 
 
 def _new_folder(output: Path, name: str) -> Path:

@@ -41,3 +41,19 @@ def as_the_baseline(
 def was_checked(record: Measurement) -> bool:
     """Tell whether a trial compared counters with one another."""
     return record.flops_check is not None or "flops_check" in record.unknown
+
+
+def with_counts(
+    record: Measurement, known: Sequence[Measurement], rehearsed: Sequence[Measurement],
+    baseline: Recipe,
+) -> Measurement:  # fmt: skip
+    """Return a trial with the FLOPs facts that earlier ones know of its recipe, where it has none.
+
+    `known` are the trials of its run so far.
+    """
+    if not record.ok:
+        return record
+    counted = counted_facts([*known, *rehearsed], Recipe.model_validate(record.recipe))
+    counted = counted or as_the_baseline(record, rehearsed, baseline)
+    missing = {name: value for name, value in counted.items() if not getattr(record, name)}
+    return record.model_copy(update=missing)

@@ -43,17 +43,25 @@ def disturbance_of(record: Measurement, earlier: Sequence[Measurement]) -> str |
             f"its clocks differ by {around.clock_gap_seconds:.1f} s: the time was set, or the "
             "machine slept"
         )
-    usual = [r for r in earlier if r.ok and r.surroundings and not r.disturbed]
+    usual = [
+        r for r in earlier
+        if r.ok and r.surroundings and not r.disturbed and r.node == record.node
+    ]  # fmt: skip
     if seconds < LEAST_TRAINING_SECONDS or len(usual) < LEAST_EARLIER:
         return None
     return _burst(record, usual)
 
 
-def may_repeat(attempt: int, records: Sequence[Measurement]) -> bool:
-    """Tell whether a trial that was disturbed is run again."""
+def may_repeat(record: Measurement, records: Sequence[Measurement]) -> bool:
+    """Tell whether a trial that was disturbed is run again: where it ran, or not at all.
+
+    Of a pair that a node has measured no trial is made anew by another.
+    """
+    if record.node is not None:
+        return False
     repeated = sum(1 for record in records if record.set_aside)
     most = max(REPEATS, int(MOST_SHARE * len(records)))
-    return attempt < REPEATS and repeated < most
+    return record.attempt < REPEATS and repeated < most
 
 
 def set_aside(folder: Folder, show: Observer, record: Measurement, reason: str) -> None:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bench.analysis.levels import Rule
+from bench.errors import BenchError
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL
-from bench.run.plan import Block, Kind, trials_in
+from bench.run.plan import Block, Kind, Planned, trials_in
+
+if TYPE_CHECKING:
+    from bench.run.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,22 @@ class PlanOnly(Exception):  # noqa: N818 - the end that was asked for
     def __init__(self, forecast: Forecast) -> None:
         super().__init__("planned")
         self.forecast = forecast
+
+
+def foresee(session: Session, blocks: Sequence[Block], rule: Rule) -> Forecast:
+    """Return the forecast of a session's stage, for which its baseline is timed."""
+    kinds = dict.fromkeys(planned.kind for block in blocks for planned in block)
+    timed = {kind: _timed(session, kind) for kind in kinds}
+    return forecast(session.header, blocks, rule, timed)
+
+
+def _timed(session: Session, kind: Kind) -> float:
+    """Return the wall seconds of one trial of the baseline."""
+    planned = Planned(BASELINE, 0, session.header.seed, session.recipe, kind)
+    record = session.once(planned).measurement
+    if not record.ok or record.wall_seconds is None:
+        raise BenchError(f"the baseline does not train: {record.reason}")
+    return record.wall_seconds
 
 
 def forecast(

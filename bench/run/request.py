@@ -45,6 +45,8 @@ class Request:
     """Two states of the user's code, where these are compared."""
     audit: Experiment | None = None
     """Published claims, where these are measured."""
+    on: str | None = None
+    """The scheduler whose nodes measure the pairs; None: this machine does."""
     output: Path = Path("results")
     command: tuple[str, ...] = ()
 

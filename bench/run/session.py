@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from bench.analysis.levels import Rule, rule_of
+from bench.analysis.levels import rule_of
 from bench.baseline import Baseline
 from bench.errors import BenchError
 from bench.launch.local import Runner
+from bench.launch.nodes import Nodes
 from bench.recipes.resolve import steps_alone
 from bench.recipes.source import Sources, places_in
 from bench.records import failures
@@ -34,16 +35,17 @@ from bench.records.recipe import Recipe
 from bench.records.run_folder import Folder
 from bench.records.schema import Record
 from bench.run import plan
-from bench.run.counted import as_the_baseline, counted_facts, was_checked
+from bench.run.counted import with_counts
 from bench.run.disturbance import disturbance_of, may_repeat, set_aside
-from bench.run.forecast import PlanOnly, forecast
+from bench.run.forecast import PlanOnly, foresee
 from bench.run.identity import check_data, check_same
 from bench.run.margin import fix_margin
 from bench.run.observer import Observer
 from bench.run.open_arms import has_won, left_of, next_round, pays
 from bench.run.plan import Contrast, Planned
 from bench.run.reuse import Earlier
-from bench.run.specs import spec_of
+from bench.run.specs import asked_of, spec_of
+from bench.run.spread import spread_over
 from bench.trial.spec import Outcome
 
 
@@ -52,7 +54,7 @@ class Session:
     """A run in progress."""
 
     folder: Folder
-    runner: Runner
+    runner: Runner | Nodes
     baseline: Baseline
     recipe: Recipe  # the baseline's, with no technique
     code: Sources  # the user's files that are run
@@ -64,6 +66,16 @@ class Session:
     probes: dict[str, int] = field(default_factory=dict)  # that each technique has made so far
     rehearsed: list[Measurement] = field(default_factory=list)  # of recipes, before any trial
     numbered: int = 0  # pairs whose numbers the stages so far have taken, made or not
+
+    def __post_init__(self) -> None:
+        """Spread what is measured, where nodes measure it."""
+        self.spread = spread_over(self.runner, self.folder)
+
+    def issue(self, blocks: Sequence[plan.Block]) -> None:
+        """Let nodes run blocks, if nodes do, before they are measured one by one."""
+        if self.spread:
+            arms = [planned.arm for block in blocks for planned in block]
+            self.spread.issue(self, [blocks], arms, certain=1)
 
     @property
     def header(self) -> Header:
@@ -127,10 +139,12 @@ class Session:
         todo = [*contrasts] if alone else [*contrasts, control]
         fresh = self.header.repeats if stage == "confirm" else 0  # seeds not seen yet
         rule = rule_of(self.header, stage)
-        planned = self._rounds(todo, rule.most, self.header.seed + fresh, stage)
+        planned = [*self._rounds(todo, rule.most, self.header.seed + fresh, stage)]
         for number, blocks in enumerate(planned):
             if number == 0:
-                self._foresee(blocks, rule)
+                if self.dry_run:
+                    raise PlanOnly(foresee(self, blocks, rule))
+                self.show.expect(plan.trials_in(blocks) * rule.first)
             if number == rule.first:
                 fix_margin(self.folder, self.show)
             arms, records = [c.arm for c in todo], self.so_far
@@ -142,25 +156,12 @@ class Session:
             kept = [plan.only(block, choice.measured) for block in blocks]
             if number >= rule.first:
                 self.show.expect(plan.trials_in(kept))
+            if self.spread:
+                self.spread.issue(self, planned[number:], choice.measured, rule.first - number)
             if not self._measure(kept, stage, won):
                 self._say_left(number, choice.measured + choice.left)
                 return
         fix_margin(self.folder, self.show)
-
-    def _foresee(self, blocks: Sequence[plan.Block], rule: Rule) -> None:
-        """Show how many trials are to come; a run that is only planned ends here, as `PlanOnly`."""
-        if self.dry_run:
-            kinds = dict.fromkeys(planned.kind for block in blocks for planned in block)
-            timed = {kind: self._time_baseline(kind) for kind in kinds}
-            raise PlanOnly(forecast(self.header, blocks, rule, timed))
-        self.show.expect(plan.trials_in(blocks) * rule.first)
-
-    def _time_baseline(self, kind: plan.Kind) -> float:
-        """Return the wall seconds of one trial of the baseline."""
-        record = self._run(Planned(BASELINE, 0, self.header.seed, self.recipe, kind)).measurement
-        if not record.ok or record.wall_seconds is None:
-            raise BenchError(f"the baseline does not train: {record.reason}")
-        return record.wall_seconds
 
     def side(self, contrasts: Sequence[Contrast], seed: int, stage: Purpose) -> bool:
         """Run a round that judges no arm, of all contrasts; tell whether the budget pays for it."""
@@ -169,6 +170,7 @@ class Session:
         if not pays(self.records, trials, left_of(self.header, stage, self.spent)):
             return False
         self.show.expect(trials)
+        self.issue(blocks)
         self._measure(blocks, stage)
         return True
 
@@ -204,7 +206,8 @@ class Session:
                 left = left_of(self.header, stage, self.spent, won)
                 if left is not None and left <= 0 and self._known(planned) is None:
                     return False
-                self.trial(planned)
+                if self.spread is None or self.spread.holds(planned):
+                    self.trial(planned)
         return True
 
     def _known(self, planned: Planned) -> Measurement | None:
@@ -225,11 +228,11 @@ class Session:
                 return known
         attempt = known.attempt + 1 if known else 0
         while True:
-            outcome = self._run(planned)
+            outcome = self.once(planned)
             record = outcome.measurement.model_copy(update={"attempt": attempt})
             if reason := disturbance_of(record, self.records):
                 record = record.model_copy(update={"disturbed": reason})
-            if not reason or not may_repeat(attempt, self.folder.trials.records):
+            if not reason or not may_repeat(record, self.folder.trials.records):
                 break
             set_aside(self.folder, self.show, record, reason)
             attempt += 1
@@ -240,22 +243,18 @@ class Session:
             raise BenchError(f"{planned.arm}: {record.reason}")
         return record
 
-    def _run(self, planned: Planned) -> Outcome:
+    def once(self, planned: Planned) -> Outcome:
         """Run a trial; what an earlier one of its recipe counted holds for it too."""
         self.show.begin(planned.arm)
-        counted = counted_facts([*self.records, *self.rehearsed], planned.recipe)
-        first = not any(map(was_checked, self.records)) and planned.arm == BASELINE
-        counts = first or not (counted or planned.stage == "tune")
-        trial = spec_of(self, planned, count_flops=counts, cross_check=first)
-        outcome = self.runner.run(trial)
-        record = outcome.measurement
-        if record.ok:
-            counted = counted or as_the_baseline(record, self.rehearsed, self.recipe)
-            missing = {name: v for name, v in counted.items() if not getattr(record, name)}
-            record = record.model_copy(update=missing)
+        outcome = self._outcome(planned)
+        record = with_counts(outcome.measurement, self.records, self.rehearsed, self.recipe)
         for left in record.left_processes:
             self.show.note(f"{planned.arm} left a process running, which was ended: {left}")
         return outcome.model_copy(update={"measurement": record})
+
+    def _outcome(self, planned: Planned) -> Outcome:
+        asked = asked_of(self, planned)
+        return self.spread.take(asked) if self.spread else self.runner.run(asked)
 
     def refuse(
         self, arm: str, recipe: Recipe, reason: str, status: Status = Status.NOT_APPLICABLE,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bench.recipes.source import places_in
+from bench.records.measurement import BASELINE
 from bench.records.revisions import HEAD
+from bench.run.counted import counted_facts, was_checked
 from bench.run.inference import times_inference
 from bench.run.plan import Planned
 from bench.trial.spec import TrialSpec
@@ -29,3 +31,11 @@ def spec_of(session: Session, planned: Planned, **changes: Any) -> TrialSpec:
         "scratch": str(session.folder.scratch.resolve()),
     }  # fmt: skip
     return TrialSpec(**{**own, **changes})
+
+
+def asked_of(session: Session, planned: Planned) -> TrialSpec:
+    """Return what is asked of a trial that counts: its FLOPs too, once a recipe."""
+    counted = counted_facts([*session.records, *session.rehearsed], planned.recipe)
+    first = not any(map(was_checked, session.records)) and planned.arm == BASELINE
+    counts = first or not (counted or planned.stage == "tune")
+    return spec_of(session, planned, count_flops=counts, cross_check=first)

@@ -17,6 +17,7 @@ from bench.analysis.screening import Looks
 from bench.baseline import Baseline, Target
 from bench.errors import BenchError
 from bench.launch.local import Runner
+from bench.launch.nodes import Nodes, nodes_on
 from bench.machine import environment
 from bench.machine.device import choose_device
 from bench.machine.energy import read_counters
@@ -58,10 +59,10 @@ def new(asked: Request, show: Observer) -> Iterator[Session]:
     if given:
         show.note(f"running what the recipe names: {trust.described(given.values())}")
     baseline = registry.load_baseline(reference, given if exported else None)
-    with runner_of(baseline, asked.trial_timeout_seconds) as runner:
+    with launcher_of(asked.on, baseline, asked.trial_timeout_seconds) as runner:
         techniques = [resolve.make_techniques(a.techniques) for a in asked.arms if a.techniques]
         arm_names.labels(techniques)
-        device = choose_device(asked.device)
+        device = _device(asked)
         check_counted(asked, device)
         settings, notices = prepared(baseline, values)
         doubt = target_of(baseline, settings).doubt()
@@ -104,7 +105,7 @@ def again(asked: Resumption, show: Observer) -> Iterator[Session]:
         for record in folder.trials.records:
             if record.arm == BASELINE:
                 identity.check_same(record, recipe)
-        with runner_of(baseline, header.trial_timeout_seconds) as runner:
+        with launcher_of(header.on, baseline, header.trial_timeout_seconds) as runner:
             yield Session(folder, runner, baseline, recipe, code, show)
 
 
@@ -194,6 +195,7 @@ def header_of(  # long: a field a line
         metric_bounds=target.bounds,
         target=target.value,
         reuse=asked.reuse,
+        on=asked.on,
         claim=asked.claim,
         audit=asked.audit,
         command=asked.command,
@@ -210,7 +212,7 @@ def _part_of(asked: Request) -> list[str]:
 def check_counted(asked: Request, device: str) -> None:
     """Raise `BenchError` where energy is asked for, and no counter tells it."""
     named = {*asked.objectives, *asked.limits, *asked.times_baseline}
-    if ENERGY in named and not read_counters(device):
+    if asked.on is None and ENERGY in named and not read_counters(device):
         raise BenchError(
             f"this machine counts no energy of its {device}, or lets none but root read it: leave "
             "energy out of --objective and --limit"
@@ -256,6 +258,19 @@ def runner_of(
 ) -> Runner:
     """Return what starts trials; `laid` are folders, by arm, of packages in other versions."""
     return Runner(getattr(baseline, "preload", ()), timeout_seconds, laid)
+
+
+def launcher_of(on: str | None, baseline: Baseline, timeout_seconds: float) -> Runner | Nodes:
+    """Return what starts trials: on this machine, or on the nodes of a scheduler."""
+    if on is None:
+        return runner_of(baseline, timeout_seconds)
+    return nodes_on(on, getattr(baseline, "preload", ()), timeout_seconds)
+
+
+def _device(asked: Request) -> str:
+    """Return the device of trials: nodes have what is named, though this machine may not."""
+    named = asked.on is not None and asked.device in ("cpu", "cuda")
+    return asked.device if named else choose_device(asked.device)
 
 
 @contextmanager

@@ -116,6 +116,7 @@ class Search:
         if missing and (chosen or not pays(session.records, len(missing), self._left(share))):
             return False
         session.show.expect(len(block))
+        session.issue([block])
         for planned in block:
             left = self._left(share)
             if planned in missing and left is not None and left <= 0:

@@ -75,10 +75,10 @@ def test_a_trial_that_gave_nothing_is_not_run_again_for_a_disturbance() -> None:
 
 def test_trials_are_run_again_within_a_bound() -> None:
     aside = trial(disturbed="a burst", status="failed")
-    assert may_repeat(0, USUAL)
-    assert not may_repeat(REPEATS, USUAL)
-    assert not may_repeat(0, [*USUAL, *[aside] * REPEATS])
-    assert may_repeat(0, [*USUAL * 5, *[aside] * REPEATS])
+    assert may_repeat(measurement(), USUAL)
+    assert not may_repeat(measurement(attempt=REPEATS), USUAL)
+    assert not may_repeat(measurement(), [*USUAL, *[aside] * REPEATS])
+    assert may_repeat(measurement(), [*USUAL * 5, *[aside] * REPEATS])
 
 
 def test_a_disturbed_trial_that_was_not_run_again_counts() -> None:

@@ -1,0 +1,121 @@
+"""Nodes of Slurm: a block is a job of its own that has a whole node, submitted by submitit.
+
+Jobs outlive a run that is killed; when it goes on, it takes up those that it finds in its folder.
+What a site asks of a job (partition, account, GPUs) is said to Slurm itself: SBATCH_PARTITION, ….
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+from bench.errors import BenchError
+from bench.launch.nodes import Ended
+from bench.launch.task import Lost, Task, answered
+
+EXTRA = 'the nodes of Slurm need submitit: pip install "trainpairs[slurm]"'
+FOLDER = "slurm"
+SUBMITTED = "_submitted.pkl"
+"""How submitit calls what it was asked, behind the job's number."""
+RAISED = f"{Lost.__name__}: "
+LOOK_SECONDS = 0.2
+MARGIN_MINUTES = 10
+"""Of a job's time limit, beside what its trials may take."""
+
+
+class SlurmNodes:
+    """So many jobs at once, at most."""
+
+    def __init__(self, most: int | None, executor: Callable[[Path], Any] | None = None) -> None:
+        """`executor` makes submitit's executor that writes to a folder: Slurm's, unless given."""
+        if most is None:
+            raise BenchError("--on slurm: say how many jobs at once, at most: slurm:8")
+        try:
+            submitit: Any = import_module("submitit")  # an extra, typed or not
+        except ImportError:
+            raise BenchError(EXTRA) from None
+        if executor is None and shutil.which("sbatch") is None:
+            raise BenchError("--on slurm: there is no sbatch here; start the run on a login node")
+        self._executor = executor or submitit.SlurmExecutor
+        self._failed = (submitit.core.utils.UncompletedJobError, Lost)
+        self._size = most
+        self._jobs: dict[str, Any] = {}
+
+    @property
+    def size(self) -> int:
+        """Return how many jobs there may be at once."""
+        return self._size
+
+    def keep_in(self, folder: Path) -> None:
+        """Keep submitit's files in a run's folder."""
+        self._folder = folder / FOLDER
+
+    def start(self, name: str, task: Task, avoid: frozenset[str]) -> bool:
+        """Submit a task, or take its job up; Slurm itself avoids a node that is down."""
+        if len(self._jobs) >= self._size:
+            return False
+        folder = self._folder / f"{name}-{_content(task)}"
+        executor = self._executor(folder)
+        self._jobs[name] = _known(executor, folder) or _submitted(executor, task)
+        return True
+
+    def ended(self, seconds: float) -> Sequence[Ended]:
+        """Wait so long for jobs to end; return those that did."""
+        late = monotonic() + seconds
+        while not (over := [name for name, job in self._jobs.items() if job.done()]):
+            if monotonic() > late:
+                return []
+            sleep(LOOK_SECONDS)
+        return [self._of(name) for name in over]
+
+    def _of(self, name: str) -> Ended:
+        job = self._jobs.pop(name)
+        where = f"job {job.job_id}"
+        try:
+            return Ended(name, job.result(), node=where)
+        except self._failed as error:
+            return Ended(name, None, _how(error) or str(job.state), where)
+
+    def close(self) -> None:
+        """Cancel what runs."""
+        for job in self._jobs.values():
+            job.cancel(check=False)
+
+
+def _how(error: Exception) -> str:
+    """Return in one line how a job was lost: what it raised, or what submitit says first."""
+    said = [line.strip() for line in str(error).splitlines() if line.strip()]
+    _, mark, own = next((line for line in said if RAISED in line), "").partition(RAISED)
+    return (own if mark else next(iter(said), ""))[:300]
+
+
+def _content(task: Task) -> str:
+    """Return a short hash of what a task measures."""
+    same = [(t.arm, t.pair, t.seed, t.kind, t.stage, t.recipe.id) for t in task.trials]
+    return hashlib.sha256(repr((same, task.code_sha256)).encode()).hexdigest()[:12]
+
+
+def _known(executor: Any, folder: Path) -> Any | None:
+    """Return the job that was submitted in a folder; None: there is none."""
+    found = sorted(folder.glob(f"*{SUBMITTED}"))
+    if not found:
+        return None
+    return executor.job_class(folder=folder, job_id=found[-1].name.removesuffix(SUBMITTED))
+
+
+def _submitted(executor: Any, task: Task) -> Any:
+    minutes = math.ceil(len(task.trials) * task.timeout_seconds / 60) + MARGIN_MINUTES
+    if executor.name() == FOLDER:
+        executor.update_parameters(
+            job_name="bench", nodes=1, exclusive=True, time=minutes,
+            cpus_per_task=max(trial.threads for trial in task.trials),
+        )  # fmt: skip
+    else:
+        executor.update_parameters(timeout_min=minutes)
+    return executor.submit(answered, task.model_dump_json())
