@@ -25,6 +25,7 @@ from bench.errors import NotApplicable
 from bench.interception.script import Script
 from bench.interception.writing import Writing
 from bench.job import Job
+from bench.records.plain_loop import PlainLoop
 from bench.technique import Effect, Stage, Technique
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -2, -3, -4
@@ -62,6 +63,11 @@ class Allocator(Technique):
         """Call mallopt where the script begins."""
         calls = (f"ctypes.CDLL(None).mallopt({p}, {v})" for p, v in self._wanted().items())
         script.at_start("import ctypes\n" + "\n".join(calls), by=self.name)
+
+    def write_loop(self, loop: PlainLoop, job: Job) -> None:
+        """Call mallopt before anything is made."""
+        calls = (f"ctypes.CDLL(None).mallopt({p}, {v})" for p, v in self._wanted().items())
+        loop.add("begin", "import ctypes\n\n" + "\n".join(calls), by=self.name)
 
     def _wanted(self) -> dict[int, int]:
         """Return parameters of mallopt, and their values."""

@@ -4,7 +4,8 @@
 
 Starts `bench serve` as a process of its own on a free port of loopback, asks it from threads that
 each keep a connection open, ends it with SIGTERM in the midst of a last burst, and compares with
-the model called in this process, one item after the other.
+the model called in this process, one item after the other. How fast the exported programs are is
+told by `bench export CHECKPOINT --to torch`, and onnx, beside the model.
 """
 
 from __future__ import annotations
@@ -109,7 +110,8 @@ def _burst(port: int, body: str, clients: int, count: int) -> tuple[list[float],
                 lost.append(str(answer.status))
         connection.close()
 
-    threads = [threading.Thread(target=client, args=(count // clients,)) for _ in range(clients)]
+    shares = [count // clients + (number < count % clients) for number in range(clients)]
+    threads = [threading.Thread(target=client, args=(share,)) for share in shares]
     begun = time.perf_counter()
     for one in threads:
         one.start()

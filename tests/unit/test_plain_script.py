@@ -115,7 +115,7 @@ RECIPES = {
     "checkpointed blocks with batch norm": (Use(name="gradient-checkpointing"), EARLY),
     "in parts, averaged": (
         Use(name="gradient-accumulation", settings={"microbatches": 3}), Use(name="ema"),
-        Use(name="gradient-checkpointing"), Use(name="adaptive-batch"), Use(name="thread-tuning"),
+        Use(name="gradient-checkpointing"), Use(name="adaptive-batch"), Use(name="allocator"),
     ),
 }  # fmt: skip
 
