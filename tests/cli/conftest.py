@@ -9,10 +9,21 @@ from pathlib import Path
 
 import pytest
 
+from bench.launch.local import Runner
+from bench.recipes import registry
 from tests.cli.calls import call, called_once
 from tests.cli.processes import FAULTS, TINY, Bench, only_run, run
 
 FINISHED = ("--baseline", TINY, "--test", f"{FAULTS}:Harmless", "mixed-precision", "--repeats", "2")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_server() -> None:
+    """Let the fork server of this process import once what trials of any baseline use."""
+    names = registry.names(registry.BASELINES)
+    preload = (getattr(registry.load_baseline(name), "preload", ()) for name in names)
+    with Runner([module for modules in preload for module in modules], 60):
+        pass  # it runs as long as this process
 
 
 @pytest.fixture
