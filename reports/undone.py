@@ -7,7 +7,7 @@ from collections import Counter
 from bench.analysis.failing import fails_again
 from bench.analysis.revised import Answer
 from bench.analysis.verdict import Verdict
-from bench.records.measurement import BASELINE, CONTROL
+from bench.records.measurement import BASELINE, CONTROL, Measurement
 from reports import formatting
 from reports.formatting import listing, number
 from reports.run import Run
@@ -83,8 +83,11 @@ def _pairs_done(run: Run) -> tuple[int, int]:
     groups = {(trial.arm, trial.stage) for trial in others if trial.pair >= 0}
     done = {trial.key for trial in others if trial.pair in baseline}
     arms = {arm for arm, _ in groups} - {CONTROL}
-    ended = {arm for arm in arms if fails_again(run.judging, arm)}
-    if fails_again(run.judging, BASELINE) or (arms and ended == arms):
+    own: dict[str, list[Measurement]] = {}
+    for trial in run.judging:
+        own.setdefault(trial.arm, []).append(trial)
+    ended = {arm for arm in arms if fails_again(own[arm], arm)}
+    if fails_again(own.get(BASELINE, ()), BASELINE) or (arms and ended == arms):
         return len(done), len(done)
     groups = {(arm, stage) for arm, stage in groups if arm not in ended}
     done = {key for key in done if key[1] not in ended}

@@ -37,13 +37,11 @@ def summary(run: Run, width: int = 100) -> str:
     head = filled(view.answer.headline, wide)
     if len(head) > MOST_OF_ANSWER:
         head = [*head[: MOST_OF_ANSWER - 1], cut(f"{head[MOST_OF_ANSWER - 1]} {ELLIPSIS}", wide)]
-    cramped = _context(run, view, wide, filling=False)
-    whole = _context(run, view, wide, filling=True)
     follows, room = _next(run), min(ROOMY, 2 * len(view.rows))
     none: list[str] = []
-    choices = ((whole, follows, room), (cramped, follows, LEAST_ARMS), (cramped, none, 0))
-    for context, then, least in choices:
-        tail = [*context, *_files(run), *then]
+    choices = ((True, follows, room), (False, follows, LEAST_ARMS), (False, none, 0))
+    for filling, then, least in choices:
+        tail = [*_context(run, view, wide, filling), *_files(run), *then]
         left = LINES - _height([*head, *tail], wide) - 2
         if left > least:
             break

@@ -32,7 +32,7 @@ from tests.cli.repository import git, state
 FILE = "net.py"
 NET = Path(__file__).with_name("revised_net.py")
 CHANGES = {
-    "unchanged": ("WIDE, BATCH = 16_384", "WIDE, BATCH = 2**14"),
+    "unchanged": ("WIDE, BATCH = 8192", "WIDE, BATCH = 2**13"),
     "slower": ("ROUNDS, WASTED = 40, 0", "ROUNDS, WASTED = 40, 4"),
     "worse": ("lr=settings.rate", "lr=0.0"),
     "crashes": ("fixed = torch", 'raise RuntimeError("planted")\n        fixed = torch'),

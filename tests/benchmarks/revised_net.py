@@ -17,7 +17,7 @@ from bench.baseline import Settings, Target
 from bench.job import DataCard, Job, Progress
 
 ROUNDS, WASTED = 40, 0
-ITEMS, TEST, WIDE, BATCH = 16_384, 512, 256, 256
+ITEMS, TEST, WIDE, BATCH = 8192, 512, 256, 256
 
 
 class NetSettings(Settings):
