@@ -130,11 +130,11 @@ def compare_run(
         judging, header.margin, target_of(header), probes, rules,
         header.mode == "full-optimization", header.screening, aims_of(header),
     )  # fmt: skip
-    baseline = profiled(probes)
+    baseline, own = profiled(probes), dict[str, list[Measurement]]()
+    for trial in judging:
+        own.setdefault(trial.arm, []).append(trial)
     arms = tuple(
-        result.model_copy(
-            update={"bounds": bounds_of_arm(baseline, [t for t in judging if t.arm == result.arm])}
-        )
+        result.model_copy(update={"bounds": bounds_of_arm(baseline, own.get(result.arm, []))})
         for result in found.arms
     )
     judged = found.model_copy(update={"arms": arms})
