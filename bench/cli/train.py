@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 
@@ -151,7 +152,7 @@ def _train(  # long: imports and all that a checkpoint holds, in the order of ti
     group = of_process()
     torch.set_num_threads(threads_of_each(group.size, threads_of(baseline, settings, threads)))
     job = assembly.build(recipe, places, torch.device(choose_device(device)), seed)
-    weights_file.check(job.model)
+    weights_file.check(job.snapshot(job.model) if group.size > 1 else job.model)
 
     def tell(progress: Progress) -> None:
         loss = progress.epoch_losses[-1]
@@ -165,6 +166,9 @@ def _train(  # long: imports and all that a checkpoint holds, in the order of ti
         result = train(job, on_epoch=tell if leads and not quiet else None, keeper=keeper)
     except Diverged as error:
         raise BenchError(f"training diverged: {error}") from None
+    if group.size > 1:
+        whole = job.snapshot(job.model)  # all of them gather it, before the first goes on alone
+        job = replace(job, snapshot=lambda model: whole)
     if not leads:
         return {}
     for left_out in weights_file.write(result.model, output / "model.safetensors"):

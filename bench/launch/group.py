@@ -110,17 +110,21 @@ def _lost(folder: Path, ended: ProcessEnded, killed: bool) -> Outcome:
     if found.refused or found.measurement.status is Status.NOT_APPLICABLE:
         return found
     reason = f"process {ended.rank} of {ended.size}: {found.measurement.reason}"
-    if "imed out" in reason:
-        reason += _silent(folder, ended)
+    if "imed out" in reason:  # gloo says it in words alone
+        reason = _silent(folder, ended) or reason
     measured = found.measurement.model_copy(update={"reason": reason})
     return found.model_copy(update={"measurement": measured})
 
 
 def _silent(folder: Path, ended: ProcessEnded) -> str:
-    """Say where the processes were for which another has waited in vain."""
+    """Say where the processes were for which the others have waited in vain."""
     others = [rank for rank in range(ended.size) if rank != ended.rank]
-    places = [(rank, torchrun.place_of(folder, rank)) for rank in others]
-    return "".join(f"; process {rank} was in {place}" for rank, place in places if place)
+    places = {rank: place for rank in others if (place := torchrun.place_of(folder, rank))}
+    return "; ".join(
+        f"process {rank} of {ended.size} did not answer for {SILENT_SECONDS:g} s: it was in {place}"
+        for rank, place in places.items()
+        if "/torch/" not in place  # where it waits as well
+    )
 
 
 def _print_others(folder: Path, ended: ProcessEnded) -> None:

@@ -6,6 +6,7 @@ They meet on loopback, at a free port. One that ends otherwise than by returning
 from __future__ import annotations
 
 import faulthandler
+import logging
 import os
 import signal
 import sys
@@ -83,6 +84,9 @@ def together(
         monitor_interval=LOOK_SECONDS, start_method=method,
         logs_specs=DefaultLogsSpecs(log_dir=str(folder)),
     )  # fmt: skip
+    log = logging.getLogger("torch.distributed.elastic")
+    before = log.level
+    log.setLevel(logging.CRITICAL)  # what ended, and why, is said here
     try:
         found: dict[int, Any] = elastic_launch(config, _enter)(
             run, device, str(folder), silent_seconds, *arguments
@@ -94,6 +98,8 @@ def together(
         raise ProcessEnded(rank, size, failure.exitcode, why) from None
     except SignalException as error:
         raise KeyboardInterrupt from error
+    finally:
+        log.setLevel(before)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -57,10 +58,12 @@ class Replicated:
         left_out = any(p.requires_grad and id(p) not in reached for p in self.inner.parameters())
         all_alike = self.group.same(left_out)
         try:
-            return DistributedDataParallel(
-                self.inner, broadcast_buffers=False, gradient_as_bucket_view=True,
-                find_unused_parameters=left_out or not all_alike,
-            )  # fmt: skip
+            with warnings.catch_warnings():  # torch 2.13 has another name for broadcast_buffers
+                warnings.simplefilter("ignore", FutureWarning)
+                return DistributedDataParallel(
+                    self.inner, broadcast_buffers=False, gradient_as_bucket_view=True,
+                    find_unused_parameters=left_out or not all_alike,
+                )  # fmt: skip
         except (RuntimeError, TypeError, ValueError) as error:
             raise NotApplicable(f"DDP refuses the model: {reason_of(error)}") from error
 
