@@ -44,8 +44,9 @@ def course_of(events: Sequence[Event], losses: Sequence[float]) -> Course:
     found: list[float | None] = []
     drawn: list[list[int]] = []
     backs: list[int] = []
-    for step in _rounds(events):
-        own, away = _training_part(step, not course.timeline.steps)
+    rounds = list(_rounds(events))
+    for number, step in enumerate(rounds):
+        own, away = _training_part(step, 0 if number else _usual_draws(rounds))
         course.evaluate_seconds += away
         items = _items(own)
         course.items_known = course.items_known and items > 0
@@ -79,18 +80,24 @@ def _rounds(events: Sequence[Event]) -> Iterator[list[Event]]:
             begun = index
 
 
-def _training_part(step: list[Event], first: bool) -> tuple[list[Event], float]:
+def _usual_draws(rounds: Sequence[list[Event]]) -> int:
+    """Return how many batches the second round draws, at least 1: as many belong to the first."""
+    second = _training_part(rounds[1], 0)[0] if len(rounds) > 1 else []
+    return max(1, sum(event.kind is Kind.DRAWING for event in second))
+
+
+def _training_part(step: list[Event], draws: int) -> tuple[list[Event], float]:
     """Return a round without the evaluation before it, and how long that took.
 
-    What lies before the first batch of all is neither.
+    Of the first one, where `draws` is more than 0, what lies before so many batches is neither.
     """
     begun = next((i for i, e in enumerate(step) if e.kind in BEGINS), 0)
     last = max((i for i in range(begun) if step[i].kind is Kind.EVALUATION), default=0)
     away = step[last].at - step[0].at
-    if not first:
+    if not draws:
         return step[last:], away
     drawn = [i for i in range(last, begun) if step[i].kind is Kind.DRAWING]
-    return step[drawn[-1] if drawn else begun :], 0.0
+    return step[drawn[-draws:][0] if drawn else begun :], 0.0
 
 
 def _where_trained(items: list[int], drawn: list[list[int]], backs: list[int]) -> list[int]:

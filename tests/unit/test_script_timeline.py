@@ -53,6 +53,12 @@ def test_phases_add_up_to_the_step() -> None:
     assert sum(step.phases.values()) == step.wall
 
 
+def test_batches_that_are_drawn_before_a_step_s_first_call_belong_to_it() -> None:
+    accumulated = course_of(seen("d" + 2 * "ddfbfbu"), [1.0] * 4)  # one was only looked at
+    assert [step.items for step in accumulated.timeline.steps] == [16, 16]
+    assert [step.wall for step in accumulated.timeline.steps] == [13, 14]
+
+
 def test_a_batch_that_is_read_ahead_is_counted_where_it_is_trained_on() -> None:
     epoch = "ddfbu" + "dfbu" + "fbu"
     for epochs in (1, 2):
