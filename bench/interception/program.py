@@ -20,6 +20,7 @@ from torch.optim.optimizer import (
 
 from bench.interception.backward import Backward
 from bench.interception.loading import Draws
+from bench.interception.modules import own_modules
 from bench.interception.patches import Patches
 from bench.interception.script import Ended, Script
 from bench.interception.watch import Watch
@@ -81,9 +82,10 @@ def run(program: Program) -> None:
     """Run a program in this process, and set `sys` back."""
     whole = str(program.path)
     first = str(program.folder if program.module else program.path.parent)
-    with Patches() as patches:
+    with Patches() as patches, ExitStack() as stack:
         patches.replace(sys, "argv", [whole, *program.arguments])
         patches.replace(sys, "path", [first, *sys.path])
+        stack.enter_context(own_modules(first))
         if program.module is not None:
             runpy.run_module(program.module, run_name="__main__", alter_sys=True)
             return

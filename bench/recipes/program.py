@@ -17,7 +17,11 @@ from pathlib import Path, PurePosixPath
 from bench.errors import BenchError
 from bench.recipes.loading import Neighbours
 from bench.recipes.own_packages import HOME, NAMES
+from bench.recipes.script import MAIN
 from bench.recipes.source import Source, read
+
+KEPT = frozenset({"bench", *sys.stdlib_module_names})
+"""Modules that a script can't have of its own: they are imported before it starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +34,12 @@ class Program:
     that lies, by name."""
 
 
-def program_of(file: Path) -> Program:
+def program_of(file: Path, first: bool = False) -> Program:
     """Return a file and what it imports, directly or not, from its own folder.
 
+    `first`: what lies there comes before all that is installed, as Python finds a script's.
     Raises `BenchError` for a file that can't be read, and for one that imports a module beside it
-    under the name of a package of trainpairs.
+    under the name of a package of trainpairs, where that comes before.
     """
     whole = file.resolve()
     folder = whole.parent
@@ -53,9 +58,11 @@ def program_of(file: Path) -> Program:
             if not beside(top):
                 continue
             found = [(one, folder / one) for module in wanted for one in _files(module, folder)]
-            if not found or _is_ours(path, line, wanted, folder):
+            if not found or (first and top in KEPT):
                 continue
-            if other := _elsewhere(top, folder):
+            if not first and _is_ours(path, line, wanted, folder):
+                continue
+            if not first and (other := _elsewhere(top, folder)):
                 hidden[top] = other
             else:
                 waiting += found
@@ -147,10 +154,22 @@ def _elsewhere(module: str, folder: Path) -> str | None:
     return None
 
 
-def notices_on(places: Mapping[str, str]) -> Iterator[str]:
-    """Yield a line for each installed module that is imported in place of one beside its user."""
+def runs_first(reference: str, places: Mapping[str, str], path: Path) -> bool:
+    """Tell whether a file belongs to a script, whose own folder comes first."""
+    file, _, name = reference.rpartition(":")
+    place = places.get(Path(file).name)
+    return name == MAIN and place is not None and Path(place).parent == path.parent
+
+
+def notices_on(places: Mapping[str, str], reference: str) -> Iterator[str]:
+    """Yield a line for each installed module that is imported in place of one beside its user.
+
+    `reference` is the baseline's.
+    """
     told: set[str] = set()
     for name, place in places.items():
+        if runs_first(reference, places, Path(place)):
+            continue
         for module, other in program_of(Path(place)).hidden.items() if "/" not in name else ():
             if module not in told:
                 told.add(module)
@@ -160,6 +179,6 @@ def notices_on(places: Mapping[str, str]) -> Iterator[str]:
                 )
 
 
-def hashes(file: Path) -> dict[str, str]:
+def hashes(file: Path, first: bool = False) -> dict[str, str]:
     """Return the sha256 of a file and of its neighbours, by name."""
-    return {name: source.sha256 for name, source in program_of(file).sources.items()}
+    return {name: source.sha256 for name, source in program_of(file, first).sources.items()}

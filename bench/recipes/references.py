@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from bench.errors import BenchError
-from bench.recipes.program import program_of
+from bench.recipes.program import program_of, runs_first
 from bench.records.recipe import reference_in
 from bench.records.schema import Json
 
@@ -53,12 +53,13 @@ def places_of(references: Sequence[str]) -> dict[str, str]:
 
     Two files of one name are refused, but for equal neighbours.
     """
-    named = [path for reference in references if (path := file_of(reference))]
+    named = [(path, reference) for reference in references if (path := file_of(reference))]
     places: dict[str, str] = {}
-    for path in named:
+    for path, _ in named:
         _place(places, path.name, path.resolve())
-    for path in named:
-        for name, source in program_of(path).sources.items() if path.is_file() else ():
+    for path, reference in named:
+        first = runs_first(reference, places, path.resolve())
+        for name, source in program_of(path, first).sources.items() if path.is_file() else ():
             _place(places, name, source.path, source.sha256)
     return places
 

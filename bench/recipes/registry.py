@@ -169,11 +169,12 @@ def _from_file(what: str, reference: str, sources: Sources | None) -> Any:
     if sources is None:
         if not path.is_file():
             raise BenchError(f"no file {path}; give a {what} as path/to/file.py:Class")
-        sources = program_of(path).sources
     elif file not in sources:
         raise BenchError(f"the recipe names {file}, but says no hash of it: it can't be run")
     if what == "baseline" and name == MAIN:
         return ScriptBaseline(file)
+    if sources is None:
+        sources = program_of(path).sources
     module = load(path.name if file not in sources else file, sources)
     if not hasattr(module, name):
         classes = [k for k, v in vars(module).items() if isinstance(v, type)]

@@ -13,7 +13,7 @@ from bench.machine import environment
 from bench.recipes import registry
 from bench.recipes.assembly import settings_dump
 from bench.recipes.combination import check_conflicts
-from bench.recipes.program import hashes
+from bench.recipes.program import hashes, runs_first
 from bench.recipes.references import file_of, parse_technique, relative
 from bench.recipes.source import Sources
 from bench.records.recipe import Recipe, Use
@@ -39,7 +39,8 @@ def make_techniques(
 def baseline_recipe(reference: str, settings: BaseModel, places: dict[str, str]) -> Recipe:
     """Return the recipe with no technique."""
     path = file_of(reference)
-    files = hashes_of([path] if path else [], places)
+    first = path is not None and runs_first(reference, places, Path(places[path.name]))
+    files = hashes_of([path] if path else [], places, first)
     return Recipe(baseline=relative(reference), settings=settings_dump(settings), files=files)
 
 
@@ -74,11 +75,13 @@ def with_uses(
     )
 
 
-def hashes_of(paths: Sequence[Path], places: Mapping[str, str]) -> dict[str, str]:
+def hashes_of(
+    paths: Sequence[Path], places: Mapping[str, str], first: bool = False
+) -> dict[str, str]:
     """Return the hashes of files and of what they import from beside them, by name."""
     found: dict[str, str] = {}
     for path in paths:
-        found |= hashes(Path(places[path.name]))
+        found |= hashes(Path(places[path.name]), first)
     return found
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from bench.errors import BenchError
 from bench.machine import environment
 from bench.recipes import own_packages
-from bench.recipes.program import hashes
+from bench.recipes.program import hashes, runs_first
 from bench.recipes.source import Source, Sources, given_by
 from bench.records.header import Header
 from bench.records.measurement import Measurement
@@ -34,19 +34,20 @@ def code_of(header: Header, path: Path) -> Sources:
 def check_code(header: Header, sources: Sources, path: Path) -> None:
     """Refuse to go on where a file is not what was measured; say which, and in which arm."""
     for name, source in sources.items():
-        if (what := _changed(name, source, sources)) is not None:
+        first = runs_first(header.baseline, header.places, source.path)
+        if (what := _changed(name, source, sources, first)) is not None:
             raise BenchError(
                 f"{path} measured {_user_of(header, name)} as it was: {what}: start a new run"
             )
 
 
-def _changed(name: str, source: Source, sources: Sources) -> str | None:
+def _changed(name: str, source: Source, sources: Sources, first: bool) -> str | None:
     try:
         source.read()
     except BenchError:
         there = source.path.is_file()
         return f"{name} {'has changed since' if there else f'is no longer in {source.path.parent}'}"
-    new = set() if "/" in name else set(hashes(source.path)) - set(sources)
+    new = set() if "/" in name else set(hashes(source.path, first)) - set(sources)
     return f"it imports {', '.join(sorted(new))} now" if new else None
 
 

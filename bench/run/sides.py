@@ -184,7 +184,7 @@ def _side(place: Place, asked: _Trained, values: Json, found: dict[str, str]) ->
     plain = resolve.baseline_recipe(asked.reference, settings, found)
     made = [(use.name, registry.make_technique(use.name, use.settings)) for use in asked.uses]
     recipe = resolve.with_uses(plain, made, found)
-    notices = (*notices_on(found), *notices)
+    notices = (*notices_on(found, asked.reference), *notices)
     return Side(place, baseline, asked.reference, settings, recipe, hashed(found), notices)
 
 

@@ -67,7 +67,7 @@ def new(asked: Request, show: Observer) -> Iterator[Session]:
         settings, notices = prepared(baseline, values)
         doubt = target_of(baseline, settings).doubt()
         notices = (*notices, *cautions(techniques, device), *filter(None, [doubt]))
-        for notice in (*notices_on(places), *notices):
+        for notice in (*notices_on(places, reference), *notices):
             show.note(notice)
         code = given or hashed(places)
         recipe = resolve.baseline_recipe(reference, settings, places)

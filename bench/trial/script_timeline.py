@@ -155,7 +155,10 @@ def _loss(step: Sequence[Event], losses: Sequence[float]) -> float | None:
 
 
 def _phases(step: Sequence[Event]) -> dict[str, float]:
-    """Return the seconds of each phase; the loss belongs to the forward pass."""
+    """Return the seconds of each phase; the loss belongs to the forward pass.
+
+    Of a step within which the loss is asked for (L-BFGS, Lightning), what is no pass is the update.
+    """
     phases: defaultdict[str, float] = defaultdict(float)
     stepping = False
     for before, after in itertools.pairwise(step):
@@ -168,5 +171,6 @@ def _phases(step: Sequence[Event]) -> dict[str, float]:
             stepping = True
         if before.kind is Kind.STEP:
             stepping = False
-        phases["update" if stepping else phase] += after.at - before.at
+        within = stepping and phase not in ("forward", "backward")
+        phases["update" if within else phase] += after.at - before.at
     return dict(phases)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from pathlib import Path
 
 import pytest
 
 from bench.errors import BenchError, NotApplicable
+from bench.recipes.program import notices_on
 from tests.cli.calls import call
 from tests.cli.processes import only_run, records
 from tests.scripts.cases import intercepted, trial_of
@@ -129,3 +132,20 @@ def test_a_script_has_its_process_to_itself(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert {record["metric"] for record in records(only_run(tmp_path))} == {0.5}
+
+
+def test_what_lies_beside_a_script_is_imported_whatever_is_installed(tmp_path: Path) -> None:
+    (tmp_path / "optimizers").mkdir()
+    (tmp_path / "optimizers" / "__init__.py").write_text("from .lion import mine")
+    (tmp_path / "optimizers" / "lion.py").write_text("mine = 5")
+    (tmp_path / "yaml.py").write_text("mine = 6")
+    text = "import optimizers, yaml, bench\nbench.report(sum=optimizers.mine + yaml.mine)\n"
+    (tmp_path / "beside.py").write_text(BEGIN + text + "step(torch.ones(1, 2))\n")
+    trial = trial_of("beside", tmp_path, folder=tmp_path, metric="sum")
+    assert set(trial.recipe.files) == {
+        "beside.py", "yaml.py", "optimizers/__init__.py", "optimizers/lion.py"
+    }  # fmt: skip
+    assert [*notices_on(trial.places, f"{tmp_path / 'beside.py'}:__main__")] == []
+    before = importlib.import_module("optimizers"), [*sys.meta_path]
+    assert intercepted(trial).metric == 11
+    assert (sys.modules["optimizers"], [*sys.meta_path]) == before

@@ -75,7 +75,7 @@ def test_what_is_installed_comes_before_what_lies_beside_and_that_is_said(tmp_pa
     file = written(tmp_path, mine="import statistics\nx = statistics.median([1])", statistics="1/0")
     assert names(file) == ["mine.py"]
     assert loaded(file).x == 1
-    (notice,) = notices_on(places_of([f"{file}:M"]))
+    (notice,) = notices_on(places_of([f"{file}:M"]), f"{file}:M")
     assert notice.startswith("mine.py imports statistics: that is ")
     assert notice.endswith("not the one beside it; rename yours if it is meant")
 

@@ -53,6 +53,16 @@ def test_phases_add_up_to_the_step() -> None:
     assert sum(step.phases.values()) == step.wall
 
 
+def test_passes_within_an_optimizer_s_step_are_phases_of_their_own() -> None:
+    kinds = (
+        Kind.STEPPING, Kind.CALLING, Kind.CALL, Kind.BACKING, Kind.BACKWARD, Kind.STEP,
+    )  # fmt: skip
+    events = [Event(kind, at, at, 0) for at, kind in enumerate(kinds)]
+    course = course_of(events, [1.0])
+    assert course.closures
+    assert course.timeline.steps[0].phases == {"update": 2, "forward": 2, "backward": 1}
+
+
 def test_batches_that_are_drawn_before_a_step_s_first_call_belong_to_it() -> None:
     accumulated = course_of(seen("d" + 2 * "ddfbfbu"), [1.0] * 4)  # one was only looked at
     assert [step.items for step in accumulated.timeline.steps] == [16, 16]
