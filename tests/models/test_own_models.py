@@ -19,7 +19,7 @@ from bench.testing import Case
 from bench.trial.describe import describe
 from bench.trial.rehearsal import rehearse_trial, shortened
 from bench.trial.scheduling import optimizer_of
-from bench.trial.spec import Findings, TrialSpec
+from bench.trial.spec import TrialSpec
 from bench.trial.training import train
 from bench.turns import Turns
 from tests.cli.calls import call
@@ -74,26 +74,21 @@ def rehearsed(model: str, *techniques: str) -> None:
     rehearse_trial(spec, assembly.techniques_of(recipe, places), job)
 
 
-def described(model: str, folder: Path) -> Findings:
-    return describe(lambda: case_of(model).job(), "any", folder)
-
-
 @each_model
-def test_a_model_trains_and_repeats(model: str, tmp_path: Path) -> None:
-    found = described(model, tmp_path)
+def test_a_model_trains_and_repeats_and_what_a_check_says_of_it_is_so(
+    model: str, tmp_path: Path
+) -> None:
+    """A summed loss, a loss of nodes, a sparse graph among them."""
+    found = describe(lambda: case_of(model).job(), "any", tmp_path)
     assert found.repeats
     assert found.model_bytes
+    assert (found.mean_of_parts is False) == (model == "vae")
+    assert bool(found.unsplit) == (model == "gcn")
+    if model == "encoder":
+        assert found.items == 16
+        assert "text: 16 x str" in found.batch
+        assert "token_type_ids: None" in found.batch
     assert train(case_of(model).job()).evaluations[-1].values
-
-
-def test_what_a_check_says_of_them_is_so(tmp_path: Path) -> None:
-    """A summed loss, a loss of nodes, a sparse graph."""
-    found = {model: described(model, tmp_path) for model in MODELS}
-    assert {model for model, one in found.items() if one.mean_of_parts is False} == {"vae"}
-    assert {model for model, one in found.items() if one.unsplit} == {"gcn"}
-    assert found["encoder"].items == 16
-    assert "text: 16 x str" in found["encoder"].batch
-    assert "token_type_ids: None" in found["encoder"].batch
 
 
 @pytest.mark.parametrize(
