@@ -18,9 +18,9 @@ import numpy as np
 from bench.analysis.estimate import Values
 from bench.analysis.evidence import Evidence, evidence_of
 from bench.analysis.moderated import UNKNOWN, Bounds, first_known, steadied
-from bench.analysis.objectives import TIME, Basis, Gain, basis_of
+from bench.analysis.objectives import TIME, Basis, Gain, basis_of, cpu_of
 from bench.analysis.objectives import Objective as Row
-from bench.analysis.pairs import by_arm, matched, unlike, whole
+from bench.analysis.pairs import by_arm, matched, ratios, unlike, whole
 from bench.analysis.results import Aims
 from bench.analysis.sequential import WORTH, WORTH_FINDING, Objective
 from bench.baseline import Target
@@ -62,6 +62,8 @@ class Own(NamedTuple):
     equal: Mapping[str, Sequence[Values]] = MappingProxyType({})
     """By objective the logarithms of what the baseline's trials of one round give, round by round:
     they differ by chance alone."""
+    cpu: Sequence[float] = ()
+    """Ratios of CPU seconds an item, baseline / candidate: what a burst beside a trial spares."""
 
 
 def screen(arms: Mapping[str, Own], first: int, most: int) -> dict[str, Screened]:
@@ -107,12 +109,14 @@ def _look(own: Own, every: Collection[Own], count: int, last: bool, rivalled: bo
     likely = tuple(row.gain for row, one, at in seen if _is_likely(row, one, at, count))
     if fit and likely:
         return Screened(Standing.CHOSEN, count, likely)
-    if rivalled and any(row is TIME and at.high < -WORTH for row, _, at in seen):
+    sure = count > 1 or any(ratio < 1 / WORTH_FINDING for ratio in own.cpu[:1])
+    slower = any(row is TIME and at.high < -WORTH for row, _, at in seen)
+    if rivalled and slower and sure:
         return Screened(Standing.LEFT, count, why=SLOWER)
     hoped = tuple(row.gain for row, one, at in seen if at.middle > one.worth)
     if last and fit and hoped:
         return Screened(Standing.CHOSEN, count, hoped)
-    none = all(at.high < one.worth for _, one, at in seen)
+    none = sure and all(at.high < one.worth for _, one, at in seen)
     left = none or last
     return Screened(Standing.LEFT, count, why=NO_GAIN) if left else Screened(Standing.OPEN, count)
 
@@ -155,7 +159,8 @@ def screened(
         if good := whole(pairs):
             basis = basis_of(good[0][1])
             found = evidence_of(pairs, basis, margin, apart, target, aims.counts)
-            arms[arm] = Own(basis, found, _equal(own, good[0][1].kind, basis, found))
+            equal = _equal(own, good[0][1].kind, basis, found)
+            arms[arm] = Own(basis, found, equal, ratios(pairs[:1], cpu_of))
     return screen(arms, *looks)
 
 

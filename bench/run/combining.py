@@ -109,6 +109,8 @@ def _idle(
 
     What an earlier round has measured, of a larger combination without a part, is not run again.
     """
+    if not tried:
+        return []
     after_time = timed(session.header)
     contrasts = _alike(session, combination, (combination.whole, *tried.values()))
     trials: list[Measurement] = []

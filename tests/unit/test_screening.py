@@ -74,7 +74,9 @@ def test_the_last_look_leaves_nothing_open() -> None:
 def one_pair(equal: Sequence[float], **logs: float) -> dict[str, Screened]:
     """Screen arms of one pair each, beside trials of the baseline that differ by so much."""
     samples = {"time": [np.array(equal)]}
-    return standing(**{name: arm([log])._replace(equal=samples) for name, log in logs.items()})
+    return standing(**{
+        name: arm([log])._replace(equal=samples, cpu=[np.exp(log)]) for name, log in logs.items()
+    })  # fmt: skip
 
 
 def test_one_pair_leaves_what_is_far_slower_where_another_is_far_faster() -> None:
@@ -82,6 +84,18 @@ def test_one_pair_leaves_what_is_far_slower_where_another_is_far_faster() -> Non
     assert found["fast"] == Screened(Standing.CHOSEN, 1, ("faster",))
     assert found["slow"] == Screened(Standing.LEFT, 1, why=SLOWER)
     assert found["unsure"].standing is Standing.OPEN
+
+
+def test_one_pair_leaves_nothing_that_took_no_more_of_the_cpu_as_a_burst_may_have_slowed_it() -> (
+    None
+):
+    samples = {"time": [np.array([0.0, 0.02, -0.02, 0.01])]}
+    fast, slow = arm([0.5]), arm([-0.4])
+    for cpu, standing_ in (([0.99], Standing.OPEN), ([], Standing.OPEN), ([0.7], Standing.LEFT)):
+        found = standing(
+            fast=fast._replace(equal=samples), slow=slow._replace(equal=samples, cpu=cpu)
+        )
+        assert found["slow"].standing is standing_
 
 
 def test_what_is_slower_is_waited_for_where_none_is_faster_as_it_may_win_otherwise() -> None:
