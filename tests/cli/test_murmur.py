@@ -12,7 +12,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from bench.records.recipe import Recipe
 from bench.testing import Case
-from tests.cli.processes import Bench, only_run, records, start, wait_for
+from tests.cli.calls import called_once
+from tests.cli.processes import Bench, records, start, wait_for
 from tests.contract.cases import SMALL
 from tests.heart_records import write_patients
 from tests.records import exported
@@ -31,12 +32,10 @@ def trained(folder: Path) -> dict[str, object]:
     return found
 
 
-@pytest.mark.parametrize("techniques", [(), ("mixup", "early-stopping", "ema")])
-def test_a_training_that_was_killed_goes_on_bit_for_bit(
-    called: Bench, tmp_path: Path, techniques: tuple[str, ...]
-) -> None:
+def test_a_training_that_was_killed_goes_on_bit_for_bit(called: Bench, tmp_path: Path) -> None:
+    """What goes on without techniques, tests/unit/test_resuming.py says of every baseline."""
     case = Case("murmur", {**SMALL["murmur"], "epochs": 16, "evaluate_every": 3, "dropout": 0.3})
-    path = str(recipe_file(tmp_path, case.recipe(*techniques)[0]))
+    path = str(recipe_file(tmp_path, case.recipe("mixup", "early-stopping", "ema")[0]))
     assert called("train", path, "--threads", "1", "--output", "whole").returncode == 0
     process = start("train", path, "--threads", "1", "--output", "killed", cwd=tmp_path)
     unfinished = tmp_path / "killed" / "unfinished.pt"
@@ -63,15 +62,28 @@ def test_there_must_be_a_training_to_resume(called: Bench, tmp_path: Path) -> No
     assert done.stderr.startswith("bench: nothing to resume: there is no checkpoint/unfinished.pt")
 
 
-def test_event_files_hold_every_full_trial_as_it_was_recorded(
-    called: Bench, tmp_path: Path
-) -> None:
-    options = ["--baseline", "murmur", "--dataset", "synthetic", "--set", *OPTIONS]
-    done = called(
-        "--baseline-only", "--repeats", "1", *options, "evaluate_every=2", "--tensorboard"
-    )
-    assert done.returncode == 0, done.stderr
-    run = only_run(tmp_path)
+@pytest.fixture(scope="module")
+def patients(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return patients of whom one has a recording that is cut off."""
+    folder = write_patients(tmp_path_factory.mktemp("murmur") / "patients")
+    wav = folder / "103_AV.wav"
+    wav.write_bytes(wav.read_bytes()[:3000])
+    return folder
+
+
+def asked(patients: Path) -> list[str]:
+    return ["--baseline", "murmur", "--dataset", str(patients), "--baseline-only", "--repeats", "1",
+            "--set", *OPTIONS, "evaluate_every=2"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def measured(patients: Path) -> Path:
+    """Return a run that has left the bad recording out, and written event files."""
+    return called_once(patients.parent, *asked(patients), "--skip-bad", "--tensorboard")
+
+
+def test_event_files_hold_every_full_trial_as_it_was_recorded(measured: Path) -> None:
+    run = measured
     full = [line for line in records(run) if line["kind"] == "full"]
     assert len(full) == 2
     for line in full:
@@ -92,17 +104,13 @@ def test_the_page_shows_how_training_went(finished: Path) -> None:
     assert not (finished / "tensorboard").exists()
 
 
-def test_a_bad_recording_is_one_line_and_can_be_skipped(called: Bench, tmp_path: Path) -> None:
-    folder = write_patients(tmp_path / "patients")
-    wav = folder / "103_AV.wav"
-    wav.write_bytes(wav.read_bytes()[:3000])
-    asked = ["--baseline", "murmur", "--dataset", str(folder), "--baseline-only", "--repeats", "1",
-             "--set", *OPTIONS]  # fmt: skip
-    done = called(*asked)
+def test_a_bad_recording_is_one_line(called: Bench, patients: Path, tmp_path: Path) -> None:
+    done = called(*asked(patients))
     assert done.returncode == 2
     assert done.stderr.strip().count("\n") == 0
-    assert f"{wav} is cut off: 3,000 of" in done.stderr
+    assert f"{patients / '103_AV.wav'} is cut off: 3,000 of" in done.stderr
     assert not (tmp_path / "results").exists()
-    done = called(*asked, "--skip-bad")
-    assert done.returncode == 0, done.stderr
-    assert "1 bad files were skipped" in (only_run(tmp_path) / "report.md").read_text()
+
+
+def test_a_bad_recording_can_be_skipped(measured: Path) -> None:
+    assert "1 bad files were skipped" in (measured / "report.md").read_text()
