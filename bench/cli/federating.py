@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cli.output import say, tell
+from bench.cli.train import made
 from bench.errors import BenchError
 from bench.records.checkpoint import NAME, WEIGHTS, read_checkpoint
 from bench.records.claim import read_exported
@@ -39,11 +41,12 @@ class Asked:
     data_dir: Path | None
     device: str
     threads: int | None
+    output: Path
     trust: bool
 
 
 def federate(asked: Asked) -> None:
-    """Print a line a round, beside training on all the data at once."""
+    """Print a line a round, beside training on all the data at once; write a checkpoint."""
     try:
         from bench.use.flower import simulated
     except ImportError as error:
@@ -67,7 +70,38 @@ def federate(asked: Asked) -> None:
     together = [evaluation.values.get(metric) for evaluation in whole]
     heads = ("round", "averaged", "loss", metric, "all at once", "not averaged")
     tell(ROW.format(*heads, width=len(metric)))
-    simulated(server, clients, plan, lambda found: tell(_line(found, metric, together)))
+    told: list[Round] = []
+
+    def tell_round(found: Round) -> None:
+        told.append(found)
+        tell(_line(found, metric, together))
+
+    with made(asked.output):
+        server.model.load_state_dict(dict(simulated(server, clients, plan, tell_round)))
+        _keep(asked, recipe, places, server, told[-1])
+    tell(f"wrote {asked.output / WEIGHTS} and {NAME}")
+
+
+def _keep(
+    asked: Asked, recipe: Recipe, places: Mapping[str, str], server: Job, last: Round
+) -> None:
+    """Write a checkpoint of the averaged weights."""
+    from bench.job import Progress
+    from bench.model import weights_file
+    from bench.records.measurement import Evaluation
+    from bench.trial.scheduling import Rates
+    from bench.trial.training import Trained
+    from bench.use import checkpoint
+
+    epochs = asked.rounds * asked.epochs
+    model = server.snapshot(server.model)
+    values = {name: value for name, value in last.metrics.items() if math.isfinite(value)}
+    found = Evaluation(epoch=epochs, step=0, train_seconds=0.0, values=values)  # its values alone
+    result = Trained(Progress(epochs, epoch=epochs), model, Rates(None, False), evaluations=[found])
+    weights_file.write(model, asked.output / WEIGHTS)
+    kept = checkpoint.write(asked.output, recipe, places, asked.seed, server, result)
+    if kept.form is None:
+        say(f"the checkpoint can't be loaded for use: {kept.why_not}")
 
 
 def _line(found: Round, metric: str, together: list[float | None]) -> str:

@@ -50,7 +50,7 @@ def train_recipe(
     if is_script(recipe):
         yield from _train_script(recipe, places, device, threads, seed, output, resume)
         return
-    with _made(output):
+    with made(output):
         metrics = _trained(recipe, places, device, threads, seed, output, quiet, resume)
     yield f"training {recipe.arm} of {recipe.baseline} (recipe {recipe.id}, seed {seed})"
     yield ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
@@ -79,7 +79,7 @@ def _train_script(
     except (Diverged, ScriptFailed) as error:
         raise BenchError(f"{settings.script}: {error}") from None
     losses = ran.course.losses
-    with _made(output):
+    with made(output):
         record = {
             "format": 1, "recipe_id": recipe.id, "recipe": recipe.model_dump(mode="json"),
             "seed": seed, "losses": losses,
@@ -91,7 +91,7 @@ def _train_script(
 
 
 @contextmanager
-def _made(folder: Path) -> Iterator[None]:
+def made(folder: Path) -> Iterator[None]:
     """Make a folder that can be written to; take it away where training leaves nothing in it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

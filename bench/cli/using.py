@@ -87,6 +87,7 @@ def federate(
     data_dir: DataDir = None,
     device: Device = "auto",
     threads: Annotated[int | None, Option(help="CPU threads")] = None,
+    output: Annotated[Path, Option(help="folder for the checkpoint")] = Path("federated"),
     trust: Trust = False,
 ) -> None:
     """Train a recipe on data that is shared out, exchanging weights alone, through Flower.
@@ -96,4 +97,4 @@ def federate(
     from bench.cli.federating import Asked
     from bench.cli.federating import federate as train
 
-    train(Asked(source, clients, rounds, epochs, seed, data_dir, device, threads, trust))
+    train(Asked(source, clients, rounds, epochs, seed, data_dir, device, threads, output, trust))

@@ -109,7 +109,7 @@ def test_a_missing_extra_is_one_line_that_says_what_to_install(
 
     for name in ("flwr", "flwr.app", "bench.use.flower"):
         monkeypatch.setitem(sys.modules, name, None)
-    asked = Asked(tmp_path, 3, 1, 1, 0, None, "cpu", None, False)
+    asked = Asked(tmp_path, 3, 1, 1, 0, None, "cpu", None, tmp_path, False)
     with pytest.raises(BenchError, match=r'"trainpairs\[federated\]".*--no-deps flwr==1') as said:
         federate(asked)
     assert "\n" not in str(said.value)
