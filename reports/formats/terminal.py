@@ -159,7 +159,8 @@ def _context(run: Run, view: View, wide: int, filling: bool) -> list[str]:
     doubts = warnings.warnings(run)
     if doubts:
         more = f" (and {len(doubts) - 1} more in the report)" if len(doubts) > 1 else ""
-        lines.append(f"warning{more}: {doubts[0]}")
+        warning = f"warning: {doubts[0]}{more}"
+        lines += filled(warning, wide) if filling else [warning]
     shown = [cut(" ".join(line.split()), wide) for line in lines if line]
     left = [undone.unfinished(run), undone.incomplete(run)]
     return shown + [line for m in left if m for line in filled(_without_command(m), wide)]
