@@ -86,3 +86,27 @@ def test_lines_to_vary_are_arms_or_parts_of_what_is_asked_for() -> None:
         "--combine makes one recipe, and --vary gives it 2 lines: give one line with all its "
         "arguments, --vary '--lr 1e-3 --amp'"
     )
+
+
+class Late(Planted):
+    """Stands in for a script that makes no step before it is ended."""
+
+    def run(self, trial: TrialSpec) -> Outcome:
+        late: dict[str, Any] = {
+            "status": Status.TIMED_OUT,
+            "reason": "no result after 8 s; it was killed",
+        }
+        return Outcome(measurement=measurement(trial.arm, **late))
+
+
+def test_a_script_without_a_step_before_the_limit_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(start, "runner_of", lambda *given: Late())
+    (tmp_path / "train.py").write_text(SCRIPT)
+    done = call("script", "train.py", "--quiet", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "bench: train did not make its first steps of an optimizer: no result after 8 s; it was "
+        "killed\n"
+    )
