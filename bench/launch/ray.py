@@ -123,4 +123,5 @@ def _knock(address: str) -> None:
 def _how(error: Exception) -> str:
     """Return what Ray says of a loss, in one line."""
     said = [line for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {said[-1].strip() if said else 'it says nothing'}"[:120]
+    first, _, _ = (said[-1].strip() if said else "it says nothing").partition(". ")
+    return f"{type(error).__name__}: {first}"[:200]

@@ -66,7 +66,8 @@ def new(asked: Request, show: Observer) -> Iterator[Session]:
         check_counted(asked, device)
         settings, notices = prepared(baseline, values)
         doubt = target_of(baseline, settings).doubt()
-        notices = (*notices, *cautions(techniques, device), *filter(None, [doubt]))
+        doubts = filter(None, [doubt, _of_nodes(asked.on)])
+        notices = (*notices, *cautions(techniques, device), *doubts)
         for notice in (*notices_on(places, reference), *notices):
             show.note(notice)
         code = given or hashed(places)
@@ -265,6 +266,14 @@ def launcher_of(on: str | None, baseline: Baseline, timeout_seconds: float) -> R
     if on is None:
         return runner_of(baseline, timeout_seconds)
     return nodes_on(on, getattr(baseline, "preload", ()), timeout_seconds)
+
+
+def _of_nodes(on: str | None) -> str | None:
+    """Say of a run on nodes which machine its header describes."""
+    return on and (
+        f"measured on the nodes of {on}: trials.jsonl says on which and what it is; what a report "
+        "says of the machine is of the one that the run was started on"
+    )
 
 
 def _device(asked: Request) -> str:

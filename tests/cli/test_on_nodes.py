@@ -160,6 +160,7 @@ def test_the_debug_executor_runs_pairs_one_by_one(
     by_submitit("debug")
     done = call(*ASKED, "--on", "slurm:1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert "measured on the nodes of slurm:1" in (only_run(tmp_path) / "report.md").read_text()
     check_pairs(tmp_path)
 
 
