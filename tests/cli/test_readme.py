@@ -65,9 +65,9 @@ def after(command: list[str], option: str) -> list[str]:
 @pytest.fixture(scope="module")
 def helped(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return the help of all commands that have options of their own."""
-    commands = ("run", "script", "compare", "report", "export", "serve", "ab", "list")
+    own = ("run", "script", "compare", "report", "export", "serve", "ab", "list", "federate")
     folder = tmp_path_factory.mktemp("helped")
-    return "".join(call(command, "--help", cwd=folder).stdout for command in commands)
+    return "".join(call(command, "--help", cwd=folder).stdout for command in own)
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=" ".join)
