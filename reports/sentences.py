@@ -141,6 +141,8 @@ def _of_losers(run: Run) -> str:
     arms = run.comparison.arms
     untried = (Verdict.NOT_APPLICABLE, Verdict.BOUNDED)
     tried = [result for result in arms if result.verdict not in untried]
+    if not tried and undone.unfinished(run):
+        return f"No arm was measured against the baseline yet. {of_baseline(run)}"
     if not tried and any(result.verdict is Verdict.BOUNDED for result in arms):
         return f"Nothing that applies can gain enough on {run.title} here. {of_baseline(run)}"
     if not tried:

@@ -200,9 +200,12 @@ def _write_report(run: reports.Run, tensorboard: bool) -> reports.Run:
 def _exit_code(run: reports.Run) -> int:
     from bench.analysis.proof import Proof
     from bench.analysis.revised import Answer
+    from bench.records.measurement import BASELINE
+    from reports import undone
 
     if run.judged is not None:
         return {Proof.HOLDS: 0, Proof.BROKEN: 1, Proof.OPEN: 3}[run.judged.answer]
     if run.revised is not None:
         return {Answer.REGRESSED: 1, Answer.OPEN: 3}.get(run.revised.answer, 0)
-    return 0 if run.comparison.complete else 3
+    nothing = not run.of(BASELINE) and undone.unfinished(run) is not None
+    return 0 if run.comparison.complete and not nothing else 3

@@ -17,6 +17,7 @@ from bench.errors import BenchError
 from bench.records.header import Arm
 from bench.records.measurement import Status
 from reports.formats.columns import cut
+from reports.sentences import verdict
 from reports.undone import unfinished
 from tests.golden import made_up
 from tests.records import header, measurement
@@ -183,3 +184,10 @@ def test_what_a_budget_left_unmeasured_is_named(tmp_path: Path) -> None:
         "This run is not finished: 2 arms of 4 were not measured: mixup and pruning; its budget "
         "was 60.0 s."
     )
+
+
+def test_arms_that_the_budget_left_unmeasured_are_not_said_to_gain_nothing(tmp_path: Path) -> None:
+    head = header(budget_seconds=60.0, arms=(Arm(techniques=("mixup",)), Arm(techniques=("ema",))))
+    bounded = measurement("ema", pair=-1, status=Status.BOUNDED, reason="at most 1.01x")
+    run = reports.made(tmp_path, head, [bounded], ())
+    assert verdict(run).startswith("No arm was measured against the baseline yet. ")
