@@ -161,7 +161,7 @@ def _train(  # long: imports and all that a checkpoint holds, in the order of ti
     unfinished = output / UNFINISHED
     leads = group.rank == 0
     note = say if leads else lambda text: None
-    keeper = Checkpointer(unfinished, recipe, seed, resume, leads, note)
+    keeper = Checkpointer(unfinished, recipe, seed, resume, note, leads)
     try:
         result = train(job, on_epoch=tell if leads and not quiet else None, keeper=keeper)
     except Diverged as error:

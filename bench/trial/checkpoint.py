@@ -32,10 +32,10 @@ class Checkpointer:
     recipe: Recipe
     seed: int
     resume: bool = False
-    leads: bool = True
-    """Whether it is the first, or only, process: others read what that one writes."""
     note: Callable[[str], None] = lambda text: None
     """Told once where a training can't be kept; it goes on without."""
+    leads: bool = True
+    """Whether it is the first, or only, process: others read what that one writes."""
     _given_up: bool = False
     _shapes: dict[str, torch.Size] = field(default_factory=dict)
     _job: Job = field(init=False)

@@ -100,14 +100,15 @@ def test_a_script_that_lies_elsewhere_is_left_as_it_is(place: str, tmp_path: Pat
     for folder in (work, scratch):
         folder.mkdir()
     path = Path(work, place).resolve()
-    (path.parent / "nets").mkdir(parents=True)
+    (path.parent / "nets_elsewhere").mkdir(parents=True)
     (path.parent / "out").mkdir()
-    neighbour = path.parent / "nets" / "small.py"
+    neighbour = path.parent / "nets_elsewhere" / "small.py"
     neighbour.write_text("")
     path.write_text(
-        BEGIN + "from pathlib import Path\nimport nets.small\n"
+        BEGIN + "from pathlib import Path\nimport nets_elsewhere.small\n"
         "(Path(__file__).parent / 'out' / 'model.pt').write_text('x')\n"
-        "(Path(__file__).parent / 'nets' / 'cache').write_text('x')\nstep(torch.ones(1, 2))\n"
+        "(Path(__file__).parent / 'nets_elsewhere' / 'cache').write_text('x')\n"
+        "step(torch.ones(1, 2))\n"
     )
     before = [file.stat().st_ino for file in (path, neighbour)]
     trial = trial_of("train", scratch, folder=path.parent)
@@ -117,7 +118,7 @@ def test_a_script_that_lies_elsewhere_is_left_as_it_is(place: str, tmp_path: Pat
         intercepted(trial.model_copy(update={"recipe": recipe}))
     assert [file.stat().st_ino for file in (path, neighbour)] == before
     assert [*(path.parent / "out").iterdir()] == []
-    assert [*(path.parent / "nets").iterdir()] == [neighbour]
+    assert [*(path.parent / "nets_elsewhere").iterdir()] == [neighbour]
 
 
 def test_a_script_has_its_process_to_itself(tmp_path: Path) -> None:
