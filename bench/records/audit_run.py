@@ -75,13 +75,16 @@ class AuditRun(Record):
         return rows_of(self.tables[name].splitlines(), claim.given.table)
 
     def planned(self) -> Iterator[tuple[Audit, str]]:
-        """Yield every run, by audit and name, in order; those that tell no claim are left out."""
+        """Yield every run, by audit and name, in order; those that tell no claim are left out.
+
+        A rival's comes first: it takes less than its share of a budget, and leaves the rest.
+        """
         for audit in self.audits:
+            if audit.rival is not None:
+                yield audit, RIVAL
             for name in audit.runs:
                 if experiment_of(audit, name).claims:
                     yield audit, name
-            if audit.rival is not None:
-                yield audit, RIVAL
 
 
 def key_of(audit: Audit, name: str) -> str:
