@@ -225,9 +225,14 @@ def _candidates(
     session: Session, arms: Sequence[Used], tried_by: Callable[[Used], Kind] = judged_by,
     bounding: Bounding | None = None,
 ) -> list[Contrast]:  # fmt: skip
-    """Resolve each arm's recipe; record those that don't apply, or can't gain enough."""
+    """Resolve each arm's recipe; record those that don't apply, or can't gain enough.
+
+    The rest is left out where the budget is spent on that alone.
+    """
     contrasts = []
     for used, label in zip(arms, arm_names.labels(arms), strict=True):
+        if session.spent_before:
+            break
         name = arm_names.join(label)
         if bounding and bounding.excludes(name, used):
             continue

@@ -132,6 +132,9 @@ class Session:
         After each round every arm is asked whether it is decided. What later pairs are, their
         numbers, seeds and order, does not depend on which arms are left.
         """
+        if self.spent_before:
+            self.show.note("the budget is spent before a pair is measured: give it more")
+            return
         contrasts = self.in_steps(contrasts)
         alone = next((c for c in contrasts if c.arm == CONTROL), None)
         full = not contrasts or any(c.kind == "full" for c in contrasts)
@@ -195,6 +198,14 @@ class Session:
     def spent(self) -> float:
         """Return the seconds since the run was begun, or taken up again."""
         return time.monotonic() - self.begun
+
+    @property
+    def spent_before(self) -> bool:
+        """Tell whether the budget is spent before it is settled which arms are measured."""
+        budget = self.header.budget_seconds
+        if budget is None or self.dry_run or self.header.raced:
+            return False
+        return self.spent >= budget
 
     def _measure(self, blocks: Sequence[plan.Block], stage: Purpose, won: bool = True) -> bool:
         """Run trials; tell whether the budget paid for all: it is overrun by one at most."""

@@ -144,7 +144,7 @@ def test_plain_progress_names_the_first_trial_and_the_last(called: Bench) -> Non
 
 
 def test_a_budget_ends_a_run(called: Bench, tmp_path: Path) -> None:
-    args = ("--baseline", TINY, "--baseline-only", "--repeats", "50", "--budget", "1s")
+    args = ("--baseline", TINY, "--baseline-only", "--repeats", "50", "--budget", "4s")
     done = called(*args, "--set", "pause=0.01")
     assert done.returncode == 0
     assert "the budget is spent after" in done.stderr

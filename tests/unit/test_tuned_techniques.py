@@ -81,14 +81,14 @@ def plainly_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settling, "with_techniques", resolved)
 
 
-def run(path: Path, runner: Stopped) -> tuple[Session, Heard]:
+def run(path: Path, runner: Stopped, budget: float = 1e9) -> tuple[Session, Heard]:
     if path.is_dir():
         folder = reopen(path)
     else:
         path.mkdir()
         arms = tuple(Arm(techniques=(name,)) for name in ("early-stopping", "limit-steps"))
         head = header(
-            mode="full-optimization", arms=arms, first=4, repeats=30, budget_seconds=1e9
+            mode="full-optimization", arms=arms, first=4, repeats=30, budget_seconds=budget
         )  # fmt: skip
         (path / "run.json").write_text(head.model_dump_json())
         folder = Folder(path, head)
@@ -182,3 +182,12 @@ def test_the_ranges_of_all_techniques_are_what_their_settings_take() -> None:
                 assert type(technique).model_validate(changed), reference
         assert all(key.startswith(f"{name}.") for key in ranges_in([(reference, technique)]))
     assert ranged >= 10
+
+
+def test_a_budget_that_is_spent_on_rehearsals_settles_nothing(tmp_path: Path) -> None:
+    session, heard = run(tmp_path / "run", Stopped(), budget=1e-9)
+    assert "the budget is spent before a pair is measured: give it more" in heard.notes
+    assert not session.records
+    assert not session.header.raced
+    left = reports.render("md", reports.read(tmp_path / "run"))
+    assert "2 arms of 2 were not measured: early-stopping and limit-steps" in left
