@@ -170,7 +170,11 @@ def _pairs_left(
     now = standing(header, trials, arm, stage)
     if not now.goes_on:
         return 0.0
-    return float(rule.most if now.more_pairs is None else now.more_pairs)
+    needed = rule.most if now.more_pairs is None else now.more_pairs
+    if stage == "test" and header.screening is not None:  # its last look leaves nothing open
+        made = len(pairs_of([trial for trial in trials if trial.stage == stage], arm))
+        needed = min(needed, max(1, rule.most - made))
+    return float(needed)
 
 
 def pays(trials: Sequence[Measurement], more: int, left_seconds: float | None) -> bool:

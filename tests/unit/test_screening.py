@@ -178,6 +178,14 @@ def test_a_run_measures_no_more_of_what_its_screening_is_done_with() -> None:
     assert has_won(HEAD, records, arms, "test")
 
 
+def test_a_budget_that_pays_for_a_screening_s_last_look_measures_all_that_is_open() -> None:
+    records = trials(2, unsure=(1.0, 1.12), other=(1.12, 1.0), control=(1.0, 1.004))
+    head = HEAD.model_copy(update={"budget_seconds": 120.0})
+    arms = ["unsure", "other", CONTROL]
+    choice = next_round(head, records, arms, 2, rule_of(head), "test", 30.0)
+    assert (sorted(choice.measured), choice.left) == (["other", "unsure"], [])
+
+
 def test_what_is_chosen_is_screened_and_what_is_left_unlikely_until_fresh_pairs_tell() -> None:
     records = trials(2, quick=(1.5, 1.52), idle=(1.0, 1.002), control=(1.0, 1.004))
     quick, idle = compare_run(HEAD, records, []).arms
