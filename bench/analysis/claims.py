@@ -75,6 +75,8 @@ def judged(claim: Claim, comparison: Comparison, trials: Sequence[Measurement]) 
     measured = evidence(comparison)
     pairs = pairs_of(trials, measured.arm)
     if not pairs:
+        if lost := _lost_baseline(trials):
+            return Judged(Proof.OPEN, [], [f"the baseline itself gives nothing here: {lost}"])
         reason = comparison.arms[0].reason if comparison.arms else "no pair could be measured"
         return Judged(Proof.BROKEN, [f"the recipe could not be measured: {reason}"], [])
     problems = _other_problems(claim, measured, pairs[0][1])
@@ -103,6 +105,14 @@ def judged(claim: Claim, comparison: Comparison, trials: Sequence[Measurement]) 
     (problems if proof is Proof.BROKEN else undecided).extend(said)
     answer = Proof.BROKEN if problems else Proof.OPEN if undecided else Proof.HOLDS
     return Judged(answer, problems, undecided, goes_on and not problems)
+
+
+def _lost_baseline(trials: Sequence[Measurement]) -> str | None:
+    """Return why no trial of the baseline succeeded; None where one did, or none was made."""
+    own = [trial for trial in trials if trial.arm == BASELINE]
+    if not own or any(trial.ok for trial in own):
+        return None
+    return own[0].reason or str(own[0].status)
 
 
 def _failures(pairs: Sequence[Pair]) -> tuple[Proof, list[str]]:

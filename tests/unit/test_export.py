@@ -163,6 +163,13 @@ def test_nothing_measured_is_broken_with_the_reason() -> None:
     assert problems(claim(), trials) == ["the recipe could not be measured: out of memory: no room"]
 
 
+def test_a_recipe_is_not_blamed_for_what_its_baseline_does_too() -> None:
+    trials = [failed(name, 0, reason="no disk") for name in ("baseline", "fast")]
+    found = told(claim(), trials)
+    assert (found.answer, found.problems) == (Proof.OPEN, [])
+    assert found.undecided == ["the baseline itself gives nothing here: no disk"]
+
+
 def test_no_trial_at_all_is_broken() -> None:
     assert problems(claim(), []) == ["the recipe could not be measured: no pair could be measured"]
 
