@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bench.analysis.claims import evidence
+from bench.analysis.claims import evidence, held
+from bench.analysis.objectives import memory_of, time_of
 from bench.analysis.pairs import pairs_of
 from bench.records.claim import Claim
 from reports import formatting
@@ -12,16 +13,17 @@ from reports.run import Run
 
 def judgement(run: Run, claim: Claim) -> str:
     """Return whether the claim holds: what was measured, and what was claimed beside it."""
-    found = run.judged
+    found, measured = run.judged, evidence(run.comparison)
+    pairs, rule = pairs_of(run.trials, measured.arm), run.comparison.rule
     if found and found.problems:
         return f"The claim does not hold: {'; '.join(found.problems)}."
     if found and found.undecided:
-        pairs = number(len(pairs_of(run.trials, evidence(run.comparison).arm)), "pair")
-        return f"The claim is not decided in {pairs}: {'; '.join(found.undecided)}."
-    measured = evidence(run.comparison)
+        made = number(len(pairs), "pair")
+        return f"The claim is not decided in {made}: {'; '.join(found.undecided)}."
+    time = held(pairs, time_of(claim.time_basis), rule)
     shown = {
-        f"{measured.time_basis} time": formatting.ratio_with_interval(measured.time_ratio),
-        "memory": formatting.ratio_with_interval(measured.memory_ratio),
+        f"{measured.time_basis} time": formatting.ratio_with_interval(time),
+        "memory": formatting.ratio_with_interval(held(pairs, memory_of, rule)),
         claim.metric_name: formatting.metric_with_interval(measured.metric),
         **_gain(run, claim),
     }

@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.analysis.evidence import Evidence as Shown
 from bench.analysis.evidence import evidence_of, items_of_shares
-from bench.analysis.intervals import Interval, repeated_interval
+from bench.analysis.intervals import Interval, repeated_interval, repeated_ratio
 from bench.analysis.levels import Rule
 from bench.analysis.metric import target_of_claim
 from bench.analysis.objectives import BY_NAME, Value, memory_of, time_of
@@ -64,6 +64,11 @@ def evidence(comparison: Comparison) -> Evidence:
     if control is None:
         return Evidence(CONTROL, None, "step", None, metric)
     return Evidence(CONTROL, control.time_ratio, "step", control.memory_ratio, metric)
+
+
+def held(pairs: Sequence[Pair], value: Value, rule: Rule) -> Interval | None:
+    """Return a ratio with the bounds by which a claim of it is judged."""
+    return repeated_ratio(ratios(pairs, value), rule, rule.alpha)
 
 
 def judged(claim: Claim, comparison: Comparison, trials: Sequence[Measurement]) -> Judged:
