@@ -138,8 +138,7 @@ def _of_winner(run: Run, winner: ArmResult) -> str:
 
 
 def _of_losers(run: Run) -> str:
-    arms = run.comparison.arms
-    untried = (Verdict.NOT_APPLICABLE, Verdict.BOUNDED)
+    arms, untried = run.comparison.arms, (Verdict.NOT_APPLICABLE, Verdict.BOUNDED)
     tried = [result for result in arms if result.verdict not in untried]
     if not tried and undone.unfinished(run):
         return f"No arm was measured against the baseline yet. {of_baseline(run)}"

@@ -174,8 +174,7 @@ def _judge(
     trials_of_arm = [trial for trial in trials if trial.arm == name]
     statuses = dict(Counter(str(trial.status) for trial in trials_of_arm))
     pairs = matched(trials, name)
-    good = whole(pairs)
-    if not good:
+    if not (good := whole(pairs)):
         return _nothing_measured(name, trials_of_arm, statuses)
     candidates = [candidate for _, candidate in good]
     rule = rules.get(candidates[0].stage, Rule())

@@ -6,7 +6,6 @@ that gives no answer; the others go on.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from bench.errors import BenchError, Diverged
 from bench.job import Job
 from bench.use.federated import Plan, State, evaluated, trained_round, unfit
+from bench.use.quiet import quiet
 
 ITEMS, LOSS, CLIENT = "num-examples", "loss", "partition-id"
 SERVER = 1
@@ -183,7 +183,7 @@ def simulated(
     nobody is left.
     """
     first = {name: value.clone() for name, value in server.model.state_dict().items()}
-    with _quiet():
+    with quiet("flwr"):
         strategy = Averaging(first)
     app = client_app(lambda context: clients[int(context.node_config[CLIENT])], plan)
     grid = Here(app, len(clients), tamper)
@@ -197,7 +197,7 @@ def simulated(
             ))  # fmt: skip
         return MetricRecord(metrics)
 
-    with _quiet(), _identified():
+    with quiet("flwr"), _identified():
         result = strategy.start(grid, ArrayRecord(first), plan.rounds, evaluate_fn=judge)
     if not result.train_metrics_clientapp:
         raise BenchError("no update of any client could be averaged: nothing was trained")
@@ -214,15 +214,3 @@ def _identified() -> Iterator[None]:
         yield
     finally:
         TaskIdentity._task_id, TaskIdentity._run_id, TaskIdentity._node_id = before
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Let Flower's logger say only what is wrong: what rounds gave is told by us."""
-    own = logging.getLogger("flwr")
-    before = own.level
-    own.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        own.setLevel(before)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import functools
-import logging
 import re
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -19,6 +17,7 @@ from torch.export import ExportedProgram
 
 from bench.errors import BenchError, NotApplicable, reason_of
 from bench.model.copies import copied
+from bench.use.quiet import quiet
 from bench.use.scores import Scores
 
 if TYPE_CHECKING:
@@ -95,25 +94,13 @@ def check_onnx() -> None:
 def to_onnx(program: ExportedProgram, path: Path) -> None:
     """Write a program as ONNX; raise `NotApplicable`, naming the operator, where ONNX has none."""
     try:
-        with warnings.catch_warnings(), _quiet("torch.onnx"):
+        with warnings.catch_warnings(), quiet("torch.onnx"):
             warnings.simplefilter("ignore")
             made = torch.onnx.export(program, dynamo=True, verbose=False)
     except Exception as error:
         raise NotApplicable(f"ONNX can't hold it: {operator_in(error)}") from error
     assert made is not None
     made.save(str(path), external_data=False)
-
-
-@contextmanager
-def _quiet(logger: str) -> Iterator[None]:
-    """Let a library's logger say only what is wrong: it misses what is not needed here."""
-    own = logging.getLogger(logger)
-    before = own.level
-    own.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        own.setLevel(before)
 
 
 def operator_in(error: BaseException) -> str:

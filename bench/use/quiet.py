@@ -1,0 +1,19 @@
+"""Keep from the user what a library logs and nobody needs here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def quiet(logger: str) -> Iterator[None]:
+    """Let a library's logger say only what is wrong."""
+    own = logging.getLogger(logger)
+    before = own.level
+    own.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        own.setLevel(before)
