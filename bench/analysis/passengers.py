@@ -1,112 +1,124 @@
-"""Find what a combination gains nothing by: from rounds of it and of it without each part. Pure."""
+"""Find what a combination gains nothing by: from rounds of it with each part and without. Pure."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from bench.analysis.estimate import RATIO_FLOOR
+from bench.analysis.estimate import RATIO_FLOOR, Values
 from bench.analysis.moderated import Bounds, steadied
-from bench.analysis.objectives import TIME, Basis, Gain, basis_of, gained
-from bench.analysis.sequential import LEAST
+from bench.analysis.objectives import TIME, Basis, Gain, Value, basis_of, gained
+from bench.analysis.sequential import LEAST, WORTH
 from bench.analysis.subsets import Gains, Subset, gains_by_round, largest
 from bench.records.measurement import Measurement
 
 ROUNDS = 2
-"""So many at least tell what a part adds."""
-Parts = Mapping[Subset, Sequence[Gain]]
-"""By what each part of a combination won alone."""
+"""So many at least tell what a part adds, unless the first shows it by time and by CPU time."""
+ADDS = WORTH / 2
+"""Of what the last round leaves open, a part stays that has added more, on average: it is nearer to
+what is worth finding than to nothing."""
 
 
-def passengers(trials: Sequence[Measurement], parts: Parts, timed: bool = True) -> list[Subset]:
-    """Return the parts that a combination is not worse without; none where every part adds.
+class Step(NamedTuple):
+    """A combination with a part and without it, and by what the part won alone."""
 
-    A part adds where the combination gains more than
-    `LEAST_GAIN` by it: in time, or in what else the part won by, as long as it costs no such time.
-    Where the run isn't after time (not `timed`), only in what the part won by.
-    Of several the one that adds most stays: two that do the same are each dispensable, but not
-    both; what it adds without the others is to be measured again. A part that was not measured
-    stays.
+    more: Subset
+    less: Subset
+    gains: Sequence[Gain] = (TIME.gain,)
+
+
+class Seen(NamedTuple):
+    """What rounds tell: by what a combination gains nothing, the worst first, and what is open."""
+
+    idle: tuple[Subset, ...]
+    open: tuple[Subset, ...]
+
+
+Steps = Mapping[Subset, Step]
+"""By the part."""
+
+
+def look(
+    trials: Sequence[Measurement], steps: Steps, equal: Sequence[Values] = (), timed: bool = True,
+    last: bool = False,
+) -> Seen:  # fmt: skip
+    """Return what is told of each part; the last look leaves nothing open.
+
+    A part adds where time shows it, and doesn't where no gain is likely that is worth finding. What
+    won by something else than time, too, is only left before the last look where it costs time.
+    Where the run isn't after time (not `timed`), the last look tells everything, by that else.
+    `equal` are samples of trials that differ by chance alone, as logarithms of their time.
     """
-    basis = basis_of(largest(trials))
-    whole = frozenset[str]().union(*parts)
-    added = {
-        part: found
-        for part, gains in parts.items()
-        if (found := _added(trials, basis, whole, part, gains, timed)) is not None
-    }
-    return _but_the_best({part: found for part, found in added.items() if found <= LEAST})
-
-
-def surely_idle(trials: Sequence[Measurement], parts: Parts, timed: bool = True) -> list[Subset]:
-    """Return the parts that few rounds show, likely enough, a combination to be no faster by.
-
-    What also won by something else is one only where it costs time. None where the run isn't after
-    time: what else a part won by is looked at in the end.
-    """
-    seen = _added_time(trials, parts) if timed else {}
-    others = {part: set(gains) - {TIME.gain} for part, gains in parts.items()}
-    return _but_the_best({
-        part: at.middle for part, at in seen.items()
-        if at.high < (-LEAST if others[part] else LEAST)
-    })  # fmt: skip
-
-
-def _but_the_best(idle: Mapping[Subset, float]) -> list[Subset]:
-    worst_first = sorted(idle, key=lambda part: (idle[part], sorted(part)))
-    return worst_first[: max(1, len(idle) - 1)]
-
-
-def tells(trials: Sequence[Measurement], parts: Collection[Subset], timed: bool = True) -> bool:
-    """Tell whether rounds so far show of every part, likely enough, what it adds in time.
-
-    Where the run isn't after time they don't: what else a part won by is looked at in the end.
-    """
-    seen = _added_time(trials, parts) if timed else {}
-    return bool(seen) and all(at.low > LEAST or at.high < LEAST for at in seen.values())
-
-
-def _added_time(trials: Sequence[Measurement], parts: Collection[Subset]) -> dict[Subset, Bounds]:
-    """Return what time each part that was left out is likely to add; none before rounds enough."""
     if not trials:
-        return {}
-    whole = frozenset[str]().union(*parts)
-    rounds = gains_by_round(trials, TIME.value(basis_of(largest(trials))))
-    measured = {subset for gains in rounds for subset in gains}
-    added = {
-        part: np.array(_differences(rounds, whole, part))
-        for part in parts
-        if whole - part in measured
-    }
-    if min(map(len, added.values()), default=0) < ROUNDS:
-        return {}
-    return {p: steadied(one, RATIO_FLOOR, added.values(), len(one)) for p, one in added.items()}
+        return Seen((), tuple(steps))
+    basis = basis_of(largest(trials))
+    times = _differences(trials, steps, TIME.value(basis)) if timed else {}
+    cpu = _differences(trials, steps, _cpu_seconds)
+    alike = [np.array(one) for one in times.values()]
+    idle, open_ = dict[Subset, float](), list[Subset]()
+    for part, step in steps.items():
+        own = np.array(times.get(part, []))
+        at = steadied(own, RATIO_FLOOR, alike, own.size, equal)
+        adds, middle = _adds(at, own.size, cpu[part], step), at.middle
+        if adds is None and last and (found := _added(trials, basis, step, timed)) is not None:
+            adds, middle = found > ADDS, found
+        if adds is None:
+            open_.append(part)
+        elif not adds:
+            idle[part] = middle
+    return Seen(tuple(sorted(idle, key=lambda part: (idle[part], sorted(part)))), tuple(open_))
 
 
-def _added(
-    trials: Sequence[Measurement], basis: Basis, whole: Subset, part: Subset,
-    gains: Sequence[Gain], timed: bool,
-) -> float | None:  # fmt: skip
-    """Return the largest log gain by a part in what it may add; None where that is unknown."""
+def _adds(at: Bounds, pairs: int, cpu: Sequence[float], step: Step) -> bool | None:
+    """Tell whether a part likely adds; None where that is open.
+
+    One pair tells it where CPU time agrees: a burst beside one trial takes none of it.
+    """
+    if pairs < ROUNDS:
+        if at.low > WORTH and cpu and min(cpu) > LEAST:
+            return True
+        return False if at.high < -WORTH and cpu and max(cpu) < -LEAST else None
+    if at.low > LEAST:
+        return True
+    only_time = set(step.gains) <= {TIME.gain}
+    return False if at.high < (WORTH if only_time else -LEAST) else None
+
+
+def _added(trials: Sequence[Measurement], basis: Basis, step: Step, timed: bool) -> float | None:
+    """Return the largest mean log gain by a part in what it may add; None where it is unknown.
+
+    That is time, or what else the part won by, as long as it costs no such time. Where the run
+    isn't after time, only what the part won by.
+    """
+    won = {row: _mean(trials, step, row.value(basis)) for row in gained(step.gains)}
+    known = [value for value in won.values() if value is not None]
     if not timed:
-        won = [_mean(gains_by_round(trials, r.value(basis)), whole, part) for r in gained(gains)]
-        return max((value for value in won if value is not None), default=None)
-    time = _mean(gains_by_round(trials, TIME.value(basis)), whole, part)
-    others = [row for row in gained(gains) if row is not TIME]
-    found = [_mean(gains_by_round(trials, row.value(basis)), whole, part) for row in others]
-    if time is None or time < -LEAST:
-        return time
-    return max(time, *(value for value in found if value is not None), -math.inf)
+        return max(known, default=None)
+    time = _mean(trials, step, TIME.value(basis))
+    return time if time is None or time < -LEAST else max(time, *known)
 
 
-def _mean(rounds: Sequence[Gains], whole: Subset, part: Subset) -> float | None:
-    """Return by how much the whole gains more than the rest, over the rounds that have both."""
-    known = _differences(rounds, whole, part)
+def _mean(trials: Sequence[Measurement], step: Step, value: Value) -> float | None:
+    """Return by how much the combination gains more with a part, over the rounds that tell."""
+    (known,) = _differences(trials, {step.more: step}, value).values()
     return math.fsum(known) / len(known) if known else None
 
 
-def _differences(rounds: Sequence[Gains], whole: Subset, part: Subset) -> list[float]:
-    rest = whole - part
-    return [gains[whole] - gains[rest] for gains in rounds if {whole, rest} <= gains.keys()]
+def _differences(
+    trials: Sequence[Measurement], steps: Steps, value: Value
+) -> dict[Subset, list[float]]:
+    """Return what each part adds, round by round."""
+    rounds = gains_by_round(trials, value)
+    return {part: [r[step.more] - r[step.less] for r in rounds if _has(r, step)]
+            for part, step in steps.items()}  # fmt: skip
+
+
+def _has(gains: Gains, step: Step) -> bool:
+    return step.more in gains and step.less in gains
+
+
+def _cpu_seconds(trial: Measurement) -> float | None:
+    return trial.cpu_seconds

@@ -18,7 +18,7 @@ import numpy as np
 from bench.analysis.estimate import Values
 from bench.analysis.evidence import Evidence, evidence_of
 from bench.analysis.moderated import UNKNOWN, Bounds, first_known, steadied
-from bench.analysis.objectives import TIME, Basis, Gain, basis_of, cpu_of
+from bench.analysis.objectives import TIME, Basis, Gain, Value, basis_of, cpu_of
 from bench.analysis.objectives import Objective as Row
 from bench.analysis.pairs import by_arm, matched, ratios, unlike, whole
 from bench.analysis.results import Aims
@@ -52,6 +52,8 @@ class Screened(NamedTuple):
     gains: tuple[Gain, ...] = ()
     why: str = ""
     """It is left."""
+    worth: bool = False
+    """Whether one of its gains is likely one that is worth finding."""
 
 
 class Own(NamedTuple):
@@ -108,7 +110,8 @@ def _look(own: Own, every: Collection[Own], count: int, last: bool, rivalled: bo
     ]
     likely = tuple(row.gain for row, one, at in seen if _is_likely(row, one, at, count))
     if fit and likely:
-        return Screened(Standing.CHOSEN, count, likely)
+        worth = any(at.low > one.worth for _, one, at in seen)
+        return Screened(Standing.CHOSEN, count, likely, worth=worth)
     sure = count > 1 or any(ratio < 1 / WORTH_FINDING for ratio in own.cpu[:1])
     slower = any(row is TIME and at.high < -WORTH for row, _, at in seen)
     if rivalled and slower and sure:
@@ -159,23 +162,19 @@ def screened(
         if good := whole(pairs):
             basis = basis_of(good[0][1])
             found = evidence_of(pairs, basis, margin, apart, target, aims.counts)
-            equal = _equal(own, good[0][1].kind, basis, found)
+            kind = good[0][1].kind
+            equal = {row.name: equal_trials(own, kind, row.value(basis)) for row in found.rows}
             arms[arm] = Own(basis, found, equal, ratios(pairs[:1], cpu_of))
     return screen(arms, *looks)
 
 
-def _equal(
-    trials: Sequence[Measurement], kind: str, basis: Basis, found: Evidence
-) -> dict[str, list[Values]]:
-    """Return what the baseline's trials of one kind give in each objective, round by round."""
-    rounds: dict[int, list[Measurement]] = {}
+def equal_trials(trials: Iterable[Measurement], kind: str, value: Value) -> list[Values]:
+    """Return the logarithms of what the baseline's trials of one kind give, round by round."""
+    rounds: dict[tuple[str, int], list[Measurement]] = {}
     for trial in trials:
         if trial.arm in (BASELINE, CONTROL) and trial.kind == kind and trial.ok:
-            rounds.setdefault(trial.seed, []).append(trial)
-    return {
-        row.name: [_logs(map(row.value(basis), each)) for each in rounds.values()]
-        for row in found.rows
-    }
+            rounds.setdefault((trial.stage, trial.seed), []).append(trial)
+    return [_logs(map(value, each)) for each in rounds.values()]
 
 
 def _logs(values: Iterable[float | None]) -> Values:

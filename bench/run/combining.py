@@ -6,16 +6,18 @@ Neither judges an arm: a combination is judged by its own fresh pairs.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from bench.analysis.attribution import orders_of, subsets_of, told
 from bench.analysis.comparison import compare_run
+from bench.analysis.estimate import Values
 from bench.analysis.levels import FIRST
-from bench.analysis.objectives import TIME, Gain
-from bench.analysis.passengers import ROUNDS, passengers, surely_idle, tells
-from bench.analysis.subsets import Subset, techniques_of, told_of
+from bench.analysis.objectives import TIME, Gain, basis_of
+from bench.analysis.passengers import ROUNDS, Seen, Step, look
+from bench.analysis.screening import equal_trials
+from bench.analysis.subsets import Subset, largest, techniques_of, told_of
 from bench.errors import BenchError
 from bench.recipes.combination import SAME_WORK, effect_of
 from bench.recipes.parts import part_of
@@ -51,9 +53,17 @@ class Combination:
         made = Contrast(arm, recipe, self.whole.baseline, judged_by(own), deploys)
         return Combination(made, own, tuple(parts))
 
-    def without(self, *parts: Subset) -> Combination:
+    def without(self, part: Subset) -> Combination:
         """Return the combination of the other parts."""
-        return self.of([other for other in self.parts if names_in(other.recipe) not in parts])
+        return self.of([other for other in self.parts if names_in(other.recipe) != part])
+
+
+Beside = Mapping[Subset, tuple[Contrast, Contrast]]
+"""By the part a combination with it, and the same without it."""
+
+
+Parts = Mapping[Subset, Sequence[Gain]]
+"""By what each part won alone."""
 
 
 def names_in(recipe: Recipe) -> Subset:
@@ -77,59 +87,112 @@ def timed(header: Header) -> bool:
 
 
 def without_passengers(
-    session: Session, combination: Combination, gains: Mapping[str, Sequence[Gain]]
+    session: Session, combination: Combination, gains: Mapping[str, Sequence[Gain]],
+    doubtful: Collection[str] = (),
+) -> Combination:  # fmt: skip
+    """Return the shortest combination that is not worse.
+
+    `gains` says by what each arm won alone. The `doubtful` of them, of which the screening is not
+    sure that they gain what is worth finding, join the others last, if these gain by it.
+    """
+    parts = combination.parts
+    sure = [part for part in parts if part.arm not in doubtful] or [_first(combination)]
+    won = {names_in(part.recipe): gains.get(part.arm, ()) for part in parts}
+    core = _shortest(session, combination.of(sure), sure, won)
+    joining = _joining(session, combination, core, [p for p in parts if p not in sure], won)
+    found = combination.of([part for part in parts if part in (*core.parts, *joining)])
+    return _shortest(session, found, joining, won) if len(joining) > 1 else found
+
+
+def _first(combination: Combination) -> Contrast:
+    """Return the part that has the first technique, the one that gains most."""
+    first = relative(combination.techniques[0][0])
+    return next(part for part in combination.parts if first in names_in(part.recipe))
+
+
+def _shortest(
+    session: Session, combination: Combination, tried: Collection[Contrast], won: Parts
 ) -> Combination:
-    """Return the shortest combination that is not worse, found from the whole backwards.
+    """Leave out parts, of those `tried`, as long as that costs nothing, from the whole backwards.
 
     The combination and its neighbours with one part left out are measured in rounds of their own
-    until what some part adds is told, the parts that add nothing are dropped, and so on: of several
-    the best stays to be measured without the others. `gains` says by what each arm won alone.
+    until some part is seen to add nothing, and so on with the rest. Of several such parts the worst
+    is left out: without it another may add again, as one of two that do the same, or fight.
     """
     while len(combination.parts) > 1:
-        parts = {names_in(part.recipe): gains.get(part.arm, ()) for part in combination.parts}
-        neighbours = {part: combination.without(part).whole for part in parts}
-        tried = {p: c for p, c in neighbours.items() if _trains(session, c)}
-        idle = _idle(session, combination, tried, parts)
-        if not idle:
+        names = [names_in(part.recipe) for part in combination.parts if part in tried]
+        steps = {part: (combination.whole, combination.without(part).whole) for part in names}
+        looks = _looks(session, combination, _trained(session, steps), won)
+        worst = next((seen.idle[0] for seen in looks if seen.idle), None)
+        if worst is None:
             break
-        dropped = [part.arm for part in combination.parts if names_in(part.recipe) in idle]
-        out = "it is" if len(dropped) == 1 else "they are"
-        session.show.note(
-            f"{combination.whole.arm} gains nothing by {', '.join(dropped)}: {out} left out"
-        )
-        combination = combination.without(*idle)
+        _say_left_out(session, combination, [worst], combination)
+        combination = combination.without(worst)
     return combination
 
 
-def _idle(
-    session: Session, combination: Combination, tried: Mapping[Subset, Contrast],
-    parts: Mapping[Subset, Sequence[Gain]],
-) -> list[Subset]:  # fmt: skip
-    """Return what a combination gains nothing by, as soon as that is told of some part.
+def _joining(
+    session: Session, combination: Combination, core: Combination, parts: Sequence[Contrast],
+    won: Parts,
+) -> list[Contrast]:  # fmt: skip
+    """Return which other parts of a combination add to the core of it, each measured beside it."""
+    steps = _trained(session, {
+        names_in(part.recipe): (
+            combination.of([p for p in combination.parts if p in (*core.parts, part)]).whole,
+            core.whole,
+        )
+        for part in parts
+    })  # fmt: skip
+    open_, idle = {*steps}, list[Subset]()
+    for seen in _looks(session, combination, steps, won):
+        open_, idle = {*seen.open}, [*idle, *seen.idle]
+    if idle:
+        _say_left_out(session, combination, idle, core)
+    return [part for part in parts if names_in(part.recipe) in steps.keys() - open_ - {*idle}]
 
-    What an earlier round has measured, of a larger combination without a part, is not run again.
-    """
-    if not tried:
+
+def _say_left_out(
+    session: Session, combination: Combination, idle: Collection[Subset], rest: Combination
+) -> None:
+    out = [part.arm for part in combination.parts if names_in(part.recipe) in idle]
+    session.show.note(
+        f"{rest.whole.arm} gains nothing by {', '.join(out)}: "
+        f"{'it is' if len(out) == 1 else 'they are'} left out"
+    )
+
+
+def _trained(session: Session, steps: Beside) -> Beside:
+    """Return what can be measured: both sides train."""
+    return {part: both for part, both in steps.items() if all(_trains(session, c) for c in both)}
+
+
+def _looks(session: Session, combination: Combination, steps: Beside, won: Parts) -> Iterator[Seen]:
+    """Measure in rounds what is open, and give what each round has told anew, and left open."""
+    asked = {
+        part: Step(names_in(more.recipe), names_in(less.recipe), won[part])
+        for part, (more, less) in steps.items()
+    }
+    rounds = min(FIRST, session.header.repeats)
+    for number in range(rounds) if steps else ():
+        both = {one.arm: one for pair in steps.values() for one in pair}
+        contrasts = _alike(session, combination, both.values())
+        paid = _round(session, contrasts, session.header.seed + number, "combine", number)
+        told = _told(session, combination, contrasts[0].kind)
+        seen = look(told, asked, _equal(session, told), timed(session.header),
+                    last=number + 1 == rounds or not paid)  # fmt: skip
+        idle = tuple(part for part in seen.idle if part in steps)
+        steps = {part: both for part, both in steps.items() if part in seen.open}
+        yield Seen(idle, tuple(steps))
+        if not paid or not steps:
+            return
+
+
+def _equal(session: Session, told: Sequence[Measurement]) -> list[Values]:
+    """Return what the baseline's trials of every round take, as those that tell parts do."""
+    if not told:
         return []
-    after_time = timed(session.header)
-    contrasts = _alike(session, combination, (combination.whole, *tried.values()))
-    trials: list[Measurement] = []
-    for number in range(min(FIRST, session.header.repeats)):
-        seed = session.header.seed + number
-        known = {
-            frozenset(techniques_of(t))
-            for t in _told(session, combination, contrasts[0].kind)
-            if t.seed == seed
-        }
-        missing = [one for one in contrasts if names_in(one.recipe) not in known]
-        if not _round(session, missing, seed, "combine", number):
-            break
-        trials = _told(session, combination, contrasts[0].kind)
-        if idle := surely_idle(trials, parts, after_time):
-            return idle
-        if tells(trials, parts, after_time):
-            break
-    return passengers(trials, parts, after_time) if trials else []
+    value = TIME.value(basis_of(largest(told)))
+    return equal_trials(session.so_far, told[0].kind, value)
 
 
 def attribute(session: Session, combination: Combination) -> None:

@@ -32,6 +32,7 @@ from bench.run.combining import (
     raced_by,
     without_passengers,
 )
+from bench.run.open_arms import unsure
 from bench.run.plan import Contrast, Kind
 from bench.run.probing import probe_for
 from bench.run.rehearsing import check_baseline, rehearsed_arm
@@ -100,8 +101,9 @@ def full_optimization(session: Session) -> None:
     used, contrasts = together(winners, lambda used: _candidates(session, [used]))
     gains = _gains(comparison)
     won = [contrast for contrast in screened if contrast.arm in gains]
+    doubtful = unsure(session.header, session.so_far)
     combined = [
-        without_passengers(session, Combination(whole, used, parts), gains)
+        without_passengers(session, Combination(whole, used, parts), gains, doubtful)
         for whole in contrasts
         if (parts := tuple(c for c in won if _is_in(whole.recipe, c.recipe)))
     ]

@@ -18,7 +18,7 @@ from bench.analysis.metric import target_of
 from bench.analysis.objectives import OBJECTIVES, basis_of
 from bench.analysis.pairs import pairs_of, ratios
 from bench.analysis.revised import at_stage
-from bench.analysis.screening import Standing, screened
+from bench.analysis.screening import Screened, Standing, screened
 from bench.analysis.verdict import Verdict
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, Measurement, Purpose
@@ -103,11 +103,19 @@ def decided(
     header: Header, trials: Sequence[Measurement], stage: Purpose
 ) -> Mapping[str, Standing]:
     """Return the arms that a screening is done with."""
-    if stage != "test":
-        return {}
-    target, aims = target_of(header), aims_of(header)
-    found = screened(trials, header.margin, target, aims, header.screening)
+    found = seen_by(header, trials) if stage == "test" else {}
     return {a: one.standing for a, one in found.items() if one.standing is not Standing.OPEN}
+
+
+def unsure(header: Header, trials: Sequence[Measurement]) -> list[str]:
+    """Return what a screening has chosen without being sure that its gain is worth finding."""
+    return [a for a, one in seen_by(header, trials).items()
+            if one.standing is Standing.CHOSEN and not one.worth]  # fmt: skip
+
+
+def seen_by(header: Header, trials: Sequence[Measurement]) -> dict[str, Screened]:
+    """Return what a run's screening makes of its arms."""
+    return screened(trials, header.margin, target_of(header), aims_of(header), header.screening)
 
 
 def promising(

@@ -12,7 +12,7 @@ from bench.analysis.aims import best, choice
 from bench.analysis.bounds import bounds_of
 from bench.analysis.claims import judged
 from bench.analysis.comparison import compare_run, standing
-from bench.analysis.passengers import passengers
+from bench.analysis.passengers import Step, look
 from bench.analysis.results import Aims, Comparison
 from bench.analysis.verdict import Verdict
 from bench.cli.parse import parse_limits, parse_objectives
@@ -134,9 +134,10 @@ def test_a_part_that_only_costs_time_stays_where_memory_alone_is_asked_for() -> 
             made.append(measurement(arm, pair, seconds=seconds, memory=memory * MIB))
         return [measurement(pair=0), *made]
 
-    parts: dict[frozenset[str], Any] = {frozenset({n}): ("smaller",) for n in ("a", "b")}
-    assert passengers(trials(), parts) == [frozenset({"b"})]
-    assert passengers(trials(), parts, timed=False) == []
+    whole = frozenset({"a", "b"})
+    steps = {frozenset({n}): Step(whole, whole - {n}, ("smaller",)) for n in ("a", "b")}
+    assert look(trials(), steps, last=True).idle == (frozenset({"b"}),)
+    assert look(trials(), steps, timed=False, last=True).idle == ()
 
 
 def test_what_deploys_the_trained_model_gains_no_latency() -> None:

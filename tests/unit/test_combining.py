@@ -8,12 +8,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from bench.analysis.comparison import compare_run
 from bench.analysis.margin import automatic_margin
 from bench.analysis.metric import target_of
-from bench.analysis.passengers import passengers
+from bench.analysis.passengers import Seen, Step, look
 from bench.launch.local import Runner
 from bench.recipes.parts import part_of
 from bench.recipes.resolve import make_techniques
@@ -130,15 +131,45 @@ def test_where_one_part_is_all_the_gain_it_is_left_alone(tmp_path: Path) -> None
     assert (found.whole.arm, found.whole.recipe) == ("compile", recipe("compile"))
 
 
-def test_two_that_gain_the_same_are_not_both_dropped() -> None:
-    def gain(names: tuple[str, ...]) -> float:
-        return 1.3 if {"early-stopping", "compile"} & set(names) else 1.0
+def steps(whole: str, *, won: dict[str, Any]) -> dict[Any, Step]:
+    """Return what the whole is with and without each of its parts."""
+    more = frozenset(whole.split("+"))
+    return {frozenset({n}): Step(more, more - {n}, gains) for n, gains in won.items()}
 
-    trials = [measurement(stage="combine")]
-    for names in (("early-stopping", "compile"), ("early-stopping",), ("compile",)):
-        trials.append(measurement("+".join(names), seconds=1 / gain(names), stage="combine"))
-    parts: dict[Any, Any] = {frozenset({n}): ("faster",) for n in ("early-stopping", "compile")}
-    assert passengers(trials, parts) == [frozenset({"compile"})]
+
+def test_what_is_nearer_to_nothing_than_to_a_gain_worth_finding_is_idle_in_the_end() -> None:
+    logs = {"quick+steady": (0.4, 0.4), "steady": (0.02, 0.0), "quick": (0.34, 0.41)}
+    trials = []
+    for number in range(2):
+        trials.append(measurement(pair=number, stage="combine"))
+        trials += [
+            measurement(arm, number, seconds=math.exp(-values[number]), stage="combine")
+            for arm, values in logs.items()
+        ]
+    asked = steps("quick+steady", won={"quick": ("faster",), "steady": ("faster",)})
+    quick, steady = frozenset({"quick"}), frozenset({"steady"})
+    assert look(trials, asked) == Seen((), (steady,))
+    assert look(trials, asked, last=True) == Seen((), ())  # 2.5 %: beyond half of 5 %
+    logs["quick"] = (0.36, 0.41)
+    trials[3] = measurement("quick", 0, seconds=math.exp(-0.36), stage="combine")
+    assert look(trials, asked, last=True) == Seen((steady,), ())
+    assert quick not in look(trials, asked).open
+
+
+@pytest.mark.parametrize(("cpu", "left"), [(2.0, True), (1.0, False)])
+def test_one_pair_leaves_out_what_costs_time_where_it_costs_cpu_time_too(
+    cpu: float, left: bool
+) -> None:
+    trials = [
+        measurement(cpu_seconds=1.0, stage="combine"),
+        measurement("slow+quick", seconds=1.6, cpu_seconds=cpu, stage="combine"),
+        measurement("quick", seconds=0.8, cpu_seconds=1.0, stage="combine"),
+    ]
+    asked = steps("slow+quick", won={"slow": ("faster",)})
+    slow = frozenset({"slow"})
+    equal = [np.array([0.0, 0.03, -0.03])]
+    assert look(trials, asked, equal) == (Seen((slow,), ()) if left else Seen((), (slow,)))
+    assert look(trials, asked) == Seen((), (slow,))  # of which the spread is unknown
 
 
 @pytest.mark.parametrize(
@@ -153,10 +184,20 @@ def test_a_part_that_won_by_memory_stays_while_it_saves_some_and_costs_no_time(
         measurement("quick", seconds=1 / 1.2, memory=50e6),
         measurement("small", seconds=1 / time, memory=50e6 / memory),
     ]
-    parts: dict[Any, Any] = {
-        frozenset({"small"}): ("smaller",), frozenset({"quick"}): ("faster",),
-    }  # fmt: skip
-    assert passengers(trials, parts) == ([frozenset({"small"})] if dropped else [])
+    asked = steps("small+quick", won={"small": ("smaller",), "quick": ("faster",)})
+    assert look(trials, asked, last=True).idle == ((frozenset({"small"}),) if dropped else ())
+
+
+def test_a_doubtful_part_joins_the_others_last_and_only_if_they_gain_by_it(tmp_path: Path) -> None:
+    gains = {"early-stopping": 1.3, "adaptive-batch": 1.0, "compile": 1.2}
+    made, machine, show = session(tmp_path, Machine(gains))
+    doubtful = ["adaptive-batch", "compile"]
+    found = without_passengers(made, combined(*NAMES), GAINS, doubtful)
+    assert found.whole.arm == "early-stopping+compile"
+    assert show.noted == ["early-stopping gains nothing by adaptive-batch: it is left out"]
+    asked = Counter(trial.recipe.arm for trial in machine.asked)
+    both = ("early-stopping+adaptive-batch", "early-stopping+compile", "early-stopping")
+    assert asked == dict.fromkeys((*both, "baseline"), 2)
 
 
 def test_a_part_that_can_not_be_left_out_stays(tmp_path: Path) -> None:
@@ -199,9 +240,9 @@ def test_a_part_that_clearly_costs_time_is_left_out_after_two_rounds(tmp_path: P
     made, machine, _ = session(tmp_path, Machine(gains))
     assert without_passengers(made, combined(*NAMES), GAINS).whole.arm == "adaptive-batch+compile"
     asked = Counter(trial.recipe.arm for trial in machine.asked if trial.recipe.techniques)
-    # the rest was measured already when it was the whole without one part
+    # the rest is measured again beside its own parts: in one block they differ least by chance
     assert asked == {
-        "early-stopping+adaptive-batch+compile": 2, "adaptive-batch+compile": 2,
+        "early-stopping+adaptive-batch+compile": 2, "adaptive-batch+compile": 4,
         "early-stopping+compile": 2, "early-stopping+adaptive-batch": 2,
         "adaptive-batch": 2, "compile": 2,
     }  # fmt: skip

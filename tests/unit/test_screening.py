@@ -48,7 +48,7 @@ def standing(**arms: Own) -> dict[str, Screened]:
 
 def test_two_pairs_choose_what_gains_far_beyond_the_spread_of_all_and_leave_what_does_not() -> None:
     found = standing(fast=arm([0.4, 0.42]), idle=arm([0.0, 0.01]), again=arm([0.01, -0.01]))
-    assert found["fast"] == Screened(Standing.CHOSEN, 2, ("faster",))
+    assert found["fast"] == Screened(Standing.CHOSEN, 2, ("faster",), worth=True)
     assert found["idle"] == Screened(Standing.LEFT, 2, why=NO_GAIN)
 
 
@@ -81,7 +81,7 @@ def one_pair(equal: Sequence[float], **logs: float) -> dict[str, Screened]:
 
 def test_one_pair_leaves_what_is_far_slower_where_another_is_far_faster() -> None:
     found = one_pair([0.0, 0.02, -0.02, 0.01], fast=0.5, slow=-0.4, unsure=0.03)
-    assert found["fast"] == Screened(Standing.CHOSEN, 1, ("faster",))
+    assert found["fast"] == Screened(Standing.CHOSEN, 1, ("faster",), worth=True)
     assert found["slow"] == Screened(Standing.LEFT, 1, why=SLOWER)
     assert found["unsure"].standing is Standing.OPEN
 
