@@ -79,9 +79,9 @@ def latest(output: Path) -> dict[str, Report]:
 
 
 def is_open(report: Report) -> bool:
-    """Tell whether a run was left out, or a claim not told that more pairs would tell."""
+    """Tell whether a run could not begin, or a claim isn't told that more pairs would tell."""
     found = [one for section in report.sections for one in section.found]
-    return any(one.goes_on for one in found)
+    return bool(report.record.refused) or any(one.goes_on for one in found)
 
 
 def _found(path: Path, record: AuditRun, audit: Audit) -> tuple[Found, ...]:

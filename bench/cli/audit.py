@@ -45,7 +45,8 @@ def audit(  # long: an option a line
 ) -> None:
     """Measure published claims: confirmed, exceeded, partly, refuted, or not told, and why.
 
-    Exits with 0; with 3 where it was interrupted, or a claim could not be told that can be.
+    Exits with 0; with 3 where it was interrupted, a run could not begin, or a claim was not told
+    that more pairs would tell.
     """
     from bench.cli import parse
     from bench.run import auditing

@@ -73,3 +73,14 @@ def test_a_mistake_in_an_audit_is_one_line(called: Bench, tmp_path: Path) -> Non
         '"epoch"; did you mean "epochs"?'
     )
     assert not (tmp_path / "results").exists()
+
+
+def test_an_audit_that_measured_nothing_for_want_of_data_is_not_done(
+    called: Bench, tmp_path: Path
+) -> None:
+    done = called("audit", "murmur", "--data-dir", str(tmp_path))
+    assert done.returncode == 3
+    assert f"murmur/accuracy can't be measured here: no patients (ID.txt) in {tmp_path}" in (
+        done.stderr
+    )
+    assert "12 claims: 12 not testable here" in done.stdout
