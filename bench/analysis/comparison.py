@@ -41,6 +41,7 @@ from bench.analysis.objectives import (
 )
 from bench.analysis.pairs import (
     Pair,
+    again,
     by_arm,
     compared_steps,
     matched,
@@ -77,9 +78,8 @@ def compare(
     """
     rules, aims, own = rules or {}, aims or Aims(), by_arm(trials)
     rule = rules.get("confirm" if looks else "test", Rule())
-    again = matched(trials, CONTROL)
-    control = control_of(whole(again), rule) if CONTROL in own else None
-    apart = unlike(again)
+    same = whole(again(trials, looks is not None))
+    control, apart = control_of(same, rule) if CONTROL in own else None, unlike(same)
     judged = [
         _judge(name, each, margin, target, rules, apart, aims)
         for name, each in own.items()
@@ -95,7 +95,7 @@ def compare(
         margin_is_relative=target.relative,
         **_of_baseline(trials, target, aims),
         control=control,
-        smallest_visible_effect=visible_effect(whole(again), arms, rule, shown_in, target, aims),
+        smallest_visible_effect=visible_effect(same, arms, rule, shown_in, target, aims),
         visible_pairs=shown_in,
         arms=arms,
         aims=aims,
@@ -158,7 +158,7 @@ def standing(header: Header, trials: Sequence[Measurement], arm: str, stage: Pur
     if not whole(pairs):
         dead = len(pairs) >= LEAST_FAILED
         return Judgement(Verdict.UNDECIDED, "no whole pair was measured", goes_on=not dead)
-    own, aims = unlike(matched(trials, CONTROL)), aims_of(header)
+    own, aims = unlike(again(trials, header.screening is not None)), aims_of(header)
     now = judge(
         pairs, basis_of(whole(pairs)[0][1]), header.margin, rule_of(header, stage), own,
         target_of(header), aims.counts,

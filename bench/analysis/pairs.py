@@ -65,6 +65,24 @@ def matched(trials: Sequence[Measurement], arm: str) -> list[Pair]:
     return [(b, c) for b, c in found if b.ok or (c.ok and b.status is Status.TIMED_OUT)]
 
 
+def again(trials: Sequence[Measurement], screening: bool = False) -> list[Pair]:
+    """Return the pairs of the baseline with itself: those of the A/A control.
+
+    A screening's blocks are many: of its rounds, two of the baseline's trials that no control
+    stands beside are such a pair, too.
+    """
+    own = matched(trials, CONTROL)
+    if not screening:
+        return own
+    beside, rounds = {b.pair for b, _ in own}, dict[tuple[str, int, str], list[Measurement]]()
+    for trial in trials:
+        if trial.arm == BASELINE and trial.ok and trial.judges and trial.pair not in beside:
+            rounds.setdefault((trial.stage, trial.seed, trial.kind), []).append(trial)
+    return own + [
+        pair for each in rounds.values() for pair in zip(each[::2], each[1::2], strict=False)
+    ]
+
+
 def failed(pair: Pair) -> bool:
     """Tell whether the candidate gave nothing where its baseline did; too slow is not nothing."""
     baseline, candidate = pair

@@ -68,16 +68,25 @@ def next_round(
     else:
         measured = affordable(open_, costs, left_seconds)
     left = [arm for arm in open_ if arm not in measured]
-    if measured and candidates and number < _control_pairs(header, rule, stage):
+    if measured and candidates and number < _control_pairs(header, trials, rule, stage):
         measured.append(CONTROL)
     return Choice(measured, left)
 
 
-def _control_pairs(header: Header, rule: Rule, stage: Purpose) -> int:
-    """Return how many pairs of the A/A control a stage makes: where two have one, fewer in each."""
+def _control_pairs(
+    header: Header, trials: Sequence[Measurement], rule: Rule, stage: Purpose
+) -> int:
+    """Return how many pairs of the A/A control a stage makes.
+
+    A screening makes as many as its first look has, as its rounds have more of the baseline's
+    trials; what is confirmed after it none.
+    """
     if header.screening is None:
         return CONTROL_PAIRS
-    return header.screening[0] if stage == "test" else rule.first
+    if stage == "test":
+        return header.screening[0]
+    screened_beside = any(trial.arm == CONTROL and trial.stage == "test" for trial in trials)
+    return 0 if screened_beside else rule.first
 
 
 def left_of(header: Header, stage: Purpose, spent_seconds: float, won: bool = True) -> float | None:

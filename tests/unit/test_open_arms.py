@@ -62,13 +62,14 @@ def test_the_control_stays_for_ten_rounds() -> None:
     assert chosen(records, 10).measured == ["noisy"]
 
 
-def test_a_screening_and_its_confirmation_share_the_pairs_of_the_control() -> None:
-    records = trials(4, quick=NOISY, noisy=NOISY, control=EQUAL)
+def test_what_a_screening_had_a_control_for_is_confirmed_without_another() -> None:
     head = header(**AUTO, mode="full-optimization", screening=(1, 6))
     rule = rule_of(head, "confirm")
     assert rule_of(head).first == 2
-    for number, measured in ((3, ["quick", CONTROL]), (4, ["quick"])):
-        choice = next_round(head, records, ["quick", CONTROL], number, rule, "confirm", 0.0)
+    arms = ["quick", CONTROL]
+    beside = trials(1, control=EQUAL)
+    for records, number, measured in ((beside, 0, ["quick"]), ([], 3, arms), ([], 4, ["quick"])):
+        choice = next_round(head, records, arms, number, rule, "confirm", 0.0)
         assert choice.measured == measured
 
 

@@ -11,6 +11,7 @@ from bench.analysis.comparison import compare_run
 from bench.analysis.evidence import Evidence
 from bench.analysis.levels import Rule, rule_of
 from bench.analysis.objectives import BY_NAME
+from bench.analysis.pairs import again
 from bench.analysis.screening import (
     FIRST,
     LOSES,
@@ -26,7 +27,7 @@ from bench.analysis.sequential import Objective, Quality
 from bench.analysis.verdict import Verdict
 from bench.records.measurement import CONTROL, Measurement
 from bench.run.open_arms import has_won, next_round
-from tests.records import failed, header, paired
+from tests.records import failed, header, measurement, paired
 
 TIME = BY_NAME["time"]
 HEAD = header(
@@ -203,3 +204,16 @@ def test_an_arm_of_which_a_training_failed_is_not_chosen() -> None:
               for t in records]  # fmt: skip
     (quick,) = compare_run(HEAD, broken, []).arms
     assert quick.verdict is Verdict.UNDECIDED
+
+
+def test_two_trials_of_the_baseline_in_one_round_of_a_screening_are_a_pair_of_it() -> None:
+    records = [*paired(CONTROL, (1.0,)), *paired("fast", (2.0,), first=3)]
+    records += [measurement(pair=pair, seconds=1.02) for pair in (4, 5)]
+    alike = [one.model_copy(update={"seed": 0}) for one in records]
+    pairs = [(b.pair, c.pair) for b, c in again(alike, screening=True)]
+    assert pairs == [(0, 0), (3, 4)]  # each trial in one pair
+    assert [(b.pair, c.pair) for b, c in again(records, screening=True)] == [(0, 0)]
+    assert [(b.pair, c.pair) for b, c in again(alike)] == [(0, 0)]
+    found = compare_run(HEAD.model_copy(update={"raced": {"test": 1}}), alike, ()).control
+    assert found is not None
+    assert found.pairs == 2
