@@ -181,6 +181,24 @@ class Run:
         """Return the verdict on an arm; None for the baseline."""
         return next((result for result in self.comparison.arms if result.arm == arm), None)
 
+    @property
+    def hopeful(self) -> list[str]:
+        """Return the undecided arms that more pairs may show to be better, by what is known."""
+        return [r.arm for r in self.candidates if r.verdict is Verdict.UNDECIDED
+                and (r.goes_on or r.more_pairs is not None) and not self._loses(r)]  # fmt: skip
+
+    def _loses(self, result: ArmResult) -> bool:
+        """Tell whether the metric fell by more than the margin so far."""
+        change = result.metric_difference
+        sign = -1.0 if self.target.lower else 1.0
+        return change is not None and sign * change.middle < -self.comparison.margin
+
+    @property
+    def baseline_failure(self) -> str | None:
+        """Return how the baseline's first trial failed; None where none did."""
+        own = (t for t in self.trials if t.arm == BASELINE and not t.ok)
+        return next((f"{t.status}: {t.reason or formatting.UNKNOWN}" for t in own), None)
+
     def _rank(self, result: ArmResult) -> tuple[bool, int, float, str]:
         ratio = result.time_ratio
         saved = ratio.middle if ratio else 0.0

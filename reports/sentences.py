@@ -138,6 +138,8 @@ def _of_winner(run: Run, winner: ArmResult) -> str:
 
 
 def _of_losers(run: Run) -> str:
+    if not run.of(BASELINE) and (why := run.baseline_failure):
+        return f"The baseline gave no measurement, so no arm can be judged ({why})."
     arms, untried = run.comparison.arms, (Verdict.NOT_APPLICABLE, Verdict.BOUNDED)
     tried = [result for result in arms if result.verdict not in untried]
     if not tried and undone.unfinished(run):
@@ -150,20 +152,11 @@ def _of_losers(run: Run) -> str:
         return f"{arms[0].arm} is not shown to beat the baseline: {arms[0].verdict}."
     counts = Counter(result.verdict for result in arms)
     said = [f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict]]
-    open_ones = f"; {formatting.few(_undecided(run))} may yet" if _undecided(run) else ""
+    open_ones = f"; {formatting.few(run.hopeful)} may yet" if run.hopeful else ""
     return (
         f"Nothing tried is shown to beat the baseline{open_ones} "
         f"({number(len(arms), 'candidate')}: {', '.join(said)})."
     )
-
-
-def _undecided(run: Run) -> list[str]:
-    """Return the arms that more pairs may show to be better."""
-    return [
-        r.arm
-        for r in run.candidates
-        if r.verdict is Verdict.UNDECIDED and (r.goes_on or r.more_pairs is not None)
-    ]
 
 
 def _time_gain(result: ArmResult) -> str | None:

@@ -28,7 +28,7 @@ def in_order(ran: Sequence[Ran], cores: int | None) -> str:
     """Return both charts, one above the other."""
     shown = _fewer(ran)
     across = Scale(0.0, max(1.0, float(len(shown))))
-    marks = [10 * (len(shown) // 10 or 1), 5 * (len(shown) // 10)]
+    marks = {len(shown) // 2, len(shown)}
     group = len(ran) / max(1, len(shown))
     x = Axis(across, [(float(n), f"{round(n * group):,}") for n in sorted({0, *marks})], "trial")
     loads = [one.load for one in shown if one.load is not None]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from reports.charts.marks import drawing, element, label, line
 from reports.charts.scale import Scale
 
-LEFT, TOP, BOTTOM = 66, 10, 40
+LEFT, TOP, BOTTOM = 76, 10, 40
 """Pixels around the drawing, for ticks and titles; at its right the page leaves room."""
 HEIGHT = 320
 
@@ -46,5 +46,5 @@ def _part(inside: str, **place: object) -> str:
 
 
 def _upright(words: str, deep: int) -> str:
-    turned = label(-deep / 2, -54, words, "axis")
+    turned = label(-deep / 2, -64, words, "axis")
     return element("g", turned, transform="rotate(-90)")

@@ -13,8 +13,8 @@ SMALLEST, LARGEST = 4.0, 14.0
 """Radii in pixels."""
 APART = 0.25, 0.07
 """Of the width and of the height, so far names are apart."""
-NAMED, LETTERS = 8, 40
-"""Arms whose names stand beside their dots, and how much of a name."""
+NAMED, LETTERS, NARROW = 8, 40, 20
+"""Arms whose names stand beside their dots, how much of a name, and of one on a narrow screen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,9 @@ def shortened(name: str) -> str:
 
 
 def _name(spot: Spot, x: Axis, y: Axis) -> str:
-    share = x.scale.share(spot.x[1])
-    left = share < 0.5
-    name = label(17 if left else -17, -8, shortened(spot.arm), "name", "start" if left else "end")
+    """Return a dot's name, above and right of it or below and left: the front passes neither."""
+    right = x.scale.share(spot.x[1]) < 0.5
+    across, deep, anchor = (17, -8, "start") if right else (-17, 16, "end")
+    class_ = "name long" if len(spot.arm) > NARROW else "name"
+    name = label(across, deep, shortened(spot.arm), class_, anchor)
     return element("svg", name, x=x.scale.at(spot.x[1]), y=down(y, spot.y[1]), overflow="visible")

@@ -69,6 +69,7 @@ def _content(run: Run) -> dict[str, Any]:  # long: an entry a line
         "order": shares.order(run),
         "phases": shares.phases(run),
         "memory": shares.memory(run),
+        "memory_kinds": shares.has_both_kinds(run),
         "recipe": _recipe(run),
         "tables": _tables(run),
         "counting": context_tables.counting(run),

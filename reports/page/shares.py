@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.analysis.durations import pace
+from bench.analysis.figures import Figures, figures_of
 from bench.records.measurement import BASELINE, CONTROL, Measurement
 from reports import arm_tables, context_tables, formatting
 from reports.charts.bars import spread, stacked
@@ -34,7 +35,7 @@ def phases(run: Run) -> Bars | None:
 def memory(run: Run) -> Bars | None:
     """Return each arm's memory at the end of training by kind, and what its peak was above."""
     parts = {}
-    for arm, figures in run.figures.items():
+    for arm, figures in _by_kind(run):
         own = figures.memory
         ends = {"anonymous": own.end_anonymous, "file-backed": own.end_file}
         known = {name: size for name, size in ends.items() if size is not None and size > 0}
@@ -42,6 +43,36 @@ def memory(run: Run) -> Bars | None:
         if own.peak:
             parts[arm] = {**known, **({"only at the peak": above} if above > 0 else {})}
     return _stacked(parts, ["anonymous", "file-backed", "only at the peak"], formatting.size)
+
+
+def _by_kind(run: Run) -> Iterator[tuple[str, Figures]]:
+    """Yield the arms' figures; arms of steps alone behind the baseline's trials of that kind.
+
+    What is held after a few steps is no measure of what a whole training holds.
+    """
+    if not has_both_kinds(run):
+        yield from run.figures.items()
+        return
+    alone = _alone(run)
+    yield from _baseline(run, "full", BASELINE)
+    yield from (own for own in run.figures.items() if own[0] not in (BASELINE, *alone))
+    yield from _baseline(run, "step", f"{BASELINE}, steps alone")
+    yield from (own for own in alone.items() if own[0] != BASELINE)
+
+
+def has_both_kinds(run: Run) -> bool:
+    """Tell whether some arms were trained to the end, and others for a few steps alone."""
+    return 0 < len(_alone(run)) < len(run.figures)
+
+
+def _alone(run: Run) -> dict[str, Figures]:
+    return {arm: own for arm, own in run.figures.items() if not own.whole_trainings}
+
+
+def _baseline(run: Run, kind: str, name: str) -> Iterator[tuple[str, Figures]]:
+    trials = [trial for trial in run.of(BASELINE) if trial.kind == kind]
+    if trials:
+        yield name, figures_of(BASELINE, trials)
 
 
 def steps(run: Run) -> Bars | None:
@@ -61,7 +92,7 @@ def steps(run: Run) -> Bars | None:
 
 def order(run: Run) -> str:
     """Return the charts of all trials in the order in which they ran."""
-    trials = sorted((*run.judging, *run.set_aside), key=lambda trial: trial.started)
+    trials = sorted((*run.trials, *run.set_aside), key=lambda trial: trial.started)
     trials = [trial for trial in trials if trial.pair >= 0]
     if not trials:
         return ""

@@ -72,9 +72,11 @@ def _badge(run: Run) -> tuple[str, str]:
         return ("not judged yet", "open") if open_ else (str(answer), OF_CHANGE[answer])
     if run.winner:
         return BADGES["good"], "good"
-    if not run.comparison.arms:
-        return ("baseline", "none") if run.of(BASELINE) else ("failed", "bad")
     verdicts = {result.verdict for result in run.comparison.arms}
+    if (run.baseline_failure and not run.of(BASELINE)) or verdicts == {Verdict.FAILED}:
+        return "failed", "bad"
+    if not verdicts:
+        return ("baseline", "none") if run.of(BASELINE) else ("failed", "bad")
     tone = "open" if Verdict.UNDECIDED in verdicts else "none"
     return BADGES[tone], tone
 

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 import reports
+from reports import context_tables, formatting
+from reports.run import Run
 from reports.view.whole import view_of
 from tests.golden import made_up
 
@@ -27,12 +29,21 @@ const arms = () => [...document.querySelectorAll(".forest tbody:first-of-type tr
   .filter((row) => !row.hidden).map((row) => row.dataset.arm);
 const press = (selector) => document.querySelector(selector).click();
 const seen = { first: arms() };
+const words = (cell) => cell.textContent.trim();
+const cells = (row) => [...row.querySelectorAll(".says, .figure")].map(words);
+const measured = [...document.querySelectorAll(".forest tbody:first-of-type tr")];
+seen.figures_said = Object.fromEntries(measured.map((row) => [row.dataset.arm, cells(row)]));
+const trials = () => [...document.querySelectorAll(".trials tbody tr")]
+  .map((row) => [...row.cells].map(words));
+seen.trials = trials(); press(".trials th:nth-child(2) button"); seen.by_arm = trials();
 press("th[data-sort=time] button"); seen.fastest = arms();
 press("th[data-sort=time] button"); seen.slowest = arms();
 press("#filters button"); seen.filtered = arms();
 press("#filters button");
 press(".forest button.arm");
 seen.picked = [...document.querySelectorAll(".picked")].map((found) => found.dataset.arm);
+seen.marked_in = [...new Set([...document.querySelectorAll(".picked")].map(
+  (found) => `${found.closest("section").id} ${found.localName}`))].sort();
 press(".arms input"); seen.hidden = document.querySelector(".arms li").className;
 seen.figures = [...document.querySelectorAll("#learning figure")].map((figure) => figure.hidden);
 press("#theme"); seen.theme = document.documentElement.dataset.theme;
@@ -42,10 +53,17 @@ document.body.dataset.seen = JSON.stringify(seen);
 </script>
 """
 OBSTACLES = """
-axe.run().then((found) => {
-  const grave = found.violations.filter((one) => ["serious", "critical"].includes(one.impact));
-  document.body.dataset.seen = JSON.stringify(grave.map((one) => one.id));
-});
+(async () => {
+  const grave = [];
+  document.querySelectorAll("details").forEach((found) => { found.open = true; });
+  for (const theme of ["light", "dark"]) {
+    document.documentElement.dataset.theme = theme;
+    const found = await axe.run();
+    grave.push(...found.violations.filter((one) => ["serious", "critical"].includes(one.impact))
+      .map((one) => `${theme}: ${one.id}`));
+  }
+  document.body.dataset.seen = JSON.stringify(grave);
+})();
 """
 
 
@@ -60,10 +78,30 @@ def test_the_page_sorts_filters_and_marks(tmp_path: Path) -> None:
     assert seen["filtered"] == [a for a in fastest[::-1] if a != "mixed-precision"]
     assert len(seen["picked"]) > 3
     assert len(set(seen["picked"])) == 1
+    assert seen["marked_in"] == ["arms div", "arms tr", "learning g", "learning li",
+                                 "steps circle", "steps svg", "steps tr", "trade g"]  # fmt: skip
+    assert seen["figures_said"] == {row.arm: _said(run, row.arm) for row in rows}
+    trials = context_tables.trials(run)
+    assert trials is not None
+    assert seen["trials"] == [[*map(str, row)] for row in trials.rows]
+    assert [row[1] for row in seen["by_arm"]] == sorted(row[1] for row in seen["trials"])
     assert seen["hidden"] == "off"
     assert seen["figures"] == [False, True, False, True]
     assert (seen["theme"] in ("light", "dark"), seen["copy"]) == (True, True)
     assert seen["wide"] == 0
+
+
+def _said(run: Run, arm: str) -> list[str]:
+    """Return what a row has to say, from the comparison itself."""
+    found = run.result(arm)
+    assert found is not None
+    time = formatting.ratio_with_interval(found.time_ratio)
+    change = found.metric_difference
+    quality = formatting.difference_with_interval(change, False) if change else "same losses"
+    return [
+        f"{time} whole training" if found.time_basis == "training" else time,
+        formatting.ratio_with_interval(found.memory_ratio), quality, str(found.pairs),
+    ]  # fmt: skip
 
 
 @pytest.mark.skipif(None in (CHROMIUM, AXE), reason="no axe-core (AXE=axe.min.js names it)")

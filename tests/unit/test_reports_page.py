@@ -1,0 +1,100 @@
+"""What the page and the sentences say of runs that failed, lost, or mixed kinds of trials."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import reports
+from bench.records.measurement import BASELINE, Measurement, Status
+from reports.charts.order import Ran, in_order
+from reports.charts.plane import Axis
+from reports.charts.scale import Scale
+from reports.charts.scatter import Spot, scatter
+from reports.page.shares import has_both_kinds, memory, order
+from reports.run import Run
+from reports.view.answer import answer
+from tests.golden import made_up
+
+MIB = made_up.MIB
+LESS: dict[str, Any] = {"work": "less work", "effect": "learning"}
+
+
+def _run(path: Path, arms: tuple[str, ...], trials: list[Measurement], **changes: Any) -> Run:
+    return reports.read(
+        made_up.write(path / "run", made_up.header("test", arms, **changes), trials)
+    )
+
+
+def _failing(arm: str, pair: int) -> Measurement:
+    return made_up.lost(arm, pair, Status.FAILED, "ValueError: no such layer (x.py, line 3)")
+
+
+def test_a_run_whose_baseline_failed_says_that_and_why_at_once(tmp_path: Path) -> None:
+    failed = [_failing(arm, n) for n in range(2) for arm in (BASELINE, "compile")]
+    found = answer(_run(tmp_path, ("compile",), failed))
+    assert (found.badge, found.tone) == ("failed", "bad")
+    assert found.headline == (
+        "The baseline gave no measurement, so no arm can be judged "
+        "(failed: ValueError: no such layer (x.py, line 3))."
+    )
+
+
+def test_a_run_of_which_every_arm_failed_is_no_run_where_nothing_won(tmp_path: Path) -> None:
+    trials = made_up.pairs("compile", lambda n: _failing("compile", n))
+    found = answer(_run(tmp_path, ("compile",), trials))
+    assert (found.badge, found.tone) == ("failed", "bad")
+
+
+def test_an_arm_that_lost_more_than_the_margin_is_not_said_to_win_yet(tmp_path: Path) -> None:
+    trials = [
+        *made_up.pairs("pruning", lambda n: made_up.trial("pruning", n, lost=0.28, **LESS), 0, 2),
+        *made_up.pairs("compile", lambda n: made_up.trial("compile", n), 2, 2),
+        *made_up.control(4, 2),
+    ]
+    run = _run(tmp_path, ("pruning", "compile"), trials, repeats=2)
+    assert answer(run).headline == (
+        "Nothing tried is shown to beat the baseline; compile may yet (2 candidates: 2 undecided)."
+    )
+
+
+def test_memory_of_steps_alone_stands_beside_the_baseline_s_of_that_kind(tmp_path: Path) -> None:
+    small: dict[str, Any] = {
+        "peak_rss_bytes": 370 * MIB,
+        "kind": "step",
+        "metric": None,
+        "metrics": (),
+    }
+    trials = [
+        *made_up.pairs("pruning", lambda n: made_up.trial("pruning", n, **LESS)),
+        *made_up.pairs("compile", lambda n: made_up.trial("compile", n, **small), 6, **small),
+    ]
+    run = _run(tmp_path, ("pruning", "compile"), trials)
+    found = memory(run)
+    assert found is not None
+    assert has_both_kinds(run)
+    said = [(arm, says.partition(":")[0]) for arm, says, _ in found.rows]
+    assert said == [("baseline", "140 MiB"), ("pruning", "140 MiB"),
+                    ("baseline, steps alone", "77.0 MiB"), ("compile", "77.0 MiB")]  # fmt: skip
+
+
+def test_all_trials_are_drawn_those_that_take_a_combination_apart_too(tmp_path: Path) -> None:
+    run = reports.read(made_up.searched(tmp_path / "run"))
+    assert order(run).count("<circle") == len(run.trials)
+
+
+@pytest.mark.parametrize(("count", "last"), [(3, "3"), (112, "112"), (4000, "4,000")])
+def test_the_last_tick_of_the_order_is_the_number_of_trials(count: int, last: str) -> None:
+    drawn = in_order([Ran("compile", 1.0, None, "arm", "compile")] * count, None)
+    assert f'x="100.00%" y="206" class="tick" text-anchor="middle">{last}</text>' in drawn
+
+
+def test_a_name_lies_where_the_front_does_not_pass() -> None:
+    axis = Axis(Scale(0.0, 1.0), [], "time")
+    ends = [("left", 0.1, 0.9), ("right", 0.9, 0.1)]
+    spots = [Spot(n, "good", (None, x, None), (None, y, None), 0.0, n) for n, x, y in ends]
+    drawn = scatter(axis, axis, spots, ["left", "right"], "time against time")
+    assert '<text x="17" y="-8" class="name" text-anchor="start">left</text>' in drawn
+    assert '<text x="-17" y="16" class="name" text-anchor="end">right</text>' in drawn
