@@ -25,6 +25,7 @@ from bench.interception.calls import Call
 from bench.interception.script import Script
 from bench.interception.writing import Writing
 from bench.job import Job
+from bench.model.compiled import is_compiled
 from bench.model.strided_convolutions import refuse_at_risk, sample_before_striding
 from bench.records.plain_loop import PlainLoop
 from bench.technique import PASSES, Effect, Parts, Probe, SettingsT, Stage, Technique
@@ -73,7 +74,7 @@ class Compile(Technique):
         """Wrap `model` and `snapshot`."""
         _check_compiler(job.device)
         plain = job.model
-        if isinstance(plain, torch._dynamo.OptimizedModule):
+        if is_compiled(plain):
             raise NotApplicable("the baseline compiles its model itself")
         if job.device.type == "cpu":
             sample_before_striding(plain)  # inductor lays out convolutions channels last by itself
@@ -87,7 +88,7 @@ class Compile(Technique):
         _check_compiler(script.device)
 
         def compiled(model: nn.Module) -> Call:
-            own = isinstance(model, torch._dynamo.OptimizedModule)
+            own = is_compiled(model)
             if own or model._compiled_call_impl is not None:
                 raise NotApplicable("the script compiles its model itself")
             if script.device.type == "cpu":

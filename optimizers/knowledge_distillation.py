@@ -29,6 +29,7 @@ from bench.batches import Batch
 from bench.errors import NotApplicable
 from bench.job import Job, Progress, Schedule
 from bench.model.calls import ask
+from bench.model.compiled import is_compiled
 from bench.model.hooks import UNHEARD, Calls, listening
 from bench.model.nested import scores_in
 from bench.model.outputs import check_classes, objection
@@ -156,7 +157,7 @@ class _Lesson:
 
 
 def _last_linear(model: nn.Module) -> nn.Module:
-    if isinstance(model, torch._dynamo.OptimizedModule):
+    if is_compiled(model):
         raise NotApplicable("features can't be watched inside of a compiled model; match logits")
     found = [module for module in model.modules() if isinstance(module, nn.Linear)]
     if not found:

@@ -12,6 +12,7 @@ Source:  Micikevicius et al., Mixed Precision Training, ICLR 2018; torch.amp doc
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Literal
 
@@ -142,7 +143,7 @@ class MixedPrecision(Technique):
         sample = job.sample(2)
         if objection(job, sample) is not None:
             return  # whatever the loss calls, it is not this
-        with undisturbed(job.device), torch.autocast(job.device.type, dtype), _Formats() as seen:
+        with undisturbed(job.device), torch.autocast(job.device.type, dtype), _Uncompiled() as seen:
             said = objection(job, sample)
         if said is not None:
             raise NotApplicable(f"the model does not run in {self.precision} here: {said[:120]}")
@@ -202,6 +203,16 @@ def _nothing(precision: str) -> str:
         f"nothing of the model is computed in {precision}: it has no product and no convolution of "
         "float32 numbers"
     )
+
+
+class _Uncompiled(_Formats):  # type: ignore[no-untyped-call]  # as above
+    """The same where nothing is compiled: to keep its compiler out, torch would import it."""
+
+    __torch_dispatch__ = inspect.unwrap(_Formats.__torch_dispatch__)
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
 
 
 def _cast_around(

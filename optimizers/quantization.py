@@ -17,12 +17,14 @@ Source:  Jacob et al., Quantization and Training of Neural Networks for Efficien
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import nn
+from torch.fx import config as fx_config
 
 from bench.batches import Outputs
 from bench.errors import NotApplicable
@@ -105,10 +107,22 @@ def _static(model: nn.Module, calls: list[Call], rough: bool) -> nn.Module:
     if rough:  # ranges by their ends instead of a search, which takes a second or more
         mapping = ao.QConfigMapping().set_global(ao.default_qconfig)
     before = weights_of(model)
-    observed = quantize_fx.prepare_fx(model, mapping, calls[0][0])
+    with _without_stack_traces():
+        observed = quantize_fx.prepare_fx(model, mapping, calls[0][0])
     for args, kwargs in calls:
         observed(*args, **kwargs)
     return _checked(quantize_fx.convert_fx(observed), before, "convolution or linear layer")
+
+
+@contextmanager
+def _without_stack_traces() -> Iterator[None]:
+    """Trace without a stack for each node, for which torch.fx imports parts of the compiler."""
+    before = getattr(fx_config, "do_not_emit_stack_traces", False)  # torch 2.6 has none
+    fx_config.do_not_emit_stack_traces = True
+    try:
+        yield
+    finally:
+        fx_config.do_not_emit_stack_traces = before
 
 
 def _dynamic(model: nn.Module, calls: list[Call], rough: bool) -> nn.Module:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import io
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from datetime import UTC, datetime
+from typing import Any
 
 import torch
+from torch.optim import Optimizer
 
 from bench.recipes import assembly
 from bench.records.measurement import Ending, Measurement, Status
@@ -17,7 +19,7 @@ from bench.trial.failure import failure_of
 from bench.trial.rehearsal import attributed, shortened
 from bench.trial.spec import TrialSpec
 
-COMPILER, DISABLED = "torch._inductor.compile_fx", "TORCHDYNAMO_DISABLE"
+COMPILER = "torch._inductor.compile_fx"
 
 
 def applied(trial: TrialSpec) -> Measurement:
@@ -44,17 +46,24 @@ def _build(trial: TrialSpec) -> None:
 
 @contextmanager
 def _uncompiled() -> Iterator[None]:
-    """Let ``torch.compile`` give a model back as it is, where its compiler was not imported yet.
+    """Do without torch's compiler and tracer, where the compiler was not imported yet.
 
-    What makes no step compiles nothing, and the compiler takes a second to import.
+    What makes no step compiles nothing, and they take seconds to import. ``torch.compile`` gives a
+    model back as it is, and an optimizer takes its groups without what keeps the tracer out.
     """
-    before = os.environ.get(DISABLED)
-    if COMPILER not in sys.modules:
-        os.environ[DISABLED] = "1"
+    if COMPILER in sys.modules:
+        yield
+        return
+    compile_, add = torch.compile, Optimizer.add_param_group
+    torch.compile = _as_it_is
+    Optimizer.add_param_group = inspect.unwrap(add)  # type: ignore[method-assign]  # for now
     try:
         yield
     finally:
-        if before is None:
-            os.environ.pop(DISABLED, None)
-        else:
-            os.environ[DISABLED] = before
+        torch.compile = compile_
+        Optimizer.add_param_group = add  # type: ignore[method-assign]  # what it was
+
+
+def _as_it_is(model: Any = None, **options: Any) -> Any:
+    """Stand for ``torch.compile``, which is a decorator too: without a model it returns one."""
+    return _as_it_is if model is None else model

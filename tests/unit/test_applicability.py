@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import os
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any, ClassVar, cast
 
 import pytest
+import torch
 from pydantic import BaseModel
+from torch import nn
+from torch.optim import Optimizer
 
 from bench.baseline import Target
 from bench.errors import BenchError, NotApplicable
 from bench.launch.local import Runner
+from bench.model.compiled import is_compiled
 from bench.recipes import resolve
 from bench.records.measurement import Measurement, Status
 from bench.records.recipe import Recipe
@@ -92,12 +97,26 @@ def test_settings_that_a_baseline_refuses_cost_one_arm_and_not_the_run() -> None
         resolve.with_techniques(BASE, MODEL, [("halved", Halved())], probe_for, {})
 
 
-@pytest.mark.parametrize(("compiler", "given"), [("no.such.compiler", "1"), ("torch", None)])
+@pytest.mark.parametrize(("compiler", "compiles"), [("no.such.compiler", False), ("torch", True)])
 def test_what_makes_no_step_needs_no_compiler_but_one_that_is_there(
-    compiler: str, given: str | None, monkeypatch: pytest.MonkeyPatch
+    compiler: str, compiles: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(applied, "COMPILER", compiler)
-    monkeypatch.delenv(applied.DISABLED, raising=False)
+    before, model = (torch.compile, Optimizer.add_param_group), nn.Linear(2, 2)
     with applied._uncompiled():
-        assert os.environ.get(applied.DISABLED) == given
-    assert applied.DISABLED not in os.environ
+        for given in (torch.compile(model), torch.compile(mode="default")(model)):
+            assert is_compiled(cast(nn.Module, given)) is compiles
+        made = torch.optim.SGD(model.parameters(), lr=0.5)
+    assert [len(group["params"]) for group in made.param_groups] == [2]
+    assert (torch.compile, Optimizer.add_param_group) == before
+
+
+@pytest.mark.slow
+def test_techniques_are_listed_without_torch_s_tracer() -> None:
+    program = (
+        "import sys; from bench.cli.list import listing; "
+        "rows = listing('techniques', None, 'timehut', None, 'cpu'); "
+        "print(len(rows) > 20, {'torch._dynamo', 'sympy', 'torch._inductor'} & {*sys.modules})"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ended.stdout == "True set()\n", ended.stderr
