@@ -18,7 +18,7 @@ NAME, PANEL, GAP, LINE = 220, 190, 18, 52
 HEAD = 44
 MOST = 40
 """Arms in a file; the page has them all."""
-LETTERS = 30
+LETTERS = 27
 
 
 def write_pictures(run: Run, folder: Path) -> bool:
@@ -80,7 +80,8 @@ def _row(forest: Forest, row: Row, top: float) -> str:
 def _panel(place: int, top: float, inside: str, height: float) -> str:
     if not inside:
         return ""
-    return element("svg", inside, x=_left(place), y=top, width=PANEL, height=height)
+    return element("svg", inside, x=_left(place), y=top, width=PANEL, height=height,
+                   overflow="visible")  # fmt: skip
 
 
 def _left(place: int) -> float:

@@ -142,8 +142,8 @@ def _open_or_not(found: Found, rule: Rule, looked: bool) -> Found:
         return replace(found, reason=reason, goes_on=True)
     need = needed(found.claim, found.found, found.pairs)
     hopeless = found.pairs >= HOPELESS_FROM and (need is None or need > MOST_NEEDED)
-    more = f"about {need} pairs would tell" if need else "no number of pairs like these would tell"
-    reason = f"the interval holds what is claimed and what is not; {more}"
+    more = f"about {need:,} pairs" if need else "no number of pairs like these"
+    reason = f"the interval holds what is claimed and what is not; {more} would tell"
     return replace(
         found, reason=reason, needs=need, goes_on=found.pairs < rule.most and not hopeless
     )

@@ -54,6 +54,7 @@
     if (rows.length > few) {
       forest.classList.add("few");
       const more = make("button", `show all ${rows.length} arms`, () => { forest.classList.remove("few"); more.remove(); });
+      more.className = "more";
       forest.after(more);
     }
     const verdicts = [...new Set(rows.map((row) => row.dataset.verdict))];

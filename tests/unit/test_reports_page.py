@@ -9,11 +9,13 @@ import pytest
 
 import reports
 from bench.records.measurement import BASELINE, Measurement, Status
+from reports import pictures
 from reports.charts.order import Ran, in_order
 from reports.charts.plane import Axis
 from reports.charts.scale import Scale
 from reports.charts.scatter import Spot, scatter
 from reports.page.shares import has_both_kinds, memory, order
+from reports.page.template import own
 from reports.run import Run
 from reports.view.answer import answer
 from tests.golden import made_up
@@ -89,6 +91,24 @@ def test_all_trials_are_drawn_those_that_take_a_combination_apart_too(tmp_path: 
 def test_the_last_tick_of_the_order_is_the_number_of_trials(count: int, last: str) -> None:
     drawn = in_order([Ran("compile", 1.0, None, "arm", "compile")] * count, None)
     assert f'x="100.00%" y="206" class="tick" text-anchor="middle">{last}</text>' in drawn
+
+
+def test_paper_shows_every_arm_and_the_colours_of_the_legends() -> None:
+    style = own("report.css")
+    on_screen = "@media screen { .forest.few tbody:first-of-type tr:nth-child(n+26)"
+    assert style.count(".forest.few") == style.count(on_screen) == 1
+    assert "print-color-adjust: exact" in style.partition("@media print")[2]
+
+
+def test_the_command_to_use_the_answer_stands_before_the_tables(tmp_path: Path) -> None:
+    run = reports.read(made_up.searched(tmp_path / "run"))
+    before, _, _ = reports.render("md", run).partition("## What was compared")
+    assert f"bench train {run.folder}/optimized.json" in before
+
+
+def test_a_name_in_the_picture_ends_before_the_first_panel() -> None:
+    letter = 7.7  # pixels, of a bold letter
+    assert 8 + letter * pictures.LETTERS <= pictures.NAME
 
 
 def test_a_name_lies_where_the_front_does_not_pass() -> None:
