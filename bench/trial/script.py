@@ -170,7 +170,11 @@ def _run(
     script: Script, techniques: Sequence[Technique], settings: ScriptSettings, program: Program,
     seed: int,
 ) -> tuple[Ending, Reported]:  # fmt: skip
-    """Run a program with techniques, and hold these to having changed something."""
+    """Run a program with techniques, and hold these to having changed something.
+
+    Only a rehearsal lays a failure at their door: the script's first steps are known to work
+    without them. What fails later may be the script's own fault.
+    """
     for technique in techniques:
         technique.intercept(script)
     if settings.loader is not None:
@@ -183,7 +187,7 @@ def _run(
             Patches() as patches,
             contextlib.chdir(program.folder),
             torch.compiler.set_stance("force_eager" if script.rehearsed else "default"),
-            attributed(techniques, "the script fails with it"),
+            attributed(techniques if script.rehearsed else (), "the script fails with it"),
         ):
             patches.replace(bench, "report", reported)
             ending = watched(script, program, settings.loader)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import sys
-from contextlib import chdir, redirect_stdout, suppress
+from contextlib import chdir, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -73,5 +73,9 @@ def intercepted(trial: TrialSpec) -> ScriptRun:
     from bench.recipes.assembly import techniques_of
 
     used = techniques_of(trial.recipe, trial.places)
-    with redirect_stdout((Path(trial.scratch) / "trial.log").open("w")):
+    with (
+        (Path(trial.scratch) / "trial.log").open("w") as log,
+        redirect_stdout(log),
+        redirect_stderr(log),
+    ):
         return run_script(trial, used, on_trained=lambda: None)

@@ -10,6 +10,7 @@ import pytest
 
 from bench.errors import BenchError, NotApplicable
 from bench.recipes.program import notices_on
+from bench.trial.failure import ScriptFailed
 from tests.cli.calls import call
 from tests.cli.processes import only_run, records
 from tests.scripts.cases import intercepted, trial_of
@@ -64,6 +65,74 @@ def test_a_script_that_never_steps_is_not_waited_for(
     assert str(refusal.value).startswith(
         "the script made 20 backward passes and no step of an optimizer of torch.optim"
     )
+
+
+IN_A_CHILD = """
+import os
+if (child := os.fork()) == 0:
+    step(torch.ones(1, 2))
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+AS_A_DAEMON = """
+import os
+if os.fork():
+    sys.exit(0)
+os.setsid()
+step(torch.ones(1, 2))
+os._exit(0)
+"""
+NOT_IN_ITS_OWN = (
+    "odd.py ended without a step of an optimizer of torch.optim in its own process: there is no "
+    "training to measure (what other processes train is not seen)"
+)
+REFUSES = """
+import argparse
+given = argparse.ArgumentParser()
+given.add_argument("--rate", type=float, choices=[0.1])
+given.parse_args()
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "said"),
+    [
+        (IN_A_CHILD, [], NOT_IN_ITS_OWN),
+        (AS_A_DAEMON, [], NOT_IN_ITS_OWN),
+        (
+            REFUSES,
+            ["--rte", "0.1"],
+            "odd.py ended with 2 before its first step: "
+            "odd.py: error: unrecognized arguments: --rte 0.1",
+        ),
+        (
+            REFUSES,
+            ["--rate", "fast"],
+            "odd.py ended with 2 before its first step: "
+            "odd.py: error: argument --rate: invalid float value: 'fast'",
+        ),
+    ],
+)
+def test_a_script_that_trains_elsewhere_or_refuses_an_argument_is_told_in_one_line(
+    text: str, arguments: list[str], said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "odd.py").write_text(BEGIN + text)
+    trial = trial_of("odd", tmp_path, folder=tmp_path, kind="build", arguments=arguments)
+    with pytest.raises(BenchError) as refusal:
+        intercepted(trial)
+    assert str(refusal.value) == said
+
+
+def test_what_fails_without_a_technique_too_is_no_fault_of_the_technique(tmp_path: Path) -> None:
+    """A rehearsal is too short to see it; every trial of the baseline ends so as well."""
+    late = (
+        "for made, (x,) in enumerate(loader):\n    assert made < 5, 'no sixth batch'\n    step(x)"
+    )
+    (tmp_path / "late.py").write_text(BEGIN + late)
+    for techniques in ([], ["fused-optimizer"]):
+        with pytest.raises(ScriptFailed) as failure:
+            intercepted(trial_of("late", tmp_path, *techniques, folder=tmp_path))
+        assert str(failure.value) == "AssertionError: no sixth batch (late.py, line 12)"
 
 
 @pytest.mark.parametrize(
