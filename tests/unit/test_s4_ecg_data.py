@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,9 +26,10 @@ SUPERCLASSES = ("NORM", "MI", "STTC", "CD", "HYP")
 HEADER = ["I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6"]
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a set of PTB-XL's layout: two records a fold, one of them with two classes."""
+    made = tmp_path_factory.mktemp("ptbxl")
     random = np.random.default_rng(0)
     rows = []
     for number in range(1, 21):
@@ -37,16 +39,22 @@ def folder(tmp_path: Path) -> Path:
         name = f"records100/00000/{number:05d}_lr"
         rows.append({"ecg_id": number, "scp_codes": str(codes), "strat_fold": (number - 1) % 10 + 1,
                      "filename_lr": name})  # fmt: skip
-        write_record(tmp_path / name, random.normal(0, 0.5, (1000, 12)))
+        write_record(made / name, random.normal(0, 0.5, (1000, 12)))
     other = "records100/00000/00021_lr"
-    write_record(tmp_path / other, random.normal(0, 0.5, (1000, 12)))
+    write_record(made / other, random.normal(0, 0.5, (1000, 12)))
     rows.append({**rows[0], "ecg_id": 21, "scp_codes": "{'SR': 0.0}", "filename_lr": other})
-    pd.DataFrame(rows).to_csv(tmp_path / "ptbxl_database.csv", index=False)
+    pd.DataFrame(rows).to_csv(made / "ptbxl_database.csv", index=False)
     table = {"diagnostic": 1.0, "diagnostic_class": list(SUPERCLASSES)}
     statements = pd.DataFrame(table, index=list(CODES))
     statements.loc["SR"] = [None, None]
-    statements.to_csv(tmp_path / "scp_statements.csv")
-    return tmp_path
+    statements.to_csv(made / "scp_statements.csv")
+    return made
+
+
+@pytest.fixture
+def folder(written: Path, tmp_path: Path) -> Path:
+    """Return a copy of that set, to be changed."""
+    return shutil.copytree(written, tmp_path, dirs_exist_ok=True)
 
 
 def write_record(
