@@ -181,8 +181,8 @@ def test_a_damaged_record_is_shown_or_refused_in_one_line(run: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(10))
-def test_ten_thousand_damaged_records_are_shown_or_refused_in_one_line(
+@pytest.mark.parametrize("part", range(2))
+def test_two_thousand_damaged_records_are_shown_or_refused_in_one_line(
     run: Path, part: int
 ) -> None:
     survives(run, first=80 + 1000 * part, count=1000)
