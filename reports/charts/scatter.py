@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from bench.records.measurement import BASELINE
 from reports.charts.marks import dot, element, label, line
 from reports.charts.plane import Axis, down, plane
 
 SMALLEST, LARGEST = 4.0, 14.0
 """Radii in pixels."""
+MANY = 40
+"""Of more arms, intervals are drawn for those on the front alone: they would hide the dots."""
 APART = 0.25, 0.07
 """Of the width and of the height, so far names are apart."""
 NAMED, LETTERS, NARROW = 8, 40, 20
@@ -37,8 +40,10 @@ def scatter(x: Axis, y: Axis, spots: Sequence[Spot], front: Sequence[str], said:
     parts += (
         [line(x.scale.at(1.0), "0%", x.scale.at(1.0), "100%", "nothing")] if x.scale.log else []
     )
-    parts += [_spot(spot, x, y) for spot in spots]
-    parts += [_name(spot, x, y) for spot in _named([places[a] for a in front if a in places], x, y)]
+    crossed = front if len(spots) > MANY else places
+    parts += [_spot(spot, x, y, spot.arm in crossed) for spot in spots]
+    told = [places[arm] for arm in dict.fromkeys((*front[:NAMED], BASELINE)) if arm in places]
+    parts += [_name(spot, x, y) for spot in _named(told, x, y)]
     return plane(x, y, "".join(parts), said)
 
 
@@ -52,12 +57,12 @@ def sizes(found: Mapping[str, float | None]) -> dict[str, float]:
     }
 
 
-def _spot(spot: Spot, x: Axis, y: Axis) -> str:
+def _spot(spot: Spot, x: Axis, y: Axis, crossed: bool) -> str:
     across, deep = x.scale.at(spot.x[1]), down(y, spot.y[1])
     cross = []
-    if spot.x[0] is not None and spot.x[2] is not None:
+    if crossed and spot.x[0] is not None and spot.x[2] is not None:
         cross.append(line(x.scale.at(spot.x[0]), deep, x.scale.at(spot.x[2]), deep, "cross"))
-    if spot.y[0] is not None and spot.y[2] is not None:
+    if crossed and spot.y[0] is not None and spot.y[2] is not None:
         cross.append(line(across, down(y, spot.y[0]), across, down(y, spot.y[2]), "cross"))
     radius = SMALLEST + (LARGEST - SMALLEST) * spot.size
     mark = dot(across, deep, radius, f"spot {spot.tone}", spot.says)
@@ -74,7 +79,7 @@ def _front(spots: Sequence[Spot], x: Axis, y: Axis) -> list[str]:
 def _named(spots: Sequence[Spot], x: Axis, y: Axis) -> list[Spot]:
     """Return those whose names don't lie over one another."""
     chosen: list[Spot] = []
-    for spot in spots[:NAMED]:
+    for spot in spots:
         if all(_apart(spot, other, x, y) for other in chosen):
             chosen.append(spot)
     return chosen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,19 @@ def test_all_trials_are_drawn_those_that_take_a_combination_apart_too(tmp_path: 
 def test_the_last_tick_of_the_order_is_the_number_of_trials(count: int, last: str) -> None:
     drawn = in_order([Ran("compile", 1.0, None, "arm", "compile")] * count, None)
     assert f'x="100.00%" y="206" class="tick" text-anchor="middle">{last}</text>' in drawn
+
+
+@pytest.mark.parametrize(("others", "crosses"), [(10, 22), (100, 2)])
+def test_the_baseline_is_named_and_many_intervals_do_not_hide_the_dots(
+    others: int, crosses: int
+) -> None:
+    axis, ends = Axis(Scale(0.0, 2.0), [], "time"), (0.4, 0.5, 0.6)
+    spots = [Spot(f"arm-{n}", "none", ends, ends, 0.0, "") for n in range(others)]
+    spots.append(Spot("baseline", "base", (None, 1.0, None), (None, 1.0, None), 0.0, ""))
+    spots.append(Spot("best", "good", ends, ends, 0.0, ""))
+    drawn = scatter(axis, axis, spots, ["best"], "time against time")
+    assert drawn.count('class="cross"') == crosses
+    assert re.findall(r'class="name"[^>]*>([^<]*)<', drawn) == ["best", "baseline"]
 
 
 def test_paper_shows_every_arm_and_the_colours_of_the_legends() -> None:
