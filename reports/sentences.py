@@ -149,7 +149,8 @@ def _of_losers(run: Run) -> str:
     if not tried:
         return f"Nothing that was asked for applies to {run.title} here. {of_baseline(run)}"
     if len(arms) == 1:
-        return f"{arms[0].arm} is not shown to beat the baseline: {arms[0].verdict}."
+        why = f"{arms[0].verdict} ({reason(run, arms[0]).removesuffix('.')})"
+        return f"{arms[0].arm} is not shown to beat the baseline: {why}."
     counts = Counter(result.verdict for result in arms)
     said = [f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict]]
     open_ones = f"; {formatting.few(run.hopeful)} may yet" if run.hopeful else ""
