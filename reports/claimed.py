@@ -28,11 +28,17 @@ def claimed(claim: Stated) -> str:
 
 
 def found(claim: Stated, told: Interval | None) -> str:
-    """Return what was found: ``less by 12 % [10 %, 14 %]``, where below 0 is more."""
+    """Return what was found: ``less by 12 % [10 %, 14 %]``; of what rose, ``more by``."""
     if told is None:
         return UNKNOWN
     low, middle, high = told
-    said = f"less by {_bare(claim, middle)}" if claim.form == "less" else _bare(claim, middle)
+    sign = ""
+    if claim.form == "less":
+        sign = "less by "
+        if middle < 0:
+            sign, middle = "more by ", -middle
+            low, high = (None if end is None else -end for end in (high, low))
+    said = f"{sign}{_bare(claim, middle)}"
     unit = f" {claim.unit}" if claim.unit and claim.form != "less" else ""
     if low is None or high is None:
         return f"{said}{unit} (no interval)"

@@ -14,7 +14,7 @@ from bench.analysis.claims import Judged, judged
 from bench.analysis.comparison import compare_run
 from bench.analysis.figures import Figures, figures_of
 from bench.analysis.metric import target_of
-from bench.analysis.pairs import by_arm
+from bench.analysis.pairs import again, by_arm, pairs_of, whole
 from bench.analysis.points import Point, points
 from bench.analysis.results import ArmResult, Comparison
 from bench.analysis.revised import Revised, revised
@@ -128,9 +128,10 @@ class Run:
     def points(self) -> dict[str, tuple[Point, ...]]:
         """Return every pair that judges an arm or the control, by arm."""
         basis = {result.arm: result.time_basis for result in self.comparison.arms}
+        pairs = {arm: pairs_of(trials, arm) for arm, trials in by_arm(self.judging).items()}
+        pairs[CONTROL] = whole(again(self.judging, self.header.screening is not None))
         return {
-            arm: points(trials, arm, basis.get(arm, "step"), self.target)
-            for arm, trials in by_arm(self.judging).items()
+            arm: points(found, basis.get(arm, "step"), self.target) for arm, found in pairs.items()
         }
 
     @property

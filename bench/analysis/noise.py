@@ -7,11 +7,11 @@ from enum import StrEnum
 
 from bench.analysis.control import control_of
 from bench.analysis.levels import rule_of
-from bench.analysis.pairs import pairs_of
+from bench.analysis.pairs import again, whole
 from bench.analysis.results import Comparison, Control
 from bench.analysis.sequential import LEAST_GAIN
 from bench.records.header import Header
-from bench.records.measurement import CONTROL, Measurement
+from bench.records.measurement import Measurement
 
 DROWNING = 0.5
 """The smallest gain in time that shows, from which on next to nothing would have shown."""
@@ -47,7 +47,8 @@ def differs(control: Control) -> bool:
 
 def unequal(header: Header, trials: Sequence[Measurement]) -> str | None:
     """Say of a stored run that its baseline differs from itself; None where it does not."""
-    control = control_of(pairs_of(trials, CONTROL), rule_of(header))
+    pairs = whole(again(trials, header.screening is not None))
+    control = control_of(pairs, rule_of(header))
     if control.time_ratio is None or not differs(control):
         return None
     return (

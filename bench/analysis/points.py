@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from bench.analysis.objectives import Basis, Value, cpu_of, memory_of, time_of
-from bench.analysis.pairs import Pair, pairs_of
+from bench.analysis.pairs import Pair
 from bench.baseline import Target
-from bench.records.measurement import Measurement
 
 
 class Point(NamedTuple):
@@ -22,11 +21,9 @@ class Point(NamedTuple):
     gain: float | None
 
 
-def points(
-    trials: Sequence[Measurement], arm: str, basis: Basis, target: Target
-) -> tuple[Point, ...]:
-    """Return the pairs that judge an arm, in order of their numbers."""
-    return tuple(_point(pair, basis, target) for pair in pairs_of(trials, arm))
+def points(pairs: Sequence[Pair], basis: Basis, target: Target) -> tuple[Point, ...]:
+    """Return what each pair says."""
+    return tuple(_point(pair, basis, target) for pair in pairs)
 
 
 def _point(pair: Pair, basis: Basis, target: Target) -> Point:

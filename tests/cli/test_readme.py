@@ -41,6 +41,12 @@ def test_ci_installs_and_tests_by_the_readme_s_words() -> None:
     assert '\npytest -m "slow or not slow"\n' in script
 
 
+def test_the_readme_tells_what_the_audits_found(called: Bench) -> None:
+    done = called("audit", "--output", str(ROOT / "results" / "audit"))
+    assert done.returncode == 0, done.stderr
+    assert f"```\n{done.stdout}```" in README
+
+
 def test_every_requirement_is_pinned() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]

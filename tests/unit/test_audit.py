@@ -175,6 +175,12 @@ def test_sessions_that_measured_both_arms_tell_the_claim() -> None:
     assert "less by 3.0 % [" in claimed.honestly(refuted)
 
 
+def test_what_rose_where_less_was_claimed_is_said_to_be_more() -> None:
+    claim = stated("less", 0.2)
+    assert claimed.found(claim, Interval(-0.18, -0.17, -0.15)) == "more by 17.0 % [15.0 %, 18.0 %]"
+    assert claimed.found(claim, Interval(-0.03, -0.01, 0.02)) == "more by 1.0 % [−2.0 %, 3.0 %]"
+
+
 def test_many_sessions_of_one_arm_each_are_compared_by_their_means() -> None:
     rows = [f"{arm},{arm}{i},{v + i % 3}" for arm, v in (("old", 100), ("new", 50))
             for i in range(6)]  # fmt: skip

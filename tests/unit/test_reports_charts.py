@@ -15,6 +15,7 @@ from bench.analysis.curves import Curves, curves_of
 from bench.analysis.front import front
 from bench.analysis.metric import target_of
 from bench.analysis.noise import Noise, noise_of
+from bench.analysis.pairs import pairs_of
 from bench.analysis.points import points
 from bench.analysis.verdict import Verdict
 from bench.records.measurement import CONTROL, Evaluation, Measurement, Status
@@ -69,7 +70,7 @@ def test_an_arm_that_another_beats_in_both_is_not_on_the_front() -> None:
 def test_single_pairs_are_those_that_the_interval_is_of() -> None:
     trials = made_up.pairs("fast", lambda n: made_up.trial("fast", n, 2.0, 0.5, 0.01), count=3)
     run = made_up.header()
-    found = points(trials, "fast", "step", target_of(run))
+    found = points(pairs_of(trials, "fast"), "step", target_of(run))
     assert [point.pair for point in found] == [0, 1, 2]
     assert [point.time for point in found] == pytest.approx([2.0] * 3, rel=0.02)
     assert [point.memory for point in found] == pytest.approx([0.5] * 3, rel=0.02)

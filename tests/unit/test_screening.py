@@ -10,6 +10,7 @@ import pytest
 from bench.analysis.comparison import compare_run
 from bench.analysis.evidence import Evidence
 from bench.analysis.levels import Rule, rule_of
+from bench.analysis.noise import unequal
 from bench.analysis.objectives import BY_NAME
 from bench.analysis.pairs import again
 from bench.analysis.screening import (
@@ -217,3 +218,15 @@ def test_two_trials_of_the_baseline_in_one_round_of_a_screening_are_a_pair_of_it
     found = compare_run(HEAD.model_copy(update={"raced": {"test": 1}}), alike, ()).control
     assert found is not None
     assert found.pairs == 2
+
+
+def test_a_search_whose_baseline_differs_from_itself_is_named() -> None:
+    def rounds(slow: float) -> list[Measurement]:
+        each = [measurement(pair=pair, seconds=slow if pair % 2 else 1.0) for pair in range(2, 14)]
+        found = [*paired(CONTROL, (1.0 / slow,), first=1), *each]
+        return [one.model_copy(update={"seed": 0}) for one in found]
+
+    assert unequal(HEAD, rounds(1.0)) is None
+    said = unequal(HEAD, rounds(0.7))
+    assert said is not None
+    assert "1.43x as fast as itself (A/A)" in said
