@@ -12,6 +12,7 @@ from bench.analysis.aims import best
 from bench.analysis.bounds import profiled
 from bench.analysis.claims import Judged, judged
 from bench.analysis.comparison import compare_run
+from bench.analysis.done import pairs_done
 from bench.analysis.figures import Figures, figures_of
 from bench.analysis.metric import target_of
 from bench.analysis.pairs import again, by_arm, pairs_of, whole
@@ -123,6 +124,11 @@ class Run:
     def judging(self) -> list[Measurement]:
         """Return the trials that judge arms, without those that take a combination apart."""
         return [trial for trial in self.trials if trial.judges]
+
+    @cached_property
+    def pairs_done(self) -> tuple[int, int]:
+        """Return how many pairs were run, whatever their outcome, and how many were planned."""
+        return pairs_done(self.header, self.judging)
 
     @cached_property
     def points(self) -> dict[str, tuple[Point, ...]]:

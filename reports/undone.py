@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from bench.analysis.failing import fails_again
 from bench.analysis.revised import Answer
 from bench.analysis.verdict import Verdict
-from bench.records.measurement import BASELINE, CONTROL, Measurement
+from bench.records.measurement import BASELINE, CONTROL
 from reports import formatting
 from reports.formatting import listing, number
 from reports.run import Run
@@ -40,7 +39,7 @@ def _missing(run: Run) -> str | None:
         known = run.revised.answer is Answer.KEPT and run.header.mode != "judge"
         return "the head is not judged yet" if run.revised.goes_on and not known else None
     found, rule = run.judged, run.comparison.rule
-    done, planned = _pairs_done(run)
+    done, planned = run.pairs_done
     searches = run.header.mode == "full-optimization" and run.comparison.aims.quality
     if searches and "confirm" not in run.header.raced:
         return "settings are still searched"
@@ -74,26 +73,3 @@ def _unseen(run: Run, seen: set[str]) -> list[str]:
 
 def _bare(technique: str) -> str:
     return technique.partition(":")[0]
-
-
-def _pairs_done(run: Run) -> tuple[int, int]:
-    """Return how many pairs were run, whatever their outcome, and how many were planned."""
-    baseline = {trial.pair for trial in run.judging if trial.arm == BASELINE}
-    others = [trial for trial in run.judging if trial.arm != BASELINE]
-    groups = {(trial.arm, trial.stage) for trial in others if trial.pair >= 0}
-    done = {trial.key for trial in others if trial.pair in baseline}
-    arms = {arm for arm, _ in groups} - {CONTROL}
-    own: dict[str, list[Measurement]] = {}
-    for trial in run.judging:
-        own.setdefault(trial.arm, []).append(trial)
-    ended = {arm for arm in arms if fails_again(own[arm], arm)}
-    if fails_again(own.get(BASELINE, ()), BASELINE) or (arms and ended == arms):
-        return len(done), len(done)
-    groups = {(arm, stage) for arm, stage in groups if arm not in ended}
-    done = {key for key in done if key[1] not in ended}
-    asked = sum(1 for arm in run.header.arms if arm.techniques) + 1
-    seen = {trial.arm for trial in others if trial.stage == "test"}
-    asked -= len(seen & ended)
-    seen -= ended
-    planned = len(groups) + max(0, asked - len(seen))
-    return len(done), planned * run.header.repeats

@@ -38,7 +38,7 @@ def serve_at(
     megabytes, seconds, batch = most
     loaded = load(checkpoint, torch.device(choose_device(device)), trust, say)
     limits = Limits(megabytes, seconds, batch)
-    listening = _listening(host, port)
+    listening = listening_at(host, port)
     config = uvicorn.Config(
         application(loaded, limits), log_level="warning", timeout_graceful_shutdown=GRACE_SECONDS,
         server_header=False,
@@ -49,10 +49,16 @@ def serve_at(
     tell("all that was begun is answered; ended")
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def listening_at(host: str, port: int) -> socket.socket:
+    """Return a socket whose connections send at once: an answer is two writes, its head and body.
+
+    Left to itself the second waits until the first is acknowledged, which takes 40 ms on Linux.
+    """
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=2048)
+        made = socket.create_server((host, port), family=family, backlog=2048)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return made
     except OSError as error:
         raise BenchError(f"can't listen at {host}, port {port}: {error.strerror or error}; give"
                          " another --port") from None  # fmt: skip

@@ -2,9 +2,10 @@
 
 Run by hand: ``python -P -m tests.benchmarks.bench_script_overhead [--blocks 20] [train.py ARGS]``,
 a small script of its own, or another one in the folder that it is called from. Target: at most 20
-us a step, 1 % of one of 2 ms. Every run is a process of its own, in a folder of its own, watched or
-not in random order. Equal steps do equal work: of each one the fastest of all blocks counts, which
-a busy machine delays least.
+us a step, 1 % of one of 2 ms. Every run is a process of its own, in a folder of its own, watched,
+not watched, and not watched again, in random order: what the last two differ by is noise. Equal
+steps do equal work: of each one the fastest of all blocks counts, which a busy machine delays
+least.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
@@ -48,6 +49,9 @@ for _ in range(100):
         loss.backward()
         optimizer.step()
 """
+PLAIN = "plain"
+ARMS = {PLAIN: False, "plain again": False, "watched": True}
+"""Whether each is watched."""
 LEARNT = 10
 """Steps that don't count: in the first ones it is learnt what the script calls."""
 
@@ -106,18 +110,29 @@ def main() -> None:
     parser.add_argument("arguments", nargs=argparse.REMAINDER)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    order, found = random.Random(0), dict[bool, list[list[float]]]({True: [], False: []})
+    order, found = random.Random(0), dict[str, list[list[float]]]({arm: [] for arm in ARMS})
     with tempfile.TemporaryDirectory() as scratch:
         for _ in range(given.blocks):
-            for watch in order.sample([True, False], 2):
+            for arm in order.sample([*ARMS], len(ARMS)):
                 program = _program(given.script, given.arguments, Path(scratch))
-                found[watch].append(seconds_of(program, watch, given.steps))
-    own, plain = (list(map(min, zip(*found[watch], strict=True))) for watch in (True, False))
-    ratios = [sum(a) / sum(b) for a, b in zip(found[True], found[False], strict=True)]
-    print(f"{len(plain)} steps of {1e3 * sum(plain) / len(plain):.3f} ms in the mean")
-    print(f"watched - plain: {1e6 * (sum(own) - sum(plain)) / len(plain):.1f} us a step")
-    print(f"watched / plain: {sum(own) / sum(plain):.4f}, each step's fastest of all blocks")
-    print(f"watched / plain: {median(ratios):.4f}, median of {given.blocks} blocks")
+                found[arm].append(seconds_of(program, ARMS[arm], given.steps))
+    for line in told(found):
+        print(line)
+
+
+def told(found: Mapping[str, Sequence[Sequence[float]]]) -> Iterator[str]:
+    """Yield what each arm takes beside the plain one, of each block's steps in seconds."""
+    best = {arm: sum(map(min, zip(*runs, strict=True))) for arm, runs in found.items()}
+    steps = len(found[PLAIN][0])
+    yield f"{steps} steps of {1e3 * best[PLAIN] / steps:.3f} ms in the mean"
+    for arm in [arm for arm in best if arm != PLAIN]:
+        pairs = zip(found[arm], found[PLAIN], strict=True)
+        middle = median(sum(own) / sum(plain) for own, plain in pairs)
+        yield (
+            f"{arm} / {PLAIN}: {best[arm] / best[PLAIN]:.4f} "
+            f"({1e6 * (best[arm] - best[PLAIN]) / steps:+.1f} us a step), each step's fastest of "
+            f"all blocks; {middle:.4f}, median of {len(found[PLAIN])} blocks"
+        )
 
 
 def _program(script: Path | None, arguments: list[str], scratch: Path) -> Program:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from bench.cli.serving import listening_at
 from bench.errors import BenchError
 from bench.use.batching import Batcher
 
@@ -154,6 +156,13 @@ def test_a_server_tells_what_it_serves(client: Any) -> None:
     page = client.get("/docs").text
     assert "POST /predict" in page
     assert not re.search(r"<script|(src|href)=.?https?:", page), "it opens without a network"
+
+
+def test_a_connection_sends_its_answer_at_once() -> None:
+    with listening_at("127.0.0.1", 0) as here, socket.create_connection(here.getsockname()):
+        there, _ = here.accept()
+        with there:
+            assert there.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_a_missing_extra_is_one_line_that_says_what_to_install(

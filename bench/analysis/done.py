@@ -1,0 +1,32 @@
+"""How much of a run's plan was run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.analysis.failing import fails_again
+from bench.records.header import Header
+from bench.records.measurement import BASELINE, CONTROL, Measurement
+
+
+def pairs_done(header: Header, judging: Sequence[Measurement]) -> tuple[int, int]:
+    """Return how many pairs were run, whatever their outcome, and how many were planned."""
+    baseline = {trial.pair for trial in judging if trial.arm == BASELINE}
+    others = [trial for trial in judging if trial.arm != BASELINE]
+    groups = {(trial.arm, trial.stage) for trial in others if trial.pair >= 0}
+    done = {trial.key for trial in others if trial.pair in baseline}
+    arms = {arm for arm, _ in groups} - {CONTROL}
+    own: dict[str, list[Measurement]] = {}
+    for trial in judging:
+        own.setdefault(trial.arm, []).append(trial)
+    ended = {arm for arm in arms if fails_again(own[arm], arm)}
+    if fails_again(own.get(BASELINE, ()), BASELINE) or (arms and ended == arms):
+        return len(done), len(done)
+    groups = {(arm, stage) for arm, stage in groups if arm not in ended}
+    done = {key for key in done if key[1] not in ended}
+    asked = sum(1 for arm in header.arms if arm.techniques) + 1
+    seen = {trial.arm for trial in others if trial.stage == "test"}
+    asked -= len(seen & ended)
+    seen -= ended
+    planned = len(groups) + max(0, asked - len(seen))
+    return len(done), planned * header.repeats
