@@ -12,7 +12,7 @@ from baselines.ecg_cnn.pack import Pack, Source, is_current, load, write
 from baselines.ecg_cnn.settings import ECGCNNSettings
 from baselines.ecg_cnn.synthetic import Synthetic
 from bench.baseline import Dataset
-from bench.data.cache import cache_folder
+from bench.data.cache import cache_folder, shown
 from bench.data.files import files_in, files_under
 from bench.errors import BenchError
 
@@ -74,7 +74,7 @@ def packed(settings: ECGCNNSettings) -> tuple[Pack, tuple[str, ...]]:
         begun = time.perf_counter()
         write(source, path)
         seconds = time.perf_counter() - begun
-        news = (f"packed {source.name} into {path}, once, in {seconds:.1f} s",)
+        news = (f"packed {source.name} into {shown(path)}, once, in {seconds:.1f} s",)
     pack = load(path)
     if pack.skipped and not settings.skip_bad:
         raise BenchError(pack.skipped[0])

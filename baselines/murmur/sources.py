@@ -12,7 +12,7 @@ from baselines.murmur.settings import MurmurSettings
 from baselines.murmur.stored import Source, Spectrograms, made
 from baselines.murmur.synthetic import Synthetic
 from bench.baseline import Dataset
-from bench.data.cache import cache_folder
+from bench.data.cache import cache_folder, shown
 from bench.data.files import files_in
 from bench.errors import BenchError
 
@@ -67,7 +67,7 @@ def spectrograms(settings: MurmurSettings) -> tuple[Spectrograms, tuple[str, ...
     begun = time.perf_counter()
     found, new = made(source, settings.mels, settings.hop_ms, path)
     seconds = time.perf_counter() - begun
-    news = (f"made the spectrograms of {source.name}, once, in {seconds:.1f} s: {path}",)
+    news = (f"made the spectrograms of {source.name}, once, in {seconds:.1f} s: {shown(path)}",)
     if found.skipped and not settings.skip_bad:
         raise BenchError(found.skipped[0])
     if not found.names:

@@ -64,3 +64,9 @@ def signature_of(files: Iterable[Path]) -> str:
             facts = file.lstat()
         digest.update(f"{file}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
     return digest.hexdigest()
+
+
+def shown(path: Path) -> str:
+    """Return a path as records and reports name it: within the home folder from there on."""
+    home = home_folder()
+    return f"~/{path.relative_to(home)}" if home and path.is_relative_to(home) else str(path)

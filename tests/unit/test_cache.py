@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.data.cache import cache_folder
+from bench.data.cache import cache_folder, shown
 from bench.errors import BenchError
 
 
@@ -48,3 +48,11 @@ def test_a_link_is_not_used(homeless: Path) -> None:
     (homeless / f"trainpairs-{os.getuid()}").symlink_to(homeless / "elsewhere")
     with pytest.raises(BenchError, match="belongs to another user, or others can write to it"):
         cache_folder()
+
+
+def test_a_path_in_the_home_folder_is_named_without_whose_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert shown(Path("/home/me/.cache/a.npz")) == "~/.cache/a.npz"
+    assert shown(Path("/home/mean/a.npz")) == "/home/mean/a.npz"
