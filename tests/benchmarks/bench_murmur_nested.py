@@ -2,8 +2,8 @@
 
 Run by hand, on a quiet machine; what is done already in DIR is not done again:
 
-    python -m tests.benchmarks.bench_murmur_nested DATA_DIR [--budget 6m] [--output DIR] \
-        [--set key=value ...]
+    python -m tests.benchmarks.bench_murmur_nested DATA_DIR [--budget 20m] [--output DIR] \
+        [--threads 1] [--set key=value ...]
 
 Each of the folds is the test part once: `bench --full-optimization --objective quality` chooses the
 settings by the patients that it holds out of the others, and the test part judges them on seeds
@@ -53,7 +53,8 @@ def searched(asked: argparse.Namespace, fold: int) -> Path:
         command = [
             "--baseline", "murmur", "--dataset", "circor", "--data-dir", str(asked.data_dir),
             "--full-optimization", "--objective", "quality", "--budget", asked.budget,
-            "--output", str(place), "--set", f"fold={fold}", *asked.set,
+            "--threads", asked.threads, "--output", str(place),
+            "--set", f"fold={fold}", *asked.set,
         ]  # fmt: skip
     done = subprocess.run([str(BENCH), *command], check=False)
     found = sorted(place.glob("*/run.json"))
@@ -107,8 +108,9 @@ def main() -> None:
     """Search on each fold's others, and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data_dir", type=Path)
-    parser.add_argument("--budget", default="6m", help="of each fold's search")
+    parser.add_argument("--budget", default="20m", help="of each fold's search")
     parser.add_argument("--output", type=Path, default=Path("results") / "murmur-nested")
+    parser.add_argument("--threads", default="1", help="of each training")
     parser.add_argument("--set", nargs="*", default=[], metavar="key=value")
     asked = parser.parse_args()
     for line in told([read(searched(asked, fold)) for fold in range(FOLDS)]):
