@@ -42,6 +42,7 @@ class Spread:
               certain: int) -> None:  # fmt: skip
         """Let the blocks of some arms run: those of `certain` rounds, and others while nodes idle.
 
+        The first of the rounds is always certain: it is the one to be measured now.
         Beyond what is certain to be looked at there is never more ahead than one block a node: so
         much may turn out to have been measured in vain.
         """
@@ -50,7 +51,7 @@ class Spread:
             for block in (only(block, arms) for block in blocks):
                 if not block or self._is_there(session, block):
                     continue
-                if number >= certain and len(self._ahead) >= self._nodes.size:
+                if number >= max(1, certain) and len(self._ahead) >= self._nodes.size:
                     return
                 self._ahead.add(block[0].pair)
                 trials = [self._asked(session, planned) for planned in block]

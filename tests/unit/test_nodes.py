@@ -30,22 +30,26 @@ ARMS = ("fast", CONTROL)
 Loses = Callable[[str], bool]
 
 
-def answer(task: Task) -> str:
+def answer(task: Task, noise: float = 0.0) -> str:
     """Return what a node says that has measured a task."""
-    outcomes = [Outcome(measurement=measured(trial)) for trial in task.trials]
+    outcomes = [Outcome(measurement=measured(trial, noise)) for trial in task.trials]
     return Answer(outcomes=tuple(outcomes)).model_dump_json()
 
 
-def measured(trial: TrialSpec) -> Any:
-    made = measurement(trial.arm, trial.pair, node=HERE)
+def measured(trial: TrialSpec, noise: float = 0.0) -> Any:
+    seconds = 1.0 + noise * random.Random(f"{trial.arm} {trial.pair}").random()
+    made = measurement(trial.arm, trial.pair, node=HERE, seconds=seconds)
     return made.model_copy(update=trial.identity.model_dump(exclude_unset=True))
 
 
 class Rigged:
     """So many nodes; of what they run one ends at a time, by lot; some are lost."""
 
-    def __init__(self, size: int = 4, loses: Loses = lambda name: False, most: int = 10**6) -> None:
-        self.size, self._loses, self._most = size, loses, most
+    def __init__(
+        self, size: int = 4, loses: Loses = lambda name: False, most: int = 10**6,
+        noise: float = 0.0,
+    ) -> None:  # fmt: skip
+        self.size, self._loses, self._most, self._noise = size, loses, most, noise
         self._running: dict[str, Task] = {}
         self._lot = random.Random(0)
         self.started: list[tuple[str, frozenset[str]]] = []
@@ -68,7 +72,7 @@ class Rigged:
         if self._loses(name):
             return [Ended(name, None, "it fell silent", "node-7")]
         self.ran.append(name)
-        return [Ended(name, answer(task))]
+        return [Ended(name, answer(task, self._noise))]
 
     def close(self) -> None: ...
 
@@ -108,6 +112,14 @@ def test_no_more_is_measured_in_vain_than_a_block_a_node(folder: Folder) -> None
     rigged = Rigged(size=3)
     session(folder, rigged)[0].measure(FAST)
     assert 0 <= len(rigged.started) - len(pairs_in(folder)) <= 3
+
+
+def test_a_round_of_more_blocks_than_nodes_is_measured_after_the_first_look_too(
+    folder: Folder,
+) -> None:
+    rigged, arms = Rigged(size=2, noise=0.5), [f"arm{number}" for number in range(8)]
+    session(folder, rigged)[0].measure([Contrast(a, recipe(a), recipe(), "full") for a in arms])
+    assert {record.seed for record in folder.trials.records} >= {*range(5)}
 
 
 def test_a_lost_block_is_run_elsewhere_and_no_other_is(folder: Folder) -> None:
