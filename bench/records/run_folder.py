@@ -21,7 +21,7 @@ from typing import IO
 from bench.errors import BenchError
 from bench.records.files import write_text
 from bench.records.header import Header
-from bench.records.measurement import Measurement, Purpose
+from bench.records.measurement import Measurement, Purpose, counting
 from bench.records.planned import check_planned
 from bench.records.ranges import Range
 from bench.records.schema import Record, check_regular, read_line, read_record
@@ -93,6 +93,8 @@ class Journal:
         self.path = path
         self.warning = drop_torn_line(path)
         self.records: list[Measurement] = read_measurements(path)
+        self.counting = counting(self.records)
+        """Without those that were disturbed and run again."""
         self._known = {record.key: record for record in self.records}
 
     def get(self, key: tuple[int, str]) -> Measurement | None:
@@ -103,6 +105,8 @@ class Journal:
         """Write one line and wait until the disk has it."""
         append_line(self.path, record)
         self.records.append(record)
+        if not record.set_aside:
+            self.counting.append(record)
         self._known[record.key] = record
 
 

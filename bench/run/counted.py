@@ -2,58 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.recipes.combination import SAME_WORK
 from bench.recipes.script import is_script
 from bench.records.measurement import Measurement
 from bench.records.recipe import Recipe
+from bench.records.schema import Json
+from bench.run.following import Following
 
 FLOPS_FACTS = (
     "model_flops_per_step", "forward_flops_per_item", "flops_coverage", "flops_uncounted",
 )  # fmt: skip
 
 
-def counted_facts(records: Sequence[Measurement], recipe: Recipe) -> dict[str, Any]:
-    """Return the FLOPs facts of an earlier trial of the same recipe, if there was one.
+class Counted(Following):
+    """What trials counted of their FLOPs, by recipe: the first that tells it holds for all.
 
     What could not be counted then is not tried again.
     """
-    dumped = recipe.model_dump(mode="json")
-    for record in records:
-        if record.recipe == dumped and record.model_flops_per_step is not None:
-            return {name: getattr(record, name) for name in FLOPS_FACTS}
-        if record.recipe == dumped and FLOPS_FACTS[0] in record.unknown:
-            return {"unknown": record.unknown}
-    return {}
+
+    def __init__(self, trials: Sequence[Measurement]) -> None:
+        super().__init__(trials)
+        self._facts: dict[str, Mapping[str, Any]] = {}
+        self._checked = False
+
+    def of(self, recipe: Json) -> Mapping[str, Any]:
+        """Return the FLOPs facts of a recipe's content; none where no trial tells them."""
+        self.follow()
+        return self._facts.get(_key(recipe), {})
+
+    @property
+    def checked(self) -> bool:
+        """Tell whether a trial compared counters with one another."""
+        self.follow()
+        return self._checked
+
+    def learn(self, trial: Measurement) -> None:
+        """Keep what a trial counted, or could not."""
+        self._checked |= trial.flops_check is not None or "flops_check" in trial.unknown
+        if trial.model_flops_per_step is not None:
+            facts = {name: getattr(trial, name) for name in FLOPS_FACTS}
+        elif FLOPS_FACTS[0] in trial.unknown:
+            facts = {"unknown": trial.unknown}
+        else:
+            return
+        self._facts.setdefault(_key(trial.recipe), facts)
 
 
-def as_the_baseline(
-    record: Measurement, rehearsed: Sequence[Measurement], baseline: Recipe
-) -> dict[str, Any]:
+def as_the_baseline(record: Measurement, rehearsed: Counted, baseline: Recipe) -> Mapping[str, Any]:
     """Return the baseline's facts for a script's trial whose techniques leave its work as it is."""
     if not is_script(baseline) or record.effect not in SAME_WORK:
         return {}
-    return counted_facts(rehearsed, baseline)
-
-
-def was_checked(record: Measurement) -> bool:
-    """Tell whether a trial compared counters with one another."""
-    return record.flops_check is not None or "flops_check" in record.unknown
+    return rehearsed.of(baseline.model_dump(mode="json"))
 
 
 def with_counts(
-    record: Measurement, known: Sequence[Measurement], rehearsed: Sequence[Measurement],
-    baseline: Recipe,
-) -> Measurement:  # fmt: skip
+    record: Measurement, known: Counted, rehearsed: Counted, baseline: Recipe
+) -> Measurement:
     """Return a trial with the FLOPs facts that earlier ones know of its recipe, where it has none.
 
-    `known` are the trials of its run so far.
+    `known` is of the trials of its run so far.
     """
     if not record.ok:
         return record
-    counted = counted_facts([*known, *rehearsed], Recipe.model_validate(record.recipe))
+    counted = known.of(record.recipe) or rehearsed.of(record.recipe)
     counted = counted or as_the_baseline(record, rehearsed, baseline)
     missing = {name: value for name, value in counted.items() if not getattr(record, name)}
     return record.model_copy(update=missing)
+
+
+def _key(recipe: Json) -> str:
+    """Return a recipe's content as text: equal for equal recipes alone."""
+    return json.dumps(recipe, sort_keys=True)

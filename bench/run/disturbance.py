@@ -6,11 +6,14 @@ still, and bursts, by what is usual in the same run. A machine that is always bu
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Callable, Sequence
 from statistics import median
 
 from bench.records.measurement import Measurement, Status, Surroundings
+from bench.records.node import Node
 from bench.records.run_folder import Folder
+from bench.run.following import Following
 from bench.run.observer import Observer
 
 REPEATS = 2
@@ -29,7 +32,40 @@ THROTTLED_ABOVE_USUAL = 0.1
 CORES_ABOVE_USUAL = 0.5
 
 
-def disturbance_of(record: Measurement, earlier: Sequence[Measurement]) -> str | None:
+Rate = Callable[[Surroundings, float], float | None]
+
+
+class Usual(Following):
+    """What goes on around a run's trials, on each node: of those that nothing disturbed."""
+
+    def __init__(self, trials: Sequence[Measurement]) -> None:
+        super().__init__(trials)
+        self._known: dict[Node | None, int] = {}
+        self._rates: dict[tuple[Node | None, Rate], list[float]] = {}
+        """In order of size."""
+
+    def known(self, node: Node | None) -> int:
+        """Return how many trials tell what is usual on a node."""
+        self.follow()
+        return self._known.get(node, 0)
+
+    def middle(self, node: Node | None, rate: Rate) -> float | None:
+        """Return the median of a rate on a node; None where no trial tells it."""
+        self.follow()
+        found = self._rates.get((node, rate))
+        return median(found) if found else None
+
+    def learn(self, trial: Measurement) -> None:
+        """Keep the rates of a trial that nothing disturbed."""
+        if not trial.ok or trial.surroundings is None or trial.disturbed:
+            return
+        self._known[trial.node] = self._known.get(trial.node, 0) + 1
+        for rate in (_waiting, _throttled, _cores):
+            if (found := _rate(trial, rate)) is not None:
+                insort(self._rates.setdefault((trial.node, rate), []), found)
+
+
+def disturbance_of(record: Measurement, usual: Usual) -> str | None:
     """Say what disturbed a trial, beside those of its run before it; None if nothing did."""
     if not record.ok:
         return None
@@ -43,11 +79,7 @@ def disturbance_of(record: Measurement, earlier: Sequence[Measurement]) -> str |
             f"its clocks differ by {around.clock_gap_seconds:.1f} s: the time was set, or the "
             "machine slept"
         )
-    usual = [
-        r for r in earlier
-        if r.ok and r.surroundings and not r.disturbed and r.node == record.node
-    ]  # fmt: skip
-    if seconds < LEAST_TRAINING_SECONDS or len(usual) < LEAST_EARLIER:
+    if seconds < LEAST_TRAINING_SECONDS or usual.known(record.node) < LEAST_EARLIER:
         return None
     return _burst(record, usual)
 
@@ -73,9 +105,9 @@ def set_aside(folder: Folder, show: Observer, record: Measurement, reason: str) 
     show.note(f"{record.arm}, pair {record.pair}: {reason}; it is run again")
 
 
-def _burst(record: Measurement, usual: Sequence[Measurement]) -> str | None:
+def _burst(record: Measurement, usual: Usual) -> str | None:
     waiting, throttled = _above(record, usual, _waiting), _above(record, usual, _throttled)
-    cores = _above(record, usual, lambda around, seconds: around.foreign_cores)
+    cores = _above(record, usual, _cores)
     if waiting > WAITING_ABOVE_USUAL and cores > CORES_ABOVE_USUAL:
         return (
             f"others used {cores:.1f} more cores than is usual in this run, and it waited for a "
@@ -86,14 +118,10 @@ def _burst(record: Measurement, usual: Sequence[Measurement]) -> str | None:
     return None
 
 
-Rate = Callable[[Surroundings, float], float | None]
-
-
-def _above(record: Measurement, usual: Sequence[Measurement], rate: Rate) -> float:
+def _above(record: Measurement, usual: Usual, rate: Rate) -> float:
     """Return by how much a rate exceeds its median; 0 where the system doesn't tell it."""
-    own = _rate(record, rate)
-    others = [found for other in usual if (found := _rate(other, rate)) is not None]
-    return own - median(others) if own is not None and others else 0.0
+    own, middle = _rate(record, rate), usual.middle(record.node, rate)
+    return own - middle if own is not None and middle is not None else 0.0
 
 
 def _rate(record: Measurement, rate: Rate) -> float | None:
@@ -108,3 +136,7 @@ def _waiting(around: Surroundings, seconds: float) -> float | None:
 
 def _throttled(around: Surroundings, seconds: float) -> float | None:
     return None if around.throttled_seconds is None else around.throttled_seconds / seconds
+
+
+def _cores(around: Surroundings, seconds: float) -> float | None:
+    return around.foreign_cores

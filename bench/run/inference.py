@@ -11,7 +11,8 @@ from bench.analysis.objectives import BY_NAME
 from bench.analysis.pairs import pairs_of, ratios
 from bench.analysis.sequential import LEAST_GAIN, WORTH_FINDING
 from bench.records.header import Header
-from bench.records.measurement import BASELINE, Measurement
+from bench.records.measurement import BASELINE, Measurement, Purpose
+from bench.run.following import Following
 from bench.run.plan import Planned
 
 LATENCY = BY_NAME["inference time"]
@@ -19,7 +20,33 @@ OBJECTIVES = 3
 """What an arm that deploys another model is judged by at random: time, memory, inference time."""
 
 
-def times_inference(planned: Planned, trials: Sequence[Measurement], header: Header) -> bool:
+class Pairs(Following):
+    """Trials by arm, each with those of the baseline that it is paired with."""
+
+    def __init__(self, trials: Sequence[Measurement]) -> None:
+        super().__init__(trials)
+        self._own: dict[str, list[Measurement]] = {}
+        self._baselines: dict[int, Measurement] = {}
+
+    def own(self, arm: str) -> Sequence[Measurement]:
+        """Return the trials of an arm."""
+        self.follow()
+        return self._own.get(arm, ())
+
+    def of(self, arm: str, stage: Purpose) -> list[Measurement]:
+        """Return a stage's trials of an arm and, before each, the baseline's of its pair."""
+        own = [trial for trial in self.own(arm) if trial.stage == stage]
+        beside = [self._baselines[t.pair] for t in own if t.pair in self._baselines]
+        return [*beside, *own]
+
+    def learn(self, trial: Measurement) -> None:
+        """Keep a trial where it is looked for."""
+        self._own.setdefault(trial.arm, []).append(trial)
+        if trial.arm == BASELINE:
+            self._baselines[trial.pair] = trial
+
+
+def times_inference(planned: Planned, pairs: Pairs, header: Header) -> bool:
     """Tell whether a trial is to time inference.
 
     Where nothing deploys another model the ratio is 1 by itself: then only the baseline's first
@@ -27,12 +54,11 @@ def times_inference(planned: Planned, trials: Sequence[Measurement], header: Hea
     """
     if LATENCY.name in header.limits:
         return True
-    if planned.arm == BASELINE and not any(t.inference for t in trials if t.arm == BASELINE):
+    if planned.arm == BASELINE and not any(t.inference for t in pairs.own(BASELINE)):
         return True
     rule = rule_of(header, planned.stage)
-    own = [trial for trial in trials if trial.stage == planned.stage]
     counts = aims_of(header).counts(LATENCY)
-    return any(_is_open(own, arm, rule, counts) for arm in planned.deploys)
+    return any(_is_open(pairs.of(arm, planned.stage), arm, rule, counts) for arm in planned.deploys)
 
 
 def _is_open(trials: Sequence[Measurement], arm: str, rule: Rule, counts: bool) -> bool:

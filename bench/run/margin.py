@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bench.analysis.margin import automatic_margin
 from bench.analysis.metric import target_of
-from bench.records.measurement import counting
 from bench.records.run_folder import Folder
 from bench.run.observer import Observer
 
@@ -14,7 +13,7 @@ def fix_margin(folder: Folder, show: Observer) -> None:
     header = folder.header
     if not header.margin_auto or header.margin_seeds is not None:
         return
-    trials = counting(folder.trials.records)
+    trials = folder.trials.counting
     found = automatic_margin(trials, target_of(header), header.margin)
     folder.fix_margin(*found)
     show.note(

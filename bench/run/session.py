@@ -29,7 +29,6 @@ from bench.records.measurement import (
     Measurement,
     Purpose,
     Status,
-    counting,
 )
 from bench.records.recipe import Recipe
 from bench.records.run_folder import Folder
@@ -46,6 +45,7 @@ from bench.run.plan import Contrast, Planned
 from bench.run.reuse import Earlier
 from bench.run.specs import asked_of, spec_of
 from bench.run.spread import spread_over
+from bench.run.told import Told
 from bench.trial.spec import Outcome
 
 
@@ -68,8 +68,9 @@ class Session:
     numbered: int = 0  # pairs whose numbers the stages so far have taken, made or not
 
     def __post_init__(self) -> None:
-        """Spread what is measured, where nodes measure it."""
+        """Spread what is measured, where nodes measure it; follow what trials tell."""
         self.spread = spread_over(self.runner, self.folder)
+        self.told = Told(self.records, self.rehearsed)
 
     def issue(self, blocks: Sequence[plan.Block]) -> None:
         """Let nodes run blocks, if nodes do, before they are measured one by one."""
@@ -90,7 +91,7 @@ class Session:
     @property
     def records(self) -> list[Measurement]:
         """Return the trials finished so far that count."""
-        return counting(self.folder.trials.records)
+        return self.folder.trials.counting
 
     @property
     def so_far(self) -> list[Measurement]:
@@ -241,7 +242,7 @@ class Session:
         while True:
             outcome = self.once(planned)
             record = outcome.measurement.model_copy(update={"attempt": attempt})
-            if reason := disturbance_of(record, self.records):
+            if reason := disturbance_of(record, self.told.usual):
                 record = record.model_copy(update={"disturbed": reason})
             if not reason or not may_repeat(record, self.folder.trials.records):
                 break
@@ -258,7 +259,8 @@ class Session:
         """Run a trial; what an earlier one of its recipe counted holds for it too."""
         self.show.begin(planned.arm)
         outcome = self._outcome(planned)
-        record = with_counts(outcome.measurement, self.records, self.rehearsed, self.recipe)
+        known, rehearsed = self.told.counted, self.told.rehearsed
+        record = with_counts(outcome.measurement, known, rehearsed, self.recipe)
         for left in record.left_processes:
             self.show.note(f"{planned.arm} left a process running, which was ended: {left}")
         return outcome.model_copy(update={"measurement": record})

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from bench.recipes.source import places_in
 from bench.records.measurement import BASELINE
 from bench.records.revisions import HEAD
-from bench.run.counted import counted_facts, was_checked
 from bench.run.inference import times_inference
 from bench.run.plan import Planned
 from bench.trial.spec import TrialSpec
@@ -23,7 +22,7 @@ def spec_of(session: Session, planned: Planned, **changes: Any) -> TrialSpec:
         "arm": planned.arm, "pair": planned.pair, "seed": planned.seed, "kind": planned.kind,
         "stage": planned.stage, "recipe": planned.recipe, "metric": header.metric,
         "bounds": header.metric_bounds, "device": header.device,
-        "inference": times_inference(planned, session.records, header),
+        "inference": times_inference(planned, session.told.pairs, header),
         "threads": planned.recipe.settings.get("threads") or header.threads,
         "places": places_in(session.head if planned.arm == HEAD else session.code),
         "declares": planned.arm != HEAD, "resettled": planned.resettled(session.recipe),
@@ -35,7 +34,8 @@ def spec_of(session: Session, planned: Planned, **changes: Any) -> TrialSpec:
 
 def asked_of(session: Session, planned: Planned) -> TrialSpec:
     """Return what is asked of a trial that counts: its FLOPs too, once a recipe."""
-    counted = counted_facts([*session.records, *session.rehearsed], planned.recipe)
-    first = not any(map(was_checked, session.records)) and planned.arm == BASELINE
+    told, recipe = session.told, planned.recipe.model_dump(mode="json")
+    counted = told.counted.of(recipe) or told.rehearsed.of(recipe)
+    first = planned.arm == BASELINE and not told.counted.checked
     counts = first or not (counted or planned.stage == "tune")
     return spec_of(session, planned, count_flops=counts, cross_check=first)

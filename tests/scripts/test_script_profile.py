@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.interception.script import Script
-from bench.run.counted import as_the_baseline
+from bench.run.counted import Counted, as_the_baseline
 from bench.trial.measure import observe
 from bench.trial.profile import ScriptProfiler
 from bench.trial.script import run_script
@@ -57,7 +57,7 @@ def test_what_leaves_the_work_as_it_is_has_the_baseline_s_flops(tmp_path: Path) 
     known, arm = (observe(one, 0.0).measurement for one in (trial, changed))
     assert (known.model_flops_per_step, arm.model_flops_per_step) == (PLAIN, None)
     assert len(known.step_seconds) == 2
-    facts = as_the_baseline(arm, [known], trial.recipe)
+    facts = as_the_baseline(arm, Counted([known]), trial.recipe)
     assert facts["model_flops_per_step"] == PLAIN
 
 

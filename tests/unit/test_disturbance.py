@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench.records.measurement import Measurement, Surroundings, counting
-from bench.run.disturbance import REPEATS, disturbance_of, may_repeat
+from bench.run.disturbance import REPEATS, Usual, disturbance_of, may_repeat
 from tests.records import measurement
 
 
@@ -22,22 +22,23 @@ def trial(
     return measurement(seconds=seconds, surroundings=around, **facts)
 
 
+NONE = Usual([])
 USUAL = [trial(pair=pair) for pair in range(4)]
 BUSY = [trial(pair=pair, waited=1.2, cores=1.5) for pair in range(4)]
 
 
 def test_a_trial_like_the_others_is_not_disturbed() -> None:
-    assert disturbance_of(trial(), USUAL) is None
-    assert disturbance_of(measurement(), USUAL) is None
+    assert disturbance_of(trial(), Usual(USUAL)) is None
+    assert disturbance_of(measurement(), Usual(USUAL)) is None
 
 
 def test_a_trial_whose_process_stood_still_is_disturbed_even_as_the_first() -> None:
-    assert disturbance_of(trial(stopped_seconds=3.0), []) == "its process stood still for 3.0 s"
-    assert disturbance_of(trial(stopped_seconds=0.3), []) is None
+    assert disturbance_of(trial(stopped_seconds=3.0), NONE) == "its process stood still for 3.0 s"
+    assert disturbance_of(trial(stopped_seconds=0.3), NONE) is None
 
 
 def test_a_trial_beside_a_burst_of_load_is_disturbed() -> None:
-    assert disturbance_of(trial(waited=1.2, cores=1.5), USUAL) == (
+    assert disturbance_of(trial(waited=1.2, cores=1.5), Usual(USUAL)) == (
         "others used 1.4 more cores than is usual in this run, and it waited for a CPU 50 % more"
         " of the time"
     )
@@ -55,22 +56,22 @@ def test_a_trial_beside_a_burst_of_load_is_disturbed() -> None:
     ],
 )
 def test_what_is_no_burst_disturbs_nothing(facts: Any, earlier: list[Measurement]) -> None:
-    assert disturbance_of(trial(**facts), earlier) is None
+    assert disturbance_of(trial(**facts), Usual(earlier)) is None
 
 
 def test_a_trial_held_back_by_a_quota_is_disturbed() -> None:
-    assert disturbance_of(trial(throttled=1.0), USUAL) == (
+    assert disturbance_of(trial(throttled=1.0), Usual(USUAL)) == (
         "it was throttled 50 % more of the time than is usual"
     )
 
 
 def test_clocks_that_differ_disturb() -> None:
-    assert "clocks differ by 5.0 s" in str(disturbance_of(trial(gap=5.0), []))
-    assert disturbance_of(trial(gap=0.05), []) is None
+    assert "clocks differ by 5.0 s" in str(disturbance_of(trial(gap=5.0), NONE))
+    assert disturbance_of(trial(gap=0.05), NONE) is None
 
 
 def test_a_trial_that_gave_nothing_is_not_run_again_for_a_disturbance() -> None:
-    assert disturbance_of(trial(stopped_seconds=9.0, status="timed_out"), []) is None
+    assert disturbance_of(trial(stopped_seconds=9.0, status="timed_out"), NONE) is None
 
 
 def test_trials_are_run_again_within_a_bound() -> None:

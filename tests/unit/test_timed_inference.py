@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.records.measurement import Inference, Measurement
-from bench.run.inference import times_inference
+from bench.run.inference import Pairs, times_inference
 from bench.run.plan import Contrast, Planned, rounds
 from tests.records import header, paired, recipe
 
@@ -28,7 +28,7 @@ def answered(ratios: Sequence[float]) -> list[Measurement]:
 
 
 def timed(planned: Planned, trials: Sequence[Measurement] = (), **facts: Any) -> bool:
-    return times_inference(planned, trials, header(**{**AUTO, **facts}))
+    return times_inference(planned, Pairs(trials), header(**{**AUTO, **facts}))
 
 
 def test_an_arm_that_deploys_what_is_trained_is_not_timed() -> None:
