@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.analysis.claims import evidence, held
+from bench.analysis.intervals import Interval
 from bench.analysis.objectives import memory_of, time_of
 from bench.analysis.pairs import pairs_of
 from bench.records.claim import Claim
@@ -14,16 +15,16 @@ from reports.run import Run
 def judgement(run: Run, claim: Claim) -> str:
     """Return whether the claim holds: what was measured, and what was claimed beside it."""
     found, measured = run.judged, evidence(run.comparison)
-    pairs, rule = pairs_of(run.trials, measured.arm), run.comparison.rule
+    pairs = pairs_of(run.trials, measured.arm)
     if found and found.problems:
         return f"The claim does not hold: {'; '.join(found.problems)}."
     if found and found.undecided:
         made = number(len(pairs), "pair")
         return f"The claim is not decided in {made}: {'; '.join(found.undecided)}."
-    time = held(pairs, time_of(claim.time_basis), rule)
+    time, memory = bounds(run, claim)
     shown = {
         f"{measured.time_basis} time": formatting.ratio_with_interval(time),
-        "memory": formatting.ratio_with_interval(held(pairs, memory_of, rule)),
+        "memory": formatting.ratio_with_interval(memory),
         claim.metric_name: formatting.metric_with_interval(measured.metric),
         **_gain(run, claim),
     }
@@ -39,6 +40,12 @@ def judgement(run: Run, claim: Claim) -> str:
         if its
     ]
     return f"The claim holds: {formatting.listing(said)}."
+
+
+def bounds(run: Run, claim: Claim) -> tuple[Interval | None, Interval | None]:
+    """Return the ratios of time and memory with the bounds by which the claim is judged."""
+    pairs, rule = pairs_of(run.trials, evidence(run.comparison).arm), run.comparison.rule
+    return held(pairs, time_of(claim.time_basis), rule), held(pairs, memory_of, rule)
 
 
 def _gain(run: Run, claim: Claim) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from reports import formatting
@@ -13,6 +13,8 @@ WIDEST = 4.0
 NARROWEST = 1.25
 APART = 0.17
 """Of an axis, so much lies between two of its labels at least."""
+LETTER, GAP = 7.0, 5
+"""Pixels of a label's letter where it is bold, and between two labels."""
 RATIO_TICKS = (
     0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.33, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1,
     1.2, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 10.0, 20.0, 50.0, 100.0, 1000.0,
@@ -85,6 +87,21 @@ def ticks(
     """Return a few round values within a scale, with their labels."""
     found = _decades(scale, most) if scale.log else _even(scale, most)
     return [(tick, label(tick)) for tick in found]
+
+
+def spaced(
+    found: Sequence[tuple[float, str]], scale: Scale, wide: float
+) -> list[tuple[float, str]]:
+    """Return those ticks whose labels leave one another room on `wide` pixels, 0 first."""
+    chosen: list[tuple[float, str]] = []
+    for value, words in sorted(found, key=lambda tick: abs(tick[0])):
+        if all(
+            abs(scale.share(value) - scale.share(other)) * wide
+            >= LETTER * (len(words) + len(beside)) / 2 + GAP
+            for other, beside in chosen
+        ):
+            chosen.append((value, words))
+    return sorted(chosen)
 
 
 def plain(value: float) -> str:

@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from bench.records.measurement import BASELINE
-from reports.charts.marks import dot, element, label, line
-from reports.charts.plane import Axis, down, plane
+from reports.charts.marks import dot, element, line
+from reports.charts.names import names
+from reports.charts.plane import BOTTOM, HEIGHT, TOP, Axis, down, plane
 
 SMALLEST, LARGEST = 4.0, 14.0
 """Radii in pixels."""
 MANY = 40
 """Of more arms, intervals are drawn for those on the front alone: they would hide the dots."""
-APART = 0.25, 0.07
-"""Of the width and of the height, so far names are apart."""
-NAMED, LETTERS, NARROW = 8, 40, 20
-"""Arms whose names stand beside their dots, how much of a name, and of one on a narrow screen."""
+NAMED = 8
+"""Arms of the front whose names stand beside their dots."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,8 @@ def scatter(x: Axis, y: Axis, spots: Sequence[Spot], front: Sequence[str], said:
     crossed = front if len(spots) > MANY else places
     parts += [_spot(spot, x, y, spot.arm in crossed) for spot in spots]
     told = [places[arm] for arm in dict.fromkeys((*front[:NAMED], BASELINE)) if arm in places]
-    parts += [_name(spot, x, y) for spot in _named(told, x, y)]
+    shares = [(spot.arm, x.scale.share(spot.x[1]), 1 - y.scale.share(spot.y[1])) for spot in told]
+    parts += names(shares, HEIGHT - TOP - BOTTOM)
     return plane(x, y, "".join(parts), said)
 
 
@@ -74,32 +74,3 @@ def _front(spots: Sequence[Spot], x: Axis, y: Axis) -> list[str]:
         line(x.scale.at(a.x[1]), down(y, a.y[1]), x.scale.at(b.x[1]), down(y, b.y[1]), "front")
         for a, b in pairwise(spots)
     ]
-
-
-def _named(spots: Sequence[Spot], x: Axis, y: Axis) -> list[Spot]:
-    """Return those whose names don't lie over one another."""
-    chosen: list[Spot] = []
-    for spot in spots:
-        if all(_apart(spot, other, x, y) for other in chosen):
-            chosen.append(spot)
-    return chosen
-
-
-def _apart(one: Spot, other: Spot, x: Axis, y: Axis) -> bool:
-    across = abs(x.scale.share(one.x[1]) - x.scale.share(other.x[1]))
-    deep = abs(y.scale.share(one.y[1]) - y.scale.share(other.y[1]))
-    return across > APART[0] or deep > APART[1]
-
-
-def shortened(name: str) -> str:
-    """Return a name as it stands beside its dot; the whole one is told there, and in the table."""
-    return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"
-
-
-def _name(spot: Spot, x: Axis, y: Axis) -> str:
-    """Return a dot's name, above and right of it or below and left: the front passes neither."""
-    right = x.scale.share(spot.x[1]) < 0.5
-    across, deep, anchor = (17, -8, "start") if right else (-17, 16, "end")
-    class_ = "name long" if len(spot.arm) > NARROW else "name"
-    name = label(across, deep, shortened(spot.arm), class_, anchor)
-    return element("svg", name, x=x.scale.at(spot.x[1]), y=down(y, spot.y[1]), overflow="visible")

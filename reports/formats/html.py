@@ -67,6 +67,7 @@ def _content(run: Run) -> dict[str, Any]:  # long: an entry a line
         "learning": learning_curves(run),
         "steps": shares.steps(run),
         "order": shares.order(run),
+        "loads": any(t.load_average is not None for t in (*run.trials, *run.set_aside)),
         "phases": shares.phases(run),
         "memory": shares.memory(run),
         "memory_kinds": shares.has_both_kinds(run),

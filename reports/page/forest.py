@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 from bench.analysis.intervals import Interval
 from reports.charts.intervals import Panel, axis, cell, row
-from reports.charts.scale import linear_scale, ratio_scale, ratio_ticks, signed, ticks
+from reports.charts.scale import linear_scale, ratio_scale, ratio_ticks, signed, spaced, ticks
 from reports.run import Run
 from reports.view.rows import Cell, Row, equal_runs
 from reports.view.whole import View
 
 WIDE, FEW = 0.27, 3
 """How far apart labels are in a narrow panel, and about how many it has."""
+NARROW = 105
+"""Pixels of a panel where the page is narrowest that still has columns."""
 COLUMNS = ("time", "memory", "quality")
 
 
@@ -88,7 +90,9 @@ def _quality(run: Run, cells: Sequence[Cell | None]) -> Panel | None:
     shown = [min(reach, max(-reach, end)) for end in _ends(known)]
     scale = linear_scale([-margin, 0.0, margin / 2, *shown])
     factor, unit = (100.0, " %") if run.comparison.margin_is_relative else (1.0, "")
-    found = ticks(scale, lambda value: signed(sign * factor * value) + unit, FEW)
+    found = spaced(
+        ticks(scale, lambda value: signed(sign * factor * value) + unit, FEW), scale, NARROW
+    )
     return Panel(scale, found, 0.0, limit=-margin)
 
 

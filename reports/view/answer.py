@@ -9,7 +9,7 @@ from bench.analysis.results import ArmResult
 from bench.analysis.revised import Answer as Revised
 from bench.analysis.verdict import Verdict
 from bench.records.measurement import BASELINE
-from reports import commands, formatting, sentences, undone
+from reports import claims, commands, formatting, sentences, undone
 from reports.formatting import number
 from reports.run import Run
 from reports.view.rows import OF_CHANGE
@@ -93,9 +93,11 @@ def _of_noise(run: Run, noise: Noise) -> str:
 def _of_winner(run: Run, winner: ArmResult) -> list[Fact]:
     of = "whole training" if winner.time_basis == "training" else "training steps"
     margin = formatting.margin(run.comparison.margin, run.comparison.margin_is_relative)
+    claim = run.header.claim
+    time, memory = claims.bounds(run, claim) if claim else (winner.time_ratio, winner.memory_ratio)
     found = [
-        Fact("time", formatting.ratio_with_interval(winner.time_ratio), of),
-        Fact("memory", formatting.ratio_with_interval(winner.memory_ratio), "peak"),
+        Fact("time", formatting.ratio_with_interval(time), of),
+        Fact("memory", formatting.ratio_with_interval(memory), "peak"),
         Fact(run.header.metric, _quality(winner), f"largest loss accepted: {margin}"),
         Fact("what it does", winner.work or formatting.UNKNOWN, _cost(winner)),
     ]
