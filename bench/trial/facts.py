@@ -25,7 +25,7 @@ from bench.records.measurement import Advice, Evaluation, Parameters, Training
 from bench.technique import Effect
 from bench.trial.cross_check import cross_check
 from bench.trial.evaluated import check_evaluations
-from bench.trial.flops import count_flops, whole_forward_flops
+from bench.trial.flops import count_flops, items_of_sample, whole_forward_flops
 from bench.trial.inference import measure_inference
 from bench.trial.spec import TrialSpec
 from bench.trial.timing import Timeline
@@ -157,4 +157,5 @@ def _flops_facts(trial: TrialSpec, job: Job) -> Advice:
 
 
 def _deployed_flops(job: Job, deployed: nn.Module) -> Advice:
-    return Advice(forward_flops_per_item=whole_forward_flops(deployed, job.sample(1)))
+    whole = whole_forward_flops(deployed, job.sample(1))
+    return Advice(forward_flops_per_item=None if whole is None else whole // items_of_sample(job))

@@ -8,6 +8,7 @@ the field. `coverage` is the share of the calls that are not free which had a fo
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,19 +23,20 @@ from torch.utils._python_dispatch import (
 )
 from torch.utils.flop_counter import flop_registry
 
-from bench.batches import Inputs
-from bench.errors import reason_of
+from bench.batches import Batch, Inputs
+from bench.data.layout import items_held
+from bench.errors import NotApplicable, reason_of
 from bench.job import Job, Progress
 from bench.model.calls import ask
 from bench.model.train_mode import evaluating
 from bench.random_state import undisturbed
+from bench.trial.batch_shapes import LOOKED_AT, MOST_BATCHES, CountsByShape
 from bench.trial.counted_operators import formulas
 from bench.trial.free_operators import free_names, is_free
+from bench.trial.recomputation import around_recomputation
 
-EQUAL_BATCHES = 3
-"""So many equal counts in a row, and batches are taken to have one shape."""
-MOST_BATCHES = 16
-"""Counted where they differ (random crops, lengths)."""
+MANY = 32
+"""Items that a sample is asked for, to see how many one of one holds."""
 VISITS = 4
 """Epochs looked at, evenly spread over the training, where batches may change with it."""
 
@@ -64,12 +66,24 @@ class FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch 
         self.counted = 0
         self.missed: Counter[str] = Counter()
         self._formulas, self._free = formulas(), free_names()
+        self._apart = 0
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Leave out what is called inside."""
+        self._apart += 1
+        try:
+            yield
+        finally:
+            self._apart -= 1
 
     def __torch_dispatch__(
         self, func: Callable[..., object], types: Sequence[type], args: tuple[object, ...] = (),
         kwargs: Mapping[str, object] | None = None,
     ) -> object:  # fmt: skip
         kwargs = kwargs or {}
+        if self._apart:
+            return func(*args, **kwargs)
         if any(is_traceable_wrapper_subclass_type(kind) for kind in types):
             return NotImplemented  # it calls others on the tensors that it is made of
         what = getattr(func, "_overloadpacket", func)  # a higher-order operator has no overloads
@@ -116,9 +130,9 @@ def count_flops(job: Job, seed: int = 0) -> FlopCount:
     Where batches differ in shape give a fresh job: then recipes are counted on the same batches.
     Runs forward and backward passes for real; leaves gradients cleared and random state kept.
     """
-    with undisturbed(job.device), _plain_attention():
+    counter = FlopCounter()
+    with undisturbed(job.device), _plain_attention(), around_recomputation(counter.apart):
         torch.manual_seed(seed)
-        counter = FlopCounter()
         job.model.train()
         counts = list(_step_counts(job, counter))
         forward, why = _one_item(job, counter)
@@ -128,32 +142,39 @@ def count_flops(job: Job, seed: int = 0) -> FlopCount:
 
 
 def _one_item(job: Job, counter: FlopCounter) -> tuple[int | None, str | None]:
-    """Count a forward pass of a sample of one; None and the reason where it can't be run."""
+    """Count an item's forward pass; None and the reason where a sample can't be run."""
     before = counter.total
     try:
-        return forward_flops(job.model, job.sample(1), counter) - before, None
+        whole = forward_flops(job.model, job.sample(1), counter) - before
+        return whole // items_of_sample(job), None
     except Exception as error:  # noqa: BLE001 - advice costs no trial
         return None, reason_of(error)
+
+
+def items_of_sample(job: Job) -> int:
+    """Return how many items a job's sample of one holds: where it gives what it has, more."""
+    return items_held(job.sample(1), job.sample(MANY), MANY)[0]
 
 
 def _step_counts(job: Job, counter: FlopCounter) -> Iterator[int]:
     """Count steps as the job makes them, but for the update of weights, which is pointwise."""
     counted, optimizer = replace(job, update=_clear), job.make_optimizer(job.model)
+
+    def count(batch: Batch) -> int:
+        before = counter.total
+        with counter:
+            job.step(counted, batch, optimizer, lambda phase: None)
+        return counter.total - before
+
     for epoch, most in _visits(job):
-        seen: list[int] = []
-        while len(seen) < most:
+        known = CountsByShape(count, most)
+        while not (known.settled or known.full):
             progress = Progress(job.epochs, epoch=epoch, epoch_losses=[0.0] * epoch)
             job.schedule(optimizer, progress)
-            for batch in job.batches(progress):
-                before = counter.total
-                with counter:
-                    job.step(counted, batch, optimizer, lambda phase: None)
-                seen.append(counter.total - before)
-                yield seen[-1]
-                if len(seen) == most or (len(seen) == EQUAL_BATCHES and len(set(seen)) == 1):
-                    break
-            if len(seen) >= EQUAL_BATCHES and len(set(seen[:EQUAL_BATCHES])) == 1:
-                break
+            made = list(known.of(itertools.islice(job.batches(progress), LOOKED_AT)))
+            if not made:
+                raise NotApplicable("batches gave none when they were drawn from once more")
+            yield from made
 
 
 def _visits(job: Job) -> list[tuple[int, int]]:
@@ -163,7 +184,8 @@ def _visits(job: Job) -> list[tuple[int, int]]:
     """
     if not {"batches", "step"} & job.taken.keys():
         return [(0, MOST_BATCHES)]
-    return [(job.epochs * (2 * part + 1) // (2 * VISITS), 2) for part in range(VISITS)]
+    most = MOST_BATCHES // VISITS
+    return [(job.epochs * (2 * part + 1) // (2 * VISITS), most) for part in range(VISITS)]
 
 
 def _clear(optimizer: Optimizer) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from bench.interception.script import Script
 from bench.records.measurement import Advice
 from bench.trial.flops import FlopCounter
+from bench.trial.recomputation import around_recomputation
 
 TIMED = 2
 """Steps that are rehearsed before the one that is counted: they take as long as they take."""
@@ -36,10 +37,15 @@ class Counting:
     def _ended(self) -> Iterator[None]:
         """Stop counting when the script ends, wherever it does."""
         try:
-            yield
+            with around_recomputation(self._again):
+                yield
         finally:
             if self._counter is not None:
                 self._counter.__exit__(None, None, None)  # type: ignore[no-untyped-call]  # torch's
+
+    def _again(self) -> AbstractContextManager[None]:
+        """Leave out what the script's own checkpointing computes again."""
+        return nullcontext() if self._counter is None else self._counter.apart()
 
     @contextmanager
     def _apart(self) -> Iterator[None]:
