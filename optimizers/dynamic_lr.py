@@ -24,6 +24,7 @@ from torch.optim import Optimizer
 from bench.baseline import marked
 from bench.batches import Batch
 from bench.data.plain_batches import ITEMS_OF, plain_batch
+from bench.data.sampling import items_an_epoch
 from bench.errors import NotApplicable
 from bench.job import Batches, Job, Progress, Schedule
 from bench.model.learning_rates import own_change, rates_of
@@ -84,7 +85,7 @@ class DynamicLR(Technique):
                 f"the baseline sets its learning rate itself (it changes in epoch {epoch + 1}); "
                 "two schedules would undo each other"
             )
-        rates = _Rates(self, job.items, job.epoch_items or job.data.train_items)
+        rates = _Rates(self, job.items, items_an_epoch(job) if self.per == "step" else 1)
         job = job.wrap("schedule", rates.schedule, by=self.name)
         return job.wrap("batches", rates.batches, by=self.name)
 
@@ -99,7 +100,7 @@ class DynamicLR(Technique):
         numbers = {"warmup": self.warmup, "peak": self.peak, "final": self.final}
         loop.define(ITEMS_OF)
         loop.define(FACTOR.format(rising=RISING[self.policy].format(**numbers), **numbers))
-        items = job.epoch_items or job.data.train_items
+        items = items_an_epoch(job)
         rates = 'first_rates = [group["lr"] for group in optimizer.param_groups]'
         loop.add("optimizer", f"{rates}\nseen, epoch_items = 0, {items}", by=self.name)
         loop.add("batch", SET, by=self.name)

@@ -20,6 +20,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from bench.batches import Batch
+from bench.data.sampling import items_an_epoch
 from bench.errors import NotApplicable
 from bench.job import Batches, Job, Progress
 from bench.random_state import undisturbed
@@ -68,7 +69,7 @@ def sizes_of(job: Job) -> list[int]:
     if "batches" in job.taken and job.again is not None:  # others may wait for training to begin
         job = job.again({})
     items = job.items(next(iter(job.batches(start))))
-    return [items] * math.ceil((job.epoch_items or job.data.train_items) / items)
+    return [items] * math.ceil(items_an_epoch(job) / items)
 
 
 def first(most: int, batches: Iterable[Batch]) -> Iterator[Batch]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, SupportsFloat
 
+import numpy as np
 import torch
 from pydantic import BaseModel, Field, create_model
 from torch import Tensor, nn
@@ -15,7 +17,7 @@ from torch.utils.data import BatchSampler, DataLoader, IterableDataset
 
 from bench.baseline import Settings, Target
 from bench.batches import Batch, Inputs, Outputs, each_tensor, first_size, inputs_of, select_items
-from bench.data.reloading import card_of, length, reloaded
+from bench.data.reloading import card_of, epoch_items, length, reloaded
 from bench.data.sampling import placing
 from bench.errors import BenchError
 from bench.job import Job, Progress
@@ -24,7 +26,8 @@ from bench.metrics import ItemMean
 LABEL = "labels"
 Label = Any
 """The key of a batch's target, or its place."""
-Metric = Callable[[Outputs, Batch], SupportsFloat]
+Scores = SupportsFloat | Sequence[float]
+Metric = Callable[[Outputs, Batch], Scores]
 """Of a model's answer and the targets: a number, or one of each item ``(N,)``."""
 
 
@@ -107,7 +110,7 @@ class FromLoaders:
             "validate": None if held_out is None else (
                 lambda model: self._validate(model, map(place, held_out))
             ),
-            "epoch_steps": length(train),
+            "epoch_steps": length(train), "epoch_items": epoch_items(train),
         }  # fmt: skip
         return Job(**{**parts, **self.parts})
 
@@ -162,18 +165,23 @@ def _fixed_order() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-def _scored(found: Mapping[str, SupportsFloat], targets: Batch) -> dict[str, float]:
+def _scored(found: Mapping[str, Scores], targets: Batch) -> dict[str, float]:
     """Return metrics as numbers; with the scores of the items, where a metric gives these."""
-    many = {n: v for n, v in found.items() if isinstance(v, Tensor) and v.dim() == 1 and len(v) > 1}
-    if not many:
-        return {name: float(value) for name, value in found.items()}
+    return {name: _number(name, value, targets) for name, value in found.items()}
+
+
+def _number(name: str, value: Scores, targets: Batch) -> float:
+    """Return a metric of one number, or the mean of one that gives a number of each item."""
+    scores = value.detach().cpu() if isinstance(value, Tensor) else np.asarray(value)
+    if math.prod(scores.shape) == 1:
+        return float(scores.reshape(()))
     order = inputs_of(targets)
-    return {
-        name: ItemMean(many[name], order)
-        if name in many and len(many[name]) == len(order)
-        else float(value)
-        for name, value in found.items()
-    }
+    if tuple(scores.shape) == (len(order),):
+        return ItemMean(scores, order)
+    raise BenchError(
+        f"from_loaders: the metric {name} gave the shape {tuple(scores.shape)}; it gives one "
+        f"number, or one of each of the {len(order)} test items"
+    )
 
 
 def _batch_size(loader: object) -> int | None:
@@ -190,9 +198,11 @@ def _first(test: Iterable[Batch]) -> Batch:
 
 
 def _apart(batch: Batch, label: Label) -> tuple[Inputs, Batch]:
-    """Return a batch's inputs, by name or by place, and its targets: of a tensor, itself."""
+    """Return a batch's inputs, by name or by place, and its targets: of one tensor, itself."""
     if isinstance(batch, Tensor):
         return [batch], batch
+    if isinstance(batch, list | tuple) and len(batch) == 1:
+        return list(batch), batch[0]
     try:
         if isinstance(batch, Mapping):
             return {key: part for key, part in batch.items() if key != label}, batch[label]

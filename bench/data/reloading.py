@@ -70,6 +70,23 @@ def _drawn(sampler: Any, random: torch.Generator, size: int | None) -> Any:
     return made
 
 
+def epoch_items(loader: Iterable[Batch]) -> int | None:
+    """Return how many items an epoch of a DataLoader has, where that are not all of its data set.
+
+    None where it has these, or where a stream or other batches than torch's don't tell.
+    """
+    if not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset):
+        return None
+    by = loader.batch_sampler
+    if isinstance(by, list | tuple):
+        drawn: int | None = sum(map(len, by))
+    else:
+        drawn = length(by.sampler) if type(by) is BatchSampler else None
+    if type(by) is BatchSampler and drawn is not None and by.drop_last:
+        drawn -= drawn % by.batch_size
+    return None if drawn == length(loader.dataset) else drawn
+
+
 def card_of(
     name: str, train: Iterable[Batch], test: Iterable[Batch], *others: Iterable[Batch]
 ) -> DataCard:
@@ -93,7 +110,8 @@ def _unseen(loader: Iterable[Batch]) -> Iterator[str]:
 
 def _count(loader: Iterable[Batch]) -> int:
     dataset = getattr(loader, "dataset", None)
-    if dataset is not None:
+    batched = getattr(loader, "batch_size", None) or getattr(loader, "batch_sampler", None)
+    if dataset is not None and (batched or isinstance(dataset, IterableDataset)):
         return length(dataset) or 0
     return sum(map(first_size, loader)) if length(loader) is not None else 0
 

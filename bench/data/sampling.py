@@ -41,6 +41,16 @@ def placing(device: torch.device) -> Callable[[Batch], Batch]:
     return place
 
 
+def items_an_epoch(job: Job) -> int:
+    """Return how many items an epoch trains on; raise `NotApplicable` where that is not known."""
+    if known := job.epoch_items or job.data.train_items:
+        return known
+    raise NotApplicable(
+        "how many items an epoch has is not known: the training part is a stream that doesn't tell "
+        "its length; give the job `epoch_items`"
+    )
+
+
 def labelled(job: Job) -> tuple[FixedItems, Tensor]:
     """Return a job's items and which labels each has, ``(N, labels)`` of 0 and 1.
 

@@ -274,8 +274,8 @@ class Measurement(ByItem, Profiled, Advice, Ranks, Usage, Training, Preparation,
 
     @property
     def items_an_epoch(self) -> int | None:
-        """Return how many items an epoch trains on."""
-        return self.epoch_items or (self.data.train_items if self.data else None)
+        """Return how many items an epoch trains on; None: not known, as of a stream."""
+        return self.epoch_items or (self.data.train_items if self.data else 0) or None
 
     @property
     def peak_memory_bytes(self) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,26 @@ import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
+from torch.utils.data import (
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    Subset,
+    SubsetRandomSampler,
+    TensorDataset,
+    WeightedRandomSampler,
+)
 
 import bench
 from bench.cli import template
-from bench.errors import BenchError
+from bench.errors import BenchError, NotApplicable
 from bench.job import Job, Progress
+from bench.metrics import ItemMean
 from bench.recipes import registry
 from bench.testing import CPU, Case, stepped
 from bench.trial.training import train
+from optimizers.dynamic_lr import DynamicLR
+from optimizers.limit_steps import LimitSteps
 
 X = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
 Y = (X.sum(1) > 0).long()
@@ -289,3 +301,58 @@ def test_the_short_template_trains(tmp_path: Path) -> None:
     assert len(file.read_text().splitlines()) < 30
     losses, _ = stepped(Case(f"{file}:MyModel").job("mixed-precision"), 20)
     assert losses[-1] < losses[0]
+
+
+DRAWN: dict[str, tuple[dict[str, Any], int | None]] = {
+    "all": ({"shuffle": True}, None),
+    "some": ({"sampler": SubsetRandomSampler(range(16))}, 16),
+    "more than there are": ({"sampler": WeightedRandomSampler([1.0] * 60, 200)}, 200),
+    "whole batches": ({"drop_last": True}, 56),
+}
+
+
+@pytest.mark.parametrize("how", DRAWN)
+def test_an_epoch_has_the_items_that_are_drawn(how: str) -> None:
+    options, items = DRAWN[how]
+    made = job(train=loader(**options))
+    assert (made.epoch_items, made.data.train_items) == (items, 60)
+    assert sum(map(len, rows(made))) == (items or 60)
+
+
+def test_batches_of_a_list_or_a_dataset_are_counted_by_their_items() -> None:
+    assert job(train=DataLoader(TensorDataset(X, Y), batch_sampler=[[0, 1], [2]])).epoch_items == 3
+    made = [(X[:8], Y[:8]), (X[8:20], Y[8:20])]
+    assert job(train=DataLoader(made, batch_size=None)).data.train_items == 20  # type: ignore[arg-type]
+
+
+def test_what_needs_the_items_of_an_epoch_is_refused_on_a_stream() -> None:
+    made = job(train=DataLoader(Stream(), 8))
+    for technique in (LimitSteps(), DynamicLR()):
+        with pytest.raises(NotApplicable, match="how many items an epoch has is not known"):
+            technique.apply(made)
+    assert train(DynamicLR(per="epoch").apply(made)).losses
+
+
+def test_a_batch_of_one_part_is_what_it_is_to_give_back() -> None:
+    alone = DataLoader(TensorDataset(X), 8)
+    made = job(
+        train=alone, test=alone, model=lambda: nn.Linear(4, 4), loss=nn.functional.mse_loss,
+        metrics={"mse": lambda outputs, targets: (outputs - targets).square().mean()},
+    )  # fmt: skip
+    assert len(train(made).losses) == 2 * 8
+
+
+@pytest.mark.parametrize("kind", [np.array, list, torch.Tensor.float])
+def test_the_scores_of_items_may_be_of_any_make(kind: Any) -> None:
+    made = job(metrics={"accuracy": lambda out, y: kind(out.argmax(1) == y)})
+    found = made.evaluate(made.model)["accuracy"]
+    assert isinstance(found, ItemMean)
+    assert found == pytest.approx(job().evaluate(made.model)["accuracy"])
+
+
+@pytest.mark.parametrize("shape", [(60, 3), (2,)])
+def test_a_metric_of_another_shape_is_refused_by_its_name(shape: tuple[int, ...]) -> None:
+    made = job(metrics={"recall": lambda outputs, targets: torch.ones(shape)})
+    said = re.escape(f"the metric recall gave the shape {shape}; it gives one number, or one of")
+    with pytest.raises(BenchError, match=said):
+        made.evaluate(made.model)
