@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bench.errors import NotApplicable
+
 
 @dataclass(frozen=True, slots=True)
 class Targets:
@@ -21,10 +23,21 @@ class Targets:
     side by side ``(B, sum)``."""
 
     def soft(self, targets: Tensor) -> Tensor:
-        """Return targets as probabilities ``(B, classes)`` or ``(B, labels)``."""
+        """Return targets as probabilities ``(B, classes)`` or ``(B, labels)``.
+
+        Raises `NotApplicable` for items of no class, which losses leave out by such a number.
+        """
         if self.classes is None or targets.is_floating_point():
             return targets.to(torch.get_default_dtype())
-        return functional.one_hot(targets, self.classes).to(torch.get_default_dtype())
+        try:
+            chosen = functional.one_hot(targets, self.classes)
+        except RuntimeError as error:
+            low, high = int(targets.min()), int(targets.max())
+            raise NotApplicable(
+                f"targets are from {low} to {high}, and the classes from 0 to {self.classes - 1}: "
+                "an item of no class has no probabilities"
+            ) from error
+        return chosen.to(torch.get_default_dtype())
 
     def smoothed(self, targets: Tensor, share: float) -> Tensor:
         """Return probabilities, `share` of them spread evenly over what an item could be."""

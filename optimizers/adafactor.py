@@ -18,8 +18,8 @@ from typing import ClassVar
 
 from pydantic import Field
 from torch import nn
+from torch.optim import SGD, Optimizer
 from torch.optim import Adafactor as TorchAdafactor
-from torch.optim import Optimizer
 
 from bench.errors import NotApplicable
 from bench.job import Job
@@ -53,7 +53,7 @@ class Adafactor(Technique):
             raise NotApplicable("torch's Adafactor has no complex weights")
         if isinstance(made, TorchAdafactor):
             raise NotApplicable("the baseline trains with Adafactor already")
-        if not any(group.get("momentum", 1) for group in made.param_groups):
+        if isinstance(made, SGD) and not any(group["momentum"] for group in made.param_groups):
             raise NotApplicable(
                 f"{type(made).__name__} without momentum keeps no numbers beside the weights"
             )

@@ -24,7 +24,7 @@ from torch import Tensor
 from bench.batches import Batch, inputs_of, rebuilt
 from bench.errors import NotApplicable
 from bench.job import Batches, Job, Progress
-from bench.model.outputs import checked_targets, pair_of
+from bench.model.outputs import checked_targets, pairs_to_mix
 from bench.targets import Targets
 from bench.technique import Effect, Parts, Stage, Technique
 
@@ -53,8 +53,8 @@ class Cutmix(Technique):
 
         def wrapper(old: Batches) -> Batches:
             def batches(progress: Progress) -> Iterator[Batch]:
-                for batch in old(progress):
-                    yield rebuilt(batch, self._cut(*pair_of(batch), targets, draw))
+                for batch, inputs, known in pairs_to_mix(old(progress)):
+                    yield rebuilt(batch, self._cut(inputs, known, targets, draw))
 
             return batches
 

@@ -79,6 +79,12 @@ class _Accumulated:
 
     def step(self, job: Job, batch: Batch, optimizer: Optimizer, mark: Mark) -> Tensor:
         parts, losses = self._split(job, batch), []
+        if not self.summed and len(parts) == 1:
+            raise NotApplicable(
+                f"a batch of {job.items(batch)} items is not split: batch norm needs two in a part"
+                if job.items(batch) > 1
+                else "a batch of one item can't be split"
+            )
         items = sum(job.items(part) for part in parts)
         for turn, (loss_of, own) in enumerate(turns(job, optimizer)):
             if first := len(self.summed) == turn:

@@ -22,7 +22,7 @@ from torch import Tensor
 from bench.batches import Batch, inputs_of, rebuilt
 from bench.errors import NotApplicable
 from bench.job import Batches, Job, Progress
-from bench.model.outputs import checked_targets, pair_of
+from bench.model.outputs import checked_targets, pairs_to_mix
 from bench.technique import Effect, Parts, Stage, Technique
 
 
@@ -45,8 +45,7 @@ class Mixup(Technique):
 
         def wrapper(old: Batches) -> Batches:
             def batches(progress: Progress) -> Iterator[Batch]:
-                for batch in old(progress):
-                    inputs, known = pair_of(batch)
+                for batch, inputs, known in pairs_to_mix(old(progress)):
                     order = torch.from_numpy(draw.permutation(len(inputs)))
                     order = order.to(inputs.device, non_blocking=True)
                     weight = float(draw.beta(self.alpha, self.alpha))

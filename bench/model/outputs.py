@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -130,6 +130,18 @@ def pair_of(batch: Batch) -> tuple[Tensor, Tensor]:
             return inputs, targets
     size = f" of {len(batch)}" if isinstance(batch, tuple | list) else ""
     raise NotApplicable(f"batches are to be (inputs, targets), not a {type(batch).__name__}{size}")
+
+
+def pairs_to_mix(batches: Iterable[Batch]) -> Iterator[tuple[Batch, Tensor, Tensor]]:
+    """Yield batches with their inputs and targets, whose items are to be mixed with one another.
+
+    Raises `NotApplicable` where the first holds one item: a last one may.
+    """
+    for place, batch in enumerate(batches):
+        inputs, targets = pair_of(batch)
+        if not place and len(inputs) == 1:
+            raise NotApplicable("a batch holds one item, and there is none to mix it with")
+        yield batch, inputs, targets
 
 
 def _check_loss(job: Job, targets: Targets, classes: int) -> None:

@@ -247,3 +247,10 @@ def test_the_fused_form_of_an_optimizer_that_is_replaced_is_a_clash() -> None:
         Adafactor().apply(fused)
     with pytest.raises(NotApplicable, match="only those have a fused form"):
         FusedOptimizer().apply(Adafactor().apply(linear_job()))
+
+
+def test_adafactor_is_for_optimizers_that_keep_numbers_whatever_they_call_them() -> None:
+    Adafactor().apply(linear_job(make_optimizer=lambda m: RMSprop(m.parameters())))
+    plain = linear_job(make_optimizer=lambda m: SGD(m.parameters(), lr=0.1))
+    with pytest.raises(NotApplicable, match="SGD without momentum keeps no numbers beside the wei"):
+        Adafactor().apply(plain)

@@ -17,7 +17,9 @@ from bench.job import Job, Progress
 from bench.targets import Targets
 from bench.technique import Technique
 from bench.trial.flops import count_flops
+from bench.trial.rehearsal import rehearse
 from optimizers.cutmix import Cutmix, drawn_box, share_of
+from optimizers.gradient_accumulation import GradientAccumulation
 from optimizers.label_smoothing import LabelSmoothing
 from optimizers.mixup import Mixup
 from optimizers.progressive_resizing import ProgressiveResizing
@@ -218,3 +220,21 @@ def test_a_model_of_one_length_takes_no_shorter_series() -> None:
     job = replace(linear_job(sample=lambda n: (torch.zeros(n, 2, 20),)), model=flat)
     with pytest.raises(NotApplicable, match="takes no series of 10 steps, trained on 20: "):
         SequenceReduction().apply(job)
+
+
+def test_an_item_of_no_class_has_no_probabilities() -> None:
+    unlabelled = torch.tensor([1, -100, 0])
+    with pytest.raises(NotApplicable, match="targets are from -100 to 1, and the classes from 0"):
+        Targets(classes=2).smoothed(unlabelled, 0.1)
+
+
+@pytest.mark.parametrize("technique", [Mixup(), Cutmix()])
+def test_batches_of_one_item_are_not_mixed_with_themselves(technique: Mixup | Cutmix) -> None:
+    with pytest.raises(NotApplicable, match="a batch holds one item, and there is none to mix"):
+        epoch(technique.apply(pictures(batch_size=1)))
+
+
+def test_a_batch_that_stays_whole_is_no_accumulation() -> None:
+    job = GradientAccumulation().apply(linear_job(items=lambda batch: 1, split=lambda b, n: [b]))
+    with pytest.raises(NotApplicable, match="a batch of one item can't be split"):
+        rehearse(job)
