@@ -51,11 +51,11 @@ def check(reference: str, data_dir: Path | None, device: str) -> Findings:
 def as_text(found: Findings) -> str:
     """Return findings as lines for a person."""
     size = "not written" if found.model_bytes is None else f"{found.model_bytes / 1024:.1f} KiB"
-    others = [f"{name} {value:.4g}" for name, value in found.metrics.items()]
+    others = [f"{name} {_shown(value)}" for name, value in found.metrics.items()]
     cost = ", ".join(f"{what} {seconds:.2f} s" for what, seconds in found.seconds.items())
     rows = {
         "batch": f"{found.items} items: {found.batch}",
-        "loss": f"{found.loss:.4g}; {_parts(found)}",
+        "loss": f"{_shown(found.loss)}; {_parts(found)}",
         "forward": FORWARD[found.calls_forward],
         "metrics": "; ".join(filter(None, (
             ", ".join(others), f"judged by {found.metric}", found.item_scores,
@@ -77,6 +77,11 @@ def _parts(found: Findings) -> str:
     if found.mean_of_parts:
         return "the weighted mean of its parts' losses"
     return (
-        f"NOT the weighted mean of its parts' losses ({found.whole:.4g} of the batch, "
-        f"{found.parts:.4g} of its halves): gradients of parts don't add up to that of the batch"
+        f"NOT the weighted mean of its parts' losses ({_shown(found.whole)} of the batch, "
+        f"{_shown(found.parts)} of its halves): gradients of parts don't add up to that of the "
+        "batch"
     )
+
+
+def _shown(value: float | None) -> str:
+    return "no finite number" if value is None else f"{value:.4g}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -36,12 +37,12 @@ def describe(build: Callable[[], Job], metric: str, scratch: Path) -> Findings:
         "build": built - begun, "steps": stepped - built, "evaluate": time.perf_counter() - stepped,
     }  # fmt: skip
     fresh = build()
-    batch = next(iter(fresh.batches(Progress(fresh.epochs, epoch_steps=fresh.epoch_steps))))
+    batch = first_batch(fresh)
     return Findings(
         items=fresh.items(batch),
         batch=layout_of(batch),
         metric=metric,
-        metrics={name: float(value) for name, value in metrics.items()},
+        metrics={name: _finite(float(value)) for name, value in metrics.items()},
         item_scores=_items_of(metrics, metric),
         repeats=steps.same(rehearse(build())),
         threads=torch.get_num_threads(),
@@ -69,14 +70,29 @@ def _loss_facts(job: Job, batch: Batch) -> Json:
             calls = bool(heard.calls)
         except NotApplicable:
             loss = float(job.loss(given, batch))
-    facts: Json = {"loss": loss, "calls_forward": calls}
+    facts: Json = {"loss": _finite(loss), "calls_forward": calls}
     try:
         found = parts_of_loss(job, batch, job.split(batch, 2))
     except BenchError as reason:
         return facts | {"unsplit": str(reason)}
     except Exception as error:  # noqa: BLE001 - it only advises: why it can't be told is said
         return facts | {"unsplit": reason_of(error)}
-    return facts | {"whole": found.whole, "parts": found.mean, "mean_of_parts": found.is_mean}
+    whole, mean = _finite(found.whole), _finite(found.mean)
+    return facts | {"whole": whole, "parts": mean, "mean_of_parts": found.is_mean}
+
+
+def first_batch(job: Job) -> Batch:
+    """Return the first batch of a job of which another one has drawn before."""
+    for batch in job.batches(Progress(job.epochs, epoch_steps=job.epoch_steps)):
+        return batch
+    raise BenchError(
+        "batches give none when they are drawn from once more: what they are drawn from is to be "
+        "like a DataLoader or a list, and no iterator that is used up"
+    )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def layout_of(batch: Batch) -> str:

@@ -66,8 +66,8 @@ class Findings(Record):
     items: int
     batch: str
     """Dtypes and shapes of a batch's tensors, in the form in which they are nested."""
-    loss: float
-    """Of that batch, before training."""
+    loss: float | None
+    """Of that batch, before training; None: no finite number, as in what follows."""
     calls_forward: bool | None
     """Whether the loss calls the forward of the model that it is given; None: can't be told."""
     whole: float | None = None
@@ -78,7 +78,7 @@ class Findings(Record):
     unsplit: str | None = None
     """Why a batch could not be split."""
     metric: str
-    metrics: dict[str, float]
+    metrics: dict[str, float | None]
     item_scores: str | None = None
     """What is known of the test items' scores; None: the evaluation doesn't tell them."""
     repeats: bool

@@ -145,7 +145,8 @@ def _reached(limit: StepLimit, steps: int, seconds: float, group: Group) -> bool
 
 def _close_epoch(job: Job, result: Trained, losses: list[Tensor]) -> None:
     progress = result.progress
-    values: list[float] = job.group.mean(torch.stack(losses).float().cpu().double()).tolist()
+    found = torch.stack(losses).reshape(len(losses))  # one number each, of whatever shape
+    values: list[float] = job.group.mean(found.float().cpu().double()).tolist()
     for index, value in enumerate(values):
         if not math.isfinite(value):
             step = len(result.losses) + index + 1

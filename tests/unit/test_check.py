@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.cli.check import as_text
+from bench.errors import BenchError
 from bench.job import Job, Progress
 from bench.model.parts_of_loss import parts_of_loss
 from bench.trial.describe import describe, layout_of
@@ -104,3 +105,16 @@ def test_layouts_are_told_as_they_are_nested() -> None:
     assert (
         layout_of(batch) == "{ids: float32 (2, 3), text: 2 x str, mask: None, pair: (float32 (2,))}"
     )
+
+
+def test_a_metric_without_a_number_is_told_as_that(tmp_path: Path) -> None:
+    metrics = {"accuracy": 0.5, "auroc": float("nan")}  # of one class alone, say
+    found = described(tmp_path, evaluate=lambda model: metrics)
+    assert found.metrics == {"accuracy": 0.5, "auroc": None}
+    assert "accuracy 0.5, auroc no finite number; judged by accuracy" in as_text(found)
+
+
+def test_batches_that_are_used_up_are_told(tmp_path: Path) -> None:
+    left = iter([*linear_job().batches(Progress(1))][:2])  # as many as are rehearsed
+    with pytest.raises(BenchError, match="no iterator that is used up"):
+        described(tmp_path, batches=lambda progress: left)

@@ -17,7 +17,7 @@ from bench.batches import Batch
 from bench.errors import BenchError, Diverged
 from bench.job import Job, Mark, Progress, plain_step, plain_update
 from bench.trial.training import StepLimit, Trained, train
-from tests.jobs import linear_job
+from tests.jobs import cross_entropy, linear_job
 
 STEPS_PER_EPOCH = 4
 
@@ -247,3 +247,11 @@ def test_evaluation_keeps_numpy_s_and_python_s_random_state() -> None:
     random.seed(0)
     train(linear_job(evaluate=evaluate, evaluate_every=1))
     assert (np.random.rand(), random.random()) == (0.5488135039273248, 0.8444218515250481)
+
+
+@pytest.mark.parametrize("shape", [(1,), (1, 1)])
+def test_a_loss_of_one_number_may_have_any_shape(shape: tuple[int, ...]) -> None:
+    def loss(model: nn.Module, batch: Batch) -> Tensor:
+        return cross_entropy(model, batch).reshape(shape)
+
+    assert train(linear_job(loss=loss)).losses == train(linear_job()).losses
