@@ -13,14 +13,16 @@ from typing import Any
 import pytest
 
 import reports
-from reports import context_tables, formatting
-from reports.run import Run
+from bench.analysis.intervals import Interval
+from reports import context_tables
 from reports.view.whole import view_of
 from tests.golden import made_up
 
 NAMES = ("chromium", "google-chrome")
 CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 AXE = os.environ.get("AXE")
+AUDITS = Path(__file__).parents[2] / "results" / "audit"
+MEASURED = ("timehut_techniques", "xray_factors", "s4-ecg_batch")
 OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
            "--virtual-time-budget=4000", "--window-size=375,900")  # fmt: skip
 ACTS = """
@@ -30,12 +32,9 @@ const arms = () => [...document.querySelectorAll(".forest tbody:first-of-type tr
 const press = (selector) => document.querySelector(selector).click();
 const seen = { first: arms() };
 const words = (cell) => cell.textContent.trim();
-const cells = (row) => [...row.querySelectorAll(".says, .figure")].map(words);
-const measured = [...document.querySelectorAll(".forest tbody:first-of-type tr")];
-seen.figures_said = Object.fromEntries(measured.map((row) => [row.dataset.arm, cells(row)]));
 const trials = () => [...document.querySelectorAll(".trials tbody tr")]
-  .map((row) => [...row.cells].map(words));
-seen.trials = trials(); press(".trials th:nth-child(2) button"); seen.by_arm = trials();
+  .map((row) => words(row.cells[1]));
+press(".trials th:nth-child(2) button"); seen.by_arm = trials();
 press("th[data-sort=time] button"); seen.fastest = arms();
 press("th[data-sort=time] button"); seen.slowest = arms();
 press("#filters button"); seen.filtered = arms();
@@ -50,6 +49,20 @@ press("#theme"); seen.theme = document.documentElement.dataset.theme;
 seen.wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
 seen.copy = [...document.querySelectorAll(".copy")].every((button) => !button.hidden);
 document.body.dataset.seen = JSON.stringify(seen);
+</script>
+"""
+FIGURES = """
+<script>
+const words = (cell) => cell.textContent.trim();
+const all = (what, where = document) => [...where.querySelectorAll(what)];
+const cells = (row) => Object.fromEntries(all("td", row).map(
+  (cell) => [cell.dataset.column, words(cell.querySelector(".says") || cell)]));
+document.body.dataset.seen = JSON.stringify({
+  rows: Object.fromEntries(all(".forest tbody:first-of-type tr").map(
+    (row) => [row.dataset.arm, cells(row)])),
+  facts: all(".facts dd").map((fact) => words(fact.firstChild)),
+  trials: all(".trials tbody tr").map((row) => [...row.cells].map(words)),
+});
 </script>
 """
 OBSTACLES = """
@@ -80,28 +93,54 @@ def test_the_page_sorts_filters_and_marks(tmp_path: Path) -> None:
     assert len(set(seen["picked"])) == 1
     assert seen["marked_in"] == ["arms div", "arms tr", "learning g", "learning li",
                                  "steps circle", "steps svg", "steps tr", "trade g"]  # fmt: skip
-    assert seen["figures_said"] == {row.arm: _said(run, row.arm) for row in rows}
     trials = context_tables.trials(run)
     assert trials is not None
-    assert seen["trials"] == [[*map(str, row)] for row in trials.rows]
-    assert [row[1] for row in seen["by_arm"]] == sorted(row[1] for row in seen["trials"])
+    assert seen["by_arm"] == sorted(str(row[1]) for row in trials.rows)
     assert seen["hidden"] == "off"
     assert seen["figures"] == [False, True, False, True]
     assert (seen["theme"] in ("light", "dark"), seen["copy"]) == (True, True)
     assert seen["wide"] == 0
 
 
-def _said(run: Run, arm: str) -> list[str]:
-    """Return what a row has to say, from the comparison itself."""
-    found = run.result(arm)
-    assert found is not None
-    time = formatting.ratio_with_interval(found.time_ratio)
-    change = found.metric_difference
-    quality = formatting.difference_with_interval(change, False) if change else "same losses"
-    return [
-        f"{time} whole training" if found.time_basis == "training" else time,
-        formatting.ratio_with_interval(found.memory_ratio), quality, str(found.pairs),
-    ]  # fmt: skip
+def audited(name: str) -> Path:
+    """Return the folder of a run that is committed with its audit."""
+    (found,) = AUDITS.glob(f"*_audit/*/*_{name}_audit")
+    return found
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here (CHROMIUM=path names one)")
+@pytest.mark.parametrize("name", [*made_up.RUNS, *MEASURED])
+def test_every_figure_is_that_of_the_records(name: str, tmp_path: Path) -> None:
+    folder = audited(name) if name in MEASURED else made_up.RUNS[name](tmp_path / "run")
+    run = reports.read(folder)
+    seen = seen_in(reports.render("html", run), FIGURES, tmp_path)
+    for result in run.candidates:
+        if result.pairs:
+            row = seen["rows"].pop(result.arm)
+            assert_says(row["time"], result.time_ratio)
+            assert_says(row["memory"], result.memory_ratio)
+            assert_says(row.get(str(run.header.metric), "unknown"), result.metric_difference)
+            assert row["pairs"].removesuffix(" fresh") == str(result.pairs)
+    assert seen["rows"] == {}
+    trials = context_tables.trials(run)
+    assert trials is not None
+    assert seen["trials"] == [[str(cell).strip() for cell in row] for row in trials.rows]
+    if run.winner and run.header.claim is None:
+        assert_says(seen["facts"][0], run.winner.time_ratio)
+        assert_says(seen["facts"][1], run.winner.memory_ratio)
+
+
+def assert_says(words: str, interval: Interval | None) -> None:
+    """Hold the numbers that are read in a text to those of an interval, as far as it rounds."""
+    read = re.findall(r"[−+]?\d+\.?\d*", words)
+    if not read:
+        assert interval is None or "noise" in words or words == "same losses"
+        return
+    assert interval is not None
+    ends = [] if interval.low is None else [interval.low, interval.high]
+    for number, value in zip(read, [interval.middle, *ends], strict=True):
+        half = 0.51 * 10.0 ** -len(number.partition(".")[2])
+        assert float(number.replace("−", "-")) == pytest.approx(value, abs=half)
 
 
 @pytest.mark.skipif(None in (CHROMIUM, AXE), reason="no axe-core (AXE=axe.min.js names it)")
