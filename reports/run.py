@@ -13,6 +13,7 @@ from bench.analysis.bounds import profiled
 from bench.analysis.claims import Judged, judged
 from bench.analysis.comparison import compare_run
 from bench.analysis.done import pairs_done
+from bench.analysis.durations import pair_seconds
 from bench.analysis.figures import Figures, figures_of
 from bench.analysis.metric import target_of
 from bench.analysis.pairs import again, by_arm, pairs_of, whole
@@ -75,6 +76,11 @@ class Run:
     def revised(self) -> Revised | None:
         """Return what is said of a change of the code; None where no two states are compared."""
         return revised(self.header, self.trials) if self.header.revisions else None
+
+    @cached_property
+    def pair_seconds(self) -> dict[str, float]:
+        """Return what a pair of each arm took, with its share of the baseline's trial."""
+        return pair_seconds(self.judging)
 
     @property
     def problems(self) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any, get_args
 
-from bench.analysis.aims import best, excess, excess_of_pairs, limited
+from bench.analysis.aims import best, excess, limited
 from bench.analysis.attribution import Attribution, attribution
 from bench.analysis.bounds import bounds_of_arm, profiled
 from bench.analysis.control import control_of, visible_effect, visible_pairs
@@ -56,14 +56,11 @@ from bench.analysis.results import Aims, ArmResult, Comparison
 from bench.analysis.screening import Looks, screened
 from bench.analysis.subsets import largest, taken_apart
 from bench.analysis.unconfirmed import after_screening
-from bench.analysis.verdict import Judgement, Verdict, judge
+from bench.analysis.verdict import Verdict, judge
 from bench.baseline import Target
 from bench.errors import BenchError
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, UNTRIED, Measurement, Purpose, Status
-
-LEAST_FAILED = 2
-"""So many failed trials, and none that ended well, end an arm."""
 
 
 def compare(
@@ -150,21 +147,6 @@ def aims_of(header: Header) -> Aims:
     return Aims(
         objectives=header.objectives, limits=header.limits, times_baseline=header.times_baseline
     )
-
-
-def standing(header: Header, trials: Sequence[Measurement], arm: str, stage: Purpose) -> Judgement:
-    """Judge one arm as it stands after a round, by the pairs of this stage alone."""
-    pairs = matched([trial for trial in trials if trial.stage == stage], arm)
-    if not whole(pairs):
-        dead = len(pairs) >= LEAST_FAILED
-        return Judgement(Verdict.UNDECIDED, "no whole pair was measured", goes_on=not dead)
-    own, aims = unlike(again(trials, header.screening is not None)), aims_of(header)
-    now = judge(
-        pairs, basis_of(whole(pairs)[0][1]), header.margin, rule_of(header, stage), own,
-        target_of(header), aims.counts,
-    )  # fmt: skip
-    over = excess_of_pairs(pairs, aims, least=True)
-    return now if over is None else Judgement(Verdict.OVER_LIMIT, over)
 
 
 def _judge(

@@ -11,17 +11,22 @@ from bench.analysis.figures import middle
 from bench.records.measurement import BASELINE, Measurement
 
 
-def pair_seconds(trials: Sequence[Measurement], arm: str) -> float:
-    """Return the mean wall seconds of an arm's pairs so far, its share of the baseline's trials."""
-    own = {trial.pair: trial for trial in trials if trial.arm == arm}
+def pair_seconds(trials: Sequence[Measurement]) -> dict[str, float]:
+    """Return the mean wall seconds of each arm's pairs, with its share of the baseline's trials."""
     sharing = Counter(trial.pair for trial in trials if trial.arm != BASELINE)
-    spent = [trial.wall_seconds or 0.0 for trial in own.values()]
-    spent += [
-        (trial.wall_seconds or 0.0) / sharing[trial.pair]
-        for trial in trials
-        if trial.arm == BASELINE and trial.pair in own
-    ]
-    return math.fsum(spent) / max(1, len(own))
+    own: dict[str, dict[int, float]] = {}
+    shares: dict[int, list[float]] = {}
+    for trial in trials:
+        seconds = trial.wall_seconds or 0.0
+        if trial.arm != BASELINE:
+            own.setdefault(trial.arm, {})[trial.pair] = seconds
+        elif sharing[trial.pair]:
+            shares.setdefault(trial.pair, []).append(seconds / sharing[trial.pair])
+    return {
+        arm: math.fsum([*spent.values(), *(s for pair in spent for s in shares.get(pair, ()))])
+        / len(spent)
+        for arm, spent in own.items()
+    }
 
 
 def pace(trials: Sequence[Measurement]) -> list[float | None]:

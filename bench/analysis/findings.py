@@ -63,16 +63,19 @@ def of_trials(
     return found
 
 
-def goes_on(asked: Experiment, trials: Sequence[Measurement], arm: str, rule: Rule) -> int:
-    """Return about how many more pairs the open claims of an arm need; 0: none is worth making."""
-    own = [f for f in of_trials(asked, trials, rule, over=False) if _tells(f.claim, arm)]
-    made = max((f.pairs for f in own), default=0)
-    left = [min(f.needs or rule.most, rule.most) - made for f in own if f.goes_on]
+def more_pairs(asked: Experiment, trials: Sequence[Measurement], rule: Rule) -> dict[str, int]:
+    """Return about how many more pairs each arm's open claims need; 0: none is worth making."""
+    own: dict[str, list[Found]] = {}
+    for found in of_trials(asked, trials, rule, over=False):
+        if found.claim.measured is not None:
+            own.setdefault(found.claim.measured.arm, []).append(found)
+    return {arm: _more_pairs(each, rule) for arm, each in own.items()}
+
+
+def _more_pairs(found: Sequence[Found], rule: Rule) -> int:
+    made = max(one.pairs for one in found)
+    left = [min(one.needs or rule.most, rule.most) - made for one in found if one.goes_on]
     return max([1, *left]) if left else 0
-
-
-def _tells(claim: Claimed, arm: str) -> bool:
-    return claim.measured is not None and claim.measured.arm == arm
 
 
 def _of_arm(

@@ -9,17 +9,18 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from bench.analysis.claims import judged
-from bench.analysis.comparison import aims_of, compare_run, standing
+from bench.analysis.comparison import aims_of, compare_run
 from bench.analysis.durations import pair_seconds
 from bench.analysis.failing import fails_again
-from bench.analysis.findings import goes_on
+from bench.analysis.findings import more_pairs
 from bench.analysis.levels import Rule
 from bench.analysis.metric import target_of
 from bench.analysis.objectives import OBJECTIVES, basis_of
-from bench.analysis.pairs import pairs_of, ratios
+from bench.analysis.pairs import by_arm, pairs_of, ratios
 from bench.analysis.revised import at_stage
 from bench.analysis.screening import Screened, Standing, screened
-from bench.analysis.verdict import Verdict
+from bench.analysis.standing import standings
+from bench.analysis.verdict import Judgement, Verdict
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, Measurement, Purpose
 
@@ -49,18 +50,20 @@ def next_round(
     What fails twice in the same way is not tried again; what the budget can't see through to a
     first look is given up, the least promising first.
     """
-    asked, arms = arms, [arm for arm in arms if not fails_again(trials, arm)]
+    each = by_arm(trials)
+    asked, arms = arms, [arm for arm in arms if not fails_again(each.get(arm, ()), arm)]
     candidates = [arm for arm in arms if arm != CONTROL]
     if fails_again(trials, BASELINE) or (not candidates and set(asked) != set(arms)):
         return Choice([], [])
     left_seconds = left_of(header, stage, spent_seconds, won)
     if rule.first == rule.most:
         return _fixed(arms, number, spent_seconds, left_seconds)
-    needs = {arm: _pairs_left(header, trials, arm, rule, stage) for arm in candidates or arms}
+    needs = _pairs_left(header, trials, candidates or arms, rule, stage)
     done = decided(header, trials, stage)
     open_ = {arm: left for arm, left in needs.items() if left > 0 and arm not in done}
     own = [trial for trial in trials if trial.stage == stage]
-    costs = {arm: pair_seconds(own, arm) for arm in open_}
+    known = pair_seconds(own)
+    costs = {arm: known.get(arm, 0.0) for arm in open_}
     if left_seconds is None:
         measured = list(open_)
     elif number < rule.first:
@@ -103,9 +106,11 @@ def has_won(
     header: Header, trials: Sequence[Measurement], arms: Iterable[str], stage: Purpose
 ) -> bool:
     """Tell whether an arm of a stage has won so far, or is chosen to be confirmed."""
-    if any(decided(header, trials, stage).get(arm) is Standing.CHOSEN for arm in arms):
+    done = decided(header, trials, stage)
+    if any(done.get(arm) is Standing.CHOSEN for arm in arms):
         return True
-    return any(standing(header, trials, arm, stage).verdict is Verdict.WIN for arm in arms)
+    now = standings(header, trials, arms, stage)
+    return any(one.verdict is Verdict.WIN for one in now.values())
 
 
 def decided(
@@ -138,7 +143,8 @@ def promising(
     if budget <= 0:
         return []
     chosen: list[str] = []
-    gained = {arm: _gained(trials, arm) for arm in arms}
+    each = by_arm(trials)
+    gained = {arm: _gained(each.get(arm, ()), arm) for arm in arms}
     for arm in sorted(gained, key=lambda arm: (-gained[arm], arm)):
         need = seconds[arm] * rounds
         if need <= budget:
@@ -171,27 +177,34 @@ def _fixed(
 
 
 def _pairs_left(
-    header: Header, trials: Sequence[Measurement], arm: str, rule: Rule, stage: Purpose
-) -> float:
-    """Return about how many pairs an arm still needs; 0: no more is worth making."""
+    header: Header, trials: Sequence[Measurement], arms: Sequence[str], rule: Rule, stage: Purpose
+) -> dict[str, float]:
+    """Return about how many pairs each arm still needs; 0: no more is worth making."""
+    own = [trial for trial in trials if trial.stage == stage]
     if header.claim is not None:
         claim = judged(header.claim, compare_run(header, trials, ()), trials)
-        measured = any(trial.arm == arm for trial in trials)
-        return 1.0 if claim.goes_on or not measured else 0.0
+        measured = {trial.arm for trial in trials}
+        return {arm: 1.0 if claim.goes_on or arm not in measured else 0.0 for arm in arms}
     if header.audit is not None:
-        own = [trial for trial in trials if trial.stage == stage]
-        return float(goes_on(header.audit, own, arm, rule))
+        claimed = more_pairs(header.audit, own, rule)
+        return {arm: float(claimed.get(arm, 0)) for arm in arms}
     if header.revisions is not None:
         found = at_stage(header, trials, stage)
-        return float(rule.most - found.pairs) if found.goes_on else 0.0
-    now = standing(header, trials, arm, stage)
+        return dict.fromkeys(arms, float(rule.most - found.pairs) if found.goes_on else 0.0)
+    needed = {
+        arm: _of_standing(now, rule) for arm, now in standings(header, trials, arms, stage).items()
+    }
+    if stage != "test" or header.screening is None:
+        return needed
+    each = by_arm(own)  # a screening's last look leaves nothing open
+    made = {arm: len(pairs_of(each.get(arm, ()), arm)) for arm in arms}
+    return {arm: min(need, max(1.0, rule.most - made[arm])) for arm, need in needed.items()}
+
+
+def _of_standing(now: Judgement, rule: Rule) -> float:
     if not now.goes_on:
         return 0.0
-    needed = rule.most if now.more_pairs is None else now.more_pairs
-    if stage == "test" and header.screening is not None:  # its last look leaves nothing open
-        made = len(pairs_of([trial for trial in trials if trial.stage == stage], arm))
-        needed = min(needed, max(1, rule.most - made))
-    return float(needed)
+    return float(rule.most if now.more_pairs is None else now.more_pairs)
 
 
 def pays(trials: Sequence[Measurement], more: int, left_seconds: float | None) -> bool:

@@ -10,7 +10,6 @@ from dataclasses import asdict
 from typing import Any
 
 from bench.analysis.aims import choice
-from bench.analysis.durations import pair_seconds
 from bench.analysis.intervals import Interval
 from bench.analysis.points import Point
 from bench.analysis.proof import Proof
@@ -129,7 +128,7 @@ def _arm(run: Run, result: ArmResult) -> Arm:  # long: an entry a line
         "other_differences": {k: triple(v) for k, v in result.other_differences.items()},
         "pairs": result.pairs,
         "more_pairs": more,
-        "more_seconds": None if more is None else more * pair_seconds(run.judging, result.arm),
+        "more_seconds": None if more is None else more * run.pair_seconds[result.arm],
         "needed_margin": _number(result.needed_margin),
         "open": result.goes_on,
         "reason": result.reason,

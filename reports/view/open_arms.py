@@ -6,7 +6,6 @@ import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from bench.analysis.durations import pair_seconds
 from bench.analysis.levels import MOST
 from bench.analysis.results import ArmResult
 from bench.analysis.verdict import Verdict
@@ -59,7 +58,7 @@ def buying(run: Run, found: tuple[Open, ...]) -> tuple[str, float] | None:
         return f"bench --resume {run.folder}", sum(one.seconds or 0.0 for one in worth)
     if any("+" in one.arm for one in worth) or run.header.mode not in ("test", "full-optimization"):
         return None
-    seconds = sum(pair_seconds(run.judging, o.arm) * (had[o.arm] + (o.pairs or 0)) for o in worth)
+    seconds = sum(run.pair_seconds[one.arm] * (had[one.arm] + (one.pairs or 0)) for one in worth)
     return asking(run, "--test", *(as_asked(run, one.arm) for one in worth)), seconds
 
 
@@ -103,5 +102,5 @@ def _kept(words: Sequence[str], values: Collection[str]) -> list[str]:
 def _open(run: Run, result: ArmResult) -> Open:
     seconds = None
     if result.more_pairs is not None:
-        seconds = result.more_pairs * pair_seconds(run.judging, result.arm)
+        seconds = result.more_pairs * run.pair_seconds[result.arm]
     return Open(result.arm, result.more_pairs, seconds, result.reason)

@@ -11,9 +11,10 @@ import reports
 from bench.analysis.aims import best, choice
 from bench.analysis.bounds import bounds_of
 from bench.analysis.claims import judged
-from bench.analysis.comparison import compare_run, standing
+from bench.analysis.comparison import compare_run
 from bench.analysis.passengers import Step, look
 from bench.analysis.results import Aims, Comparison
+from bench.analysis.standing import standings
 from bench.analysis.verdict import Verdict
 from bench.cli.parse import parse_limits, parse_objectives
 from bench.errors import BenchError
@@ -75,13 +76,11 @@ def test_what_is_over_a_limit_is_named_with_its_value_and_not_exported() -> None
 
 def test_an_arm_whose_every_trial_is_over_a_limit_is_raced_no_more() -> None:
     head = header(first=4, repeats=30, limits={"time": 0.9})
-    slow = standing(head, paired("slow", SAME[:4]), "slow", "test")
+    slow = standings(head, paired("slow", SAME[:4]), ["slow"], "test")["slow"]
     assert (slow.verdict, slow.goes_on) == (Verdict.OVER_LIMIT, False)
     assert slow.reason == "training of 1 s is over the limit of 0.9 s"
-    assert (
-        standing(head, paired("quick", UP, losses_of_metric=KEPT), "quick", "test").verdict
-        is Verdict.WIN
-    )
+    quick = paired("quick", UP, losses_of_metric=KEPT)
+    assert standings(head, quick, ["quick"], "test")["quick"].verdict is Verdict.WIN
 
 
 def test_a_training_that_was_only_stepped_is_reckoned_to_its_end() -> None:
@@ -91,7 +90,7 @@ def test_a_training_that_was_only_stepped_is_reckoned_to_its_end() -> None:
         "warmup_step_seconds": (0.5, 0.1),
     }
     head = header(first=4, repeats=30, limits={"time": 2.0})
-    over = standing(head, paired("slow", SAME[:4], **stepped), "slow", "test")
+    over = standings(head, paired("slow", SAME[:4], **stepped), ["slow"], "test")["slow"]
     assert over.reason == "training of 2.9 s is over the limit of 2 s"  # 25 steps and the set-up
 
 

@@ -1,0 +1,42 @@
+"""Judge arms as they stand after a round, by the pairs of one stage alone. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from bench.analysis.aims import excess_of_pairs
+from bench.analysis.comparison import aims_of
+from bench.analysis.levels import rule_of
+from bench.analysis.metric import target_of
+from bench.analysis.objectives import basis_of
+from bench.analysis.pairs import Pair, again, by_arm, matched, unlike, whole
+from bench.analysis.verdict import Judgement, Verdict, judge
+from bench.records.header import Header
+from bench.records.measurement import Measurement, Purpose
+
+LEAST_FAILED = 2
+"""So many failed trials, and none that ended well, end an arm."""
+
+
+def standings(
+    header: Header, trials: Sequence[Measurement], arms: Iterable[str], stage: Purpose
+) -> dict[str, Judgement]:
+    """Judge each of some arms; how far equal trials differ is known of all stages."""
+    own = by_arm([trial for trial in trials if trial.stage == stage])
+    apart = unlike(again(trials, header.screening is not None))
+    return {arm: _standing(header, matched(own.get(arm, ()), arm), stage, apart) for arm in arms}
+
+
+def _standing(
+    header: Header, pairs: Sequence[Pair], stage: Purpose, apart: float | None
+) -> Judgement:
+    if not (good := whole(pairs)):
+        dead = len(pairs) >= LEAST_FAILED
+        return Judgement(Verdict.UNDECIDED, "no whole pair was measured", goes_on=not dead)
+    aims = aims_of(header)
+    now = judge(
+        pairs, basis_of(good[0][1]), header.margin, rule_of(header, stage), apart,
+        target_of(header), aims.counts,
+    )  # fmt: skip
+    over = excess_of_pairs(pairs, aims, least=True)
+    return now if over is None else Judgement(Verdict.OVER_LIMIT, over)
