@@ -34,8 +34,31 @@ class Bounds(NamedTuple):
 UNKNOWN = Bounds(-math.inf, math.nan, math.inf)
 
 
+class Spread(NamedTuple):
+    """How far samples spread."""
+
+    variances: tuple[float, ...] = ()
+    """Each as a multiple of what is its median where it is 1."""
+    freedom: int = 0
+    """Degrees of freedom of all."""
+
+    @classmethod
+    def of(cls, samples: Iterable[Values]) -> Spread:
+        """Return that of samples; one value has none."""
+        from scipy.special import gammaincinv
+
+        known = [sample for sample in samples if sample.size > 1]
+        halves = [(sample.size - 1) / 2 for sample in known]
+        middles = {half: float(gammaincinv(half, 0.5)) for half in {*halves}}
+        variances = (
+            _variance(sample) * half / middles[half]
+            for sample, half in zip(known, halves, strict=True)
+        )
+        return cls(tuple(variances), sum(sample.size - 1 for sample in known))
+
+
 def steadied(
-    values: Values, floor: float, alike: Iterable[Values], count: int, equal: Sequence[Values] = ()
+    values: Values, floor: float, alike: Spread, count: int, equal: Sequence[Values] = ()
 ) -> Bounds:
     """Return the mean of the first values, with bounds by their spread and that of those alike.
 
@@ -47,26 +70,15 @@ def steadied(
     if not known.size:
         return UNKNOWN
     own, freedom, middle = _variance(known), known.size - 1, float(known.mean())
-    others = [other for each in alike if (other := first_known(each, count)).size > 1]
-    others += [math.sqrt(2) * sample for sample in equal if sample.size > 1]
-    prior = min(PRIOR, sum(other.size - 1 for other in others))
+    chance = Spread.of(math.sqrt(2) * sample for sample in equal)
+    prior = min(PRIOR, alike.freedom + chance.freedom)
     if not prior:
         return UNKNOWN._replace(middle=middle)
-    spread = (prior * _usual_variance(others) + freedom * own) / (prior + freedom)
+    usual = median((*alike.variances, *chance.variances))
+    spread = (prior * usual + freedom * own) / (prior + freedom)
     error = math.sqrt(max(spread, floor**2) / known.size)
     below, above = (error * float(stdtrit(prior + freedom, s)) for s in (CHOSEN_SURE, LEFT_SURE))
     return Bounds(middle - below, middle, middle + above)
-
-
-def _usual_variance(samples: Sequence[Values]) -> float:
-    """Return the median of variances, each as a multiple of what is its median where it is 1."""
-    from scipy.special import gammaincinv
-
-    halves = [(one.size - 1) / 2 for one in samples]
-    return median(
-        _variance(one) * half / float(gammaincinv(half, 0.5))
-        for one, half in zip(samples, halves, strict=True)
-    )
 
 
 def _variance(known: Values) -> float:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.analysis.estimate import RATIO_FLOOR, Values
-from bench.analysis.moderated import Bounds, steadied
+from bench.analysis.moderated import Bounds, Spread, first_known, steadied
 from bench.analysis.objectives import TIME, Basis, Gain, Value, basis_of, gained
 from bench.analysis.sequential import LEAST, WORTH
 from bench.analysis.subsets import Gains, Subset, gains_by_round, largest
@@ -61,7 +61,8 @@ def look(
     idle, open_ = dict[Subset, float](), list[Subset]()
     for part, step in steps.items():
         own = np.array(times.get(part, []))
-        at = steadied(own, RATIO_FLOOR, alike, own.size, equal)
+        beside = Spread.of(first_known(one, own.size) for one in alike)
+        at = steadied(own, RATIO_FLOOR, beside, own.size, equal)
         adds, middle = _adds(at, own.size, cpu[part], step), at.middle
         if adds is None and last and (found := _added(trials, basis, step, timed)) is not None:
             adds, middle = found > ADDS, found

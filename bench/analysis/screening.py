@@ -17,7 +17,7 @@ import numpy as np
 
 from bench.analysis.estimate import Values
 from bench.analysis.evidence import Evidence, evidence_of
-from bench.analysis.moderated import UNKNOWN, Bounds, first_known, steadied
+from bench.analysis.moderated import UNKNOWN, Bounds, Spread, first_known, steadied
 from bench.analysis.objectives import TIME, Basis, Gain, Value, basis_of, cpu_of
 from bench.analysis.objectives import Objective as Row
 from bench.analysis.pairs import by_arm, matched, ratios, unlike, whole
@@ -68,6 +68,25 @@ class Own(NamedTuple):
     """Ratios of CPU seconds an item, baseline / candidate: what a burst beside a trial spares."""
 
 
+class Every:
+    """All arms: how far what they have of one kind spreads, worked out once for all of them."""
+
+    def __init__(self, arms: Collection[Own]) -> None:
+        self._arms = arms
+        self._known: dict[tuple[Basis, str | None, int], Spread] = {}
+
+    def spread(self, basis: Basis, of: str | None, count: int) -> Spread:
+        """Return that of the first pairs in one objective; None: in the metric."""
+        if (key := (basis, of, count)) not in self._known:
+            own = [arm.found for arm in self._arms if arm.basis == basis]
+            if of is None:
+                values = [found.quality.differences for found in own]
+            else:
+                values = [one.logs for found in own for one in found.objectives if one.name == of]
+            self._known[key] = Spread.of(first_known(each, count) for each in values)
+        return self._known[key]
+
+
 def screen(arms: Mapping[str, Own], first: int, most: int) -> dict[str, Screened]:
     """Return where each arm stands after all its pairs; the A/A control may be among them.
 
@@ -75,17 +94,15 @@ def screen(arms: Mapping[str, Own], first: int, most: int) -> dict[str, Screened
     the look on at which one is chosen that is faster, what is likely slower is not waited for: it
     would be neither combined nor exported.
     """
-    alone = {name: _stands(own, arms.values(), first, most) for name, own in arms.items()}
+    every = Every(arms.values())
+    alone = {name: _stands(own, every, first, most) for name, own in arms.items()}
     quick = [one.pairs for one in alone.values() if TIME.gain in one.gains]
     if not quick:
         return alone
-    return {name: _stands(own, arms.values(), first, most, min(quick))
-            for name, own in arms.items()}  # fmt: skip
+    return {name: _stands(own, every, first, most, min(quick)) for name, own in arms.items()}
 
 
-def _stands(
-    own: Own, every: Collection[Own], first: int, most: int, quick: float = math.inf
-) -> Screened:
+def _stands(own: Own, every: Every, first: int, most: int, quick: float = math.inf) -> Screened:
     """Return where an arm stands; another is chosen as faster after `quick` pairs."""
     pairs = len(own.found.failed)
     for count in range(first, min(most, pairs) + 1):
@@ -95,11 +112,12 @@ def _stands(
     return Screened(Standing.OPEN, pairs)
 
 
-def _look(own: Own, every: Collection[Own], count: int, last: bool, rivalled: bool) -> Screened:
+def _look(own: Own, every: Every, count: int, last: bool, rivalled: bool) -> Screened:
     """Look at the first `count` pairs of an arm; the last look leaves nothing open."""
     found, quality = own.found, own.found.quality
     agrees = quality.agree is not None and bool(quality.agree[:count].all())
-    metric = steadied(quality.differences, quality.floor, _metrics(own, every), count)
+    alike = every.spread(own.basis, None, count)
+    metric = steadied(quality.differences, quality.floor, alike, count)
     if not agrees and metric.high < -quality.margin:
         return Screened(Standing.LEFT, count, why=LOSES)
     least = -quality.margin * (HALF if count == 1 else 1.0)
@@ -129,23 +147,14 @@ def _is_likely(row: Row, one: Objective, at: Bounds, count: int) -> bool:
     return at.low > one.worth and row is TIME if count == 1 else at.low > one.least
 
 
-def _of(one: Objective, own: Own, every: Iterable[Own], count: int) -> Bounds:
+def _of(one: Objective, own: Own, every: Every, count: int) -> Bounds:
     """Return the bounds of one objective; of what is deterministic, the least and the most."""
     if one.deterministic:
         known = first_known(one.logs, count)
         return Bounds(*np.quantile(known, [0.0, 0.5, 1.0])) if known.size else UNKNOWN
-    alike = [
-        other.logs
-        for each in every
-        for other in each.found.objectives
-        if other.name == one.name and each.basis == own.basis
-    ]
+    alike = every.spread(own.basis, one.name, count)
     equal = [*own.equal.get(one.name, ())][:count]
     return steadied(one.logs, one.floor, alike, count, equal)
-
-
-def _metrics(own: Own, every: Iterable[Own]) -> list[Values]:
-    return [each.found.quality.differences for each in every if each.basis == own.basis]
 
 
 def screened(
@@ -156,14 +165,17 @@ def screened(
         return {}
     own = [trial for trial in trials if trial.stage == "test"]
     apart = unlike(matched(own, CONTROL))
-    arms = {}
-    for arm in by_arm(own):
-        pairs = matched(own, arm)
+    arms, known = dict[str, Own](), dict[tuple[str, Basis, str], list[Values]]()
+    for arm, each in by_arm(own).items():
+        pairs = matched(each, arm)
         if good := whole(pairs):
             basis = basis_of(good[0][1])
             found = evidence_of(pairs, basis, margin, apart, target, aims.counts)
             kind = good[0][1].kind
-            equal = {row.name: equal_trials(own, kind, row.value(basis)) for row in found.rows}
+            for row in found.rows:
+                if (key := (kind, basis, row.name)) not in known:
+                    known[key] = equal_trials(own, kind, row.value(basis))
+            equal = {row.name: known[kind, basis, row.name] for row in found.rows}
             arms[arm] = Own(basis, found, equal, ratios(pairs[:1], cpu_of))
     return screen(arms, *looks)
 
