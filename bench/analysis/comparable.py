@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bench.errors import BenchError
 from bench.records.header import Header
+from bench.records.measurement import BASELINE, Measurement
 from bench.records.schema import Json
 
 OF_MACHINE = ("cpu", "cores", "gpus")
@@ -33,11 +36,32 @@ def unlike_work(old: Header, new: Header) -> str | None:
         ("baseline", old.baseline, new.baseline),
         ("device", old.device, new.device),
         ("number of threads", old.threads, new.threads),
+        ("metric", old.metric, new.metric),
+        (f"direction of {old.metric}", old.metric_direction, new.metric_direction),
         ("setting " + ", ".join(changed), True, not changed),
     ):
         if one != other:
             return what
     return None
+
+
+def data_of(trials: Sequence[Measurement]) -> str | None:
+    """Return the hash of what a run's baseline trains on; None where it is not known, or varies."""
+    own = [t for t in trials if t.arm == BASELINE and t.ok and t.judges]
+    hashes = {trial.data.sha256 for trial in own if trial.data}
+    return hashes.pop() or None if len(hashes) == 1 else None
+
+
+def check_same_data(
+    old: Header, before: Sequence[Measurement], new: Header, after: Sequence[Measurement]
+) -> None:
+    """Raise `BenchError` where two runs trained on other content, wherever it lay."""
+    one, other = data_of(before), data_of(after)
+    if one and other and one != other:
+        raise BenchError(
+            f"{old.run} and {new.run} differ in the content of their data (sha256 {one[:12]}… and "
+            f"{other[:12]}…): nothing to compare; repeat one on the data of the other"
+        )
 
 
 def new_settings(old: Header, new: Header) -> list[str]:

@@ -9,17 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from bench.analysis.comparable import check_comparable, new_settings
+from bench.analysis.comparable import check_comparable, check_same_data, new_settings
 from bench.analysis.estimate import RATIO_FLOOR
-from bench.analysis.evidence import items_of_shares
-from bench.analysis.intervals import Interval, mean_interval
+from bench.analysis.lost_trainings import lost_of, more_lost
 from bench.analysis.metric import target_of
+from bench.analysis.metric_fall import fall
 from bench.analysis.noise import unequal
 from bench.analysis.objectives import Value, memory_of, time_of
-from bench.analysis.pairs import failed, matched, pairs_of, ratios
-from bench.analysis.quality import grid_floor
-from bench.analysis.ratio_of_ratios import by_seed, change
-from bench.analysis.sequential import FAILED_COUNT, FAILED_SHARE
+from bench.analysis.pairs import pairs_of, ratios
+from bench.analysis.ratio_of_ratios import change
 from bench.baseline import Target
 from bench.errors import BenchError
 from bench.records.header import Header
@@ -98,15 +96,16 @@ def check(
     old_header, old, _ = read_run(before)
     new_header, new, _ = read_run(after)
     check_comparable(old_header, new_header, across_machines)
-    old, new = counting(old), counting(new)
+    check_same_data(old_header, old, new_header, new)
+    old, new = ([t for t in counting(own) if t.judges] for own in (old, new))
     arms = [a for a in _arms(old) if a in _arms(new)]
     if not arms:
         raise BenchError(f"{before} and {after} have no measured arm in common")
     sides = Sides(old_header, old, new, across_machines)
-    rows = [_judge(arm, rule, sides) for arm in arms for rule in rules]
+    rows = [_judge(arm, rule, _alike(arm, sides)) for arm in arms for rule in rules]
     if arms == [BASELINE]:  # nothing else answers what was asked of time
         rows = [row._replace(mark="?") if row.mark == "-" else row for row in rows]
-    rows += [row for arm in arms if (row := _failing(arm, sides))]
+    rows += [row for arm in arms if (row := _lost_more(arm, sides))]
     rows += [_lost_row(trial) for trial in _lost(_arms(old), new)]
     noise = (unequal(old_header, old), unequal(new_header, new))
     rows += [Row("-", "noise", said) for said in noise if said]
@@ -127,6 +126,19 @@ class Sides(NamedTuple):
     across_machines: bool
 
 
+def _alike(arm: str, sides: Sides) -> Sides:
+    """Return the trials of those kinds that both runs made of an arm.
+
+    Whole trainings need other memory than a few steps do, which need no evaluation.
+    """
+    names = (BASELINE, CONTROL) if arm == BASELINE else (arm,)
+    old, new = ({t.kind for t in own if t.ok and t.arm in names} for own in (sides.old, sides.new))
+    both = old & new
+    return sides._replace(
+        old=[t for t in sides.old if t.kind in both], new=[t for t in sides.new if t.kind in both]
+    )
+
+
 def _rule(text: str) -> Rule:
     found = re.fullmatch(r"(\w+)(?:=(\d+(?:\.\d+)?)(%?))?", text)
     if not found or found[1] not in WHATS:
@@ -144,7 +156,7 @@ def _rule(text: str) -> Rule:
 
 
 def _arms(trials: Sequence[Measurement]) -> list[str]:
-    own = [t for t in trials if t.ok and t.judges and t.arm != CONTROL]
+    own = [t for t in trials if t.ok and t.arm != CONTROL]
     return list(dict.fromkeys(t.arm for t in own))
 
 
@@ -165,22 +177,28 @@ def _one_sided(arms: Sequence[str], other: Sequence[Measurement], said: str) -> 
     return [Row("-", arm, said) for arm in arms if arm not in tried]
 
 
-def _failing(arm: str, sides: Sides) -> Row | None:
-    """Return a row where trainings of an arm fail that did not fail before."""
-    before, after = (sum(map(failed, matched(own, arm))) for own in (sides.old, sides.new))
-    pairs = len(matched(sides.new, arm))
-    if before or after < FAILED_COUNT or after < FAILED_SHARE * pairs:
+def _lost_more(arm: str, sides: Sides) -> Row | None:
+    """Return a row where more trainings of an arm are lost than were before."""
+    before, after = lost_of(sides.old, arm), lost_of(sides.new, arm)
+    more = more_lost(before, after)
+    if more is False:
         return None
-    return Row("FAIL", arm, f"{after} of {pairs} trainings failed, none before")
+    said = f"{after.words} trainings failed or ran out of time, {before.words} before"
+    return Row(
+        "FAIL" if more else "?", arm, said if more else f"{said}: this can't tell from chance"
+    )
 
 
 def _judge(arm: str, rule: Rule, sides: Sides) -> Row:
+    if arm == BASELINE and rule.what == "time":
+        return Row("-", arm, f"time {DRIFTS}")
+    if not sides.old:
+        said = "trained whole in one run and by a few steps in the other"
+        return Row("?", arm, f"{rule.what} can't be told: it was {said}")
     if rule.what == "accuracy":
         return _metric_row(arm, rule, sides)
     if arm != BASELINE:
         return _ratio_row(arm, rule, sides)
-    if rule.what == "time":
-        return Row("-", arm, f"time {DRIFTS}")
     if sides.across_machines:
         return Row("-", arm, "memory is not compared across machines")
     old, new = (_logs(own, memory_of) for own in (sides.old, sides.new))
@@ -201,7 +219,7 @@ def _change_row(arm: str, rule: Rule, old: Sequence[float], new: Sequence[float]
     """Judge logarithms of which more is worse."""
     found = change(old, new, LEVEL, RATIO_FLOOR)
     if found is None or found.low is None or found.high is None:
-        return _unknown(arm, rule.what, old, new)
+        return _unknown(arm, rule.what, len(old), len(new))
     least, middle, most = (math.expm1(end) for end in (found.low, found.middle, found.high))
     mark, why = _told(found.low, found.high, math.log1p(rule.limit))
     shows = math.expm1(math.log1p(rule.limit) + found.high - found.middle)
@@ -220,64 +238,30 @@ def _told(low: float, high: float, limit: float) -> tuple[Mark, str]:
 
 def _metric_row(arm: str, rule: Rule, sides: Sides) -> Row:
     """Compare the metric seed by seed: equal seeds are no replicates."""
+    name = sides.header.metric
     if sides.across_machines and arm == BASELINE:
-        return Row("-", arm, f"{sides.header.metric} is not compared across machines")
+        return Row("-", arm, f"{name} is not compared across machines")
     target = target_of(sides.header)
     limit = sides.header.margin if rule.limit < 0 else rule.limit
-    old, new = (_metrics(own, arm, sides.across_machines, target) for own in (sides.old, sides.new))
-    items = None if target.relative else items_of_shares([*sides.old, *sides.new])
-    found = _fall(old, new, grid_floor(items))
+    found, known = fall(sides.old, sides.new, arm, target, LEVEL, sides.across_machines)
     if found is None or found.low is None or found.high is None:
-        return _unknown(arm, sides.header.metric, old, new)
+        if target.relative and min(known) >= 2:
+            return Row("?", arm, f"{name} can't be told: it was 0, and limits are shares of it")
+        return _unknown(arm, name, *known)
     sign = 1 if target.lower else -1
     mark, why = _told(found.low, found.high, limit)
     shows = _amount(sign * (limit + found.high - found.middle), target)
     why = f"; {why} {shows} would have shown" if why else ""
     ends = sorted((sign * found.low, sign * found.high))
     within = " and ".join(_amount(end, target) for end in ends)
-    said = f"{sides.header.metric} {_amount(sign * found.middle, target)} (between {within}; "
+    said = f"{name} {_amount(sign * found.middle, target)} (between {within}; "
     return Row(mark, arm, f"{said}limit {_amount(sign * limit, target, 'g')}){why}")
 
 
 def _amount(change: float, target: Target, form: str = ".4f") -> str:
     """Return a change of the metric with its sign: a share where margins are shares."""
-    return f"{100 * change:+{form}} %" if target.relative else f"{change:+{form}}"
-
-
-def _fall(
-    old: Sequence[tuple[int, float]], new: Sequence[tuple[int, float]], floor: float
-) -> Interval | None:
-    """Return how much worse a metric is: over the seeds of both, else over each one's own."""
-    falls = [-gain for gain in by_seed(old, new)]
-    if len(falls) >= 2:
-        return mean_interval(falls, 2 * LEVEL - 1, floor=floor)
-    once = [[-value for value in dict(own).values()] for own in (old, new)]
-    return change(once[0], once[1], LEVEL, floor)
-
-
-def _metrics(
-    trials: Sequence[Measurement], arm: str, beside_baseline: bool, target: Target
-) -> list[tuple[int, float]]:
-    """Return (seed, how good) of an arm's trials, or by how much it is better than its baseline.
-
-    Higher is better. Where margins are shares, these are logarithms: their differences are shares.
-    """
-    if beside_baseline:
-        return [
-            (c.seed, target.gain(b.metric, c.metric))
-            for b, c in pairs_of(trials, arm)
-            if b.metric is not None and c.metric is not None
-        ]
-    names = (BASELINE, CONTROL) if arm == BASELINE else (arm,)
-    own = [t for t in trials if t.ok and t.arm in names]
-    return [(t.seed, _goodness(t.metric, target)) for t in own if t.metric is not None]
-
-
-def _goodness(metric: float, target: Target) -> float:
-    size = (
-        math.log(abs(metric)) * math.copysign(1, metric) if target.relative and metric else metric
-    )
-    return -size if target.lower else size
+    text = f"{100 * change if target.relative else change:+{form}}"
+    return f"{text if float(text) else text.replace('-', '+')}{' %' * target.relative}"
 
 
 def _logs(trials: Sequence[Measurement], value: Value) -> list[float]:
@@ -285,6 +269,6 @@ def _logs(trials: Sequence[Measurement], value: Value) -> list[float]:
     return [math.log(known) for known in found if known is not None and known > 0]
 
 
-def _unknown(arm: str, what: str, old: Sequence[object], new: Sequence[object]) -> Row:
-    few = f"{len(old)} and {len(new)} values; two on each side give a bound"
+def _unknown(arm: str, what: str, old: int, new: int) -> Row:
+    few = f"{old} and {new} values; two on each side give a bound"
     return Row("?", arm, f"{what} can't be told from {few}")

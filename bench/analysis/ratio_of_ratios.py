@@ -6,7 +6,7 @@ Speed is a ratio of ratios; quality is compared seed by seed, each seed once.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from bench.analysis.estimate import RATIO_FLOOR
 from bench.analysis.intervals import Interval, standard_error, t_quantile
@@ -31,10 +31,13 @@ def change(
     return Interval(mean - half, mean, mean + half)
 
 
-def by_seed(before: Iterable[tuple[int, float]], after: Iterable[tuple[int, float]]) -> list[float]:
-    """Return after - before of each seed that both have: (seed, value), equal seeds averaged."""
+def by_seed(
+    before: Iterable[tuple[int, float]], after: Iterable[tuple[int, float]],
+    gain: Callable[[float, float], float] = lambda old, new: new - old,
+) -> list[float]:  # fmt: skip
+    """Return the gain of each seed that both have: (seed, value), equal seeds averaged."""
     old, new = _means(before), _means(after)
-    return [new[seed] - old[seed] for seed in old if seed in new]
+    return [gain(old[seed], new[seed]) for seed in old if seed in new]
 
 
 def _means(values: Iterable[tuple[int, float]]) -> dict[int, float]:

@@ -1,0 +1,129 @@
+"""What only one of two compared runs has: lost trainings, another metric, data, kind, or a zero."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.analysis import gate
+from bench.analysis.gate import Finding
+from bench.analysis.lost_trainings import Lost, more_lost
+from bench.errors import BenchError
+from bench.records.measurement import Measurement, Status
+from tests.records import BASE_BYTES, DATA, measurement, paired
+from tests.unit.test_gate import STEADY, rows, run
+
+PAIRS = paired("fast", STEADY)
+RELATIVE: dict[str, Any] = {"metric": "r2", "margin": 0.01, "margin_is_relative": True}
+
+
+def compared(
+    tmp_path: Path, before: Sequence[Measurement], after: Sequence[Measurement],
+    *rules: str, new: dict[str, Any] | None = None, **both: Any,
+) -> Finding:  # fmt: skip
+    old = run(tmp_path, "old", before, **both)
+    return gate.check(
+        old, run(tmp_path, "new", after, **{**both, **(new or {})}),
+        gate.parse_rules(rules or gate.DEFAULT),
+    )  # fmt: skip
+
+
+def with_lost(arm: str, status: Status, *pairs: int) -> list[Measurement]:
+    """Return six pairs, of which some trainings of an arm gave nothing."""
+    return [
+        t.model_copy(update={"status": status}) if t.arm == arm and t.pair in pairs else t
+        for t in PAIRS
+    ]
+
+
+@pytest.mark.parametrize("status", [Status.DIVERGED, Status.TIMED_OUT])
+@pytest.mark.parametrize("arm", ["baseline", "fast"])
+def test_trainings_that_are_lost_in_the_new_run_alone_fail_it(
+    tmp_path: Path, arm: str, status: Status
+) -> None:
+    found = compared(tmp_path, PAIRS, with_lost(arm, status, 0, 2, 4))
+    assert rows(found, arm)[-1] == (
+        f"FAIL  {arm}: 3 of 6 trainings failed or ran out of time, none before"
+    )
+
+
+def test_one_training_that_is_lost_can_not_be_told_from_chance(tmp_path: Path) -> None:
+    found = compared(tmp_path, PAIRS, with_lost("fast", Status.DIVERGED, 1))
+    assert (found.failed, found.unknown) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "more"),
+    [
+        (Lost(0, 6), Lost(0, 6), False), (Lost(0, 6), Lost(1, 6), None),
+        (Lost(0, 6), Lost(2, 6), True), (Lost(1, 6), Lost(3, 6), None),
+        (Lost(1, 30), Lost(15, 30), True), (Lost(2, 6), Lost(2, 6), False),
+        (Lost(1, 30), Lost(1, 6), False), (Lost(3, 6), Lost(0, 6), False),
+    ],
+)  # fmt: skip
+def test_of_runs_that_both_lose_some_only_what_is_beyond_chance_is_more(
+    before: Lost, after: Lost, more: bool | None
+) -> None:
+    assert more_lost(before, after) is more
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "direction", "fails", "said"),
+    [
+        (0.9, 0.45, "higher", True, "-50.0000 %"), (0.9, 0.0, "higher", True, "-100.0000 %"),
+        (0.1, -0.1, "higher", True, "-200.0000 %"), (-0.1, 0.1, "higher", False, "+200.0000 %"),
+        (0.5, 0.0, "lower", False, "-100.0000 %"), (0.5, 0.6, "lower", True, "+20.0000 %"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("seed", [0, 50])
+def test_a_share_of_a_metric_near_or_below_zero_has_its_sign_and_size(
+    tmp_path: Path, before: float, after: float, direction: str, fails: bool, said: str, seed: int
+) -> None:
+    old = [measurement(pair=n, metric=before) for n in range(4)]
+    new = [measurement(pair=n, metric=after, seed=n + seed) for n in range(4)]
+    found = compared(tmp_path, old, new, "accuracy", **RELATIVE, metric_direction=direction)
+    assert found.failed is fails
+    assert f"r2 {said} (between {said} and {said};" in found.text
+
+
+def test_no_share_of_a_metric_of_zero_is_told(tmp_path: Path) -> None:
+    old, new = ([measurement(pair=n, metric=m) for n in range(4)] for m in (0.0, 0.5))
+    found = compared(tmp_path, old, new, "accuracy", **RELATIVE)
+    assert found.text == "?  baseline: r2 can't be told: it was 0, and limits are shares of it"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"metric": "auroc"}, "their metric"),
+        ({"metric_direction": "lower"}, "their direction of accuracy"),
+    ],
+)
+def test_runs_of_another_metric_are_refused(
+    tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(BenchError, match=f"old and new differ in {said}: nothing to compare"):
+        compared(tmp_path, PAIRS, PAIRS, new=changes)
+
+
+def test_runs_on_data_of_other_content_are_refused(tmp_path: Path) -> None:
+    other = [t.model_copy(update={"data": replace(DATA, sha256="e" * 64)}) for t in PAIRS]
+    with pytest.raises(BenchError, match="differ in the content of their data"):
+        compared(tmp_path, PAIRS, other)
+
+
+def test_whole_trainings_are_not_held_against_a_few_steps(tmp_path: Path) -> None:
+    steps = [
+        t.model_copy(update={"kind": "step", "pair": 6 + t.pair, "peak_rss_bytes": 3 * BASE_BYTES})
+        for t in PAIRS
+    ]
+    found = compared(tmp_path, PAIRS, [*PAIRS, *steps], "memory=10%")
+    assert not found.failed
+    assert rows(found)[0].startswith("ok  fast: memory +0.0%")
+    alone = compared(tmp_path / "alone", PAIRS, steps, "memory=10%")
+    assert rows(alone) == ["?  fast: memory can't be told: it was trained whole in one run and by "
+                           "a few steps in the other"]  # fmt: skip
