@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bench.analysis.claims import evidence, held
 from bench.analysis.intervals import Interval
-from bench.analysis.objectives import memory_of, time_of
-from bench.analysis.pairs import pairs_of
+from bench.analysis.objectives import MEMORY, TIME
+from bench.analysis.pairs import matched, pairs_of
 from bench.records.claim import Claim
 from reports import formatting
 from reports.formatting import number
@@ -44,8 +44,9 @@ def judgement(run: Run, claim: Claim) -> str:
 
 def bounds(run: Run, claim: Claim) -> tuple[Interval | None, Interval | None]:
     """Return the ratios of time and memory with the bounds by which the claim is judged."""
-    pairs, rule = pairs_of(run.trials, evidence(run.comparison).arm), run.comparison.rule
-    return held(pairs, time_of(claim.time_basis), rule), held(pairs, memory_of, rule)
+    pairs, rule = matched(run.trials, evidence(run.comparison).arm), run.comparison.rule
+    time, memory = (held(pairs, row, claim.time_basis, rule) for row in (TIME, MEMORY))
+    return time, memory
 
 
 def _gain(run: Run, claim: Claim) -> dict[str, str]:

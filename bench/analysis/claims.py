@@ -13,7 +13,8 @@ from bench.analysis.evidence import evidence_of, items_of_shares
 from bench.analysis.intervals import Interval, repeated_interval, repeated_ratio
 from bench.analysis.levels import Rule
 from bench.analysis.metric import target_of_claim
-from bench.analysis.objectives import BY_NAME, Value, memory_of, time_of
+from bench.analysis.objectives import BY_NAME, MEMORY, TIME, Basis, Objective
+from bench.analysis.out_of_time import clips, log_ratios, time_ratio
 from bench.analysis.pairs import (
     Pair,
     compared_steps,
@@ -66,9 +67,11 @@ def evidence(comparison: Comparison) -> Evidence:
     return Evidence(CONTROL, control.time_ratio, "step", control.memory_ratio, metric)
 
 
-def held(pairs: Sequence[Pair], value: Value, rule: Rule) -> Interval | None:
+def held(pairs: Sequence[Pair], row: Objective, basis: Basis, rule: Rule) -> Interval | None:
     """Return a ratio with the bounds by which a claim of it is judged."""
-    return repeated_ratio(ratios(pairs, value), rule, rule.alpha)
+    if row is TIME:
+        return time_ratio(pairs, basis, rule, rule.alpha)
+    return repeated_ratio(ratios(whole(pairs), row.value(basis)), rule, rule.alpha)
 
 
 def judged(claim: Claim, comparison: Comparison, trials: Sequence[Measurement]) -> Judged:
@@ -87,17 +90,12 @@ def judged(claim: Claim, comparison: Comparison, trials: Sequence[Measurement]) 
     problems = _other_problems(claim, measured, pairs[0][1])
     undecided: list[str] = []
     rule = comparison.rule
-    for what, claimed, value in (
-        ("time", claim.time_ratio, time_of(claim.time_basis)),
-        ("memory", claim.memory_ratio, memory_of),
-        *(
-            (name, ratio, BY_NAME[name].value(claim.time_basis))
-            for name, ratio in claim.other_ratios.items()
-            if name in BY_NAME
-        ),
-    ):
-        proof, said = _ratio(what, claimed, pairs, value, rule)
-        (problems if proof is Proof.BROKEN else undecided).extend(said)
+    made = matched(trials, measured.arm)
+    stated = {TIME.name: claim.time_ratio, MEMORY.name: claim.memory_ratio, **claim.other_ratios}
+    for name, claimed in stated.items():
+        if name in BY_NAME:
+            proof, said = _ratio(BY_NAME[name], claimed, made, claim.time_basis, rule)
+            (problems if proof is Proof.BROKEN else undecided).extend(said)
     if claim.verdict != BASELINE:
         proof, said = _quality(claim, trials, measured, rule)
         (problems if proof is Proof.BROKEN else undecided).extend(said)
@@ -106,7 +104,7 @@ def judged(claim: Claim, comparison: Comparison, trials: Sequence[Measurement]) 
     proof, said = _metric(claim, pairs, rule)
     (problems if proof is Proof.BROKEN else undecided).extend(said)
     goes_on = bool(undecided) and not problems
-    proof, said = _failures(matched(trials, measured.arm))
+    proof, said = _failures(made)
     (problems if proof is Proof.BROKEN else undecided).extend(said)
     answer = Proof.BROKEN if problems else Proof.OPEN if undecided else Proof.HOLDS
     return Judged(answer, problems, undecided, goes_on and not problems)
@@ -142,17 +140,18 @@ def _other_problems(claim: Claim, measured: Evidence, trial: Measurement) -> lis
 
 
 def _ratio(
-    what: str, claimed: Bounds | None, pairs: Sequence[Pair], value: Value, rule: Rule
+    row: Objective, claimed: Bounds | None, pairs: Sequence[Pair], basis: Basis, rule: Rule
 ) -> tuple[Proof, list[str]]:
     if claimed is None:
         return Proof.HOLDS, []
-    low, own = claimed[0], ratios(pairs, value)
-    if not own:
+    what, low = row.name, claimed[0]
+    logs = log_ratios(pairs, row, basis)
+    logs = logs[np.isfinite(logs)]
+    if not logs.size:
         said = f"claimed a {what} ratio of at least {low:.3f}, but none was measured"
         return Proof.BROKEN, [said]
-    logs = np.log(own)
     found = math.exp(float(logs.mean()))
-    proof, _ = prove(logs, math.log(low), rule)
+    proof, _ = prove(logs, math.log(low), rule, clips(row, pairs))
     if proof is Proof.BROKEN:
         return proof, [f"claimed a {what} ratio of at least {low:.3f}, measured {found:.3f}"]
     if proof is Proof.HOLDS or low <= LEAST_GAIN:

@@ -39,6 +39,7 @@ from bench.analysis.objectives import (
     memory_of,
     time_of,
 )
+from bench.analysis.out_of_time import time_ratio
 from bench.analysis.pairs import (
     Pair,
     again,
@@ -160,7 +161,7 @@ def _judge(
         return _nothing_measured(name, trials_of_arm, statuses)
     candidates = [candidate for _, candidate in good]
     rule = rules.get(candidates[0].stage, Rule())
-    facts = _facts(good, margin, rule, target, aims) | {
+    facts = _facts(good, pairs, margin, rule, target, aims) | {
         "metric": metric_of(candidates, target),
         "other_differences": other_differences(good, target.metric),
         "seconds_to_target": seconds_to_target(candidates, target),
@@ -187,8 +188,10 @@ def _nothing_measured(name: str, own: Sequence[Measurement], statuses: dict[str,
 
 
 def _facts(
-    pairs: Sequence[Pair], margin: float, rule: Rule, target: Target, aims: Aims
-) -> dict[str, Any]:
+    pairs: Sequence[Pair], made: Sequence[Pair], margin: float, rule: Rule, target: Target,
+    aims: Aims,
+) -> dict[str, Any]:  # fmt: skip
+    """Return what whole pairs say, and of time all that were made: one out of time took longer."""
     basis, setup = basis_of(pairs[0][1]), setup_of(pairs)
     found = evidence_of(pairs, basis, margin, None, target, aims.counts)
     total = rule.of_gain(found.random)
@@ -198,7 +201,7 @@ def _facts(
         "pairs": len(pairs),
         "confirmed": pairs[0][1].stage == "confirm",
         "time_basis": basis,
-        "time_ratio": ratio_of(pairs, time_of(basis), rule, total),
+        "time_ratio": time_ratio(made, basis, rule, total),
         "deployed_ratios": _deployed_ratios(pairs, basis, rule, total),
         "cpu_ratio": ratio_of(pairs, cpu_of, rule, total),
         "memory_ratio": ratio_of(pairs, memory_of, rule, total),

@@ -9,15 +9,16 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.analysis import objectives
-from bench.analysis.estimate import Flags, Values
+from bench.analysis.estimate import Flags
 from bench.analysis.nodes import nodes_of
 from bench.analysis.objectives import Basis
+from bench.analysis.out_of_time import clips, log_ratios
 from bench.analysis.paired_items import paired_items
 from bench.analysis.pairs import Pair, failed
 from bench.analysis.quality import REORDERED, grid_floor, losses_agree
 from bench.analysis.sequential import Objective, Quality
 from bench.baseline import Target
-from bench.records.measurement import Measurement, Status
+from bench.records.measurement import Measurement
 
 ON_GRID = 1e-6
 """How near to a whole number of test items a share of them lies, in items."""
@@ -72,8 +73,8 @@ def _seen(
     finding: as a loss of that size is none worth minding.
     """
     if row is not objectives.QUALITY:
-        logs = _logs(pairs, row, basis)
-        return Objective(row.name, logs, row.deterministic, nodes=nodes_of(pairs))
+        logs, clipped = log_ratios(pairs, row, basis), clips(row, pairs)
+        return Objective(row.name, logs, row.deterministic, ratios=clipped, nodes=nodes_of(pairs))
     return Objective(
         row.name, quality.differences, least=0.0, worth=quality.margin, floor=quality.floor,
         ratios=False,
@@ -95,22 +96,6 @@ def _tolerance(effect: str | None, rounding: float | None, unlike: float | None)
     if effect != "exact":
         return None
     return 0.0 if unlike is None else max(REORDERED, unlike)
-
-
-def _logs(pairs: Sequence[Pair], row: objectives.Objective, basis: Basis) -> Values:
-    """Return log(baseline / candidate) of each pair, NaN where it is unknown."""
-    return np.array([_log(pair, row, basis) for pair in pairs], float)
-
-
-def _log(pair: Pair, row: objectives.Objective, basis: Basis) -> float:
-    timed_out = any(trial.status is Status.TIMED_OUT for trial in pair)
-    if timed_out and row is not objectives.TIME:
-        return math.nan
-    value = (lambda m: m.wall_seconds) if timed_out else row.value(basis)
-    before, after = (value(trial) for trial in pair)
-    if before is None or after is None or before <= 0 or after <= 0:
-        return math.nan
-    return math.log(before / after)
 
 
 def _gain(pair: Pair, target: Target) -> float:

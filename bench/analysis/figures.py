@@ -140,6 +140,7 @@ def _memory(trials: Sequence[Measurement]) -> Memory:
 
 def _model(trials: Sequence[Measurement]) -> Model:
     timed = [found for trial in trials if (found := trial.inference_of(MANY))]
+    rates = [i.items / median(i.seconds) for i in timed if i.seconds and median(i.seconds)]
     return Model(
         flops_per_step=middle(trials, lambda m: m.model_flops_per_step),
         flops_coverage=middle(trials, lambda m: m.flops_coverage),
@@ -147,7 +148,7 @@ def _model(trials: Sequence[Measurement]) -> Model:
         parameters=next((t.parameters for t in reversed(trials) if t.parameters), None),
         bytes=middle(trials, lambda m: m.model_bytes),
         latency_seconds=middle(trials, inference_of(1)),
-        items_per_second=median(i.items / median(i.seconds) for i in timed) if timed else None,
+        items_per_second=median(rates) if rates else None,
         many=timed[0].items if timed else None,
     )
 

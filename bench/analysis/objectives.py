@@ -68,7 +68,9 @@ def inference_of(items: int) -> Value:
 
     def value(measured: Measurement) -> float | None:
         timed = measured.inference_of(items)
-        return median(timed.seconds) / timed.items if timed else None
+        if timed is None or not timed.seconds or not timed.items:
+            return None
+        return median(timed.seconds) / timed.items
 
     return value
 

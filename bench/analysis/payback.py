@@ -10,6 +10,9 @@ from typing import NamedTuple
 from bench.analysis.pairs import Pair
 from bench.records.measurement import Measurement
 
+ROUNDING = 1e-9
+"""What a number of steps may be off by in floating point."""
+
 
 def seconds_saved_an_epoch(pairs: Sequence[Pair]) -> float | None:
     """Return how much shorter an epoch of the candidate is; the median over pairs."""
@@ -55,21 +58,29 @@ def setup_of(pairs: Sequence[Pair]) -> Setup | None:
 
 def payback_steps(pairs: Sequence[Pair], setup: Setup | None) -> int | None:
     """Return the steps until faster ones have made up for the set-up; None: never."""
-    saved = median(median(b.step_seconds) - median(c.step_seconds) for b, c in pairs)
-    if setup is None or setup.cost <= 0 or saved <= 0:
+    saved = [
+        median(b.step_seconds) - median(c.step_seconds)
+        for b, c in pairs
+        if b.step_seconds and c.step_seconds
+    ]
+    if setup is None or setup.cost <= 0 or not saved or median(saved) <= 0:
         return None
-    return math.ceil(setup.cost / saved)
+    return math.ceil(setup.cost / median(saved))
 
 
 def planned_steps(measured: Measurement) -> int | None:
-    """Return how many steps a whole training makes; None where that can't be told."""
-    epoch = measured.items_an_epoch
-    if epoch is None or not measured.step_seconds or not measured.items:
+    """Return how many steps a whole training makes; None where that can't be told.
+
+    By the items of a step, of which the last of an epoch may have fewer, and those of an epoch: of
+    a whole training as many as it saw, be some drawn twice.
+    """
+    epoch, planned = measured.items_an_epoch, measured.planned_epochs
+    if measured.kind == "full" and measured.items_seen and measured.epochs == planned:
+        epoch = round(measured.items_seen / planned)
+    if not epoch or not measured.step_seconds or not measured.items or planned is None:
         return None
-    if measured.planned_epochs is None:
-        return None
-    per_step = measured.items / len(measured.step_seconds)
-    return round(measured.planned_epochs * max(1, epoch // per_step))
+    of_epoch = epoch * len(measured.step_seconds) / measured.items
+    return planned * max(1, math.floor(of_epoch + ROUNDING))
 
 
 def planned_seconds(measured: Measurement) -> float | None:

@@ -19,9 +19,9 @@ class Proof(StrEnum):
     OPEN = "not decided"
 
 
-def prove(logs: Values, claimed: float, rule: Rule) -> tuple[Proof, int]:
+def prove(logs: Values, claimed: float, rule: Rule, clip: bool = True) -> tuple[Proof, int]:
     """Return whether a claimed log ratio holds, and after how many pairs that was known."""
-    (holds,), (broken,), (pairs,) = proofs(np.asarray(logs, float)[None], claimed, rule)
+    (holds,), (broken,), (pairs,) = proofs(np.asarray(logs, float)[None], claimed, rule, clip)
     return (Proof.BROKEN if broken else Proof.HOLDS if holds else Proof.OPEN), int(pairs)
 
 
@@ -40,7 +40,9 @@ def prove_better(gains: Values, claimed: float, floor: float, rule: Rule) -> Pro
     return Proof.OPEN
 
 
-def proofs(logs: Values, claimed: float, rule: Rule) -> tuple[Flags, Flags, Counts]:
+def proofs(
+    logs: Values, claimed: float, rule: Rule, clip: bool = True
+) -> tuple[Flags, Flags, Counts]:
     """Return of each run ``(runs, pairs)`` whether its claim holds, is broken, and when.
 
     It holds where the lower bound is above half of the claimed gain, and is broken where the upper
@@ -51,7 +53,7 @@ def proofs(logs: Values, claimed: float, rule: Rule) -> tuple[Flags, Flags, Coun
     holds, broken = np.zeros(len(logs), bool), np.zeros(len(logs), bool)
     after = np.zeros(len(logs), np.int64)
     for n in rule.looks(logs.shape[-1]):
-        low, high = bounds(estimate(logs[..., :n], RATIO_FLOOR, clip=True), rule.alpha, rule)
+        low, high = bounds(estimate(logs[..., :n], RATIO_FLOOR, clip), rule.alpha, rule)
         still = ~(holds | broken)
         broken = broken | still & (high < least)
         holds = holds | still & ~broken & (low > enough)

@@ -41,6 +41,8 @@ class Row:
     """The least standard deviation believed."""
     gains: bool = True
     """Whether less is a gain; of the metric it is none."""
+    clips: bool = True
+    """Whether outliers are clipped, where these are ratios."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def looks(
     regressed, kept, gained, flat = (np.zeros(shape, bool) for _ in range(4))
     gaining = max(1, sum(row.gains for row in rows))
     for n in rule.looks(rows[0].worse.shape[-1]):
-        found = [estimate(row.worse[..., :n], row.floor, row.gains) for row in rows]
+        found = [estimate(row.worse[..., :n], row.floor, row.gains and row.clips) for row in rows]
         for j, (row, one) in enumerate(zip(rows, found, strict=True)):
             low, high = bounds(one, rule.alpha, rule)
             regressed[j] |= ~kept[j] & (bounds(one, rule.alpha / len(rows), rule)[0] > row.limit)

@@ -127,7 +127,7 @@ def _rows(header: Header, asked: Revisions, pairs: Sequence[Pair]) -> list[Row]:
     basis, target = basis_of(whole(pairs)[0][1]), target_of(header)
     found = evidence_of(pairs, basis, header.margin, None, target)
     rows = [
-        Row(one.name, -one.logs, math.log1p(asked.limits[one.name]))
+        Row(one.name, -one.logs, math.log1p(asked.limits[one.name]), clips=one.ratios)
         for one in found.objectives
         if one.name in asked.limits
     ]
@@ -154,7 +154,7 @@ def _has_one_seed(pairs: Sequence[Pair]) -> bool:
 def _found(header: Header, rows: Sequence[Row], place: int, seen: Seen | None, rule: Rule) -> Found:
     row, total = rows[place], rule.alpha / len(rows)
     values = [float(value) for value in row.worse if math.isfinite(value)]
-    worse = repeated_interval(values, rule, rule.alpha, row.floor, row.gains)
+    worse = repeated_interval(values, rule, rule.alpha, row.floor, row.gains and row.clips)
     assert worse is not None  # a row has a value
     own = Answer.OPEN
     if seen is not None and seen.regressed[place]:

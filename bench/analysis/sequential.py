@@ -55,7 +55,7 @@ class Objective:
     floor: float = RATIO_FLOOR
     """The least standard deviation believed."""
     ratios: bool = True
-    """Whether these are ratios, of which outliers are clipped."""
+    """Whether these are ratios of which outliers are clipped."""
     nodes: Labels | None = None
     """On which node each pair was measured, where these are several."""
 

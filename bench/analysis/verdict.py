@@ -80,10 +80,7 @@ def judge(
             agree = found.quality.agree is not None and bool(found.quality.agree.all())
             return Judgement(Verdict.WIN, ", ".join(gains), gains, losses_agree=agree)
         case Answer.NO_GAIN:
-            # its interval is wider: the error of a win is shared out among all arms
-            sure = f"at {100 * (1 - rule.alpha):.0f} % for this arm alone"
-            reason = f"a gain of {_worth(found, target)} or more is excluded, {sure}"
-            return Judgement(Verdict.NO_GAIN, reason)
+            return _flat(seen, found, rule, target, counts(objectives.TIME))
         case Answer.LOSS:
             return Judgement(Verdict.ACCURACY_LOSS, _loss(seen, pairs, rule, target), gains)
         case Answer.UNSAFE:
@@ -92,6 +89,18 @@ def judge(
         case _:
             before_us = outlook(seen, found.objectives, found.quality, rule)
             return _open(seen, found, before_us, gains, pairs, rule)
+
+
+def _flat(seen: Look, found: Evidence, rule: Rule, target: Target, time_counts: bool) -> Judgement:
+    """Say that there is no gain; of a time that was not measured that can't be said."""
+    known = [row.name for row, one in zip(found.rows, seen.estimates, strict=True) if one.known]
+    gain = f"a gain of {_worth(found, target)} or more"
+    if time_counts and objectives.TIME.name not in known:
+        reason = f"{gain} in {' and '.join(known)} is excluded, but its time is not known"
+        return Judgement(Verdict.UNDECIDED, reason)
+    # its interval is wider: the error of a win is shared out among all arms
+    sure = f"at {100 * (1 - rule.alpha):.0f} % for this arm alone"
+    return Judgement(Verdict.NO_GAIN, f"{gain} is excluded, {sure}")
 
 
 def _worth(found: Evidence, target: Target) -> str:

@@ -58,7 +58,7 @@ def _row(
 ) -> dict[str, Any]:
     facts = trial.model_dump(mode="json", include=set(PLAIN))
     last = trial.metrics[-1].values if trial.metrics else {}
-    inference = {i.items: median(i.seconds) for i in trial.inference}
+    inference = {i.items: median(i.seconds) for i in trial.inference if i.seconds}
     return {
         "run": run.header.run,
         "baseline": run.header.name,
