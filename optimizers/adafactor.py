@@ -3,7 +3,7 @@
 What:    the baseline's optimizer becomes Adafactor, which keeps no momentum, and of the squared
          gradients of a matrix (or of the last two dims of a kernel) only rows and columns. A step
          is relative to the size of the weights it changes. It stays the same object, so that
-         schedulers and hooks which hold it go on working.
+         schedulers and hooks which hold it go on working, and a group that maximizes goes on so.
 Helps:   memory, where weights take much of it: Adam keeps two numbers a weight, this a few a row.
 Hurts:   it is another optimizer: its learning rate means another thing (see `factor`), and small
          kernels (3x3) save less than matrices.
@@ -106,7 +106,8 @@ def _unhooked(step: Step) -> Step:
 
 def turn(made: Optimizer, factor: float, weight_decay: float) -> Optimizer:
     """Turn an optimizer that has not stepped yet into Adafactor, in place."""
-    groups = [{"params": group["params"], "lr": group["lr"]} for group in made.param_groups]
+    kept = ("params", "lr", "maximize")
+    groups = [{key: group[key] for key in kept if key in group} for group in made.param_groups]
     like = Relative(groups, factor, weight_decay)
     for group, own in zip(made.param_groups, like.param_groups, strict=True):
         group.update({key: value for key, value in own.items() if key != "params"})

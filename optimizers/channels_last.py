@@ -41,7 +41,7 @@ class ChannelsLast(Technique):
         _check_layers([job.model])
         if job.device.type == "cpu":
             sample_before_striding(job.model)
-        job.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's
+        _lay_out(job.model)
         return job.wrap("model", lambda model: model, by=self.name)
 
     def intercept(self, script: Script) -> None:
@@ -52,7 +52,7 @@ class ChannelsLast(Technique):
                 refuse_at_risk(model)
             seen.append(model)
             before.update({id(layer): is_channels_last(layer.weight) for layer in layers_of(model)})
-            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's
+            _lay_out(model)
 
         def check() -> None:
             _check_layers(seen, before)
@@ -63,21 +63,40 @@ class ChannelsLast(Technique):
 
     def write(self, script: Writing) -> None:
         """Lay out each such model once its optimizer was made."""
-        line = "{model}.to(memory_format=torch.channels_last)"
         script.each_model(
-            lambda model: line if layers_of(model) else None, "import torch", by=self.name
-        )
+            lambda model: _line(model, "{model}") if layers_of(model) else None, "import torch",
+            by=self.name,
+        )  # fmt: skip
 
     def write_loop(self, loop: PlainLoop, job: Job) -> None:
         """Lay out the model before it is trained."""
         if loop.device == "cpu":
             refuse_at_risk(job.model)
-        loop.add("model", "model.to(memory_format=torch.channels_last)", by=self.name)
+        loop.add("model", _line(job.model, "model"), by=self.name)
 
 
 def layers_of(model: nn.Module) -> list[nn.Conv2d | nn.ConvTranspose2d]:
     """Return the 2D convolutions of a model."""
     return [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+
+
+def _lay_out(model: nn.Module) -> None:
+    """Change a model in place: whole, or, where a tensor of it has 5 dims, by its 2D layers."""
+    for part in layers_of(model) if _has_volumes(model) else [model]:
+        part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's
+
+
+def _line(model: nn.Module, name: str) -> str:
+    if _has_volumes(model):
+        raise NotApplicable(
+            "the model has tensors of 5 dims too, for which torch has no line that lays out the "
+            "others: bench train does"
+        )
+    return f"{name}.to(memory_format=torch.channels_last)"
+
+
+def _has_volumes(model: nn.Module) -> bool:
+    return any(tensor.dim() == 5 for tensor in (*model.parameters(), *model.buffers()))
 
 
 def _check_layers(models: Sequence[nn.Module], before: Mapping[int, bool] | None = None) -> None:

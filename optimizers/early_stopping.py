@@ -13,11 +13,11 @@ Source:  Prechelt, Early Stopping - But When?, 1998.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from bench.errors import NotApplicable
 from bench.job import Job, Progress
@@ -37,6 +37,15 @@ if (epoch + 1) % {every} == 0:
 RESTORED = """
 if best_weights is not None:
     made.load_state_dict(best_weights)
+"""
+UNSAVED = """
+if best_epoch == epoch + 1:
+    best_buffers = {{name: buffer.clone() for name, buffer in snapshot.named_buffers()}}
+"""
+UNSAVED_RESTORED = """
+    with torch.no_grad():
+        for name, buffer in made.named_buffers():
+            buffer.copy_(best_buffers[name])
 """
 Stop = Callable[[Job, Progress], bool]
 Finish = Callable[[Job, nn.Module], nn.Module]
@@ -81,8 +90,10 @@ class EarlyStopping(Technique):
         numbers = {"every": self.every, "min_delta": self.min_delta, "patience": self.patience}
         first = 'best_value, best_epoch, best_weights = float("inf"), 0, None'
         loop.add("optimizer", first, by=self.name)
-        loop.add("epoch", WRITTEN.format(**numbers), by=self.name)
-        loop.add("end", RESTORED, by=self.name)
+        saved = job.model.state_dict()
+        unsaved = any(name not in saved for name, _ in job.model.named_buffers())
+        loop.add("epoch", (WRITTEN + UNSAVED * unsaved).format(**numbers), by=self.name)
+        loop.add("end", RESTORED + UNSAVED_RESTORED * unsaved, by=self.name)
 
 
 @dataclass
@@ -93,6 +104,8 @@ class _Watch:
     best: float = float("inf")
     epoch: int = 0
     weights: dict[str, object] | None = None
+    unsaved: dict[str, Tensor] = field(default_factory=dict)
+    """Buffers that a state dict leaves out, as they were with these weights."""
 
     def stop(self, old: Stop) -> Stop:
         def stop(job: Job, progress: Progress) -> bool:
@@ -108,6 +121,9 @@ class _Watch:
         def finish(job: Job, model: nn.Module) -> nn.Module:
             if self.weights is not None:
                 model.load_state_dict(self.weights)
+                for name, value in self.unsaved.items():
+                    owner, _, own = name.rpartition(".")
+                    setattr(model.get_submodule(owner), own, value)
             return old(job, model)
 
         return finish
@@ -118,4 +134,6 @@ class _Watch:
         value = job.validate(model)
         if value < self.best - self.rule.min_delta:
             self.best, self.epoch = value, epoch
-            self.weights = copied_state(model)
+            self.weights, saved = copied_state(model), model.state_dict()
+            buffers = (pair for pair in model.named_buffers() if pair[0] not in saved)
+            self.unsaved = {name: buffer.clone() for name, buffer in buffers}

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar, Literal
 from weakref import WeakSet
 
+import torch
 from pydantic import Field
 from torch import nn
 from torch.optim import Optimizer
@@ -96,6 +97,7 @@ class FusedOptimizer(Technique):
             raise NotApplicable(f"torch.optim.{name} has no {self.form} form")
         if all(in_use(group, device) == self.form for group in made.param_groups):
             raise NotApplicable(f"the baseline's {name} is in its {self.form} form already")
+        self._check_layouts(made)
         form = {one: one == self.form for one in FORMS if one in accepted}
         options = {key: value for key, value in made.defaults.items() if key in accepted}
         try:
@@ -108,6 +110,16 @@ class FusedOptimizer(Technique):
             if hasattr(like, flag):
                 setattr(made, flag, getattr(like, flag))
         return made
+
+    def _check_layouts(self, made: Optimizer) -> None:
+        """Refuse a fused form of weights with gaps between their numbers: it writes into these."""
+        weights = (p for group in made.param_groups for p in group["params"])
+        for weight in weights if self.form == "fused" else ():
+            if not torch.ops.aten.is_non_overlapping_and_dense(weight):
+                raise NotApplicable(
+                    f"a weight {tuple(weight.shape)} is a part of a larger tensor (strides "
+                    f"{weight.stride()}), and the fused form takes its numbers to lie side by side"
+                )
 
 
 def in_use(group: Mapping[str, object], device: str) -> str:

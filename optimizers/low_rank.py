@@ -24,6 +24,7 @@ from torch.nn.utils import skip_init
 
 from bench.errors import NotApplicable
 from bench.job import Job
+from bench.model.halves import widened
 from bench.model.surgery import after_share
 from bench.model.weight_reads import layers_read
 from bench.random_state import undisturbed
@@ -78,7 +79,7 @@ class LowRank(Technique):
     def _rank(self, layer: nn.Linear) -> int:
         if self.energy is None:
             return max(1, round(self.rank * min(layer.in_features, layer.out_features)))
-        squares = torch.linalg.svdvals(layer.weight.detach().float()).square()
+        squares = torch.linalg.svdvals(widened(layer.weight.detach())).square()
         kept = squares.cumsum(0) / squares.sum()
         return min(len(squares), int((kept < self.energy).sum()) + 1)
 
@@ -128,7 +129,7 @@ class Factors(nn.Sequential):
 def _factors(layer: nn.Linear, rank: int) -> Factors:
     """Return two layers whose product is the nearest of that rank, their scales shared evenly."""
     weight = layer.weight.detach()
-    u, s, v = torch.linalg.svd(weight.float(), full_matrices=False)
+    u, s, v = torch.linalg.svd(widened(weight), full_matrices=False)
     root = s[:rank].sqrt()
     like: dict[str, Any] = {"device": weight.device, "dtype": weight.dtype}
     ends, biased = (layer.in_features, layer.out_features), layer.bias is not None

@@ -14,6 +14,7 @@ from torch.nn.modules.module import register_module_forward_hook
 from bench.batches import Batch
 from bench.errors import NotApplicable
 from bench.job import Job, Loss
+from bench.model.halves import HALVES
 from bench.model.nested import tensors_in
 from bench.model.outputs import FAILURES, loss_without_training
 
@@ -23,7 +24,6 @@ CLOSE = 2e-3
 """The same where something is computed in 16."""
 LEAST = 1e-6
 """How far in any case: terms of a loss near 0 are rounded as what they are."""
-HALVES = frozenset({torch.float16, torch.bfloat16})
 NOISE = 4.0
 """By how many times the range of equal calls, where a loss draws random numbers."""
 CALLS = 5
