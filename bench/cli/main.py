@@ -248,7 +248,7 @@ def check(
     from bench.cli import check
 
     found = check.check(baseline, data_dir, device)
-    print(found.model_dump_json(indent=1) if json_ else check.as_text(found))
+    streams.tell(found.model_dump_json(indent=1) if json_ else check.as_text(found))
 
 
 def main() -> None:

@@ -6,22 +6,46 @@ disk is the user's to know of.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import io
 import os
 import shutil
 import sys
-from typing import TextIO
+from typing import IO, TextIO
 
 from bench.errors import BenchError
 from bench.records.text import printable
 
+PLAIN = {
+    "×": "x", "−": "-", "–": "-", "µ": "u", "…": "...", "→": "->", "≥": ">=", "≤": "<=", "±": "+-",
+}  # fmt: skip
+"""What stands for a sign where an encoding has none: a number keeps its minus."""
+
 
 def prepare() -> None:
-    """Let what an encoding can't show be replaced, not be an error."""
+    """Let what an encoding can't show be replaced, not be an error, and a closed stream be none."""
+    codecs.register_error("bench-plain", _plain)
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, _nowhere("r" if name == "stdin" else "w"))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors="bench-plain")
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    """Return what stands for the signs that an encoding can't show."""
+    assert isinstance(error, UnicodeEncodeError)
+    signs = error.object[error.start : error.end]
+    return "".join(PLAIN.get(sign, "?") for sign in signs), error.end
+
+
+def _nowhere(mode: str) -> IO[str]:
+    """Open a stream that leads nowhere, at the number of a closed one: no file is to get that."""
+    number = os.open(os.devnull, os.O_RDWR)
+    os.set_inheritable(number, True)
+    return os.fdopen(number, mode)
 
 
 def columns() -> int:

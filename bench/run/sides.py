@@ -103,8 +103,9 @@ def _place(name: str, side: str, folder: Path, repository: Repository | None) ->
         tree = check_out(repository, commit, folder / side)
         return Place(name, commit, tree / repository.within, tree)
     if not Path(name).is_dir():
-        where = f"{repository.top} knows" if repository else "no repository is here, and none"
-        raise BenchError(f"{name} is neither a folder nor a commit that {where}")
+        if repository is None:
+            raise BenchError(f"{name} is no folder, and no git repository is here to know a commit")
+        raise BenchError(f"{name} is neither a folder nor a commit that {repository.top} knows")
     whole = Path(name).resolve()
     inside = repository is not None and whole.is_relative_to(repository.top)
     return Place(name, None, whole, repository.top if repository and inside else whole)

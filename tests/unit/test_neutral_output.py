@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import sys
 from pathlib import Path
 from xml.etree import ElementTree as Tree
 
@@ -118,11 +119,23 @@ def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_an_encoding_can_not_show_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    stream = Stream(io.BytesIO(), encoding="latin-1")
-    monkeypatch.setattr("sys.stdout", stream)
+    said = {"latin-1": "1.5× [-0.1, ...] ? 3 µs\n", "ascii": "1.5x [-0.1, ...] ? 3 us\n"}
+    for encoding, shown in said.items():
+        stream = Stream(io.BytesIO(), encoding=encoding)
+        monkeypatch.setattr("sys.stdout", stream)
+        output.prepare()
+        output.tell("1.5× [−0.1, …] ☃ 3 µs")
+        assert stream.buffer.getvalue() == shown.encode(encoding)  # type: ignore[attr-defined]  # bytes
+
+
+def test_a_closed_stream_leads_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
     output.prepare()
-    output.tell("1.5× – 3 µs")
-    assert stream.buffer.getvalue() == "1.5× ? 3 µs\n".encode("latin-1")  # type: ignore[attr-defined]  # bytes
+    output.tell("x")
+    output.say("x")
+    assert sys.stdin.read() == ""
+    assert output.columns() == 100
 
 
 def test_a_line_on_stderr_is_one_line_of_text(capsys: pytest.CaptureFixture[str]) -> None:
