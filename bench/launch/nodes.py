@@ -90,8 +90,8 @@ class Nodes:
         self, scheduler: Scheduler, preload: Iterable[str], timeout_seconds: float
     ) -> None:
         self.scheduler = scheduler
-        self.came: Callable[[Answer], None] = lambda answer: None
-        """Told at once of every block that comes back, whatever its turn."""
+        self.came: Callable[[Sequence[Answer]], None] = lambda answers: None
+        """Told at once of the blocks that come back together, whatever their turn."""
         self.note: Callable[[str], None] = lambda text: None
         """Told of what was lost."""
         self._preload, self._timeout_seconds = tuple(preload), timeout_seconds
@@ -123,7 +123,7 @@ class Nodes:
         asked = _Asked(f"alone-{uuid4().hex[:12]}", (trial,), is_block=False)
         self._waiting.appendleft(asked)
         answer = self.wait(asked.name)
-        answer.leave_log(trial)
+        answer.leave_log(trial.arm, Path(trial.scratch))
         return answer.outcomes[0]
 
     def issue(self, name: str, trials: Iterable[TrialSpec]) -> None:
@@ -139,8 +139,7 @@ class Nodes:
         idle_since = monotonic()
         while name not in self._back:
             self._start()
-            for ended in self.scheduler.ended(WAIT_SECONDS):
-                self._take(ended)
+            self._take(self.scheduler.ended(WAIT_SECONDS))
             if self._running:
                 idle_since = monotonic()
             elif monotonic() > idle_since + NO_NODE_SECONDS:
@@ -163,7 +162,16 @@ class Nodes:
             folder=str(Path.cwd()), code_sha256=self._code, versions=self._versions,
         )  # fmt: skip
 
-    def _take(self, ended: Ended) -> None:
+    def _take(self, ended: Iterable[Ended]) -> None:
+        came: list[Answer] = []
+        try:
+            for one in ended:
+                self._take_one(one, came)
+        finally:  # those before one that ends the run are kept
+            if came:
+                self.came(came)
+
+    def _take_one(self, ended: Ended, came: list[Answer]) -> None:
         asked = self._running.pop(ended.name)
         lost_on = (*asked.lost_on, *([ended.node] if ended.began else []))
         if ended.answer is not None:
@@ -181,7 +189,7 @@ class Nodes:
             raise BenchError(answer.refused)
         self._back[asked.name] = answer
         if asked.is_block:
-            self.came(answer)
+            came.append(answer)
 
 
 def nodes_on(on: str, preload: Iterable[str], timeout_seconds: float) -> Nodes:

@@ -95,7 +95,9 @@ class RayNodes:
         if not self._running:
             sleep(seconds)
             return []
-        ready, _ = self._ray.wait([*self._running], num_returns=1, timeout=seconds)
+        running = [*self._running]
+        self._ray.wait(running, num_returns=1, timeout=seconds)
+        ready, _ = self._ray.wait(running, num_returns=len(running), timeout=0)
         return [self._of(reference) for reference in ready]
 
     def _of(self, reference: Any) -> Ended:

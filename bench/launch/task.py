@@ -37,11 +37,11 @@ class Answer(Record):
     refused: str | None = None
     """What on the node differs from what the run needs; the user mends it."""
 
-    def leave_log(self, trial: TrialSpec) -> None:
+    def leave_log(self, arm: str, scratch: Path) -> None:
         """Leave what a failed trial said where a trial of this machine would have left it."""
-        log = Path(trial.scratch) / LOG
-        if trial.arm in self.logs:
-            log.write_text(self.logs[trial.arm], encoding="utf-8")
+        log = scratch / LOG
+        if arm in self.logs:
+            log.write_text(self.logs[arm], encoding="utf-8")
         else:
             log.unlink(missing_ok=True)  # another trial's
 

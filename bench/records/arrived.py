@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench.records.measurement import Measurement
-from bench.records.run_folder import append_line, drop_torn_line, whole_lines
+from bench.records.run_folder import append_lines, drop_torn_line, whole_lines
 from bench.records.schema import Record, read_line
 
 ARRIVED = "arrived.jsonl"
@@ -41,10 +41,11 @@ class Arrived:
         """Return the trials of a block, by the number that they share."""
         return self._blocks.get(pair)
 
-    def append(self, trials: Sequence[Measurement]) -> None:
-        """Write a block and wait until the disk has it."""
-        append_line(self.path, Line(trials=tuple(trials)))
-        self._know(trials)
+    def append(self, blocks: Sequence[Sequence[Measurement]]) -> None:
+        """Write blocks and wait, once, until the disk has them all."""
+        append_lines(self.path, [Line(trials=tuple(trials)) for trials in blocks])
+        for trials in blocks:
+            self._know(trials)
 
     def _know(self, trials: Sequence[Measurement]) -> None:
         if trials:

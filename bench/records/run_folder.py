@@ -1,9 +1,9 @@
 """Keep a run's folder on disk, so that nothing finished is lost, half-written or mixed up.
 
 ``run.json`` is written first, and what stands in it is never changed; ``trials.jsonl`` and
-``probes.jsonl`` only grow, a line synced to disk after each trial. Asking the journal for a trial
-that it holds gives the record instead of a second run, so a run is resumed by doing the same things
-again.
+``probes.jsonl`` only grow, a line after each trial, synced to disk where nothing else there holds
+it. Asking the journal for a trial that it holds gives the record instead of a second run, so a run
+is resumed by doing the same things again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -81,7 +81,8 @@ class Folder:
         write_text(self.path / RUN, self.header.model_dump_json(indent=1) + "\n")
 
     def close(self) -> None:
-        """Release the lock and remove what was scratch."""
+        """Wait until the disk has every line, remove what was scratch, and release the lock."""
+        self.trials.sync()
         shutil.rmtree(self.path / "scratch", ignore_errors=True)
         self._lock.close()
 
@@ -96,28 +97,37 @@ class Journal:
         self.counting = counting(self.records)
         """Without those that were disturbed and run again."""
         self._known = {record.key: record for record in self.records}
+        self._behind = False
 
     def get(self, key: tuple[int, str]) -> Measurement | None:
         """Return the record of a finished trial."""
         return self._known.get(key)
 
-    def append(self, record: Measurement) -> None:
-        """Write one line and wait until the disk has it."""
-        append_line(self.path, record)
+    def append(self, record: Measurement, sync: bool = True) -> None:
+        """Write one line; `sync`: wait until the disk has it."""
+        append_lines(self.path, [record], sync)
+        self._behind = not sync
         self.records.append(record)
         if not record.set_aside:
             self.counting.append(record)
         self._known[record.key] = record
 
+    def sync(self) -> None:
+        """Wait until the disk has every line."""
+        if self._behind:
+            append_lines(self.path, [])
+            self._behind = False
 
-def append_line(path: Path, record: Record) -> None:
-    """Write a record as one line and wait until the disk has it."""
-    line = record.model_dump_json(exclude_none=False) + "\n"
+
+def append_lines(path: Path, records: Iterable[Record], sync: bool = True) -> None:
+    """Write records as lines; `sync`: wait, once, until the disk has them all."""
+    lines = "".join(f"{record.model_dump_json()}\n" for record in records)
     try:
         with path.open("a", encoding="utf-8") as file:
-            file.write(line)
+            file.write(lines)
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
     except OSError as error:
         raise BenchError(f"can't write {path}: {error.strerror}; free some space") from None
 

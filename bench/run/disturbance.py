@@ -15,6 +15,7 @@ from bench.records.node import Node
 from bench.records.run_folder import Folder
 from bench.run.following import Following
 from bench.run.observer import Observer
+from bench.trial.spec import Outcome
 
 REPEATS = 2
 """Times that a disturbed trial is run again; its last run counts, disturbed or not."""
@@ -84,6 +85,21 @@ def disturbance_of(record: Measurement, usual: Usual) -> str | None:
     return _burst(record, usual)
 
 
+def undisturbed(
+    once: Callable[[], Outcome], attempt: int, usual: Usual, folder: Folder, show: Observer
+) -> Outcome:
+    """Run a trial, and again as long as it is disturbed and may be; the last run counts."""
+    while True:
+        outcome = once()
+        record = outcome.measurement.model_copy(update={"attempt": attempt})
+        if reason := disturbance_of(record, usual):
+            record = record.model_copy(update={"disturbed": reason})
+        if not reason or not may_repeat(record, folder.trials.records):
+            return outcome.model_copy(update={"measurement": record})
+        _set_aside(folder, show, record, reason)
+        attempt += 1
+
+
 def may_repeat(record: Measurement, records: Sequence[Measurement]) -> bool:
     """Tell whether a trial that was disturbed is run again: where it ran, or not at all.
 
@@ -96,7 +112,7 @@ def may_repeat(record: Measurement, records: Sequence[Measurement]) -> bool:
     return record.attempt < REPEATS and repeated < most
 
 
-def set_aside(folder: Folder, show: Observer, record: Measurement, reason: str) -> None:
+def _set_aside(folder: Folder, show: Observer, record: Measurement, reason: str) -> None:
     """Keep a disturbed trial, with its reason, as one that gave no measurement."""
     kept = record.model_copy(
         update={"status": Status.FAILED, "reason": f"disturbed, and run again: {reason}"}

@@ -35,7 +35,7 @@ from bench.records.run_folder import Folder
 from bench.records.schema import Record
 from bench.run import plan
 from bench.run.counted import with_counts
-from bench.run.disturbance import disturbance_of, may_repeat, set_aside
+from bench.run.disturbance import undisturbed
 from bench.run.forecast import PlanOnly, foresee
 from bench.run.identity import check_data, check_same
 from bench.run.margin import fix_margin
@@ -239,17 +239,12 @@ class Session:
                 self.show.done(known)
                 return known
         attempt = known.attempt + 1 if known else 0
-        while True:
-            outcome = self.once(planned)
-            record = outcome.measurement.model_copy(update={"attempt": attempt})
-            if reason := disturbance_of(record, self.told.usual):
-                record = record.model_copy(update={"disturbed": reason})
-            if not reason or not may_repeat(record, self.folder.trials.records):
-                break
-            set_aside(self.folder, self.show, record, reason)
-            attempt += 1
+        outcome = undisturbed(
+            lambda: self.once(planned), attempt, self.told.usual, self.folder, self.show
+        )
+        record = outcome.measurement
         failures.keep(self.folder.path, record, self.folder.scratch)
-        self.folder.trials.append(record)
+        self.folder.trials.append(record, sync=self.spread is None)  # of nodes, it is on disk
         self.show.done(record)
         if outcome.refused:
             raise BenchError(f"{planned.arm}: {record.reason}")
@@ -266,8 +261,9 @@ class Session:
         return outcome.model_copy(update={"measurement": record})
 
     def _outcome(self, planned: Planned) -> Outcome:
-        asked = asked_of(self, planned)
-        return self.spread.take(asked) if self.spread else self.runner.run(asked)
+        if self.spread:
+            return self.spread.take(planned)
+        return self.runner.run(asked_of(self, planned))
 
     def refuse(
         self, arm: str, recipe: Recipe, reason: str, status: Status = Status.NOT_APPLICABLE,

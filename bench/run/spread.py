@@ -28,7 +28,7 @@ class Spread:
     """The blocks that nodes measure: which are under way, and which have come back."""
 
     def __init__(self, nodes: Nodes, folder: Folder) -> None:
-        self._nodes = nodes
+        self._nodes, self._folder = nodes, folder
         self._arrived = Arrived(folder.path / ARRIVED)
         self._answers: dict[int, Answer] = {}
         self._ahead: set[int] = set()
@@ -79,16 +79,16 @@ class Spread:
         """Wait for a trial's block; tell whether it has the trial: its arm had seemed decided."""
         return planned.arm in self._block(planned.pair)
 
-    def take(self, asked: TrialSpec) -> Outcome:
+    def take(self, planned: Planned) -> Outcome:
         """Return the outcome of a trial whose turn it is, once its block is back."""
-        found = self._block(asked.pair)[asked.arm]
-        check_same(found, asked.recipe)
-        if (found.seed, found.kind, found.stage) != (asked.seed, asked.kind, asked.stage):
+        found = self._block(planned.pair)[planned.arm]
+        check_same(found, planned.recipe)
+        if (found.seed, found.kind, found.stage) != (planned.seed, planned.kind, planned.stage):
             raise BenchError(
-                f"{self._arrived.path} holds another trial of {asked.arm} in pair {asked.pair} "
+                f"{self._arrived.path} holds another trial of {planned.arm} in pair {planned.pair} "
                 "than the run plans: take out what was added to the file"
             )
-        return self._with_log(asked, Outcome(measurement=found))
+        return self._with_log(planned, Outcome(measurement=found))
 
     def _block(self, pair: int) -> Trials:
         """Return the trials of a block that was issued, once it is back."""
@@ -99,17 +99,18 @@ class Spread:
         self._ahead.discard(pair)
         return known
 
-    def _with_log(self, asked: TrialSpec, found: Outcome) -> Outcome:
+    def _with_log(self, planned: Planned, found: Outcome) -> Outcome:
         """Return the whole outcome, its log in its place, where this process has had the answer."""
-        answer = self._answers.get(asked.pair, Answer())
-        answer.leave_log(asked)
-        own = [o for o in answer.outcomes if o.measurement.arm == asked.arm]
+        answer = self._answers.get(planned.pair, Answer())
+        answer.leave_log(planned.arm, self._folder.scratch)
+        own = [o for o in answer.outcomes if o.measurement.arm == planned.arm]
         return own[0] if own else found
 
-    def _came(self, answer: Answer) -> None:
-        trials = [outcome.measurement for outcome in answer.outcomes]
-        self._arrived.append(trials)
-        self._answers[trials[0].pair] = answer
+    def _came(self, answers: Sequence[Answer]) -> None:
+        blocks = [[outcome.measurement for outcome in answer.outcomes] for answer in answers]
+        self._arrived.append(blocks)
+        for block, answer in zip(blocks, answers, strict=True):
+            self._answers[block[0].pair] = answer
 
 
 def _called(pair: int) -> str:

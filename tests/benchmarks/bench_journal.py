@@ -100,7 +100,8 @@ def parts(steps: int, count: int, folder: Path) -> Iterator[tuple[str, float]]:
     yield "read a block's answer", 2 * a_second(texts, Answer.model_validate_json)
     yield "make a trial's line", a_second(made, Measurement.model_dump_json)
     arrived, journal = Arrived(folder / "arrived.jsonl"), Journal(folder / "trials.jsonl")
-    yield "arrived.jsonl: line and sync a block", 2 * a_second(blocks, arrived.append)
+    alone = [[block] for block in blocks]
+    yield "arrived.jsonl: line and sync a block", 2 * a_second(alone, arrived.append)
     yield "trials.jsonl: line and sync a trial", a_second(made, journal.append)
     with (folder / "plain").open("wb", buffering=0) as file:
 

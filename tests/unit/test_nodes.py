@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -159,6 +160,41 @@ def test_a_run_that_was_killed_goes_on_with_what_had_come_back_and_runs_none_twi
     keys = [record.key for record in again.trials.records]
     assert len(keys) == len({*keys})
     again.close()
+
+
+class Together(Rigged):
+    """What runs ends at once."""
+
+    def ended(self, seconds: float) -> Sequence[Ended]:
+        return [one for _ in [*self._running] for one in super(Together, self).ended(seconds)]
+
+
+def test_blocks_that_come_back_together_are_kept_with_one_sync_and_lined_up_without(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+
+    def sync(file: int) -> None:
+        names = {path.stat().st_ino: path.name for path in folder.path.iterdir()}
+        synced.append(names.get(os.fstat(file).st_ino, ""))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    session(folder, Together(size=100))[0].measure(FAST)
+    assert [name for name in synced if name.endswith(".jsonl")] == ["arrived.jsonl"]
+    assert len(folder.trials.records) > 8
+    folder.close()
+    assert synced[-1] == "trials.jsonl"
+
+
+def test_what_came_back_before_a_node_refused_is_kept(folder: Folder) -> None:
+    class Refusing(Together):
+        def ended(self, seconds: float) -> Sequence[Ended]:
+            *kept, last = super().ended(seconds)
+            return [*kept, last._replace(answer=Answer(refused="node a: no").model_dump_json())]
+
+    with pytest.raises(BenchError, match="node a: no"):
+        session(folder, Refusing(size=4))[0].measure(FAST)
+    assert len((folder.path / "arrived.jsonl").read_text().splitlines()) == 3
 
 
 def test_a_torn_block_is_run_again_whole(folder: Folder) -> None:
