@@ -32,7 +32,11 @@ def judgement(run: Run, claim: Claim) -> str:
         f"at least {formatting.ratio(claim.time_ratio[0])}",
         f"at least {formatting.ratio(claim.memory_ratio[0])}" if claim.memory_ratio else None,
         formatting.metric(claim.metric[1]) if claim.metric else None,
-        *([f"at least {claim.quality_gain[0]:+.4f}"] if claim.quality_gain else []),
+        *(
+            [f"at least {formatting.difference(claim.quality_gain[0])}"]
+            if claim.quality_gain
+            else []
+        ),
     )
     said = [
         f"{name} {text} (claimed {its})"

@@ -7,11 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bench.analysis.intervals import Interval
+from bench.records.text import amount
 
 UNKNOWN = "unknown"
 DROWNED = 9.0
 """An interval around 1 that is wider than times and divided by 3 says nothing."""
 MINUS = "−"
+LEAST_SHOWN, ROUNDING = 1e-4, 1e-9
+"""A difference with no end this large is shown with more than four decimals, but for rounding."""
 Show = Callable[[float | None], str]
 
 
@@ -65,7 +68,9 @@ def rate(value: float | None, unit: str) -> str:
 
 def energy(value: float | None) -> str:
     """Return joules."""
-    return UNKNOWN if value is None else f"{value:,.0f} J"
+    if value is None:
+        return UNKNOWN
+    return f"{value:,.0f} J" if value >= 100 or not value else f"{_three(value)} J"
 
 
 def percent(share: float | None) -> str:
@@ -96,10 +101,12 @@ def ratio_with_interval(interval: Interval | None) -> str:
 
 
 def metric(value: float | None) -> str:
-    """Return a quality metric with four decimals, or four digits where it is large."""
+    """Return a quality metric with four decimals, or as many digits as tell a large or small."""
     if value is None:
         return UNKNOWN
-    return f"{value:.4f}" if abs(value) < 10 else f"{value:.4g}"
+    if abs(value) < 10:
+        return amount(value)
+    return f"{value:.4g}" if not 1000 <= abs(value) < 1e15 else f"{value:,.0f}"
 
 
 def metric_with_interval(interval: Interval | None) -> str:
@@ -116,10 +123,7 @@ def metric_with_interval(interval: Interval | None) -> str:
 
 def difference(found: float) -> str:
     """Return a difference of a metric with its sign."""
-    text = metric(abs(found))
-    if not float(text):
-        return text
-    return f"{MINUS if found < 0 else '+'}{text}"
+    return _signed(found, metric)
 
 
 def difference_with_interval(interval: Interval | None, share: bool = False) -> str:
@@ -127,7 +131,7 @@ def difference_with_interval(interval: Interval | None, share: bool = False) -> 
     if interval is None:
         return UNKNOWN
     low, middle, high = interval
-    show = _signed_share if share else difference
+    show = _signed_share if share else _differences(interval)
     if low is None or high is None:
         return f"{show(middle)} (no interval)"
     if low == high:
@@ -169,6 +173,23 @@ def value(found: Any) -> str:
 def assignments(values: dict[str, Any]) -> str:
     """Return settings as ``key=value, key=value``."""
     return ", ".join(f"{key}={value(found)}" for key, found in values.items())
+
+
+def _differences(interval: Interval) -> Callable[[float], str]:
+    """Return what shows the ends of one interval alike: with four decimals, if these tell it."""
+    largest = max(abs(end) for end in interval if end is not None)
+    if largest >= LEAST_SHOWN:
+        return lambda found: _signed(
+            found, lambda value: f"{value:.4f}" if value < 10 else metric(value)
+        )
+    return lambda found: _signed(found if abs(found) > largest * ROUNDING else 0.0, metric)
+
+
+def _signed(found: float, show: Callable[[float], str]) -> str:
+    text = show(abs(found))
+    if not float(text.replace(",", "")):
+        return text
+    return f"{MINUS if found < 0 else '+'}{text}"
 
 
 def _bounds(low: str, high: str) -> str:

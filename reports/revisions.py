@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.analysis.revised import Answer, Found, Revised
 from bench.records.revisions import Revisions
+from bench.records.text import NOTHING, SMALL
 from reports import formatting
 from reports.formatting import listing, number
 
@@ -34,6 +35,13 @@ def said(asked: Revisions, found: Revised) -> str:
     return f"{text} {which}."
 
 
+def why(found: Revised) -> str:
+    """Return by how much the head is worse in each question, and what of it failed."""
+    parts = [found.reason] if found.reason else []
+    parts += [_row(row) for row in _ordered(found)]
+    return f"{'; '.join(parts) or 'nothing was measured'}."
+
+
 def _ordered(found: Revised) -> list[Found]:
     """Return the rows, those first that gave the answer."""
     return sorted(found.rows, key=lambda row: row.answer is not found.answer)
@@ -54,7 +62,8 @@ def _amount(row: Found, value: float | None) -> str:
         return formatting.UNKNOWN
     if not row.is_metric:
         return f"{100 * value + 0.0:+.1f} %".replace("-0.0 %", "+0.0 %")
-    return formatting.margin(round(value, 4) + 0.0, row.relative)
+    exact = round(value, 4) if abs(value) >= SMALL else float(f"{value:.3g}")
+    return formatting.margin(exact + 0.0 if abs(value) > NOTHING else 0.0, row.relative)
 
 
 def _limit(row: Found) -> str:

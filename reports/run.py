@@ -19,7 +19,7 @@ from bench.analysis.metric import target_of
 from bench.analysis.pairs import again, by_arm, pairs_of, whole
 from bench.analysis.points import Point, points
 from bench.analysis.results import ArmResult, Comparison
-from bench.analysis.revised import Revised, revised
+from bench.analysis.revised import Revised, of_head, revised
 from bench.analysis.verdict import Verdict
 from bench.baseline import Target
 from bench.records import failures
@@ -194,6 +194,10 @@ class Run:
         """Return the verdict on an arm; None for the baseline."""
         return next((result for result in self.comparison.arms if result.arm == arm), None)
 
+    def said_of(self, result: ArmResult) -> str:
+        """Return what is said of an arm in a word or two; of a change that is its answer."""
+        return str(self.revised.answer if self.revised else result.verdict)
+
     @property
     def hopeful(self) -> list[str]:
         """Return the undecided arms that more pairs may show to be better, by what is known."""
@@ -230,14 +234,16 @@ def made(
     path: Path, header: Header, trials: Sequence[Measurement], probes: Sequence[Measurement]
 ) -> Run:
     """Judge the records of a run once; everything that shows it is given what comes back."""
+    counted = counting(trials)
+    found = compare_run(header, counted, probes)
     return Run(
         path=path,
         header=header,
-        trials=tuple(counting(trials)),
+        trials=tuple(counted),
         set_aside=tuple(trial for trial in trials if trial.set_aside),
         probes=tuple(probe for probe in probes if probe.pair >= 0),
         profile=profiled(probes),
-        comparison=compare_run(header, counting(trials), probes),
+        comparison=of_head(found, revised(header, counted)) if header.revisions else found,
         lines=tuple(_lines(trials)),
         exported=(path / "optimized.json").is_file(),
         drawn=all(_is_own(path, f"{PLOTS}/{FOREST.format(t)}") for t in ("light", "dark")),

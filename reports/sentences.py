@@ -43,6 +43,8 @@ def verdict(run: Run) -> str:
 
 def reason(run: Run, result: ArmResult) -> str:
     """Return why a candidate has its verdict, and what would decide an open one."""
+    if run.revised is not None:
+        return revisions.why(run.revised)
     parts = [_why(run, result)]
     if result.verdict is Verdict.UNDECIDED:
         parts.append(_what_decides(result))
@@ -98,7 +100,7 @@ def race(run: Run) -> str | None:
     """Return among how many arms the error is shared, and what of them is open."""
     rule = run.comparison.rule
     measured = any(result.pairs or result.goes_on for result in run.comparison.arms)
-    if run.header.claim or not measured:
+    if run.header.claim or run.revised or not measured:
         return None
     raced = f"{number(rule.arms, 'arm')} raced"
     if run.header.screening is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.analysis.figures import middle
 from bench.analysis.results import Control
 from bench.analysis.sequential import LEAST_GAIN
-from bench.records.measurement import BASELINE
+from bench.records.measurement import BASELINE, CONTROL
 from reports import bounds, formatting
 from reports.formatting import listing, number, seconds
 from reports.run import Run
@@ -17,6 +17,7 @@ FAR = 1.5
 def warnings(run: Run) -> list[str]:
     """Return what makes the figures doubtful."""
     return [
+        *_lost_baseline(run),
         *_unequal(run.comparison.control),
         *_busy(run),
         *_wall_against_cpu(run),
@@ -41,6 +42,19 @@ def _reused(run: Run) -> list[str]:
     return [
         f"{len(taken)} of {number(len(run.trials), 'trial')} were taken from {runs} (--reuse), in "
         "whole blocks. The error allowed doesn't cover what was asked after a look at them."
+    ]
+
+
+def _lost_baseline(run: Run) -> list[str]:
+    """Say how many of the baseline's own trainings gave nothing, where others did."""
+    own = [t for t in run.judging if t.arm in (BASELINE, CONTROL) and t.pair >= 0]
+    lost = [t for t in own if not t.ok]
+    if not lost or len(lost) == len(own):
+        return []
+    how = f"{str(lost[0].status).replace('_', ' ')}: {lost[0].reason or 'no reason given'}"
+    return [
+        f"{len(lost)} of {len(own)} trainings of the baseline itself gave nothing ({how}): what is "
+        "said of it, and of arms beside it, is said of the others."
     ]
 
 

@@ -32,6 +32,7 @@ from bench.analysis.results import Comparison
 from bench.analysis.sequential import FAILED_COUNT, FAILED_SHARE, LEAST_GAIN, look
 from bench.records.claim import Bounds, Claim
 from bench.records.measurement import BASELINE, CONTROL, Measurement
+from bench.records.text import amount
 
 
 class Evidence(NamedTuple):
@@ -221,7 +222,7 @@ def _metric(claim: Claim, pairs: Sequence[Pair], rule: Rule) -> tuple[Proof, lis
         return Proof.HOLDS, []
     target, values = target_of_claim(claim), [c.metric for _, c in pairs if c.metric is not None]
     sign, end = (-1, claim.metric[2]) if target.lower else (1, claim.metric[0])
-    said = f"claimed {claim.metric_name} of at {'most' if target.lower else 'least'} {end:.4f}"
+    said = f"claimed {claim.metric_name} of at {'most' if target.lower else 'least'} {amount(end)}"
     if not values:
         return Proof.BROKEN, [f"{said}, but none was measured"]
     better = [sign * value for value in values]
@@ -235,6 +236,6 @@ def _metric(claim: Claim, pairs: Sequence[Pair], rule: Rule) -> tuple[Proof, lis
     reach = min(reached) + claim.margin * (abs(end) if target.relative else 1)
     if sign * end <= reach:
         return Proof.HOLDS, []
-    measured = f"measured {math.fsum(values) / len(values):.4f}"
-    most = f"at {'least' if target.lower else 'most'} {sign * reach:.4f} with the margin"
+    measured = f"measured {amount(math.fsum(values) / len(values))}"
+    most = f"at {'least' if target.lower else 'most'} {amount(sign * reach)} with the margin"
     return Proof.BROKEN, [f"{said}, {measured} ({most})"]

@@ -23,6 +23,7 @@ from bench.errors import BenchError
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, Measurement, counting
 from bench.records.run_folder import read_run
+from bench.records.text import amount
 
 LEVEL = 0.95
 """One-sided: of code that didn't change, at most one row in twenty fails by chance."""
@@ -255,13 +256,18 @@ def _metric_row(arm: str, rule: Rule, sides: Sides) -> Row:
     ends = sorted((sign * found.low, sign * found.high))
     within = " and ".join(_amount(end, target) for end in ends)
     said = f"{name} {_amount(sign * found.middle, target)} (between {within}; "
-    return Row(mark, arm, f"{said}limit {_amount(sign * limit, target, 'g')}){why}")
+    return Row(mark, arm, f"{said}limit {_limit(sign * limit, target)}){why}")
 
 
-def _amount(change: float, target: Target, form: str = ".4f") -> str:
+def _amount(change: float, target: Target) -> str:
     """Return a change of the metric with its sign: a share where margins are shares."""
-    text = f"{100 * change if target.relative else change:+{form}}"
-    return f"{text if float(text) else text.replace('-', '+')}{' %' * target.relative}"
+    if not target.relative:
+        return amount(change, "+")
+    return f"{round(100 * change, 4) + 0.0:+.4f} %"
+
+
+def _limit(most: float, target: Target) -> str:
+    return f"{100 * most:+g} %" if target.relative else f"{most:+g}"
 
 
 def _logs(trials: Sequence[Measurement], value: Value) -> list[float]:

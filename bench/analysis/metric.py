@@ -110,10 +110,11 @@ def target_ratio(pairs: Sequence[Pair], target: Target) -> float | None:
 
 
 def _times_to(trials: Sequence[Measurement], target: Target) -> list[float]:
-    """Return when each whole training reached the target; inf: it never did (censored)."""
+    """Return when each whole training that was evaluated reached the target; inf: it never did."""
     if target.value is None:
         return []
-    times = [_seconds_to(t, target, target.value) for t in trials if t.kind == "full"]
+    told = [t for t in trials if any(target.metric in one.values for one in t.metrics)]
+    times = [_seconds_to(t, target, target.value) for t in told if t.kind == "full"]
     return [math.inf if seconds is None else seconds for seconds in times]
 
 

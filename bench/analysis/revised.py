@@ -18,6 +18,7 @@ from bench.analysis.objectives import basis_of
 from bench.analysis.pairs import Pair, failed, matched, whole
 from bench.analysis.power import POWER
 from bench.analysis.regression import Change, Row, Seen, last_seen
+from bench.analysis.results import Comparison
 from bench.records.header import Header
 from bench.records.measurement import UNTRIED, Measurement, Purpose
 from bench.records.revisions import HEAD, Revisions
@@ -86,6 +87,13 @@ def revised(header: Header, trials: Sequence[Measurement]) -> Revised:
     return first._replace(answer=Answer.OPEN, goes_on=True, reason="no fresh pair confirms it yet")
 
 
+def of_head(found: Comparison, told: Revised) -> Comparison:
+    """Return a comparison whose arm asks for no more pairs than how much worse it is does."""
+    plain = {"more_pairs": None, "needed_margin": None, "goes_on": told.goes_on}
+    arms = tuple(result.model_copy(update=plain) for result in found.arms)
+    return found.model_copy(update={"arms": arms})
+
+
 def at_stage(header: Header, trials: Sequence[Measurement], stage: Purpose) -> Revised:
     """Judge by the pairs of one stage alone."""
     asked = header.revisions
@@ -105,7 +113,7 @@ def at_stage(header: Header, trials: Sequence[Measurement], stage: Purpose) -> R
     if _has_one_seed(pairs) and any(row.is_metric and row.answer is Answer.OPEN for row in found):
         reason = reason or ONE_SEED
         hopeless = all(row.is_metric or row.answer is not Answer.OPEN for row in found)
-    may_gain = stage == "test" and seen is not None and seen.change == Change.OPEN
+    may_gain = stage == "test" and seen is not None and bool(seen.change == Change.OPEN)
     goes_on = len(pairs) < rule.most and bool(rows) and (answer is Answer.OPEN or may_gain)
     goes_on = goes_on and not hopeless
     return Revised(answer, found, len(pairs), reason=reason, goes_on=goes_on)

@@ -16,6 +16,7 @@ from bench.analysis.pairs import Pair, compared_steps, failed, same_losses, whol
 from bench.analysis.quality import LEAST_STEPS
 from bench.analysis.sequential import WORTH_FINDING, Answer, Look, last_look
 from bench.baseline import Target
+from bench.records.text import amount
 
 
 class Verdict(StrEnum):
@@ -68,6 +69,8 @@ def judge(
     if exact and unlike is None and same_losses(good) is False:
         return Judgement(Verdict.FAILED, "it declares the effect exact, but the losses differ")
     found = evidence_of(pairs, basis, margin, unlike, target, counts)
+    if not found.rows and counts(objectives.TIME):
+        return Judgement(Verdict.UNDECIDED, "nothing that counts was measured of the baseline")
     if not found.rows:
         reason = "it deploys the model that is trained: nothing that counts could be gained"
         return Judgement(Verdict.NO_GAIN, reason)
@@ -130,7 +133,7 @@ def _loss(seen: Look, pairs: Sequence[Pair], rule: Rule, target: Target) -> str:
         return _failures(pairs)
     fall = -float(bounds(seen.metric, rule.alpha, rule)[1])
     moved = "rose" if target.lower else "fell"
-    by = f"{fall:.2%}" if target.relative else f"{fall:.4f}"
+    by = f"{fall:.2%}" if target.relative else amount(fall)
     said = f"the metric {moved} by at least {by} (one-sided, {1 - rule.alpha:.0%})"
     return said.replace("%", " %")
 

@@ -19,7 +19,10 @@ def write(markdown: str) -> None:
         return
     text = markdown.encode()
     if len(text) > MOST_BYTES:
-        text = text[:MOST_BYTES] + b"\n\n(cut off; the report has all of it)\n"
+        text = (
+            text[:MOST_BYTES].decode(errors="ignore").encode()
+            + b"\n\n(cut off; the report has all of it)\n"
+        )
     try:
         with Path(place).open("ab") as file:
             file.write(text + b"\n")

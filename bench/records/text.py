@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 REPLACEMENT = "\ufffd"
+SMALL, NOTHING = 1e-3, 1e-12
+"""A metric below the first is shown with three digits; below the second it is rounding."""
 
 
 def printable(text: str) -> str:
@@ -10,3 +12,11 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in "\n\t" else REPLACEMENT for c in text)
+
+
+def amount(value: float, sign: str = "") -> str:
+    """Return a metric, or its change, with four decimals; a small one with as many as tell it."""
+    size = abs(value)
+    if size < NOTHING:
+        return f"{0:{sign}.4f}"
+    return f"{value:{sign}.4f}" if size >= SMALL else f"{value:{sign}.3g}"

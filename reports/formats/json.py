@@ -110,7 +110,7 @@ def triple(interval: Interval | None) -> Triple:
 def _arm(run: Run, result: ArmResult) -> Arm:  # long: an entry a line
     more = result.more_pairs
     return {
-        "verdict": str(result.verdict),
+        "verdict": run.said_of(result),
         "gains": list(result.gains),
         "work": result.work,
         "time_ratio": triple(result.time_ratio),
@@ -131,7 +131,7 @@ def _arm(run: Run, result: ArmResult) -> Arm:  # long: an entry a line
         "more_seconds": None if more is None else more * run.pair_seconds[result.arm],
         "needed_margin": _number(result.needed_margin),
         "open": result.goes_on,
-        "reason": result.reason,
+        "reason": sentences.reason(run, result) if run.revised else result.reason,
         "at_most": {bound.objective: _number(bound.ratio) for bound in result.bounds},
         "confirmed": result.confirmed,
         "same_losses": result.same_losses,

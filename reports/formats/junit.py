@@ -1,8 +1,9 @@
 """JUnit XML, for the test pages of a CI: a case for the run, its baseline and every candidate.
 
-A *failure* is an accuracy loss, or a claim that does not hold; an *error* is an arm without a
-successful trial, or a run that is not finished; *skipped* is what does not apply. A candidate that
-gains nothing has done nothing wrong: its case passes, and its output says so.
+A *failure* is an accuracy loss, a claim that does not hold, or a change that regressed; an *error*
+is an arm without a successful trial, a run that is not finished, or one that could not tell what
+was asked of it; *skipped* is what does not apply. A candidate that gains nothing has done nothing
+wrong: its case passes, and its output says so.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections import Counter
 from typing import NamedTuple
 from xml.etree import ElementTree as Tree
 
+from bench.analysis.proof import Proof
 from bench.analysis.results import ArmResult
 from bench.analysis.revised import Answer
 from bench.analysis.verdict import Verdict
@@ -73,7 +75,7 @@ def render(run: Run) -> str:
 
 def _cases(run: Run) -> list[Case]:
     missing = undone.unfinished(run)
-    mark = "error" if missing else "failure" if run.problems or _regressed(run) else None
+    mark = "error" if missing or _untold(run) else "failure" if _is_bad(run) else None
     whole = "the claim" if run.header.claim else "the run"
     return [
         Case(whole, missing or sentences.verdict(run), mark),
@@ -82,8 +84,22 @@ def _cases(run: Run) -> list[Case]:
     ]
 
 
-def _regressed(run: Run) -> bool:
-    return run.revised is not None and run.revised.answer is Answer.REGRESSED
+def _is_bad(run: Run) -> bool:
+    """Tell whether a claim does not hold, or a change has regressed."""
+    return bool(run.problems) or (run.revised and run.revised.answer) is Answer.REGRESSED
+
+
+def _untold(run: Run) -> bool:
+    """Tell whether what was asked of a claim, or of a change, could not be told."""
+    proof, answer = (found and found.answer for found in (run.judged, run.revised))
+    return proof is Proof.OPEN or answer is Answer.OPEN
+
+
+def _mark(run: Run, result: ArmResult) -> str | None:
+    """Return whether an arm's case fails; that of a change is marked as the run is."""
+    if run.revised is None:
+        return MARKS.get(result.verdict)
+    return "failure" if _is_bad(run) else "error" if _untold(run) else None
 
 
 def _of_baseline(run: Run) -> Case:
@@ -94,8 +110,8 @@ def _of_baseline(run: Run) -> Case:
 
 def _of_candidate(run: Run, result: ArmResult) -> Case:
     trials = tuple(trial for trial in run.judging if trial.arm == result.arm)
-    said = f"{result.verdict}: {sentences.reason(run, result)}"
-    return Case(result.arm, said, MARKS.get(result.verdict), trials)
+    said = f"{run.said_of(result)}: {sentences.reason(run, result)}"
+    return Case(result.arm, said, _mark(run, result), trials)
 
 
 def _add(suite: Tree.Element, title: str, case: Case) -> None:

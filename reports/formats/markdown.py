@@ -61,7 +61,7 @@ def _template() -> Template:
 def escape(text: str) -> str:
     """Return a text that shows as it is, on one line, inside a table or out of it."""
     line = printable(" ".join(text.split()))
-    line = re.sub(r"[\\`*|~]|<(?=[A-Za-z/!?])", r"\\\g<0>", line)
+    line = re.sub(r"[\\`*|~$]|<(?=[A-Za-z/!?])", r"\\\g<0>", line)
     line = re.sub(r"(?<!\w)_+|_+(?!\w)", lambda found: r"\_" * len(found[0]), line)
     return re.sub(r"&(?=#?\w+;)", "&amp;", line).replace("](", r"]\(")
 

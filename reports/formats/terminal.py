@@ -183,7 +183,7 @@ def _baseline(run: Run) -> str:
         "memory": formatting.size(own.memory.peak),
     }
     said = [f"{key} {text}" for key, text in facts.items() if text != formatting.UNKNOWN]
-    return f"baseline: {', '.join(said)}"
+    return f"baseline: {', '.join(said)}" if said else ""
 
 
 def _to_target(run: Run) -> str:

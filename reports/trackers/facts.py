@@ -42,7 +42,7 @@ def parameters(run: Run) -> dict[str, str]:
 
 def verdicts(run: Run) -> dict[str, str]:
     """Return what was found of each arm, in a word or two."""
-    return {_plain(f"{result.arm}/verdict"): str(result.verdict) for result in run.candidates}
+    return {_plain(f"{result.arm}/verdict"): run.said_of(result) for result in run.candidates}
 
 
 def figures(run: Run) -> Iterator[Figure]:

@@ -39,7 +39,8 @@ class Open:
 
 def open_arms(run: Run) -> tuple[Open, ...]:
     """Return the undecided arms, those that need the least time first."""
-    undecided = [r for r in run.candidates if r.verdict is Verdict.UNDECIDED and r.pairs]
+    undecided = [r for r in run.candidates if r.verdict is Verdict.UNDECIDED and r.pairs
+                 and run.revised is None]  # fmt: skip
     found = [_open(run, result) for result in undecided]
     return tuple(sorted(found, key=lambda one: (one.seconds is None, one.seconds or 0.0)))
 

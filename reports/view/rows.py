@@ -101,8 +101,8 @@ def ratio_cell(interval: Interval | None, single: Iterable[float | None]) -> Cel
 def _verdict(run: Run, result: ArmResult) -> tuple[str, str]:
     """Return what is said of an arm, and its tone; of a change that is its answer."""
     if run.revised is None:
-        return str(result.verdict), TONES[result.verdict]
-    return str(run.revised.answer), OF_CHANGE[run.revised.answer]
+        return run.said_of(result), TONES[result.verdict]
+    return run.said_of(result), OF_CHANGE[run.revised.answer]
 
 
 def _row(run: Run, result: ArmResult) -> Row:

@@ -82,3 +82,28 @@ def test_words_are_listed_with_an_and() -> None:
 def test_numbers_agree_with_their_nouns() -> None:
     assert formatting.number(1, "pair") == "1 pair"
     assert formatting.number(1200, "step") == "1,200 steps"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0.0000"), (1e-17, "0.0000"), (3.03e-5, "3.03e-05"), (0.0123, "0.0123"),
+        (-0.5, "-0.5000"), (19_003.4, "19,003"), (123.456, "123.5"),
+    ],
+)  # fmt: skip
+def test_a_metric_shows_what_it_is_however_small_or_large(value: float, text: str) -> None:
+    assert formatting.metric(value) == text
+
+
+def test_differences_of_a_small_metric_are_told_and_those_of_rounding_are_not() -> None:
+    show = formatting.difference_with_interval
+    assert show(Interval(-4e-6, 1e-6, 6e-6)) == "+1e-06 [−4e-06, +6e-06]"
+    assert show(Interval(-2e-6, 1e-17, 2e-6)) == "0.0000 [−2e-06, +2e-06]"
+    assert show(Interval(-0.0004, 1e-17, 0.00004)) == "0.0000 [−0.0004, 0.0000]"
+    assert show(Interval(-40.0, 12_345.6, 90_000.0)) == "+12,346 [−40, +90,000]"
+
+
+def test_a_little_energy_is_not_none() -> None:
+    assert [formatting.energy(joules) for joules in (0.0, 0.31, 42.0, 12_000.0)] == [
+        "0 J", "0.310 J", "42.0 J", "12,000 J",
+    ]  # fmt: skip
