@@ -182,9 +182,15 @@ def screened(
 
 def equal_trials(trials: Iterable[Measurement], kind: str, value: Value) -> list[Values]:
     """Return the logarithms of what the baseline's trials of one kind give, round by round."""
+    again = [t for t in trials if t.arm in (BASELINE, CONTROL) and t.kind == kind]
+    return by_round(again, value)
+
+
+def by_round(trials: Iterable[Measurement], value: Value) -> list[Values]:
+    """Return the logarithms of what trials give, round by round."""
     rounds: dict[tuple[str, int], list[Measurement]] = {}
     for trial in trials:
-        if trial.arm in (BASELINE, CONTROL) and trial.kind == kind and trial.ok:
+        if trial.ok:
             rounds.setdefault((trial.stage, trial.seed), []).append(trial)
     return [_logs(map(value, each)) for each in rounds.values()]
 

@@ -93,7 +93,8 @@ def without_passengers(
     """Return the shortest combination that is not worse.
 
     `gains` says by what each arm won alone. The `doubtful` of them, of which the screening is not
-    sure that they gain what is worth finding, join the others last, if these gain by it.
+    sure that they gain what is worth finding, join the others last, if they show that these gain by
+    it.
     """
     parts = combination.parts
     sure = [part for part in parts if part.arm not in doubtful] or [_first(combination)]
@@ -135,7 +136,10 @@ def _joining(
     session: Session, combination: Combination, core: Combination, parts: Sequence[Contrast],
     won: Parts,
 ) -> list[Contrast]:  # fmt: skip
-    """Return which other parts of a combination add to the core of it, each measured beside it."""
+    """Return which other parts of a combination show that they add to the core of it.
+
+    Each is measured beside it.
+    """
     steps = _trained(session, {
         names_in(part.recipe): (
             combination.of([p for p in combination.parts if p in (*core.parts, part)]).whole,
@@ -144,7 +148,7 @@ def _joining(
         for part in parts
     })  # fmt: skip
     open_, idle = {*steps}, list[Subset]()
-    for seen in _looks(session, combination, steps, won):
+    for seen in _looks(session, combination, steps, won, joining=True):
         open_, idle = {*seen.open}, [*idle, *seen.idle]
     if idle:
         _say_left_out(session, combination, idle, core)
@@ -166,7 +170,9 @@ def _trained(session: Session, steps: Beside) -> Beside:
     return {part: both for part, both in steps.items() if all(_trains(session, c) for c in both)}
 
 
-def _looks(session: Session, combination: Combination, steps: Beside, won: Parts) -> Iterator[Seen]:
+def _looks(
+    session: Session, combination: Combination, steps: Beside, won: Parts, joining: bool = False
+) -> Iterator[Seen]:
     """Measure in rounds what is open, and give what each round has told anew, and left open."""
     asked = {
         part: Step(names_in(more.recipe), names_in(less.recipe), won[part])
@@ -179,7 +185,7 @@ def _looks(session: Session, combination: Combination, steps: Beside, won: Parts
         paid = _round(session, contrasts, session.header.seed + number, "combine", number)
         told = _told(session, combination, contrasts[0].kind)
         seen = look(told, asked, _equal(session, told), timed(session.header),
-                    last=number + 1 == rounds or not paid)  # fmt: skip
+                    last=number + 1 == rounds or not paid, joining=joining)  # fmt: skip
         idle = tuple(part for part in seen.idle if part in steps)
         steps = {part: both for part, both in steps.items() if part in seen.open}
         yield Seen(idle, tuple(steps))

@@ -8,13 +8,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import pytest
 
 from bench.analysis.comparison import compare_run
 from bench.analysis.margin import automatic_margin
 from bench.analysis.metric import target_of
-from bench.analysis.passengers import Seen, Step, look
 from bench.launch.local import Runner
 from bench.recipes.parts import part_of
 from bench.recipes.resolve import make_techniques
@@ -129,63 +127,6 @@ def test_where_one_part_is_all_the_gain_it_is_left_alone(tmp_path: Path) -> None
     made, _, _ = session(tmp_path, Machine({"compile": 1.2}))
     found = without_passengers(made, combined(*NAMES), GAINS)
     assert (found.whole.arm, found.whole.recipe) == ("compile", recipe("compile"))
-
-
-def steps(whole: str, *, won: dict[str, Any]) -> dict[Any, Step]:
-    """Return what the whole is with and without each of its parts."""
-    more = frozenset(whole.split("+"))
-    return {frozenset({n}): Step(more, more - {n}, gains) for n, gains in won.items()}
-
-
-def test_what_is_nearer_to_nothing_than_to_a_gain_worth_finding_is_idle_in_the_end() -> None:
-    logs = {"quick+steady": (0.4, 0.4), "steady": (0.02, 0.0), "quick": (0.34, 0.41)}
-    trials = []
-    for number in range(2):
-        trials.append(measurement(pair=number, stage="combine"))
-        trials += [
-            measurement(arm, number, seconds=math.exp(-values[number]), stage="combine")
-            for arm, values in logs.items()
-        ]
-    asked = steps("quick+steady", won={"quick": ("faster",), "steady": ("faster",)})
-    quick, steady = frozenset({"quick"}), frozenset({"steady"})
-    assert look(trials, asked) == Seen((), (steady,))
-    assert look(trials, asked, last=True) == Seen((), ())  # 2.5 %: beyond half of 5 %
-    logs["quick"] = (0.36, 0.41)
-    trials[3] = measurement("quick", 0, seconds=math.exp(-0.36), stage="combine")
-    assert look(trials, asked, last=True) == Seen((steady,), ())
-    assert quick not in look(trials, asked).open
-
-
-@pytest.mark.parametrize(("cpu", "left"), [(2.0, True), (1.0, False)])
-def test_one_pair_leaves_out_what_costs_time_where_it_costs_cpu_time_too(
-    cpu: float, left: bool
-) -> None:
-    trials = [
-        measurement(cpu_seconds=1.0, stage="combine"),
-        measurement("slow+quick", seconds=1.6, cpu_seconds=cpu, stage="combine"),
-        measurement("quick", seconds=0.8, cpu_seconds=1.0, stage="combine"),
-    ]
-    asked = steps("slow+quick", won={"slow": ("faster",)})
-    slow = frozenset({"slow"})
-    equal = [np.array([0.0, 0.03, -0.03])]
-    assert look(trials, asked, equal) == (Seen((slow,), ()) if left else Seen((), (slow,)))
-    assert look(trials, asked) == Seen((), (slow,))  # of which the spread is unknown
-
-
-@pytest.mark.parametrize(
-    ("time", "memory", "dropped"), [(1.0, 1.3, False), (0.9, 1.3, True), (1.0, 1.0, True)]
-)
-def test_a_part_that_won_by_memory_stays_while_it_saves_some_and_costs_no_time(
-    time: float, memory: float, dropped: bool
-) -> None:
-    trials = [
-        measurement(),
-        measurement("small+quick", seconds=1 / (1.2 * time), memory=50e6 / memory),
-        measurement("quick", seconds=1 / 1.2, memory=50e6),
-        measurement("small", seconds=1 / time, memory=50e6 / memory),
-    ]
-    asked = steps("small+quick", won={"small": ("smaller",), "quick": ("faster",)})
-    assert look(trials, asked, last=True).idle == ((frozenset({"small"}),) if dropped else ())
 
 
 def test_a_doubtful_part_joins_the_others_last_and_only_if_they_gain_by_it(tmp_path: Path) -> None:
