@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import IO
 
@@ -42,10 +43,10 @@ class Folder:
         check_planned(header, self.trials.records, self.trials.path)
         check_planned(header, self.probes.records, self.probes.path, probes=True)
 
-    @property
+    @cached_property
     def scratch(self) -> Path:
-        """Return a folder for caches and logs of trials that nobody reads later."""
-        path = self.path / "scratch"
+        """Return a folder for caches and logs of trials that nobody reads later, in full."""
+        path = (self.path / "scratch").resolve()
         path.mkdir(exist_ok=True)
         return path
 

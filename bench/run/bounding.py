@@ -91,7 +91,7 @@ class Bounding:
         if not compiles or whole is None or whole > PATIENCE:
             return None
         self.session.show.begin(f"{name}: its set-up")
-        scratch = self.session.folder.scratch.resolve() / "set-up"
+        scratch = self.session.folder.scratch / "set-up"
         scratch.mkdir(exist_ok=True)
         planned = Planned(name, -1, self.session.header.seed, recipe, "step")
         found = self.session.probe(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -82,9 +82,9 @@ def trials_in(blocks: Sequence[Block]) -> int:
     return sum(map(len, blocks))
 
 
-def only(block: Block, arms: Sequence[str]) -> Block:
+def only(block: Block, arms: Collection[str]) -> Block:
     """Return the trials of a block for some arms, with the baseline's; none where it has no arm."""
-    kept = [planned for planned in block if planned.arm in {BASELINE, *arms}]
+    kept = [planned for planned in block if planned.arm == BASELINE or planned.arm in arms]
     return kept if len(kept) > 1 else []
 
 

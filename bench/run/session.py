@@ -75,7 +75,7 @@ class Session:
     def issue(self, blocks: Sequence[plan.Block]) -> None:
         """Let nodes run blocks, if nodes do, before they are measured one by one."""
         if self.spread:
-            arms = [planned.arm for block in blocks for planned in block]
+            arms = {planned.arm for block in blocks for planned in block}
             self.spread.issue(self, [blocks], arms, certain=1)
 
     @property
@@ -157,11 +157,12 @@ class Session:
             if not choice.measured:
                 self._say_left(number, choice.left)
                 return
-            kept = [plan.only(block, choice.measured) for block in blocks]
+            chosen = frozenset(choice.measured)
+            kept = [plan.only(block, chosen) for block in blocks]
             if number >= rule.first:
                 self.show.expect(plan.trials_in(kept))
             if self.spread:
-                self.spread.issue(self, planned[number:], choice.measured, rule.first - number)
+                self.spread.issue(self, planned[number:], chosen, rule.first - number)
             if not self._measure(kept, stage, won):
                 self._say_left(number, choice.measured + choice.left)
                 return

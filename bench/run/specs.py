@@ -27,7 +27,7 @@ def spec_of(session: Session, planned: Planned, **changes: Any) -> TrialSpec:
         "places": places_in(session.head if planned.arm == HEAD else session.code),
         "declares": planned.arm != HEAD, "resettled": planned.resettled(session.recipe),
         "validates": planned.stage == "tune",
-        "scratch": str(session.folder.scratch.resolve()),
+        "scratch": str(session.folder.scratch),
     }  # fmt: skip
     return TrialSpec(**{**own, **changes})
 

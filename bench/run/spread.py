@@ -7,7 +7,7 @@ before their turn, but none is looked at before it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from bench.errors import BenchError
@@ -38,7 +38,7 @@ class Spread:
         nodes.came = self._came
         nodes.scheduler.keep_in(folder.path)
 
-    def issue(self, session: Session, rounds: Sequence[Sequence[Block]], arms: Sequence[str],
+    def issue(self, session: Session, rounds: Sequence[Sequence[Block]], arms: Collection[str],
               certain: int) -> None:  # fmt: skip
         """Let the blocks of some arms run: those of `certain` rounds, and others while nodes idle.
 

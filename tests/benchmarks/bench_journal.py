@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bench.analysis.comparison import compare_run
+from bench.analysis.levels import rule_of
 from bench.launch.node import this_node
 from bench.launch.nodes import Ended, Nodes
 from bench.launch.task import Answer, Task
@@ -25,6 +26,7 @@ from bench.records.header import Arm
 from bench.records.measurement import Measurement
 from bench.records.node import Node
 from bench.records.run_folder import Folder, Journal
+from bench.run.open_arms import next_round
 from bench.run.plan import Contrast
 from bench.run.session import Session
 from bench.trial.spec import Outcome, TrialSpec
@@ -46,18 +48,22 @@ class AtOnce:
     def __init__(self, steps: int, node: Node) -> None:
         self._steps, self._node, self._back = steps, node, list[Ended]()
         self.sent = self.brought = self.trials = 0
+        self.seconds = 0.0
+        """Spent on being the nodes, which a driver doesn't."""
 
     def keep_in(self, folder: Path) -> None:
         """Keep nothing."""
 
     def start(self, name: str, task: Task, avoid: frozenset[str]) -> bool:
         """Answer with what was asked for."""
+        text, begun = task.model_dump_json(), time.perf_counter()
         outcomes = tuple(outcome(trial, self._steps, self._node) for trial in task.trials)
-        text, answer = task.model_dump_json(), Answer(outcomes=outcomes).model_dump_json()
+        answer = Answer(outcomes=outcomes).model_dump_json()
         self.sent += len(text)
         self.brought += len(answer)
         self.trials += len(outcomes)
         self._back.append(Ended(name, answer))
+        self.seconds += time.perf_counter() - begun
         return True
 
     def ended(self, seconds: float) -> Sequence[Ended]:
@@ -126,16 +132,21 @@ def whole(steps: int, count: int, folder: Path) -> str:
         session = Session(run, nodes, baseline, recipe(), {}, Heard())
         begun = time.perf_counter()
         session.measure(arms)
-        took = time.perf_counter() - begun
+        took = time.perf_counter() - begun - scheduler.seconds
     made, each = len(run.trials.records), scheduler.trials
     begun = time.perf_counter()
     compare_run(run.header, run.trials.records, ())
     look = time.perf_counter() - begun
+    open_ = head.model_copy(update={"first": ROUNDS, "repeats": 30})
+    begun = time.perf_counter()
+    next_round(open_, run.trials.records, names, ROUNDS, rule_of(open_), "test", 0.0)
+    decision = time.perf_counter() - begun
     run.close()
     return (
         f"{steps} steps: a trial sends {scheduler.sent / each:,.0f} B and brings back "
         f"{scheduler.brought / each:,.0f} B\n  {made:,} trials of {len(arms)} arms through a "
-        f"session: {made / took:,.0f} a second; all compared once: {look:.2f} s"
+        f"session: {made / took:,.0f} a second; all compared once: {look:.2f} s; "
+        f"a round decided: {decision:.2f} s"
     )
 
 
