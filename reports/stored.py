@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.analysis.comparable import data_of
 from bench.analysis.history import Told
 from bench.errors import BenchError
 from bench.records.measurement import BASELINE
@@ -42,7 +43,7 @@ def stored(places: Sequence[Path]) -> Iterator[Run | Unread]:
 
 def told(run: Run) -> Told:
     """Return what a run says in a history."""
-    return Told(run.header, run.comparison, run.figures.get(BASELINE))
+    return Told(run.header, run.comparison, run.figures.get(BASELINE), data_of(run.trials))
 
 
 def machine(environment: dict[str, Any]) -> str:

@@ -15,7 +15,13 @@ from statistics import fmean
 from typing import Literal, NamedTuple
 
 from bench.analysis.change_points import LEAST, change_points
-from bench.analysis.comparable import torch_of, unlike_machines, unlike_torch, unlike_work
+from bench.analysis.comparable import (
+    torch_of,
+    unlike_data,
+    unlike_machines,
+    unlike_torch,
+    unlike_work,
+)
 from bench.analysis.figures import Figures
 from bench.analysis.intervals import Interval
 from bench.analysis.results import ArmResult, Comparison
@@ -33,6 +39,8 @@ class Told(NamedTuple):
     header: Header
     comparison: Comparison
     baseline: Figures | None
+    data: str | None = None
+    """The hash of what it trains on; None: it is not known."""
 
 
 class Point(NamedTuple):
@@ -102,11 +110,11 @@ def _when(told: Told) -> datetime:
     return started if started.tzinfo else started.replace(tzinfo=UTC)
 
 
-def _groups(told: Sequence[Told], alike: Callable[[Header, Header], bool]) -> list[list[Told]]:
+def _groups(told: Sequence[Told], alike: Callable[[Told, Told], bool]) -> list[list[Told]]:
     """Return runs in groups, each run with the first group whose latest run it is like."""
     groups: list[list[Told]] = []
     for one in told:
-        home = next((g for g in groups if alike(g[-1].header, one.header)), None)
+        home = next((g for g in groups if alike(g[-1], one)), None)
         if home is None:
             groups.append([one])
         else:
@@ -114,15 +122,15 @@ def _groups(told: Sequence[Told], alike: Callable[[Header, Header], bool]) -> li
     return groups
 
 
-def _same_kind(old: Header, new: Header) -> bool:
-    same = (old.metric, old.metric_direction) == (new.metric, new.metric_direction)
-    machines = unlike_machines(old.environment, new.environment)
-    return same and unlike_work(old, new) is None and not machines
+def _same_kind(old: Told, new: Told) -> bool:
+    machines = unlike_machines(old.header.environment, new.header.environment)
+    work = unlike_work(old.header, new.header) is not None
+    return not (work or machines or unlike_data(old.data, new.data))
 
 
 def _series(told: Sequence[Told]) -> Iterator[Series]:
     """Yield the series of a group: absolute ones of the baseline, then the ratios of each arm."""
-    for group in _groups(told, lambda old, new: not unlike_torch(old, new)):
+    for group in _groups(told, lambda old, new: not unlike_torch(old.header, new.header)):
         yield from _of_baseline(group)
     for arm in dict.fromkeys(result.arm for t in told for result in t.comparison.arms):
         yield from _of_arm(arm, told)

@@ -8,6 +8,7 @@ Imported whenever pytest starts where `bench` is installed, so nothing heavy is 
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -32,7 +33,8 @@ class MeasureRecipe(Protocol):
 
         `max_time_ratio` is of the recipe's time to the baseline's: 0.8 asks for a fifth less. It is
         kept where the whole interval is below; where it can't be told, the test fails too.
-        `max_memory` (``2GiB``) is the largest peak of any trial of the recipe.
+        `max_memory` (``2GiB``) is the largest peak of any trial of the recipe. A training of it
+        that fails, or runs out of time, fails the test.
         """
         ...
 
@@ -51,8 +53,10 @@ def bench_recipe(request: pytest.FixtureRequest, tmp_path: Path) -> MeasureRecip
         from bench.errors import BenchError
 
         try:
+            most = _bytes(max_memory)
+            _check(max_time_ratio, pairs)
             found, trials = _measured(Path(recipe), pairs, tmp_path / "results")
-            problems = _beyond(found, trials, max_time_ratio, max_memory)
+            problems = [*_lost(found), *_beyond(found, trials, max_time_ratio, most)]
         except BenchError as error:
             raise pytest.fail.Exception(f"bench: {error}", pytrace=False) from None
         _store(request, found, trials)
@@ -79,7 +83,12 @@ def _measured(recipe: Path, pairs: int, output: Path) -> tuple[ArmResult, list[M
     )  # fmt: skip
     with progress.choose(quiet=True) as display, opened(asked, display) as session:
         MODES[asked.mode](session)
-        (found,) = compare_run(session.header, session.records, session.probed).arms
+        arms = compare_run(session.header, session.records, session.probed).arms
+        if not arms:
+            raise BenchError(
+                f"{recipe} changes nothing of its baseline: there is nothing to compare"
+            )
+        (found,) = arms
         trials = [trial for trial in session.records if trial.arm == found.arm and trial.ok]
     if not trials:
         raise BenchError(f"{recipe} gave no measurement: {found.reason}")
@@ -87,23 +96,53 @@ def _measured(recipe: Path, pairs: int, output: Path) -> tuple[ArmResult, list[M
 
 
 def _beyond(
-    found: ArmResult, trials: list[Measurement], max_time_ratio: float | None,
-    max_memory: str | None,
-) -> list[str]:  # fmt: skip
+    found: ArmResult, trials: list[Measurement], max_time_ratio: float | None, most: float | None
+) -> list[str]:
     """Return what is beyond its limit, or can't be told to be within."""
-    from bench.cli.parse import parse_limits
-
     problems = []
     if max_time_ratio is not None:
         problems += _too_slow(found, max_time_ratio)
-    if max_memory is not None:
-        (limit,) = parse_limits([f"memory={max_memory}"])[0].values()
+    if most is not None:
         peaks = [p for trial in trials if (p := trial.peak_memory_bytes) is not None]
         if not peaks:
             problems.append("its peak memory is unknown here")
-        elif max(peaks) > limit:
-            problems.append(f"peak memory {max(peaks) / 2**20:.1f} MiB, limit {max_memory}")
+        elif max(peaks) > most:
+            problems.append(f"peak memory {_mib(max(peaks))}, limit {_mib(most)}")
     return problems
+
+
+def _mib(amount: float) -> str:
+    return f"{amount / 2**20:.4g} MiB"
+
+
+def _bytes(max_memory: str | None) -> float | None:
+    """Return a limit of memory in bytes; raise `BenchError` where it is none."""
+    from bench.cli.parse import parse_limits
+    from bench.errors import BenchError
+
+    if max_memory is None:
+        return None
+    limits, times = parse_limits([f"memory={max_memory}"])
+    if times:
+        raise BenchError(f"max_memory={max_memory} is no amount; write one as 2GiB")
+    return limits["memory"]
+
+
+def _check(max_time_ratio: float | None, pairs: int) -> None:
+    """Raise `BenchError` for a limit that nothing can keep, or no pairs."""
+    from bench.errors import BenchError
+
+    if max_time_ratio is not None and not 0 < max_time_ratio < math.inf:
+        raise BenchError(f"max_time_ratio={max_time_ratio} is no ratio; write one above 0, as 0.8")
+    if pairs < 1:
+        raise BenchError(f"pairs={pairs} measures nothing; ask for 1 or more")
+
+
+def _lost(found: ArmResult) -> list[str]:
+    """Return what was lost of the recipe's trainings: the others alone are no measure of it."""
+    made = sum(found.statuses.values())
+    lost = [f"{n} {how.replace('_', ' ')}" for how, n in found.statuses.items() if how != "ok"]
+    return [f"of {made} trainings of the recipe {' and '.join(lost)}"] if lost else []
 
 
 def _too_slow(found: ArmResult, limit: float) -> list[str]:
