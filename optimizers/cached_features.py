@@ -13,8 +13,10 @@ Source:  Kornblith et al., Do Better ImageNet Models Transfer Better?, CVPR 2019
 from __future__ import annotations
 
 import hashlib
+import math
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, ParamSpec, TypeVar
 
@@ -25,8 +27,14 @@ from torch import Tensor, nn
 from bench.batches import Batch, each_tensor, inputs_of, with_inputs
 from bench.errors import NotApplicable
 from bench.job import FixedItems, Job, Progress
+from bench.model.outputs import FAILURES, loss_without_training
+from bench.model.train_mode import evaluating
+from bench.model.varied import varied
 from bench.random_state import undisturbed
 from bench.technique import Effect, Stage, Technique
+
+CLOSE = 1e-2
+"""How far, relatively, the loss of features may lie from that of inputs: by 16-bit arithmetic."""
 
 
 class CachedFeatures(Technique):
@@ -45,7 +53,13 @@ class CachedFeatures(Technique):
     def apply(self, job: Job) -> Job:
         """Claim `batches`; wrap losses and `validate`; teach the encoder to let features pass."""
         cache = _Cache(*_fixed(job), self.store == "file", self.at_once)
-        cache.encoder.__class__ = _teachable(type(cache.encoder), cache)
+        kind = type(cache.encoder)
+        cache.encoder.__class__ = _teachable(kind, cache)
+        try:
+            _check_losses(job, cache)
+        except NotApplicable:
+            cache.encoder.__class__ = kind
+            raise
         job = job.claim("batches", cache.batches, by=self.name)
         for part in ("loss", "item_losses"):
             job = job.wrap(part, lambda old: old and cache.during("pass", old), by=self.name)
@@ -82,6 +96,35 @@ def _check_repeatable(job: Job, encoder: nn.Module, items: FixedItems) -> None:
             f"the encoder ({job.encoder}) gives other outputs for the same items (dropout, or"
             " statistics of the batch): put it into evaluation mode"
         )
+
+
+def _check_losses(job: Job, cache: _Cache) -> None:
+    """Raise `NotApplicable` where features in the place of inputs give another loss.
+
+    What stands before the encoder, or sees inputs beside it, is then given features. They are
+    compared with other weights too: a head of zeros hides what it is given.
+    """
+    batch = cache.items.batch(torch.arange(min(2, cache.items.count), device=job.device))
+    passing = cache.during("pass", job.loss)
+    for weights in (nullcontext(), varied(job.model)):
+        with weights:
+            try:
+                plain = loss_without_training(job, batch, seed=0)
+            except FAILURES:  # answers that the loss doesn't take
+                continue
+            with torch.no_grad(), evaluating(job.model), undisturbed(job.device):
+                features = with_inputs(batch, cache.encoder(inputs_of(batch)))
+            try:
+                found = loss_without_training(job, features, passing, seed=0)
+                said, near = f"{found:.4g}", abs(found - plain) <= CLOSE * max(abs(plain), CLOSE)
+            except FAILURES as error:
+                said, near = str(error).strip().partition("\n")[0] or type(error).__name__, False
+        if not near and math.isfinite(plain):
+            raise NotApplicable(
+                f"the loss of two items is {plain:.4g} and, of what the encoder ({job.encoder}) "
+                f"makes of them, {said}: it is not called once with what a batch holds, or the "
+                "model needs more than its outputs"
+            )
 
 
 Given = ParamSpec("Given")
@@ -121,7 +164,8 @@ class _Cache:
         if self.mode != "remember":
             return x if self.mode == "pass" else run(x)
         content = x.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-        key = hashlib.blake2b(content.tobytes()).digest()
+        kind = f"{x.dtype}{tuple(x.shape)}".encode()
+        key = hashlib.blake2b(kind + content.tobytes()).digest()
         if key not in self.remembered:
             self.remembered[key] = run(x)
         return self.remembered[key]

@@ -1,6 +1,6 @@
 """Compile: let TorchInductor fuse the model's operators into generated kernels.
 
-What:    torch.compile around the trained model, forward and backward.
+What:    torch.compile around the trained model, forward and backward. Weights keep their names.
 Helps:   models with many small or pointwise operators, and those bound by Python's overhead.
 Hurts:   short trainings: the first steps compile for seconds to minutes (reported apart, cold and
          warm, with the steps that pay it back); shapes that change; complex numbers. Random numbers
@@ -31,6 +31,7 @@ from bench.records.plain_loop import PlainLoop
 from bench.technique import PASSES, Effect, Parts, Probe, SettingsT, Stage, Technique
 
 Snapshot = Callable[[nn.Module], nn.Module]
+NAMING = ("named_parameters", "named_buffers", "named_modules", "state_dict", "load_state_dict")
 WRITTEN = '''
 import functools
 
@@ -79,6 +80,7 @@ class Compile(Technique):
         if job.device.type == "cpu":
             sample_before_striding(plain)  # inductor lays out convolutions channels last by itself
         compiled = cast(nn.Module, torch.compile(plain, mode=self.mode, dynamic=self.dynamic))
+        _name_as(compiled, plain)
         job = job.wrap("model", lambda model: compiled, by=self.name)
         job = job.wrap("snapshot", lambda old: _unwrapped(old, compiled, plain), by=self.name)
         return job.relying([compiled], by=self.name)
@@ -108,6 +110,15 @@ class Compile(Technique):
             refuse_at_risk(job.model)
         line = f"trained = torch.compile(model, mode={self.mode!r}, dynamic={self.dynamic})"
         loop.add("model", line, by=self.name)
+
+
+def _name_as(compiled: nn.Module, plain: nn.Module) -> None:
+    """Let a compiled model's parts have the plain one's names, which losses and optimizers ask for.
+
+    Torch's own begin with ``_orig_mod.``: what takes ``head.`` for another rate would find nothing.
+    """
+    if compiled is not plain:
+        vars(compiled).update({name: getattr(plain, name) for name in NAMING})
 
 
 def _check_compiler(device: torch.device) -> None:

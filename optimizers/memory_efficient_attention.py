@@ -2,7 +2,8 @@
 
 What:    attention written out as softmax(q k' * scale) v, its scores masked_fill'ed or not, in the
          traced code of the model's modules, and nn.MultiheadAttention whose weights nobody uses,
-         become scaled_dot_product_attention, unless the model's outputs of a sample change.
+         become scaled_dot_product_attention, unless the model's outputs of a sample change, with
+         its weights as they are and with others.
 Helps:   long sequences: memory grows with the length instead of its square.
 Hurts:   short ones, where the plain form is as fast. With dropout other random numbers are drawn;
          on the CPU the saving form has no dropout, so such attention is left alone there.
@@ -12,6 +13,7 @@ Source:  Dao et al., FlashAttention, NeurIPS 2022; torch SDPA and torch.fx docum
 
 from __future__ import annotations
 
+import copy
 import inspect
 import operator
 from collections.abc import Callable
@@ -27,12 +29,22 @@ from bench.job import Job
 from bench.model.calls import Call, ask
 from bench.model.nested import tensors_in
 from bench.model.outputs import FAILURES
+from bench.model.varied import varied
 from bench.random_state import undisturbed
 from bench.technique import PASSES, Effect, Parts, Stage, Technique
 
+Answer = list[Tensor] | None
+"""Of a model to its sample; None where it fails."""
+OTHERS = 2
+"""With so many other weights answers are compared."""
+CLOSE = 1e-3
+LEAST = -1e4
+"""A score as low as this, or lower, has no weight at all, whether it is put in a score's place or
+added to it."""
 PRODUCTS = (torch.matmul, torch.bmm, operator.matmul, "matmul", "bmm")
 SCALINGS = (operator.mul, torch.mul, "mul", operator.truediv, torch.div, "div")
 SOFTMAXES = (torch.softmax, F.softmax, "softmax", nn.Softmax)
+KEPT = (dict, list)
 MULTIHEAD = inspect.signature(nn.MultiheadAttention.forward)
 
 
@@ -46,8 +58,8 @@ class MemoryEfficientAttention(Technique):
 
     def apply(self, job: Job) -> Job:
         """Change the class of the modules in place, so that names and weights stay as they are."""
-        before, calls = _observed(job)
-        if before is None:
+        before, calls = _answers(job), _observed(job)[1]
+        if before[0] is None:
             raise NotApplicable("the model does not take its own sample: nothing can be compared")
         replaced: set[nn.Module] = set()
         for module in reversed(list(job.model.modules())):  # the innermost first
@@ -57,8 +69,7 @@ class MemoryEfficientAttention(Technique):
             if new is None:
                 continue
             module.__class__ = type(kind.__name__, (kind,), {"forward": new})
-            after = _observed(job)[0]
-            if after is not None and all(map(_near, after, before)):
+            if all(map(_near, _answers(job), before)):
                 replaced.add(module)
             else:
                 module.__class__ = kind
@@ -70,8 +81,30 @@ class MemoryEfficientAttention(Technique):
         return job.wrap("model", lambda model: model, self.name).relying(replaced, self.name)
 
 
-def _near(one: Tensor, other: Tensor) -> bool:
-    return one.shape == other.shape and torch.allclose(one, other, rtol=1e-3, atol=1e-5)
+def _answers(job: Job) -> list[Answer]:
+    """Return the model's answers to a sample, with its weights and with others.
+
+    A head of zeros, or small weights, would answer the same whatever attention computes.
+    """
+    found = [_observed(job)[0]]
+    for seed in range(OTHERS):
+        with varied(job.model, seed):
+            found.append(_observed(job)[0])
+    return found
+
+
+def _near(one: Answer, other: Answer) -> bool:
+    """Tell whether an answer is another but for rounding; whatever it is where there was none."""
+    if other is None or not all(bool(part.isfinite().all()) for part in other):
+        return True
+    return one is not None and all(map(_close, one, other))
+
+
+def _close(one: Tensor, other: Tensor) -> bool:
+    if one.shape != other.shape or other.numel() == 0:
+        return one.shape == other.shape
+    near = CLOSE * float(other.detach().double().abs().max())
+    return torch.allclose(one, other, rtol=CLOSE, atol=max(near, 1e-5))
 
 
 def _observed(job: Job) -> tuple[list[Tensor] | None, dict[nn.Module, Call]]:
@@ -101,12 +134,38 @@ def _replacement(module: nn.Module, call: Call, device: str) -> Callable[..., Ou
         return _without_weights if wanted and not (device == "cpu" and module.dropout) else None
     if type(module).__module__.startswith("torch."):
         return None
-    try:  # in training mode: what depends on the mode fails the comparison, made in eval mode
-        graph = fx.Tracer().trace(module)
-    except FAILURES:  # what a module says to symbols in the place of its inputs, or torch.fx to it
+    graph = _traced(module)
+    if graph is None:
         return None
     found = [_rewrite(module, graph, node, device) for node in [*graph.nodes]]
     return type(fx.GraphModule(module, graph)).forward if any(found) else None
+
+
+def _traced(module: nn.Module) -> fx.Graph | None:
+    """Return a module's graph; None where there is none, or tracing changes what the module keeps.
+
+    A graph does not set attributes: what the code notes in them would be lost. It is traced in
+    training mode: what depends on the mode fails the comparison, made in eval mode.
+    """
+    places = [vars(part) for part in module.modules()]
+    kept = [(x, copy.copy(x)) for one in places for x in (one, *one.values()) if type(x) in KEPT]
+    try:
+        graph = fx.Tracer().trace(module)
+    except FAILURES:  # what a module says to symbols in the place of its inputs, or torch.fx to it
+        graph = None
+    changed = [pair for pair in kept if not _same(*pair)]
+    for place, was in changed:
+        place.clear()
+        (place.update if isinstance(place, dict) else place.extend)(was)
+    return None if changed else graph
+
+
+def _same(place: Any, was: Any) -> bool:
+    """Tell whether a list or dict holds what it held, constants of the tracer's aside."""
+    if isinstance(place, dict):
+        place = {k: v for k, v in place.items() if not str(k).startswith("_tensor_constant")}
+        return place.keys() == was.keys() and all(place[key] is was[key] for key in was)
+    return len(place) == len(was) and all(map(operator.is_, place, was))
 
 
 def _without_weights(*args: object, **kwargs: object) -> Outputs:
@@ -135,6 +194,8 @@ def _rewrite(module: nn.Module, graph: fx.Graph, end: fx.Node, device: str) -> b
     chain.append(chain[-1].args[0])
     if last_is(torch.masked_fill, "masked_fill"):
         mask = chain[-1].args[1:]
+        if not (len(mask) == 2 and isinstance(mask[1], int | float) and mask[1] <= LEAST):
+            return False
         chain.append(chain[-1].args[0])
     start = len(chain) - 1
     while last_is(*SCALINGS):
@@ -162,5 +223,7 @@ def attend(
     q, k, v = (p.unsqueeze(1) if p.dim() == 3 else p for p in (query, key.mT, value))
     share = dropout.p if dropout is not None and dropout.training else 0.0
     bias = None if hidden is None else q.new_zeros(hidden.shape).masked_fill(hidden, fill)
+    if bias is not None and query.dim() == bias.dim() == 3:
+        bias = bias.unsqueeze(1)
     found = F.scaled_dot_product_attention(q, k, v, bias, dropout_p=share, scale=1.0)
     return found.squeeze(1) if query.dim() == 3 else found

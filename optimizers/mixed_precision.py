@@ -13,12 +13,15 @@ Source:  Micikevicius et al., Mixed Precision Training, ICLR 2018; torch.amp doc
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.optim import Optimizer
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
@@ -31,6 +34,7 @@ from bench.interception.script import Script
 from bench.interception.writing import Writing
 from bench.job import Job
 from bench.machine.device import has_bf16
+from bench.model.compiled import is_compiled
 from bench.model.nested import tensors_in
 from bench.model.outputs import objection
 from bench.random_state import undisturbed
@@ -143,12 +147,19 @@ class MixedPrecision(Technique):
         sample = job.sample(2)
         if objection(job, sample) is not None:
             return  # whatever the loss calls, it is not this
+        with undisturbed(job.device), _Uncompiled() as plain:
+            objection(job, sample)
         with undisturbed(job.device), torch.autocast(job.device.type, dtype), _Uncompiled() as seen:
             said = objection(job, sample)
         if said is not None:
             raise NotApplicable(f"the model does not run in {self.precision} here: {said[:120]}")
-        if dtype not in seen.found:
+        if not seen.found[dtype]:
             raise NotApplicable(_nothing(self.precision))
+        if seen.found[dtype] <= plain.found[dtype]:
+            raise NotApplicable(
+                f"the model computes in {self.precision} already: its weights have 16 bits, or it "
+                "has an autocast of its own"
+            )
 
     def _scaled(self, job: Job) -> Job:
         scaler = torch.amp.GradScaler(job.device.type)
@@ -183,18 +194,18 @@ class _Scaled:
 
 
 class _Formats(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    """Notes in which formats numbers are computed."""
+    """Counts in which formats tensors are computed."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.found: set[torch.dtype] = set()
+        self.found = Counter[torch.dtype]()
 
     def __torch_dispatch__(
         self, func: Callable[..., object], types: Sequence[type], args: tuple[object, ...] = (),
         kwargs: Mapping[str, object] | None = None,
     ) -> object:  # fmt: skip
         made = func(*args, **(kwargs or {}))
-        self.found |= {part.dtype for part in tensors_in(made)}
+        self.found.update(part.dtype for part in tensors_in(made))
         return made
 
 
@@ -242,8 +253,35 @@ def _float32(answer: Outputs) -> Outputs:
 def _autocast(
     old: Callable[[nn.Module, Batch], Tensor], kind: str, dtype: torch.dtype
 ) -> Callable[[nn.Module, Batch], Tensor]:
+    checked = False
+
     def loss(model: nn.Module, batch: Batch) -> Tensor:
-        with torch.autocast(kind, dtype):
+        nonlocal checked
+        with torch.autocast(kind, dtype), nullcontext() if checked else _no_other_around(model):
+            checked = True
             return old(model, batch)
 
     return loss
+
+
+@contextmanager
+def _no_other_around(model: nn.Module) -> Iterator[None]:
+    """Raise `NotApplicable` where a model is called within another autocast than the one here."""
+    outer = _depth()
+
+    def check(module: nn.Module, args: object) -> None:
+        if module is model and _depth() > outer:
+            raise NotApplicable("the loss calls its model under an autocast of its own")
+
+    handle = None if is_compiled(model) else register_module_forward_pre_hook(check)
+    try:
+        yield
+    finally:
+        if handle is not None:
+            handle.remove()
+
+
+def _depth() -> int:
+    """Return how many autocasts are around."""
+    torch.autocast_increment_nesting()
+    return torch.autocast_decrement_nesting()

@@ -68,18 +68,39 @@ def labelled(job: Job) -> tuple[FixedItems, Tensor]:
 
 
 def redrawn(job: Job, items: FixedItems, order: Order, by: str) -> Job:
-    """Return a job that draws `items` in another order each epoch; its seed is torch's."""
+    """Return a job that draws `items` in another order each epoch; its seed is torch's.
+
+    Of as many items as there were, an epoch has as many steps of as many as before; of more, it
+    grows with them.
+    """
     own, random = job.fixed, torch.Generator().manual_seed(torch.initial_seed())
     assert own is not None
+    count, drawn = own.count, len(order(torch.Generator()))
 
     def rows(progress: Progress) -> Iterator[Tensor]:
         sizes = [len(batch) for batch in own.rows(progress)]
-        chosen, size = order(random), max(sizes)
-        drops_last = sum(sizes) < own.count
-        end = len(chosen) - len(chosen) % size if drops_last else len(chosen)
-        yield from torch.split(chosen[:end].to(job.device), size)
+        if drawn != count:
+            sizes = _grown(sizes, count, drawn)
+        chosen = order(random)
+        while len(chosen) < sum(sizes):  # an epoch that goes through the items several times
+            chosen = torch.cat([chosen, order(random)])
+        yield from torch.split(chosen[: sum(sizes)].to(job.device), sizes)
 
     new = replace(items, rows=rows)
-    if len(order(torch.Generator())) != own.count:
-        job = replace(job, epoch_steps=None)
+    if drawn != count:
+        known = job.epoch_items or job.data.train_items
+        grown = round(known * drawn / count) if known else None
+        job = replace(job, epoch_steps=None, epoch_items=grown)
     return job.claim("fixed", new, by=by).claim("batches", new.batches, by=by)
+
+
+def _grown(sizes: list[int], count: int, drawn: int) -> list[int]:
+    """Return the sizes of an epoch's batches where `drawn` items are drawn in the place of `count`.
+
+    An epoch of a part of all items stays one of that part; a last smaller batch is left out where
+    it was.
+    """
+    size, left_out = max(sizes), count - sum(sizes)
+    total = drawn if 0 <= left_out < size else drawn * sum(sizes) // count
+    full, rest = divmod(total, size)
+    return [size] * full + [rest] * (rest > 0 >= left_out)

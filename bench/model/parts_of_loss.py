@@ -17,6 +17,7 @@ from bench.job import Job, Loss
 from bench.model.halves import HALVES
 from bench.model.nested import tensors_in
 from bench.model.outputs import FAILURES, loss_without_training
+from bench.model.varied import varied
 
 EXACT = 1e-5
 """How far, relatively, a batch's loss may be from its parts' in 32 bits."""
@@ -184,7 +185,7 @@ def adds_up(job: Job, batch: Batch, loss: Loss | None = None) -> bool:
     try:
         rows = torch.arange(job.items(batch), device=job.device)
         halves = [job.select(batch, half) for half in (*rows.chunk(2), rows[::2], rows[1::2])]
-        with _varied(job.model):
+        with varied(job.model):
             found = parts_of_loss(job, batch, halves, loss, items=(1,) * len(halves))
     except FAILURES:  # what counts as an item is something else, or the loss doesn't take answers
         return False
@@ -200,7 +201,7 @@ def _telling(model: nn.Module, compared: Callable[[], PartsOfLoss]) -> PartsOfLo
     found = compared()
     for seed in range(TRIES if len(found.parts) > 1 and not found.tells else 0):
         try:
-            with _varied(model, seed):
+            with varied(model, seed):
                 other = compared()
         except FAILURES:  # answers that a loss doesn't take
             continue
@@ -210,24 +211,6 @@ def _telling(model: nn.Module, compared: Callable[[], PartsOfLoss]) -> PartsOfLo
         if known and other.tells:
             break
     return found
-
-
-@contextmanager
-def _varied(model: nn.Module, seed: int = 0) -> Iterator[None]:
-    """Add random numbers to all weights for a while, so that answers differ from item to item."""
-    draw, kept = torch.Generator().manual_seed(seed), []
-    with torch.no_grad():
-        for weight in model.parameters():
-            if weight.is_floating_point() and weight.numel() > 1:
-                kept.append((weight, weight.clone()))
-                width = math.sqrt(weight[0].numel() if weight.dim() > 1 else weight.numel())
-                drawn = torch.randn(weight.shape, generator=draw)
-                weight.add_(drawn.to(weight), alpha=1 / width)  # answers of about 1
-        try:
-            yield
-        finally:
-            for weight, old in kept:
-                weight.copy_(old)
 
 
 @contextmanager

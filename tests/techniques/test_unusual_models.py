@@ -10,14 +10,20 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from bench.errors import NotApplicable
-from bench.job import Job
+from bench.job import FixedItems, Job, Progress
 from bench.trial.training import train
 from optimizers.adafactor import Adafactor
+from optimizers.cached_features import CachedFeatures
 from optimizers.channels_last import ChannelsLast, is_channels_last
+from optimizers.compile import Compile
 from optimizers.early_stopping import EarlyStopping
 from optimizers.ema import Ema
 from optimizers.fused_optimizer import FusedOptimizer
 from optimizers.low_rank import LowRank
+from optimizers.memory_efficient_attention import MemoryEfficientAttention
+from optimizers.mixed_precision import MixedPrecision
+from optimizers.oversampling import Oversampling
+from optimizers.weighted_sampling import WeightedSampling
 from tests.jobs import cross_entropy, job_of
 
 X = torch.randn(32, 6, generator=torch.Generator().manual_seed(0))
@@ -115,3 +121,118 @@ def test_a_fused_form_of_weights_with_gaps_is_refused() -> None:
     with pytest.raises(NotApplicable, match=r"a weight \(6, 2\) is a part of a larger tensor"):
         FusedOptimizer().apply(job())
     FusedOptimizer(form="foreach").apply(job())
+
+
+class Attention(nn.Module):
+    """Attention, its scores summed to 1 along `dim`, before a head of zeros."""
+
+    def __init__(self, dim: int, fill: float = -torch.inf, noted: bool = False) -> None:
+        super().__init__()
+        self.to_all, self.head = nn.Linear(8, 24), nn.Linear(8, 2)
+        nn.init.zeros_(self.head.weight)
+        self.dim, self.fill, self.noted = dim, fill, noted
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.to_all(x).chunk(3, -1)
+        scores = (q @ k.transpose(1, 2)).masked_fill((x[..., 0] > 9)[:, None], self.fill)
+        weights = scores.softmax(self.dim)
+        if self.noted:
+            self.weights = weights
+        found: Tensor = self.head((weights @ v).mean(1))
+        return found
+
+
+def attention_job(model: nn.Module) -> Job:
+    x = torch.randn(8, 6, 8, generator=torch.Generator().manual_seed(0))
+    return job_of(model, x, torch.zeros(8, dtype=torch.long))
+
+
+@pytest.mark.parametrize(
+    "model", [Attention(1), Attention(-1, fill=-5.0), Attention(-1, noted=True)],
+    ids=["over queries", "a mask that lets some through", "weights that are noted"],
+)  # fmt: skip
+def test_a_head_of_zeros_hides_no_attention_that_is_another(model: Attention) -> None:
+    with pytest.raises(NotApplicable, match="no attention to replace"):
+        MemoryEfficientAttention().apply(attention_job(model))
+    assert not isinstance(vars(model).get("weights"), torch.fx.Proxy)
+
+
+def test_attention_before_a_head_of_zeros_is_replaced() -> None:
+    MemoryEfficientAttention().apply(attention_job(Attention(-1)))
+
+
+class Encoded(nn.Module):
+    """A head on a frozen encoder, which is called as `how` says."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.encoder, self.head, self.how = (
+            nn.Linear(6, 6).requires_grad_(False),
+            nn.Linear(6, 2),
+            how,
+        )
+        nn.init.zeros_(self.head.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.how == "scaled first":
+            x = (x - 3) / 2
+        features = self.encoder(x) + (x if self.how == "skipped too" else 0)
+        if self.how == "twice":
+            features = features + self.encoder(-x)
+        found: Tensor = self.head(features)
+        return found
+
+
+def drawn(*sizes: int) -> FixedItems:
+    """Return items of which every epoch draws batches of these sizes."""
+    shuffle = torch.Generator().manual_seed(0)
+
+    def rows(progress: Progress) -> Any:
+        return torch.split(torch.randperm(32, generator=shuffle)[: sum(sizes)], list(sizes))
+
+    return FixedItems(32, rows, lambda chosen: (X[chosen], Y[chosen]), labels=(X[:, 0] > 1).long())
+
+
+@pytest.mark.parametrize("how", ["scaled first", "skipped too", "twice"])
+def test_features_that_are_not_all_a_model_needs_are_not_cached(how: str) -> None:
+    job = job_of(Encoded(how), X, Y, fixed=drawn(8, 8, 8, 8), encoder="encoder")
+    kind = type(job.model.get_submodule("encoder"))
+    with pytest.raises(NotApplicable, match="the model needs more than its outputs"):
+        CachedFeatures().apply(job)
+    assert type(job.model.get_submodule("encoder")) is kind
+
+
+@pytest.mark.parametrize("sizes", [(4, 4, 4), (2, 10, 4, 8, 8)], ids=["a part", "unlike batches"])
+def test_an_epoch_drawn_by_weights_has_the_batches_that_it_had(sizes: tuple[int, ...]) -> None:
+    job = WeightedSampling().apply(job_of(Encoded(""), X, Y, fixed=drawn(*sizes)))
+    assert tuple(len(batch[0]) for batch in job.batches(Progress(3))) == sizes
+
+
+def test_an_oversampled_epoch_of_a_part_of_the_items_stays_one_of_that_part() -> None:
+    job = job_of(Encoded(""), X, Y, fixed=drawn(4, 4, 4), epoch_items=12)
+    found = Oversampling().apply(job)
+    shown = 2 * int((X[:, 0] <= 1).sum())  # both classes as often as the frequent one
+    assert found.epoch_items == round(12 * shown / 32)
+    assert sum(len(batch[0]) for batch in found.batches(Progress(3))) == 12 * shown // 32 // 4 * 4
+
+
+def in_autocast(model: nn.Module, batch: Any) -> Tensor:
+    with torch.autocast("cpu", torch.bfloat16):
+        return cross_entropy(model, batch)
+
+
+def test_what_computes_in_16_bits_already_gains_nothing_by_mixed_precision() -> None:
+    half = job_of(net().to(torch.bfloat16), X.to(torch.bfloat16), Y)
+    with pytest.raises(NotApplicable, match="the model computes in bf16 already"):
+        MixedPrecision().apply(half)
+    with pytest.raises(NotApplicable, match="calls its model under an autocast of its own"):
+        train(MixedPrecision().apply(job_of(net(), X, Y, loss=in_autocast)))
+    train(MixedPrecision().apply(job_of(net(), X, Y)))
+
+
+def test_the_weights_of_a_compiled_model_keep_their_names() -> None:
+    compiled = Compile().apply(job_of(net(), X, Y)).model
+    assert [name for name, _ in compiled.named_parameters()] == list(net().state_dict())
+    assert list(compiled.state_dict()) == list(net().state_dict())
+    assert not compiled.eval().training
+    assert not any(module.training for module in compiled.modules())
