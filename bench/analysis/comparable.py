@@ -56,18 +56,12 @@ def check_same_data(
     old: Header, before: Sequence[Measurement], new: Header, after: Sequence[Measurement]
 ) -> None:
     """Raise `BenchError` where two runs trained on other content, wherever it lay."""
-    if unlike := unlike_data(data_of(before), data_of(after)):
+    one, other = data_of(before), data_of(after)
+    if one and other and one != other:
         raise BenchError(
-            f"{old.run} and {new.run} differ in the content of their data ({unlike}): nothing to "
-            "compare; repeat one on the data of the other"
+            f"{old.run} and {new.run} differ in the content of their data (sha256 {one[:12]}… and "
+            f"{other[:12]}…): nothing to compare; repeat one on the data of the other"
         )
-
-
-def unlike_data(old: str | None, new: str | None) -> str | None:
-    """Return by what hashes the content of two runs' data differs, as far as both are known."""
-    if not old or not new or old == new:
-        return None
-    return f"sha256 {old[:12]}… and {new[:12]}…"
 
 
 def new_settings(old: Header, new: Header) -> list[str]:

@@ -17,7 +17,6 @@ from typing import Literal, NamedTuple
 from bench.analysis.change_points import LEAST, change_points
 from bench.analysis.comparable import (
     torch_of,
-    unlike_data,
     unlike_machines,
     unlike_torch,
     unlike_work,
@@ -125,7 +124,7 @@ def _groups(told: Sequence[Told], alike: Callable[[Told, Told], bool]) -> list[l
 def _same_kind(old: Told, new: Told) -> bool:
     machines = unlike_machines(old.header.environment, new.header.environment)
     work = unlike_work(old.header, new.header) is not None
-    return not (work or machines or unlike_data(old.data, new.data))
+    return not (work or machines) and old.data == new.data
 
 
 def _series(told: Sequence[Told]) -> Iterator[Series]:
