@@ -124,9 +124,27 @@ def _items(step: Sequence[Event]) -> int:
     """Return the items drawn from loaders; where none were, those of the largest calls."""
     if drawn := sum(event.number for event in step if event.kind is Kind.DRAW):
         return drawn
-    backs = max(1, sum(event.kind is Kind.BACKING for event in step))
+    backs = max(1, _passes(step))
     calls = [event.number for event in step if event.kind is Kind.CALL]
     return max(calls, default=0) * min(backs, len(calls))
+
+
+def _passes(step: Sequence[Event]) -> int:
+    """Return how many backward passes on items of their own the steps of one optimizer follow.
+
+    Of several optimizers (a GAN's), each follows passes on the same items; and one that asks for
+    the loss within its step asks for that of the same items again and again.
+    """
+    found, waiting, stepping = defaultdict[int, int](int), 0, False
+    for event in step:
+        if event.kind is Kind.BACKING:
+            waiting = max(waiting, 1) if stepping else waiting + 1
+        elif event.kind is Kind.STEPPING:
+            stepping = True
+        elif event.kind is Kind.STEP:
+            found[event.number] += waiting
+            waiting, stepping = 0, False
+    return max(found.values(), default=0)
 
 
 def _asks(step: Sequence[Event]) -> bool:

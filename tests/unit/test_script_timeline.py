@@ -82,3 +82,26 @@ def test_items_are_drawn_or_else_called_with() -> None:
     assert [s.items for s in course_of(seen("dfbu" * 2), [1, 1]).timeline.steps] == [8, 8]
     assert [s.items for s in course_of(seen("fbfbu"), [1, 1]).timeline.steps] == [8]
     assert [s.items for s in course_of(seen("defbu" * 2), [1, 1]).timeline.steps] == [4, 4]
+
+
+@pytest.mark.parametrize(
+    ("text", "items"),
+    [
+        ("fbfbu" * 2, [8, 8]),  # accumulation
+        ("ffbufbv" * 2, [4, 4]),  # a GAN's two losses are of the same items
+        ("fbuv" * 2, [4, 4]),
+        ("fbufbvfbv" * 2, [8, 8]),
+    ],
+)
+def test_items_that_no_loader_gives_are_those_of_different_passes(
+    text: str, items: list[int]
+) -> None:
+    course = course_of(seen(text), [1.0] * 9)
+    assert [step.items for step in course.timeline.steps] == items
+
+
+def test_an_optimizer_that_asks_three_times_for_its_loss_trains_on_its_items_once() -> None:
+    asked = (Kind.CALLING, Kind.CALL, Kind.BACKING, Kind.BACKWARD) * 3
+    kinds = (Kind.STEPPING, *asked, Kind.STEP) * 2
+    events = [Event(kind, at, at, 4 * (kind is Kind.CALL)) for at, kind in enumerate(kinds)]
+    assert [step.items for step in course_of(events, [1.0]).timeline.steps] == [4, 4]
