@@ -117,7 +117,8 @@ def of_baseline(run: Run) -> str:
     """Return what the baseline alone reaches, and in which time."""
     own = run.figures.get(BASELINE)
     if own is None:
-        return f"No trial of {run.title} succeeded, so nothing is known of it."
+        why = f" ({run.baseline_failure})" if run.baseline_failure else ""
+        return f"No trial of {run.title} succeeded{why}, so nothing is known of it."
     if not own.whole_trainings:
         step = formatting.seconds(own.step_seconds)
         return f"A step of {run.title} takes {step}; it was not trained to the end."

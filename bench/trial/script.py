@@ -200,8 +200,9 @@ def _run(
         said = _described(error, program.folder)
         raise (BenchError if script.rehearsed else ScriptFailed)(said) from error
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None and not stream.closed:  # a script may do as it likes with them
+                stream.flush()
     script.check_acted()
     return ending, reported
 

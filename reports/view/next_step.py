@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.analysis.verdict import Verdict
+from bench.records.measurement import BASELINE
 from reports import undone
 from reports.run import Run
 from reports.view.open_arms import as_asked, asking, buying, open_arms
@@ -15,7 +16,7 @@ def next_step(run: Run) -> tuple[str, str] | None:
     """Return what to do next and the command for it; None where there is nothing."""
     if undone.unfinished(run) is not None:
         return "go on", f"{run.header.resuming} {run.folder}"
-    if run.judged is not None or run.revised is not None:
+    if run.judged is not None or run.revised is not None or not run.of(BASELINE):
         return None
     if run.exported and run.winner:
         return "train with it", f"bench train {run.folder}/optimized.json"

@@ -219,3 +219,9 @@ def test_what_lies_beside_a_script_is_imported_whatever_is_installed(tmp_path: P
     before = importlib.import_module("optimizers"), [*sys.meta_path]
     assert intercepted(trial).metric == 11
     assert (sys.modules["optimizers"], [*sys.meta_path]) == before
+
+
+def test_a_script_may_close_what_it_prints_to(tmp_path: Path) -> None:
+    (tmp_path / "closes.py").write_text(BEGIN + "sys.stdout.close()\nfor x, in loader: step(x)")
+    run = intercepted(trial_of("closes", tmp_path, folder=tmp_path, kind="step"))
+    assert len(run.course.timeline.steps) == 20
