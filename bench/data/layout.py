@@ -42,13 +42,13 @@ def with_layout(job: Job) -> Job:
     """
     if (job.items, job.split, job.select) != (first_size, chunk_items, select_items):
         return job
-    dim = _dim_of_items(job)
+    dim = dim_of_items(job)
     if not dim:
         return job
     return replace(job, items=_count(dim), split=_split(dim), select=_select(dim))
 
 
-def _dim_of_items(job: Job) -> int | None:
+def dim_of_items(job: Job) -> int | None:
     """Return where the first tensor of two items is twice as long as that of one."""
     try:
         with undisturbed(job.device):

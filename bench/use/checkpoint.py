@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import __version__
+from bench.data.layout import dim_of_items
 from bench.deployment import Deployment, Use
 from bench.errors import BenchError, NotApplicable, reason_of
 from bench.model.calls import arguments, ask
@@ -102,8 +103,9 @@ def load(
     if record.form is None:
         raise BenchError(f"the model in {folder} can't be loaded: {record.why_not}")
     if record.inputs is None:
-        raise BenchError(f"the model in {folder} takes more than one tensor; such a one can be"
-                         " trained, and not be used by this command")  # fmt: skip
+        raise BenchError(f"the model in {folder} takes more than one tensor, or one with its items"
+                         " along another dimension than the first; such a one can be trained, and"
+                         " not be used by this command")  # fmt: skip
     moved = {"data_dir": str(data_dir)} if data_dir else {}
     recipe = record.recipe.model_copy(update={"settings": record.recipe.settings | moved})
     try:
@@ -223,7 +225,7 @@ def with_weights(network: nn.Module, path: Path) -> nn.Module:
 
 def _inputs(job: Job) -> Inputs | None:
     args, named = arguments(job.sample(1))
-    if named or len(args) != 1 or not isinstance(args[0], Tensor):
+    if named or len(args) != 1 or not isinstance(args[0], Tensor) or dim_of_items(job):
         return None
     return Inputs(shape=tuple(args[0].shape[1:]), dtype=str(args[0].dtype).removeprefix("torch."))
 

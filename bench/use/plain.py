@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from bench.job import Job
     from bench.records.checkpoint import Inputs
 
+EXACT = 2**24 - 1
+"""Up to here values, which are read as float32, are the whole numbers that were written."""
+
 
 class Plain:
     """What can be known of a model from its inputs alone."""
@@ -47,9 +50,22 @@ class Plain:
                              f" {self._shape}")  # fmt: skip
         if np.isnan(values).any():
             raise BenchError("a value is missing, and the model takes none that is")
+        if np.isinf(values).any():
+            raise BenchError("a value is too large")
+        self._check_whole(values)
         row = torch.from_numpy(values).to(self._dtype)[None]
         flat = values.reshape(-1, values.shape[-1]) if values.ndim else values.reshape(1, 1)
         return Item("values", row, Picture("signals", flat))
+
+    def _check_whole(self, values: Floats) -> None:
+        """Raise `BenchError` where a model of whole numbers would be given others than these."""
+        if self._dtype is None or self._dtype.is_floating_point or self._dtype.is_complex:
+            return
+        bounds = None if self._dtype is torch.bool else torch.iinfo(self._dtype)
+        low, high = (bounds.min, bounds.max) if bounds else (0, 1)
+        high = min(high, EXACT)
+        if (values != np.rint(values)).any() or values.min() < low or values.max() > high:
+            raise BenchError(f"the model takes whole numbers from {max(low, -EXACT)} to {high}")
 
     def read(self, files: Sequence[Path]) -> list[Item]:
         """Return the item of each file."""
@@ -70,7 +86,8 @@ class Plain:
 
 def _array(path: Path) -> Floats:
     try:
-        return np.load(path, allow_pickle=False).astype(np.float32)  # type: ignore[no-any-return]
+        with np.errstate(over="ignore"):  # what is too large is refused where it is taken
+            return np.load(path, allow_pickle=False).astype(np.float32)  # type: ignore[no-any-return]
     except (OSError, ValueError, EOFError) as error:
         reason = " ".join(str(error).split())[:100]
         raise BenchError(f"{path} can't be read as an array of numbers ({reason})") from error

@@ -1,0 +1,59 @@
+"""What is known of a model's items from its inputs alone: their shape, and their numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from bench.errors import BenchError
+from bench.records.checkpoint import Inputs
+from bench.use.checkpoint import _inputs
+from bench.use.plain import Plain
+from tests.jobs import linear_job
+
+
+def use(dtype: str) -> Plain:
+    return Plain(linear_job, Inputs(shape=(2,), dtype=dtype))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values", "said"),
+    [
+        ("int64", [1.7, 2], "the model takes whole numbers from -16777215 to 16777215"),
+        ("int64", [16777217, 2], "the model takes whole numbers"),
+        ("uint8", [300, 2], "the model takes whole numbers from 0 to 255"),
+        ("bool", [2, 1], "the model takes whole numbers from 0 to 1"),
+        ("float32", [np.inf, 1], "a value is too large"),
+        ("float32", [np.nan, 1], "a value is missing"),
+    ],
+)
+def test_a_number_that_the_model_does_not_take_is_refused_and_not_made_another(
+    dtype: str, values: list[float], said: str
+) -> None:
+    with pytest.raises(BenchError, match=said):
+        use(dtype).take(np.array(values, np.float32))
+
+
+def test_whole_numbers_are_taken_as_they_are() -> None:
+    rows = use("int64").take(np.array([7, -3], np.float32)).rows
+    assert torch.equal(rows, torch.tensor([[7, -3]]))
+
+
+def test_a_value_beyond_a_model_s_numbers_is_refused_in_a_file_too(tmp_path: Path) -> None:
+    np.save(tmp_path / "item.npy", np.array([1e300, 1.0]))
+    with pytest.raises(BenchError, match="a value is too large"):
+        use("float32").read([tmp_path / "item.npy"])
+
+
+def test_an_item_has_a_shape_where_items_lie_along_the_first_dimension() -> None:
+    def time_first(items: int) -> tuple[Tensor]:
+        return (torch.ones(10, items, 6),)
+
+    found = _inputs(linear_job())
+    assert found is not None
+    assert found.shape == (6,)
+    assert _inputs(linear_job(sample=time_first)) is None
