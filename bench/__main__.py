@@ -9,6 +9,9 @@ import signal
 import sys
 from types import FrameType
 
+OURS = 70
+"""The exit code of a bug of ours (EX_SOFTWARE): 1 says that something regressed, or failed."""
+
 
 class Interrupts:
     """Raises `KeyboardInterrupt`, and remembers it: a library that is half imported may lose it."""
@@ -23,7 +26,10 @@ class Interrupts:
 
 
 def main() -> None:
-    """Run the command line; after an interrupt, whatever it led to, the exit code is 3."""
+    """Run the command line; after an interrupt, whatever it led to, the exit code is 3.
+
+    What no user can mend is shown whole, and its exit code is that of no answer.
+    """
     interrupts = Interrupts()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, interrupts)
@@ -33,10 +39,12 @@ def main() -> None:
         run()
     except SystemExit as end:
         sys.exit(3 if interrupts.came and end.code == 2 else end.code)
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - shown whole, with an exit code of its own
         if not interrupts.came:
-            raise
-        sys.exit(3)
+            from traceback import print_exc
+
+            print_exc()
+        sys.exit(3 if interrupts.came else OURS)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 

@@ -55,7 +55,9 @@ def places_of(references: Sequence[str]) -> dict[str, str]:
     """
     named = [(path, reference) for reference in references if (path := file_of(reference))]
     places: dict[str, str] = {}
-    for path, _ in named:
+    for path, reference in named:
+        if path.resolve().name != path.name:
+            raise BenchError(f"{reference} names a link to {path.resolve()}: name that file")
         _place(places, path.name, path.resolve())
     for path, reference in named:
         first = runs_first(reference, places, path.resolve())

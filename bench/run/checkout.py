@@ -41,6 +41,11 @@ class Repository:
             return None
         return cls(top, os.path.relpath(folder.resolve(), top))
 
+    @property
+    def is_shallow(self) -> bool:
+        """Tell whether only some of its commits were fetched, as CI does."""
+        return _git(self.top, "rev-parse", "--is-shallow-repository") == "true"
+
     def commit(self, name: str) -> str | None:
         """Return the hash of what git calls so; None where it knows no such commit."""
         if name.startswith("-"):

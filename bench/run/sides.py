@@ -105,7 +105,11 @@ def _place(name: str, side: str, folder: Path, repository: Repository | None) ->
     if not Path(name).is_dir():
         if repository is None:
             raise BenchError(f"{name} is no folder, and no git repository is here to know a commit")
-        raise BenchError(f"{name} is neither a folder nor a commit that {repository.top} knows")
+        why = "; it is a shallow clone: git fetch --unshallow gets the others"
+        raise BenchError(
+            f"{name} is neither a folder nor a commit that {repository.top} knows"
+            f"{why * repository.is_shallow}"
+        )
     whole = Path(name).resolve()
     inside = repository is not None and whole.is_relative_to(repository.top)
     return Place(name, None, whole, repository.top if repository and inside else whole)
