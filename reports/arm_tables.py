@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from bench.analysis.figures import MANY, OUTSIDE, PHASES, Figures
 from bench.analysis.results import ArmResult
@@ -33,7 +33,7 @@ def times(run: Run) -> Table | None:
     reached = "≤" if run.target.lower else "≥"
     until = f"until {run.header.metric} {reached} {formatting.value(target)}"
     return _known(
-        run,
+        run.by_kind,
         (
             ("trials", lambda p: str(p.trials)),
             ("step", lambda p: formatting.seconds(p.step_seconds)),
@@ -58,7 +58,7 @@ def times(run: Run) -> Table | None:
 def memory(run: Run) -> Table | None:
     """Return the memory that each arm's trials needed."""
     return _known(
-        run,
+        run.by_kind,
         (
             ("peak allocated (CUDA)", lambda p: formatting.size(p.memory.allocated)),
             ("peak reserved (CUDA)", lambda p: formatting.size(p.memory.reserved)),
@@ -72,7 +72,7 @@ def memory(run: Run) -> Table | None:
 def model(run: Run) -> Table | None:
     """Return what each arm's model is and does."""
     return _known(
-        run,
+        run.figures.items(),
         (
             ("FLOPs of a step", lambda p: formatting.flops(p.model.flops_per_step)),
             ("FLOPs coverage", lambda p: formatting.percent(p.model.flops_coverage)),
@@ -93,7 +93,7 @@ def model(run: Run) -> Table | None:
 
 def phase_names(run: Run) -> list[str]:
     """Return the phases that any arm's steps went through, in order."""
-    seen = {name for own in run.figures.values() for name in own.phases}
+    seen = {name for _, own in run.by_kind for name in own.phases}
     return [*(name for name in PHASES if name in seen), *sorted(seen.difference(PHASES))]
 
 
@@ -102,7 +102,7 @@ def phases(run: Run) -> Table | None:
     names = phase_names(run)
     outside = ("evaluation, all of training", "after training")
     made = _known(
-        run,
+        run.by_kind,
         (
             *((name.replace("_", " "), _phase(name)) for name in names),
             *((title, _outside(name)) for title, name in zip(outside, OUTSIDE, strict=True)),
@@ -115,7 +115,7 @@ def setups(run: Run) -> Table | None:
     """Return what happens before the steady state, and when it has paid back."""
     pays = _of_result(run, lambda r: _steps(r.payback_steps if _surely_faster(r) else None))
     return _known(
-        run,
+        run.figures.items(),
         (
             ("process start", lambda p: formatting.seconds(p.setup.startup)),
             ("building data and model", lambda p: formatting.seconds(p.setup.build)),
@@ -127,9 +127,9 @@ def setups(run: Run) -> Table | None:
     )
 
 
-def _known(run: Run, columns: Columns) -> Table | None:
-    """Return a row an arm, without the columns that no arm knows anything of."""
-    found = [[arm, *(show(p) for _, show in columns)] for arm, p in run.figures.items()]
+def _known(figures: Iterable[tuple[str, Figures]], columns: Columns) -> Table | None:
+    """Return a row for each, without the columns that none knows anything of."""
+    found = [[arm, *(show(p) for _, show in columns)] for arm, p in figures]
     made = table(["arm", *(title for title, _ in columns)], found)
     return made.known() if made else None
 

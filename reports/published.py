@@ -32,7 +32,8 @@ class Pair(TypedDict):
 
 
 class Figures(TypedDict):
-    """An arm in absolute figures: medians over its good trials, in seconds, bytes, joules."""
+    """An arm in absolute figures, in seconds, bytes, joules: medians over its whole trainings that
+    ended well, or, where it has none, over its trials of steps alone."""
 
     trials: int
     whole_trainings: int

@@ -177,6 +177,28 @@ class Run:
         """Return what each measured arm took, in absolute figures; the baseline first."""
         return {arm: figures_of(arm, self.of(arm)) for arm in self.measured}
 
+    @property
+    def both_kinds(self) -> bool:
+        """Tell whether some arms were trained to the end, and others for a few steps alone."""
+        whole = sum(1 for own in self.figures.values() if own.whole_trainings)
+        return 0 < whole < len(self.figures)
+
+    @cached_property
+    def by_kind(self) -> list[tuple[str, Figures]]:
+        """Return the arms' names and figures; those of steps alone last, and named so.
+
+        What a few steps take and hold is no measure of what a whole training does: they stand
+        beside the baseline's own trials of that kind.
+        """
+        if not self.both_kinds:
+            return [*self.figures.items()]
+        steps = [trial for trial in self.of(BASELINE) if trial.kind == "step"]
+        alone = {arm: own for arm, own in self.figures.items() if not own.whole_trainings}
+        if steps:
+            alone = {BASELINE: figures_of(BASELINE, steps), **alone}
+        whole = [(arm, own) for arm, own in self.figures.items() if own.whole_trainings]
+        return [*whole, *((f"{arm}, steps alone", own) for arm, own in alone.items())]
+
     def of(self, arm: str) -> list[Measurement]:
         """Return the good trials that judge an arm; the baseline's with those of its control."""
         return self._good.get(arm, [])

@@ -1,11 +1,10 @@
-"""How long trials took, and from that how long others will take."""
+"""How long trials took: an arm's pairs, and each trial beside others of its kind."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from statistics import median
+from collections.abc import Sequence
 
 from bench.analysis.figures import middle
 from bench.records.measurement import BASELINE, Measurement
@@ -30,29 +29,17 @@ def pair_seconds(trials: Sequence[Measurement]) -> dict[str, float]:
 
 
 def pace(trials: Sequence[Measurement]) -> list[float | None]:
-    """Return each trial's seconds an item beside the median of its arm's; None where unknown."""
-    arms: dict[str, list[Measurement]] = {}
+    """Return each trial's seconds an item beside the median of its arm's; None where unknown.
+
+    Of those of its kind: whole trainings, or steps alone.
+    """
+    alike: dict[tuple[str, str], list[Measurement]] = {}
     for trial in trials:
-        arms.setdefault(trial.arm, []).append(trial)
-    usual = {arm: middle(own, lambda m: m.seconds_per_item) for arm, own in arms.items()}
+        alike.setdefault((trial.arm, trial.kind), []).append(trial)
+    usual = {key: middle(own, lambda m: m.seconds_per_item) for key, own in alike.items()}
     return [
         trial.seconds_per_item / own
-        if trial.seconds_per_item and (own := usual[trial.arm])
+        if trial.seconds_per_item and (own := usual[trial.arm, trial.kind])
         else None
         for trial in trials
     ]
-
-
-def left_seconds(finished: Iterable[Measurement], coming: Iterable[str]) -> float | None:
-    """Return how long the trials of these arms will take, by the median of each arm's so far.
-
-    An arm without a trial takes the median of all; None before the first.
-    """
-    own: dict[str, list[float]] = {}
-    for trial in finished:
-        if trial.wall_seconds is not None:
-            own.setdefault(trial.arm, []).append(trial.wall_seconds)
-    if not own:
-        return None
-    usual = median(seconds for spent in own.values() for seconds in spent)
-    return math.fsum(median(own[arm]) if arm in own else usual for arm in coming)

@@ -1,4 +1,7 @@
-"""What an arm's trials took and gave in absolute figures: medians over its good trials."""
+"""What an arm's trials took and gave in absolute figures: medians over its good trials.
+
+A whole training and a few steps take and hold other things: they are never in one median.
+"""
 
 from __future__ import annotations
 
@@ -70,6 +73,8 @@ class Figures:
 
     arm: str
     trials: int
+    """Of one kind, that the figures are of: whole trainings where there are any. What is of the
+    model or of the set-up is of all."""
     whole_trainings: int
     step_seconds: float | None
     slow_step_seconds: float | None
@@ -96,25 +101,26 @@ class Figures:
 def figures_of(arm: str, trials: Sequence[Measurement]) -> Figures:
     """Return the figures of an arm by its good trials, of which there is at least one."""
     full = [trial for trial in trials if trial.kind == "full"]
+    own = full or trials
     return Figures(
         arm=arm,
-        trials=len(trials),
+        trials=len(own),
         whole_trainings=len(full),
-        step_seconds=middle(trials, _step_seconds),
-        slow_step_seconds=middle(trials, slow_step_seconds),
-        cpu_seconds_per_step=middle(trials, _cpu_seconds_per_step),
-        items_per_second=middle(trials, _items_per_second),
+        step_seconds=middle(own, _step_seconds),
+        slow_step_seconds=middle(own, slow_step_seconds),
+        cpu_seconds_per_step=middle(own, _cpu_seconds_per_step),
+        items_per_second=middle(own, _items_per_second),
         train_seconds=middle(full, lambda m: m.train_seconds),
         epochs=middle(full, lambda m: m.epochs),
         items_seen=middle(full, lambda m: m.items_seen),
         energy_joules=middle(full, lambda m: m.energy_joules),
-        memory=_memory(trials),
+        memory=_memory(own),
         model=_model(trials),
         setup=_setup(trials),
-        step_spread=_spread(trials),
-        phases=_phases(trials),
+        step_spread=_spread(own),
+        phases=_phases(own),
         outside={
-            name: middle(trials, lambda m, name=name: m.phase_seconds.get(name))  # type: ignore[misc]  # mypy: a lambda's default
+            name: middle(own, lambda m, name=name: m.phase_seconds.get(name))  # type: ignore[misc]  # mypy: a lambda's default
             for name in OUTSIDE
         },
         metrics=_metrics(full),

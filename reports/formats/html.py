@@ -70,7 +70,7 @@ def _content(run: Run) -> dict[str, Any]:  # long: an entry a line
         "loads": any(t.load_average is not None for t in (*run.trials, *run.set_aside)),
         "phases": shares.phases(run),
         "memory": shares.memory(run),
-        "memory_kinds": shares.has_both_kinds(run),
+        "memory_kinds": run.both_kinds,
         "recipe": _recipe(run),
         "tables": _tables(run),
         "counting": context_tables.counting(run),

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.analysis.durations import pace
-from bench.analysis.figures import Figures, figures_of
 from bench.records.measurement import BASELINE, CONTROL, Measurement
 from reports import arm_tables, context_tables, formatting
 from reports.charts.bars import spread, stacked
@@ -28,14 +27,14 @@ class Bars:
 
 def phases(run: Run) -> Bars | None:
     """Return each arm's step as its phases side by side."""
-    parts = {arm: own.phases for arm, own in run.figures.items() if own.phases}
+    parts = {arm: own.phases for arm, own in run.by_kind if own.phases}
     return _stacked(parts, arm_tables.phase_names(run), formatting.seconds)
 
 
 def memory(run: Run) -> Bars | None:
     """Return each arm's memory at the end of training by kind, and what its peak was above."""
     parts = {}
-    for arm, figures in _by_kind(run):
+    for arm, figures in run.by_kind:
         own = figures.memory
         ends = {"anonymous": own.end_anonymous, "file-backed": own.end_file}
         known = {name: size for name, size in ends.items() if size is not None and size > 0}
@@ -45,39 +44,9 @@ def memory(run: Run) -> Bars | None:
     return _stacked(parts, ["anonymous", "file-backed", "only at the peak"], formatting.size)
 
 
-def _by_kind(run: Run) -> Iterator[tuple[str, Figures]]:
-    """Yield the arms' figures; arms of steps alone behind the baseline's trials of that kind.
-
-    What is held after a few steps is no measure of what a whole training holds.
-    """
-    if not has_both_kinds(run):
-        yield from run.figures.items()
-        return
-    alone = _alone(run)
-    yield from _baseline(run, "full", BASELINE)
-    yield from (own for own in run.figures.items() if own[0] not in (BASELINE, *alone))
-    yield from _baseline(run, "step", f"{BASELINE}, steps alone")
-    yield from (own for own in alone.items() if own[0] != BASELINE)
-
-
-def has_both_kinds(run: Run) -> bool:
-    """Tell whether some arms were trained to the end, and others for a few steps alone."""
-    return 0 < len(_alone(run)) < len(run.figures)
-
-
-def _alone(run: Run) -> dict[str, Figures]:
-    return {arm: own for arm, own in run.figures.items() if not own.whole_trainings}
-
-
-def _baseline(run: Run, kind: str, name: str) -> Iterator[tuple[str, Figures]]:
-    trials = [trial for trial in run.of(BASELINE) if trial.kind == kind]
-    if trials:
-        yield name, figures_of(BASELINE, trials)
-
-
 def steps(run: Run) -> Bars | None:
     """Return how each arm's steps are spread."""
-    own = {arm: f.step_spread for arm, f in run.figures.items() if f.step_spread}
+    own = {arm: f.step_spread for arm, f in run.by_kind if f.step_spread}
     if not own:
         return None
     scale = log_scale(value for quantiles in own.values() for value in quantiles)

@@ -9,17 +9,19 @@ from typing import Any
 import pytest
 
 import reports
+from bench.analysis.durations import pace
 from bench.records.measurement import BASELINE, Measurement, Status
-from reports import pictures
+from reports import arm_tables, pictures
 from reports.charts.order import Ran, in_order
 from reports.charts.plane import Axis
 from reports.charts.scale import Scale
 from reports.charts.scatter import Spot, scatter
-from reports.page.shares import has_both_kinds, memory, order
+from reports.page.shares import memory, order
 from reports.page.template import own
 from reports.run import Run
 from reports.view.answer import answer
 from tests.golden import made_up
+from tests.records import measurement
 
 MIB = made_up.MIB
 LESS: dict[str, Any] = {"work": "less work", "effect": "learning"}
@@ -77,10 +79,23 @@ def test_memory_of_steps_alone_stands_beside_the_baseline_s_of_that_kind(tmp_pat
     run = _run(tmp_path, ("pruning", "compile"), trials)
     found = memory(run)
     assert found is not None
-    assert has_both_kinds(run)
+    assert run.both_kinds
+    names = ["baseline", "pruning", "baseline, steps alone", "compile, steps alone"]
     said = [(arm, says.partition(":")[0]) for arm, says, _ in found.rows]
-    assert said == [("baseline", "140 MiB"), ("pruning", "140 MiB"),
-                    ("baseline, steps alone", "77.0 MiB"), ("compile", "77.0 MiB")]  # fmt: skip
+    assert said == [*zip(names, ["140 MiB"] * 2 + ["77.0 MiB"] * 2, strict=True)]
+    table = arm_tables.memory(run)
+    assert table is not None
+    resident = table.columns.index("peak resident above start")
+    peaks = [(row[0], row[resident]) for row in table.rows]
+    assert peaks == [*zip(names, ["140 MiB"] * 2 + ["70.0 MiB"] * 2, strict=True)]
+    assert run.figures["baseline"].memory.peak == run.figures["pruning"].memory.peak
+    assert run.figures["baseline"].trials == run.figures["baseline"].whole_trainings
+
+
+def test_a_trial_s_pace_is_beside_those_of_its_kind() -> None:
+    kinds = [("full", 1.0)] * 3 + [("step", 4.0)] * 2
+    trials = [measurement(pair=n, seconds=s, kind=k) for n, (k, s) in enumerate(kinds)]
+    assert pace(trials) == [1.0] * 5
 
 
 def test_all_trials_are_drawn_those_that_take_a_combination_apart_too(tmp_path: Path) -> None:
