@@ -21,6 +21,7 @@ from statistics import fmean
 from bench.analysis.estimate import RATIO_FLOOR
 from bench.analysis.intervals import LARGEST_LOG, Interval, t_quantile
 from bench.analysis.objectives import Objective, basis_of
+from bench.analysis.sequential import WORTH_FINDING
 from bench.analysis.subsets import Gained, Subset, gained_in, largest, techniques_of
 from bench.records.measurement import Measurement
 from bench.records.schema import Record
@@ -31,6 +32,8 @@ ORDERS = 4
 """From how many orders contributions are taken then: of n techniques no more than 4 n - 3 subsets
 are measured, of 2^n - 1."""
 LEVEL = 0.95
+PAIRS = 2
+"""Of every subset, before any share counts as told."""
 
 Weights = Mapping[Subset, float]
 """How much the mean gain of each subset counts in what is looked for."""
@@ -143,14 +146,36 @@ def interactions(known: Sequence[Gained], level: float = LEVEL) -> list[Interact
     return found
 
 
-def told(found: Attribution | None) -> bool:
-    """Tell whether of each technique it is known if it helps or hinders."""
-    if found is None:
+def untold(found: Attribution) -> list[str]:
+    """Return the techniques that may help or not, and may gain as much as is worth finding."""
+    return [one.technique for one in found.contributions if not _is_told(one.ratio)]
+
+
+def _is_told(ratio: Interval) -> bool:
+    if ratio.low is None or ratio.high is None:
         return False
-    bounds = [(one.ratio.low, one.ratio.high) for one in found.contributions]
-    return all(
-        low is not None and high is not None and (low > 1 or high < 1) for low, high in bounds
-    )
+    return ratio.low > 1 or ratio.high < WORTH_FINDING
+
+
+def lacking(
+    orders: Sequence[Sequence[str]], counts: Mapping[Subset, int], found: Attribution | None,
+    most: int,
+) -> list[Subset]:  # fmt: skip
+    """Return the subsets to measure next, by the pairs known of each; none: all is told.
+
+    Until each has `PAIRS`, those of the fewest. Then at most so many of which one pair more narrows
+    the shares of techniques that are open.
+    """
+    subsets = subsets_of(orders)
+    fewest = min(counts.get(subset, 0) for subset in subsets)
+    if found is None or fewest < PAIRS:
+        return [subset for subset in subsets if counts.get(subset, 0) == fewest]
+    narrower: dict[Subset, float] = defaultdict(float)
+    for technique in untold(found):
+        for subset, share in _shares(orders, technique).items():
+            less = share**2 / (counts[subset] * (counts[subset] + 1))
+            narrower[subset] = max(narrower[subset], less)
+    return sorted(narrower, key=lambda one: (-narrower[one], len(one), sorted(one)))[:most]
 
 
 def _shares(orders: Sequence[Sequence[str]], technique: str) -> Weights:

@@ -10,12 +10,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from bench.analysis.attribution import orders_of, subsets_of, told
+from bench.analysis.attribution import lacking, orders_of, subsets_of
 from bench.analysis.comparison import compare_run
 from bench.analysis.estimate import Values
 from bench.analysis.levels import FIRST
 from bench.analysis.objectives import TIME, Gain, basis_of
-from bench.analysis.passengers import ROUNDS, Seen, Step, look
+from bench.analysis.passengers import Seen, Step, look
 from bench.analysis.screening import equal_trials
 from bench.analysis.subsets import Subset, largest, techniques_of, told_of
 from bench.errors import BenchError
@@ -27,7 +27,7 @@ from bench.records.measurement import Measurement, Status
 from bench.records.recipe import Recipe
 from bench.run import arm_names
 from bench.run.arm_names import Used
-from bench.run.plan import Contrast, Kind
+from bench.run.plan import BLOCK, Contrast, Kind
 from bench.run.session import Session
 from bench.technique import Effect
 
@@ -204,7 +204,8 @@ def _equal(session: Session, told: Sequence[Measurement]) -> list[Values]:
 def attribute(session: Session, combination: Combination) -> None:
     """Measure those subsets of a combination that tell what each technique adds, and are missing.
 
-    Rounds end as soon as of each technique it is told whether it helps.
+    Rounds end as soon as of each technique it is told whether it helps, or gains less than what is
+    worth finding.
     """
     if len(combination.parts) < 2:
         return
@@ -214,8 +215,8 @@ def attribute(session: Session, combination: Combination) -> None:
         for subset in subsets_of(orders)
     ]
     contrasts = _alike(session, combination, every)
-    fewest = _with_fewest_pairs(session, combination, contrasts)
-    broken = [contrast.arm for contrast in fewest if not _trains(session, contrast)]
+    missing = _lacking(session, combination, contrasts, orders)
+    broken = [contrast.arm for contrast in missing if not _trains(session, contrast)]
     if broken:
         session.show.note(
             f"what each technique of {combination.whole.arm} adds can't be told: "
@@ -224,22 +225,22 @@ def attribute(session: Session, combination: Combination) -> None:
         return
     first_seed = session.header.seed + 2 * session.header.repeats
     for number in range(FIRST):
-        found = compare_run(session.header, session.so_far, ()).attribution
-        if found is not None and found.rounds >= ROUNDS and told(found):
+        if not (missing := _lacking(session, combination, contrasts, orders)):
             break
-        fewest = _with_fewest_pairs(session, combination, contrasts)
-        if not _round(session, fewest, first_seed + number, "attribute", number):
+        if not _round(session, missing, first_seed + number, "attribute", number):
             break
 
 
-def _with_fewest_pairs(
-    session: Session, combination: Combination, contrasts: Sequence[Contrast]
-) -> list[Contrast]:
-    """Return the contrasts of which the fewest pairs are known, of as many as tell enough."""
+def _lacking(
+    session: Session, combination: Combination, contrasts: Sequence[Contrast],
+    orders: Sequence[Sequence[str]],
+) -> list[Contrast]:  # fmt: skip
+    """Return the contrasts to measure next, so that of each technique it is told what it adds."""
+    found = compare_run(session.header, session.so_far, ()).attribution
     known = _told(session, combination, contrasts[0].kind)
     pairs = Counter(frozenset(techniques_of(trial)) for trial in known)
-    counts = [pairs[names_in(one.recipe)] for one in contrasts]
-    return [one for one, n in zip(contrasts, counts, strict=True) if n == min(counts) < FIRST]
+    wanted = lacking(orders, pairs, found, BLOCK)
+    return [one for one in contrasts if names_in(one.recipe) in wanted]
 
 
 def _alike(

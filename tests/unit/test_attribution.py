@@ -9,7 +9,17 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from bench.analysis.attribution import contributions, interactions, orders_of, subsets_of
+from bench.analysis.attribution import (
+    Attribution,
+    Contribution,
+    contributions,
+    interactions,
+    lacking,
+    orders_of,
+    subsets_of,
+    untold,
+)
+from bench.analysis.intervals import Interval
 from bench.analysis.subsets import Gained, Gains, Subset
 
 
@@ -112,3 +122,63 @@ def test_an_interaction_is_what_goes_beyond_both() -> None:
     (found,) = interactions(pairs_in([gains, gains]))
     assert found.techniques == ("a", "b")
     assert math.log(found.ratio.middle) == pytest.approx(-0.2)
+
+
+def attributed(found: list[Contribution]) -> Attribution:
+    return Attribution(arm="whole", objective="time", rounds=2, subsets=1, orders=1,
+                       contributions=tuple(found), interactions=())  # fmt: skip
+
+
+def shares(**bounds: tuple[float, float]) -> Attribution:
+    return attributed([
+        Contribution(name, Interval(low, math.sqrt(low * high), high))
+        for name, (low, high) in bounds.items()
+    ])  # fmt: skip
+
+
+def test_a_share_that_helps_hinders_or_gains_less_than_is_worth_finding_is_told() -> None:
+    found = shares(a=(1.01, 1.3), b=(0.8, 0.95), c=(0.98, 1.04), d=(0.98, 1.06))
+    assert untold(found) == ["d"]
+
+
+def test_of_subsets_in_two_pairs_those_are_measured_again_that_tell_what_is_open() -> None:
+    orders = orders_of("abcd")
+    every = subsets_of(orders)
+    counts = dict.fromkeys(every, 2)
+    clear = dict.fromkeys("abc", (1.2, 1.3))
+    found, done = shares(**clear, d=(0.98, 1.06)), shares(**clear, d=(0.98, 1.04))
+    whole, core, alone = frozenset("abcd"), frozenset("abc"), frozenset("d")
+    assert lacking(orders, counts, found, 3) == [alone, core, whole]
+    assert lacking(orders, counts | {whole: 8, core: 8}, found, 3)[0] == alone
+    assert lacking(orders, counts | {core: 1}, found, 3) == [core]
+    assert lacking(orders, counts | {core: 0}, None, 3) == [core]
+    assert lacking(orders, counts, done, 3) == []
+
+
+def test_rounds_that_end_when_all_is_told_leave_intervals_that_hold_the_truth() -> None:
+    generator = np.random.default_rng(3)
+    alone = {"a": 0.3, "b": 0.08, "c": 0.02, "d": 0.0}
+    truth, orders = game(alone, {}), orders_of([*alone])
+    runs, hits, made = 150, Counter[str](), 0
+    for _ in range(runs):
+        known: list[Gained] = []
+        found = None
+        for number in range(4):
+            counts = Counter(one.subset for one in known)
+            asked = lacking(orders, counts, found, 3)
+            for block in (asked[k : k + 3] for k in range(0, len(asked), 3)):
+                baseline = generator.normal(0, 0.035)
+                pair = len(known)
+                known += [
+                    Gained(s, truth[s] + baseline - generator.normal(0, 0.035), pair) for s in block
+                ]
+            made += len(asked)
+            found = attributed(contributions(orders, known)) if number else None
+        assert found is not None
+        for one in found.contributions:
+            low, high = one.ratio.low, one.ratio.high
+            assert low is not None
+            assert high is not None
+            hits[one.technique] += low <= math.exp(alone[one.technique]) <= high
+    assert made / runs < 36  # of 60, where all are measured four times
+    assert sum(hits.values()) >= 0.92 * 4 * runs

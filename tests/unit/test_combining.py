@@ -161,6 +161,12 @@ def test_contributions_are_what_was_put_in(tmp_path: Path) -> None:
     assert {trial.seed for trial in machine.asked} == {60, 61}  # two rounds tell all shares
 
 
+def test_rounds_end_once_a_part_is_told_to_gain_less_than_is_worth_finding(tmp_path: Path) -> None:
+    made, machine, _ = session(tmp_path, Machine({"early-stopping": 1.3, "compile": 1.2}))
+    attribute(made, combined(*NAMES))
+    assert {trial.seed for trial in machine.asked} == {60, 61}  # adaptive-batch adds nothing
+
+
 def test_what_combining_and_confirming_have_measured_is_not_measured_again(tmp_path: Path) -> None:
     gains = {"early-stopping": 1.3, "adaptive-batch": 1.1, "compile": 1.2}
     made, machine, _ = session(tmp_path, Machine(gains), margin=0.5)
