@@ -157,6 +157,11 @@ def _is_told(ratio: Interval) -> bool:
     return ratio.low > 1 or ratio.high < WORTH_FINDING
 
 
+def passengers(found: Attribution) -> list[Contribution]:
+    """Return the contributions that are not shown to help."""
+    return [one for one in found.contributions if one.ratio.low is not None and one.ratio.low <= 1]
+
+
 def lacking(
     orders: Sequence[Sequence[str]], counts: Mapping[Subset, int], found: Attribution | None,
     most: int,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bench.analysis.attribution import Contribution, passengers
 from bench.analysis.noise import Noise, noise_of
 from bench.analysis.results import ArmResult
 from bench.analysis.revised import Answer as Revised
@@ -100,8 +101,27 @@ def _of_winner(run: Run, winner: ArmResult) -> list[Fact]:
         Fact("memory", formatting.ratio_with_interval(memory), "peak"),
         Fact(run.header.metric, _quality(winner), f"largest loss accepted: {margin}"),
         Fact("what it does", winner.work or formatting.UNKNOWN, _cost(winner)),
+        *_of_passengers(run, winner),
     ]
     return [fact for fact in found if fact.value != formatting.UNKNOWN]
+
+
+def _of_passengers(run: Run, winner: ArmResult) -> list[Fact]:
+    """Return the techniques of the winner that are not shown to add to its gain."""
+    found = run.comparison.attribution
+    if found is None or found.arm != winner.arm:
+        return []
+    return [
+        Fact(one.technique, f"{_adds(one, found.objective)}: "
+             f"{formatting.ratio_with_interval(one.ratio)}",
+             "the recipe without it is not confirmed in fresh pairs")
+        for one in passengers(found)
+    ]  # fmt: skip
+
+
+def _adds(one: Contribution, objective: str) -> str:
+    hinders = one.ratio.high is not None and one.ratio.high < 1
+    return f"costs {objective}" if hinders else f"adds nothing measurable to {objective}"
 
 
 def _quality(winner: ArmResult) -> str:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import reports
+from bench.analysis.attribution import Attribution, Contribution
+from bench.analysis.intervals import Interval
 from bench.records.measurement import BASELINE, CONTROL, Evaluation, Inference, Measurement, Status
 from reports.formats.markdown import escape, fence
+from reports.run import Run
 from tests.golden import made_up
 from tests.records import planned
 
@@ -246,3 +252,30 @@ def test_no_arm_is_said_to_have_raced_where_none_applies(tmp_path: Path) -> None
     text = _report(tmp_path, [refused, *made_up.control(2)])
     assert "no step calls it" in text
     assert "raced" not in text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (0.98, 1.06, "adds nothing measurable to time: 1.02× [0.98, 1.06]"),
+        (0.88, 0.94, "costs time: 0.91× [0.88, 0.94]"),
+        (1.01, 1.06, None),
+    ],
+)
+def test_the_answer_names_a_part_of_the_recipe_that_is_not_shown_to_help(
+    tmp_path: Path, low: float, high: float, said: str | None
+) -> None:
+    run = reports.read(made_up.searched(tmp_path / "run"))
+    found = run.comparison.attribution
+    assert found is not None
+    ratio = Interval(low, math.sqrt(low * high), high)
+    parts = (found.contributions[0], Contribution("mixed-precision", ratio))
+    told = replace_in(run, found.model_copy(update={"contributions": parts}))
+    head = reports.render("md", told).partition("## ")[0]
+    line = f"- mixed-precision: **{said}** (the recipe without it is not confirmed in fresh pairs)"
+    assert (line in head) is (said is not None)
+    assert ("- mixed-precision" in head) is (said is not None)
+
+
+def replace_in(run: Run, found: Attribution) -> Run:
+    return replace(run, comparison=run.comparison.model_copy(update={"attribution": found}))
