@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from bench.analysis.claims import evidence, held
 from bench.analysis.intervals import Interval
-from bench.analysis.objectives import MEMORY, TIME
+from bench.analysis.objectives import BY_NAME, MEMORY, TIME
 from bench.analysis.pairs import matched, pairs_of
 from bench.records.claim import Claim
 from reports import formatting
@@ -21,29 +23,30 @@ def judgement(run: Run, claim: Claim) -> str:
     if found and found.undecided:
         made = number(len(pairs), "pair")
         return f"The claim is not decided in {made}: {'; '.join(found.undecided)}."
-    time, memory = bounds(run, claim)
-    shown = {
-        f"{measured.time_basis} time": formatting.ratio_with_interval(time),
-        "memory": formatting.ratio_with_interval(memory),
-        claim.metric_name: formatting.metric_with_interval(measured.metric),
-        **_gain(run, claim),
-    }
-    claimed = (
-        f"at least {formatting.ratio(claim.time_ratio[0])}",
-        f"at least {formatting.ratio(claim.memory_ratio[0])}" if claim.memory_ratio else None,
-        formatting.metric(claim.metric[1]) if claim.metric else None,
-        *(
-            [f"at least {formatting.difference(claim.quality_gain[0])}"]
-            if claim.quality_gain
-            else []
-        ),
-    )
-    said = [
-        f"{name} {text} (claimed {its})"
-        for (name, text), its in zip(shown.items(), claimed, strict=True)
-        if its
+    return f"The claim holds: {formatting.listing(list(_held(run, claim)))}."
+
+
+def _held(run: Run, claim: Claim) -> Iterator[str]:
+    """Yield each thing that was claimed, as it was measured."""
+    measured, others = evidence(run.comparison), claim.other_ratios
+    pairs, rule = matched(run.trials, measured.arm), run.comparison.rule
+    ratios = [
+        (f"{measured.time_basis} time", TIME, claim.time_ratio),
+        ("memory", MEMORY, claim.memory_ratio),
+        *((name, BY_NAME[name], ratio) for name, ratio in others.items() if name in BY_NAME),
     ]
-    return f"The claim holds: {formatting.listing(said)}."
+    for name, row, its in ratios:
+        if its is not None:
+            found = formatting.ratio_with_interval(held(pairs, row, claim.time_basis, rule))
+            yield f"{name} {found} (claimed at least {formatting.ratio(its[0])})"
+    if claim.metric is not None:
+        found = formatting.metric_with_interval(measured.metric)
+        yield f"{claim.metric_name} {found} (claimed {formatting.metric(claim.metric[1])})"
+    if claim.quality_gain is not None:
+        gain = next((result.quality_gain for result in run.comparison.arms), None)
+        found = formatting.difference_with_interval(gain)
+        least = formatting.difference(claim.quality_gain[0])
+        yield f"a gain in it of {found} (claimed at least {least})"
 
 
 def bounds(run: Run, claim: Claim) -> tuple[Interval | None, Interval | None]:
@@ -51,11 +54,3 @@ def bounds(run: Run, claim: Claim) -> tuple[Interval | None, Interval | None]:
     pairs, rule = matched(run.trials, evidence(run.comparison).arm), run.comparison.rule
     time, memory = (held(pairs, row, claim.time_basis, rule) for row in (TIME, MEMORY))
     return time, memory
-
-
-def _gain(run: Run, claim: Claim) -> dict[str, str]:
-    """Return by how much the metric is better, where that is claimed."""
-    if claim.quality_gain is None:
-        return {}
-    found = next((result.quality_gain for result in run.comparison.arms), None)
-    return {"a gain in it of": formatting.difference_with_interval(found)}

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.analysis.arm_settings import settings_of
 from bench.analysis.comparable import data_of
 from bench.analysis.history import Told
 from bench.errors import BenchError
@@ -43,7 +44,9 @@ def stored(places: Sequence[Path]) -> Iterator[Run | Unread]:
 
 def told(run: Run) -> Told:
     """Return what a run says in a history."""
-    return Told(run.header, run.comparison, run.figures.get(BASELINE), data_of(run.trials))
+    settings = {arm: settings_of(run.trials, arm) for arm in run.measured}
+    own = run.figures.get(BASELINE)
+    return Told(run.header, run.comparison, own, data_of(run.trials), settings)
 
 
 def machine(environment: dict[str, Any]) -> str:

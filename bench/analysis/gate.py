@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from bench.analysis.arm_settings import settings_of, unlike_settings
 from bench.analysis.comparable import check_comparable, check_same_data, new_settings
 from bench.analysis.estimate import RATIO_FLOOR
 from bench.analysis.lost_trainings import lost_of, more_lost
@@ -48,6 +49,13 @@ class Row(NamedTuple):
     mark: Mark
     arm: str
     said: str
+    about: str = ""
+    """What it is about, where that is not the first word said."""
+
+    @property
+    def what(self) -> str:
+        """Return in a word what it is about: the same in every comparison."""
+        return self.about or self.said.partition(" ")[0]
 
     @property
     def text(self) -> str:
@@ -103,17 +111,22 @@ def check(
     if not arms:
         raise BenchError(f"{before} and {after} have no measured arm in common")
     sides = Sides(old_header, old, new, across_machines)
+    others = {arm: said for arm in arms if (said := _other_settings(arm, sides))}
+    arms = [arm for arm in arms if arm not in others]
     rows = [_judge(arm, rule, _alike(arm, sides)) for arm in arms for rule in rules]
+    rows += [Row("?", arm, said, "settings") for arm, said in others.items()]
     if arms == [BASELINE]:  # nothing else answers what was asked of time
         rows = [row._replace(mark="?") if row.mark == "-" else row for row in rows]
     rows += [row for arm in arms if (row := _lost_more(arm, sides))]
     rows += [_lost_row(trial) for trial in _lost(_arms(old), new)]
     noise = (unequal(old_header, old), unequal(new_header, new))
-    rows += [Row("-", "noise", said) for said in noise if said]
+    rows += [Row("-", "noise", said, "noise") for said in noise if said]
     rows += [*_one_sided(_arms(old), new, f"only in {old_header.run}"),
              *_one_sided(_arms(new), old, f"only in {new_header.run}")]  # fmt: skip
     if added := new_settings(old_header, new_header):
-        rows.append(Row("-", "settings", f"only one of the runs knows {', '.join(added)}"))
+        rows.append(
+            Row("-", "settings", f"only one of the runs knows {', '.join(added)}", "settings")
+        )
     return Finding(old_header.run, new_header.run, tuple(rows))
 
 
@@ -125,6 +138,12 @@ class Sides(NamedTuple):
     old: Sequence[Measurement]
     new: Sequence[Measurement]
     across_machines: bool
+
+
+def _other_settings(arm: str, sides: Sides) -> str | None:
+    """Say in what an arm of either run is another, for all that their names are the same."""
+    unlike = unlike_settings(*(settings_of(own, arm) for own in (sides.old, sides.new)))
+    return f"is not compared: its settings differ ({'; '.join(unlike)})" if unlike else None
 
 
 def _alike(arm: str, sides: Sides) -> Sides:
@@ -169,13 +188,13 @@ def _lost(arms: Sequence[str], new: Sequence[Measurement]) -> list[Measurement]:
 
 def _lost_row(trial: Measurement) -> Row:
     how = str(trial.status).replace("_", " ")
-    return Row("FAIL", trial.arm, f"no longer measured: {how}: {trial.reason}")
+    return Row("FAIL", trial.arm, f"no longer measured: {how}: {trial.reason}", "measured")
 
 
 def _one_sided(arms: Sequence[str], other: Sequence[Measurement], said: str) -> list[Row]:
     """Return a row for each arm that the other run did not even try."""
     tried = {trial.arm for trial in other}
-    return [Row("-", arm, said) for arm in arms if arm not in tried]
+    return [Row("-", arm, said, "measured") for arm in arms if arm not in tried]
 
 
 def _lost_more(arm: str, sides: Sides) -> Row | None:
@@ -185,9 +204,8 @@ def _lost_more(arm: str, sides: Sides) -> Row | None:
     if more is False:
         return None
     said = f"{after.words} trainings failed or ran out of time, {before.words} before"
-    return Row(
-        "FAIL" if more else "?", arm, said if more else f"{said}: this can't tell from chance"
-    )
+    told = said if more else f"{said}: this can't tell from chance"
+    return Row("FAIL" if more else "?", arm, told, "trainings")
 
 
 def _judge(arm: str, rule: Rule, sides: Sides) -> Row:

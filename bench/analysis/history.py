@@ -7,13 +7,15 @@ absolute figures only where the version of torch is the same too.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from statistics import fmean
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
+from bench.analysis.arm_settings import Settings, unlike_settings
 from bench.analysis.change_points import LEAST, change_points
 from bench.analysis.comparable import (
     torch_of,
@@ -26,6 +28,7 @@ from bench.analysis.intervals import Interval
 from bench.analysis.results import ArmResult, Comparison
 from bench.records.header import Header
 from bench.records.measurement import BASELINE
+from bench.records.schema import plain_text
 
 ALPHA = 0.05
 """The chance of a change in any of the series, where nothing changed; they share it out."""
@@ -40,6 +43,8 @@ class Told(NamedTuple):
     baseline: Figures | None
     data: str | None = None
     """The hash of what it trains on; None: it is not known."""
+    settings: Mapping[str, Settings] = MappingProxyType({})
+    """Of each arm's techniques."""
 
 
 class Point(NamedTuple):
@@ -153,6 +158,24 @@ def _of_baseline(told: Sequence[Told]) -> Iterator[Series]:
 
 
 def _of_arm(arm: str, told: Sequence[Told]) -> Iterator[Series]:
+    """Yield the series of an arm; with other settings of its techniques it is another one."""
+    own = [t for t in told if any(result.arm == arm for result in t.comparison.arms)]
+    alike = _groups(own, lambda old, new: not _unlike(arm, old, new))
+    for group in alike:
+        label = arm if len(alike) == 1 else f"{arm} ({_said(group[-1].settings.get(arm, {}))})"
+        yield from _of_one(arm, label, group)
+
+
+def _unlike(arm: str, old: Told, new: Told) -> list[str]:
+    return unlike_settings(old.settings.get(arm, {}), new.settings.get(arm, {}))
+
+
+def _said(settings: Settings) -> str:
+    pairs = [(key, value) for own in settings.values() for key, value in own.items()]
+    return ", ".join(f"{key}={plain_text(value)}" for key, value in pairs)
+
+
+def _of_one(arm: str, label: str, told: Sequence[Told]) -> Iterator[Series]:
     kinds: dict[tuple[str, Scale], list[Point]] = {}
     for t in told:
         result = next((found for found in t.comparison.arms if found.arm == arm), None)
@@ -160,7 +183,7 @@ def _of_arm(arm: str, told: Sequence[Told]) -> Iterator[Series]:
             for kind, value in _values(result, t.header.metric):
                 kinds.setdefault(kind, []).append(_point(t, value))
     for (what, scale), points in kinds.items():
-        yield Series(arm, what, scale, tuple(points))
+        yield Series(label, what, scale, tuple(points))
 
 
 def _values(result: ArmResult, metric: str) -> Iterator[tuple[tuple[str, Scale], Interval]]:

@@ -59,7 +59,7 @@ def _junit(found: Finding) -> str:
         skipped=counts["-"],
     )  # fmt: skip
     for row in found.rows:
-        names = {"classname": printable(row.arm), "name": printable(row.said.partition(" ")[0])}
+        names = {"classname": printable(row.arm), "name": printable(row.what)}
         case = Tree.SubElement(suite, "testcase", names)
         if row.mark in CASES:
             Tree.SubElement(case, CASES[row.mark], message=printable(row.text))

@@ -14,6 +14,7 @@ from bench.analysis.gate import Finding
 from bench.analysis.lost_trainings import Lost, more_lost
 from bench.errors import BenchError
 from bench.records.measurement import Measurement, Status
+from reports.formats.gate import render
 from tests.records import BASE_BYTES, DATA, measurement, paired
 from tests.unit.test_gate import STEADY, rows, run
 
@@ -127,3 +128,19 @@ def test_whole_trainings_are_not_held_against_a_few_steps(tmp_path: Path) -> Non
     alone = compared(tmp_path / "alone", PAIRS, steps, "memory=10%")
     assert rows(alone) == ["?  fast: memory can't be told: it was trained whole in one run and by "
                            "a few steps in the other"]  # fmt: skip
+
+
+def test_arms_of_one_name_and_other_settings_are_not_compared(tmp_path: Path) -> None:
+    stronger = [
+        t.model_copy(update={"recipe": {**t.recipe, "techniques": [
+            {**use, "settings": {"strength": 2, "new": 0}} for use in t.recipe["techniques"]
+        ]}}) for t in PAIRS
+    ]  # fmt: skip
+    found = compared(tmp_path, PAIRS, stronger, "memory=10%")
+    assert rows(found) == ["?  fast: is not compared: its settings differ (fast strength 1 and 2)"]
+
+
+def test_a_case_of_junit_is_named_by_what_it_is_about(tmp_path: Path) -> None:
+    found = compared(tmp_path, PAIRS, with_lost("fast", Status.DIVERGED, 0, 2), "time=5%")
+    assert [row.what for row in found.rows] == ["time", "time", "trainings"]
+    assert 'classname="fast" name="trainings"' in render("junit", found)

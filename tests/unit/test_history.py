@@ -136,6 +136,17 @@ def test_runs_on_data_of_other_content_are_no_points_of_one_series() -> None:
     assert [found.runs for found in histories(known)] == [2, 1, 1]
 
 
+def test_an_arm_with_other_settings_is_another_series() -> None:
+    strengths = (1, 1, 2, 1)
+    runs = [
+        run_of(n)._replace(settings={"fast": {"fast": {"strength": strength}}})
+        for n, strength in enumerate(strengths)
+    ]
+    (found,) = histories(runs)
+    ratios = {s.arm: len(s.points) for s in found.series if s.what == "memory ratio"}
+    assert ratios == {"fast (strength=1)": 3, "fast (strength=2)": 1}
+
+
 def test_two_of_one_folder_are_one_run(tmp_path: Path) -> None:
     made_up.baseline_only(tmp_path / "results" / "run")
     places = [tmp_path / "results", tmp_path / "results" / "run"]

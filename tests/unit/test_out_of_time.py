@@ -60,6 +60,16 @@ def test_a_claim_of_time_counts_what_ran_out_of_it(tmp_path: Path) -> None:
     assert said in judgement(read(whole.path), claim)
 
 
+def test_a_claim_that_holds_says_all_that_was_claimed(tmp_path: Path) -> None:
+    run = read(verified(tmp_path / "run"))
+    assert run.header.claim is not None
+    claim = run.header.claim.model_copy(
+        update={"memory_ratio": None, "other_ratios": {"inference time": (0.99, 1.0, 1.2)}}
+    )
+    said = judgement(replace(run, header=run.header.model_copy(update={"claim": claim})), claim)
+    assert "inference time 1.000× [0.998, 1.002] (claimed at least 0.99×)" in said
+
+
 def test_trials_without_a_timed_step_are_compared_by_what_they_have() -> None:
     none: dict[str, Any] = {"step_seconds": (), "warmup_step_seconds": (), "work": "same work"}
     found = result(paired("fast", FASTER, losses_of_metric=KEPT, baseline=none, **none))
