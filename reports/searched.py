@@ -36,7 +36,7 @@ def ranges(run: Run) -> Table | None:
     """Return what was searched over, beside the baseline's own value."""
     own = run.header.settings
     rows = [
-        (name, _range(one), formatting.value(own[name]) if name in own else "–")
+        (name, drawn_from(one), formatting.value(own[name]) if name in own else "–")
         for name, one in run.header.ranges.items()
     ]
     return table(("setting", "tried from", "baseline's own"), rows)
@@ -126,7 +126,8 @@ def _settings(run: Run, recipe: Recipe) -> dict[str, Any]:
     return {name: found[name] for name in run.header.ranges if name in found}
 
 
-def _range(one: Range) -> str:
+def drawn_from(one: Range) -> str:
+    """Return what a search draws a setting from."""
     if one.values:
         return listing([formatting.value(value) for value in one.values])
     drawn = ", by orders of magnitude" if one.log else ""

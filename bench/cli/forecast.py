@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bench.records.run_folder import Folder
     from bench.run.forecast import Forecast
     from bench.run.request import Request
+    from bench.run.search_forecast import SearchForecast
 
 KINDS = {"full": "a whole training", "step": "a trial of steps alone"}
 
@@ -51,9 +52,13 @@ class Unplaced:
         """Say nothing."""
 
 
-def as_text(found: Forecast, refused: list[str], mode: str) -> str:
+def as_text(found: Forecast | SearchForecast, refused: list[str], mode: str) -> str:
     """Return a forecast for a person."""
-    return "\n".join(_lines(found, refused, mode))
+    from bench.run.forecast import Forecast
+
+    if isinstance(found, Forecast):
+        return "\n".join(_lines(found, refused, mode))
+    return "\n".join(_of_search(found))
 
 
 def _lines(found: Forecast, refused: list[str], mode: str) -> Iterator[str]:
@@ -74,6 +79,43 @@ def _lines(found: Forecast, refused: list[str], mode: str) -> Iterator[str]:
         yield "what is chosen is then combined, and confirmed in fresh pairs"
     if found.budget_seconds is not None:
         yield f"the budget of {shown(found.budget_seconds)} {_paid(found)}"
+
+
+def _of_search(found: SearchForecast) -> Iterator[str]:
+    from reports.searched import drawn_from
+
+    many = found.combinations
+    choices = "" if many is None else f" of {_count(many, 'combination')}"
+    yield f"{_count(len(found.ranges), 'setting')}{choices} would be searched:"
+    for name, one in found.ranges.items():
+        yield f"  {name}: {drawn_from(one)}"
+    took = f"{found.trial_seconds:.3g} s"
+    yield f"{KINDS['full']} of the baseline took {took}; a try is counted as long"
+    yield from _tries(found)
+
+
+def _tries(found: SearchForecast) -> Iterator[str]:
+    """Say what is tried, within a budget or without, and what then confirms the best."""
+    rule, budget = found.rule, found.budget_seconds
+    pairs = f"{rule.first} to {rule.most}" if rule.first < rule.most else f"{rule.most}"
+    tries = f"{found.tries} tries, {found.tries_a_block} beside each training of the baseline"
+    finals = f"the best are tried again in up to {_count(found.finals, 'training')}"
+    confirmed = f"what is best is confirmed in {pairs} fresh pairs"
+    if budget is None:
+        yield f"{tries}; {finals}: about {shown(found.seconds)} in all"
+        yield confirmed
+        return
+    part = f"{_percent(found.share)} of the budget of {shown(budget)}"
+    if not found.blocks:
+        least = f"{found.tries_a_block} tries beside a training of the baseline"
+        yield f"{part} does not pay for {least}, {shown(found.block_seconds)}: give more"
+        return
+    yield f"{part} pays for about {tries}; {finals}"
+    yield f"{_percent(found.kept)}, {shown(found.kept * budget)}, is kept for the end: {confirmed}"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}".replace("%", " %")
 
 
 def _paid(found: Forecast) -> str:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from bench.analysis.levels import Rule
 from bench.errors import BenchError
 from bench.records.header import Header
-from bench.records.measurement import BASELINE, CONTROL
+from bench.records.measurement import BASELINE, CONTROL, Measurement
 from bench.run.plan import Block, Kind, Planned, trials_in
 
 if TYPE_CHECKING:
+    from bench.run.search_forecast import SearchForecast
     from bench.run.session import Session
 
 
@@ -47,7 +48,7 @@ class Forecast:
 class PlanOnly(Exception):  # noqa: N818 - the end that was asked for
     """A run that is only planned has been."""
 
-    def __init__(self, forecast: Forecast) -> None:
+    def __init__(self, forecast: Forecast | SearchForecast) -> None:
         super().__init__("planned")
         self.forecast = forecast
 
@@ -55,17 +56,17 @@ class PlanOnly(Exception):  # noqa: N818 - the end that was asked for
 def foresee(session: Session, blocks: Sequence[Block], rule: Rule) -> Forecast:
     """Return the forecast of a session's stage, for which its baseline is timed."""
     kinds = dict.fromkeys(planned.kind for block in blocks for planned in block)
-    timed = {kind: _timed(session, kind) for kind in kinds}
-    return forecast(session.header, blocks, rule, timed)
+    seconds = {kind: timed(session, kind).wall_seconds or 0.0 for kind in kinds}
+    return forecast(session.header, blocks, rule, seconds)
 
 
-def _timed(session: Session, kind: Kind) -> float:
-    """Return the wall seconds of one trial of the baseline."""
+def timed(session: Session, kind: Kind) -> Measurement:
+    """Return one trial of the baseline; raise `BenchError` where it gives none."""
     planned = Planned(BASELINE, 0, session.header.seed, session.recipe, kind)
     record = session.once(planned).measurement
     if not record.ok or record.wall_seconds is None:
         raise BenchError(f"the baseline does not train: {record.reason}")
-    return record.wall_seconds
+    return record
 
 
 def forecast(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bench.analysis.levels import rule_of
 from bench.analysis.pairs import Pair
 from bench.analysis.tries import Tried, yardstick
 from bench.errors import BenchError
@@ -17,11 +18,13 @@ from bench.records.header import Header
 from bench.records.measurement import Measurement
 from bench.records.ranges import TUNED
 from bench.records.recipe import Recipe
-from bench.run.plan import Contrast
+from bench.run.forecast import PlanOnly, timed
+from bench.run.plan import BLOCK, Contrast
 from bench.run.rehearsing import check_baseline
 from bench.run.sampler import Sampler, Settings
+from bench.run.search_forecast import SearchForecast
 from bench.run.session import Session
-from bench.run.tuning import FINALISTS, Search
+from bench.run.tuning import FINALISTS, FINALS, Search
 
 BLOCKS = 10
 """Of three tries each, where no budget says how many."""
@@ -33,18 +36,32 @@ SHARES = (0.5, 0.6)
 
 def best_settings(session: Session) -> None:
     """Search the ranges of the baseline, then measure the best settings against its own."""
-    if session.dry_run:
-        raise BenchError(
-            "--dry-run can't plan a search for settings: what it tries, and so how long it takes, "
-            "follows from what it finds; give it a --budget"
-        )
     check_baseline(session)
+    if session.dry_run:
+        raise PlanOnly(_foreseen(session))
     best = _searched(session)
     if best is None:
         session.show.note("no settings are found that are better than the baseline's own")
         session.measure([], "confirm")
         return
     session.measure([Contrast(TUNED, best.recipe, session.recipe, "full")], "confirm")
+
+
+def _foreseen(session: Session) -> SearchForecast:
+    """Return what would be tried, for which the baseline is trained once."""
+    header, baseline = session.header, timed(session, "full")
+    check_told(header, baseline)
+    return SearchForecast(
+        ranges=header.ranges,
+        trial_seconds=baseline.wall_seconds or 0.0,
+        tries_a_block=BLOCK,
+        most_blocks=BLOCKS if header.budget_seconds is None else MOST_BLOCKS,
+        finals=FINALS * (FINALISTS + 1),
+        rule=rule_of(header, "confirm"),
+        share=SHARES[0],
+        kept=1 - SHARES[1],
+        budget_seconds=header.budget_seconds,
+    )
 
 
 def _searched(session: Session) -> Tried | None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from bench.analysis.levels import Rule
 from bench.cli.forecast import as_text
 from bench.records.measurement import CONTROL
+from bench.records.ranges import Range
 from bench.run.forecast import Forecast, forecast
 from bench.run.plan import Contrast, rounds
+from bench.run.search_forecast import SearchForecast
 from tests.records import header, recipe
 
 PLAIN = recipe()
@@ -47,3 +49,39 @@ def test_a_plan_says_trials_minutes_and_what_is_left_out() -> None:
         "what is chosen is then combined, and confirmed in fresh pairs",
     ]
     assert "6 pairs each: 36 trials, about 4 min" in as_text(planned(rule=Rule(6, 6)), [], "test")
+
+
+RANGES = {"lr": Range(values=(0.001, 0.01, 0.1)), "width": Range(low=1, high=8)}
+
+
+def search(budget: float | None = None, **ranges: Range) -> SearchForecast:
+    """Return the forecast of a search whose baseline trains for 10 s."""
+    return SearchForecast(
+        ranges={**RANGES, **ranges}, trial_seconds=10.0, tries_a_block=3, most_blocks=100,
+        finals=8, rule=Rule(4, 30), share=0.5, kept=0.4, budget_seconds=budget,
+    )  # fmt: skip
+
+
+def test_a_search_is_planned_by_what_its_budget_pays_for() -> None:
+    assert as_text(search(1200.0), [], "full-optimization").splitlines() == [
+        "2 settings of 24 combinations would be searched:",
+        "  lr: 0.001, 0.01 and 0.1",
+        "  width: 1 to 8",
+        "a whole training of the baseline took 10 s; a try is counted as long",
+        "50 % of the budget of 20 min pays for about 45 tries, 3 beside each training of the "
+        "baseline; the best are tried again in up to 8 trainings",
+        "40 %, 8 min, is kept for the end: what is best is confirmed in 4 to 30 fresh pairs",
+    ]
+    assert as_text(search(60.0), [], "full-optimization").splitlines()[-1] == (
+        "50 % of the budget of 60 s does not pay for 3 tries beside a training of the baseline, "
+        "40 s: give more"
+    )
+
+
+def test_a_search_without_a_budget_or_an_end_of_choices_is_planned_too() -> None:
+    said = as_text(search(rate=Range(low=0.1, high=0.5)), [], "full-optimization").splitlines()
+    assert said[0] == "3 settings would be searched:"
+    assert said[-2] == (
+        "300 tries, 3 beside each training of the baseline; the best are tried again in up to 8 "
+        "trainings: about 68 min in all"
+    )

@@ -28,8 +28,10 @@ from bench.records.ranges import TUNED
 from bench.records.recipe import Recipe
 from bench.records.run_folder import Folder, reopen
 from bench.run.export import exported_of
+from bench.run.forecast import PlanOnly
 from bench.run.modes import full_optimization
 from bench.run.request import Request
+from bench.run.search_forecast import SearchForecast
 from bench.run.session import Session
 from bench.run.start import searched_over
 from bench.trial.spec import Outcome, TrialSpec
@@ -256,3 +258,22 @@ def test_quality_is_asked_of_a_full_optimization_alone() -> None:
     assert raced("full-optimization", Request("test", "x").arms, ("quality",)) == ()
     with pytest.raises(BenchError, match="give it to --full-optimization, not to --test"):
         raced("test", (), ("quality",))
+
+
+@pytest.mark.parametrize(("budget", "tries"), [(None, 30), (1200.0, 0)])
+def test_a_search_is_planned_by_one_training_of_the_baseline(
+    budget: float | None, tries: int, tmp_path: Path
+) -> None:
+    trained = Trained()
+    folder = made(tmp_path / "run", asked(budget_seconds=budget))
+    session = Session(
+        folder, cast(Runner, trained), cast(Any, Tunable()),
+        Recipe(baseline="tunable", settings=folder.header.settings), {}, Heard(), dry_run=True,
+    )  # fmt: skip
+    with pytest.raises(PlanOnly) as plan:
+        full_optimization(session)
+    found = plan.value.forecast
+    assert isinstance(found, SearchForecast)
+    assert [spec.arm for spec in trained.asked] == ["baseline"]
+    assert (found.combinations, found.ranges) == (32, folder.header.ranges)
+    assert found.tries == tries or found.blocks == int(600 / found.block_seconds)
