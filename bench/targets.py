@@ -10,6 +10,9 @@ from torch.nn import functional
 
 from bench.errors import NotApplicable
 
+NEAR = 1e-5
+"""How far a probability may be rounded below 0, or above 1."""
+
 
 @dataclass(frozen=True, slots=True)
 class Targets:
@@ -25,9 +28,12 @@ class Targets:
     def soft(self, targets: Tensor) -> Tensor:
         """Return targets as probabilities ``(B, classes)`` or ``(B, labels)``.
 
-        Raises `NotApplicable` for items of no class, which losses leave out by such a number.
+        Raises `NotApplicable` for items of no class, or labels that are not known, which losses
+        leave out by such a number (on the CPU: elsewhere looking at them would wait for them).
         """
         if self.classes is None or targets.is_floating_point():
+            if targets.device.type == "cpu":
+                check_shares(targets)
             return targets.to(torch.get_default_dtype())
         try:
             chosen = functional.one_hot(targets, self.classes)
@@ -67,3 +73,13 @@ class Targets:
         if self.classes is None:
             return [torch.stack((logits, torch.zeros_like(logits)), -1).flatten(0, 1)]
         return [logits]
+
+
+def check_shares(targets: Tensor) -> None:
+    """Raise `NotApplicable` for what is no probability: -1 or nan, say, of a label not known."""
+    outside = ~((targets > -NEAR) & (targets < 1 + NEAR))
+    if bool(outside.any()):
+        raise NotApplicable(
+            f"targets are probabilities, and {int(outside.sum())} of {targets.numel()} are not, "
+            f"such as {targets[outside][0].item():g}: what is not known can't be mixed or smoothed"
+        )

@@ -6,7 +6,7 @@ Helps:   memory: activations of one microbatch at a time; a batch size that woul
 Hurts:   time, where a microbatch is too small to fill the device. Losses over pairs of a batch
          (contrastive ones) see fewer pairs, and batch norm sees smaller batches.
 Effect:  learning (the same gradient only where the loss is a mean, or a sum, over independent
-         items: the first step compares a batch's loss with its parts').
+         items: the first steps compare a batch's loss with its parts').
 Source:  Goyal et al., Accurate, Large Minibatch SGD, 2017, section 3; PyTorch's AMP examples.
 """
 
@@ -29,6 +29,9 @@ from bench.job import Job, Loss, Mark, turns
 from bench.model.parts_of_loss import adds_up, parts_of_loss
 from bench.records.plain_loop import PlainLoop
 from bench.technique import Effect, Probe, SettingsT, Stage, Technique
+
+LOOKS = 3
+"""First steps, in which losses are compared: in the very first all items may have a label."""
 
 
 class GradientAccumulation(Technique):
@@ -69,13 +72,16 @@ class GradientAccumulation(Technique):
 
 @dataclass
 class _Accumulated:
-    """A step in parts; the first one sees what the loss of a batch is of those of its parts."""
+    """A step in parts; the first few see what the loss of a batch is of those of its parts."""
 
     microbatches: int
     summed: tuple[bool, ...] = ()
     """Whether each loss of a step is a sum over items; empty before the first step."""
 
-    not_remembered: ClassVar[frozenset[str]] = frozenset({"summed"})
+    looks: int = 0
+    """Steps whose batches were looked at."""
+
+    not_remembered: ClassVar[frozenset[str]] = frozenset({"summed", "looks"})
 
     def step(self, job: Job, batch: Batch, optimizer: Optimizer, mark: Mark) -> Tensor:
         parts, losses = self._split(job, batch), []
@@ -87,8 +93,8 @@ class _Accumulated:
             )
         items = sum(job.items(part) for part in parts)
         for turn, (loss_of, own) in enumerate(turns(job, optimizer)):
-            if first := len(self.summed) == turn:
-                self.summed += (sums_up(job, loss_of, batch, parts),)
+            if (first := len(self.summed) == turn) or self.looks < LOOKS:
+                self._look(turn, job, loss_of, batch, parts)
                 mark("forward")
             with _unmoved(job.model) if first else nullcontext():
                 for part in parts:
@@ -100,7 +106,22 @@ class _Accumulated:
                     losses.append(loss.detach())
             job.update(own)
             mark("update")
+        self.looks += 1
         return torch.stack(losses).sum()
+
+    def _look(
+        self, turn: int, job: Job, loss_of: Loss, batch: Batch, parts: list[Batch]
+    ) -> None:  # fmt: skip
+        """Compare a batch's loss with its parts'; it is to be the same of them in each batch."""
+        if len(parts) == 1:
+            return
+        found = sums_up(job, loss_of, batch, parts)
+        if len(self.summed) == turn:
+            self.summed += (found,)
+        elif self.summed[turn] != found:
+            raise NotApplicable(
+                "the loss of one batch is the mean of its parts', of another the sum"
+            )
 
     def _split(self, job: Job, batch: Batch) -> list[Batch]:
         """Return the parts that hold items; batch norm gets no part of one item of several."""

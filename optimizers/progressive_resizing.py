@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from bench.batches import Batch, inputs_of, with_inputs
 from bench.errors import NotApplicable
 from bench.job import Batches, Job, Progress
-from bench.model.outputs import like, objection
+from bench.model.outputs import check_alone, like, objection
 from bench.technique import Effect, Stage, Technique
 
 
@@ -53,6 +53,7 @@ class ProgressiveResizing(Technique):
         sides = f"{small.shape[2]}x{small.shape[3]}"
         if small.shape == images.shape:
             raise NotApplicable(f"images of {sides} would not become smaller: lower start")
+        check_alone(sample, images, [2, 3], max(images.shape[2:]))
         if said := objection(job, with_inputs(sample, small)):
             raise NotApplicable(f"the model takes no images of {sides}: {said}")
 

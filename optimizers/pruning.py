@@ -76,7 +76,7 @@ class Pruning(Technique):
                 raise NotApplicable(
                     f"the model has a {type(module).__name__}, whose channels can't be traced"
                 )
-        before, shapes = _parameters(model), _shapes(model, inputs)
+        before, shapes, tied = _parameters(model), _shapes(model, inputs), _tied(model)
         doing = "torch-pruning can't follow this model"
         try:
             with evaluating(model):
@@ -92,6 +92,10 @@ class Pruning(Technique):
             raise NotApplicable(f"{doing}: {type(error).__name__}: {said}") from error
         if found != shapes:
             raise NotApplicable(f"pruning would change the output's shape {shapes} to {found}")
+        if apart := next((names for names in tied if not _is_one(model, names)), None):
+            raise NotApplicable(
+                f"{' and '.join(apart)} are one weight, and would be two afterwards"
+            )
         if _parameters(model) == before:
             asked = f"flops={self.flops}" if self.flops else f"ratio={self.ratio}"
             raise NotApplicable(f"{asked} removes no channel: the layers are too narrow for it")
@@ -141,6 +145,18 @@ def _heads(model: nn.Module, inputs: Inputs) -> list[nn.Module]:
 
 def _parameters(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())
+
+
+def _tied(model: nn.Module) -> list[list[str]]:
+    """Return the names of each parameter that has several."""
+    names: dict[int, list[str]] = {}
+    for name, weight in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(weight), []).append(name)
+    return [several for several in names.values() if len(several) > 1]
+
+
+def _is_one(model: nn.Module, names: list[str]) -> bool:
+    return len({id(model.get_parameter(name)) for name in names}) == 1
 
 
 def _shapes(model: nn.Module, inputs: Inputs) -> list[tuple[int, ...]]:

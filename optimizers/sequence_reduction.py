@@ -24,7 +24,7 @@ from torch import Tensor
 from bench.batches import Batch, inputs_of, with_inputs
 from bench.errors import NotApplicable
 from bench.job import Batches, Job, Progress
-from bench.model.outputs import like, objection
+from bench.model.outputs import check_alone, like, objection
 from bench.technique import Effect, Stage, Technique
 
 
@@ -58,6 +58,7 @@ class SequenceReduction(Technique):
         whole, kept = series.shape[dim], self.shortened(series, dim, draw)
         if kept.shape[dim] >= whole:
             raise NotApplicable(f"series of {whole} steps would not become shorter: lower share")
+        check_alone(sample, series, [dim], kept.shape[dim])
         if said := objection(job, with_inputs(sample, kept)):
             raise NotApplicable(
                 f"the model takes no series of {kept.shape[dim]} steps, trained on {whole}: {said}"

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from bench.batches import Outputs, inputs_of, with_inputs
 from bench.errors import NotApplicable
 from bench.job import Job
-from bench.model.outputs import checked_scores, mean_of, objection
+from bench.model.outputs import check_alone, checked_scores, mean_of, objection
 from bench.technique import Effect, Parts, Stage, Technique
 
 Finish = Callable[[Job, nn.Module], nn.Module]
@@ -70,6 +70,8 @@ class TestTimeAugmentation(Technique):
                 "along behind the channels, (C, T) or (C, H, W)"
             )
         starts, width = self.places(inputs.shape[-1])
+        far = max(map(abs, starts)) if width is None else inputs.shape[-1] - width
+        check_alone(sample, inputs, [-1], inputs.shape[-1] - far)
         windows = with_inputs(sample, inputs[..., :width])
         if width is not None and (said := objection(job, windows)):
             raise NotApplicable(

@@ -15,7 +15,7 @@ from bench.model.calls import arguments, ask
 from bench.model.nested import mapped, scores_in, tensors_in
 from bench.model.train_mode import evaluating
 from bench.random_state import undisturbed
-from bench.targets import Targets
+from bench.targets import Targets, check_shares
 
 TOLERANCE = 1e-3
 """How far, relatively, the loss of one-hot probabilities may lie from that of the classes."""
@@ -104,6 +104,8 @@ def checked_targets(job: Job) -> Targets:
     """
     if job.targets is None:
         raise NotApplicable("the baseline doesn't say what its targets are: its job has no targets")
+    if job.targets.classes is None and job.fixed is not None and job.fixed.labels is not None:
+        check_shares(job.fixed.labels)
     if job.targets.classes is not None:
         _check_loss(job, job.targets, job.targets.classes)
     return job.targets
@@ -120,6 +122,23 @@ def like(sampled: Tensor, inputs: Tensor) -> Tensor:
             f"model is called with {tuple(sampled.shape)} of {sampled.dtype}"
         )
     return inputs
+
+
+def check_alone(sample: Inputs, inputs: Tensor, dims: Sequence[int], least: int) -> None:
+    """Raise `NotApplicable` where a model is told more of an axis of its inputs that changes.
+
+    That is a mask of their places, or how many of these an item has: more than `least`.
+    """
+    lengths = {inputs.shape[dim] for dim in dims}
+    for other in tensors_in(sample):
+        if other is inputs:
+            continue
+        counts = other.dim() < 3 and other.dtype in (torch.int32, torch.int64) and other.numel()
+        if lengths & {*other.shape[1:]} or (counts and least < int(other.max()) <= max(lengths)):
+            raise NotApplicable(
+                f"the model is called with a tensor {tuple(other.shape)} beside its inputs "
+                f"{tuple(inputs.shape)}, which says more of their places, and would stay as it is"
+            )
 
 
 def pair_of(batch: Batch) -> tuple[Tensor, Tensor]:

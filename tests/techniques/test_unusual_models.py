@@ -11,6 +11,7 @@ from torch.optim import Adam
 
 from bench.errors import NotApplicable
 from bench.job import FixedItems, Job, Progress
+from bench.targets import Targets
 from bench.trial.training import train
 from optimizers.adafactor import Adafactor
 from optimizers.cached_features import CachedFeatures
@@ -19,10 +20,16 @@ from optimizers.compile import Compile
 from optimizers.early_stopping import EarlyStopping
 from optimizers.ema import Ema
 from optimizers.fused_optimizer import FusedOptimizer
+from optimizers.gradient_accumulation import GradientAccumulation
+from optimizers.label_smoothing import LabelSmoothing
 from optimizers.low_rank import LowRank
 from optimizers.memory_efficient_attention import MemoryEfficientAttention
 from optimizers.mixed_precision import MixedPrecision
+from optimizers.mixup import Mixup
 from optimizers.oversampling import Oversampling
+from optimizers.pruning import Pruning
+from optimizers.sequence_reduction import SequenceReduction
+from optimizers.tta import TestTimeAugmentation
 from optimizers.weighted_sampling import WeightedSampling
 from tests.jobs import cross_entropy, job_of
 
@@ -214,6 +221,55 @@ def test_an_oversampled_epoch_of_a_part_of_the_items_stays_one_of_that_part() ->
     shown = 2 * int((X[:, 0] <= 1).sum())  # both classes as often as the frequent one
     assert found.epoch_items == round(12 * shown / 32)
     assert sum(len(batch[0]) for batch in found.batches(Progress(3))) == 12 * shown // 32 // 4 * 4
+
+
+def test_a_mean_over_labelled_items_is_seen_where_a_later_batch_leaves_some_out() -> None:
+    labels = Y.clone()
+    labels[8:11] = -100
+
+    def in_order(progress: Progress) -> Any:
+        return zip(X.split(8), labels.split(8), strict=True)  # type: ignore[no-untyped-call]
+
+    job = job_of(net(), X, labels, batches=in_order)
+    with pytest.raises(NotApplicable, match="is not the mean of its 2 parts'"):
+        train(GradientAccumulation().apply(job))
+
+
+@pytest.mark.parametrize("unknown", [-1.0, torch.nan])
+@pytest.mark.parametrize("technique", [Mixup(), LabelSmoothing()], ids=lambda one: one.name)
+def test_labels_that_are_not_known_are_not_mixed_or_smoothed(
+    technique: Mixup | LabelSmoothing, unknown: float
+) -> None:
+    labels = torch.zeros(32, 2)
+    labels[:, 1] = unknown
+    job = technique.apply(job_of(net(), X, labels, targets=Targets()))
+    with pytest.raises(NotApplicable, match="8 of 16 are not, such as"):
+        next(iter(job.batches(Progress(3))))
+
+
+@pytest.mark.parametrize("beside", [torch.ones(16, 1, 20), torch.full((16,), 20)])
+@pytest.mark.parametrize(
+    "technique", [SequenceReduction(), TestTimeAugmentation()], ids=lambda one: one.name
+)
+def test_what_moves_along_an_axis_is_refused_where_the_model_is_told_of_its_places(
+    technique: Any, beside: Tensor
+) -> None:
+    class Masked(nn.Module):
+        def forward(self, x: Tensor, told: Tensor) -> Tensor:
+            return x.sum((1, 2))[:, None].repeat(1, 2)
+
+    x = torch.randn(16, 4, 20)
+    parts: dict[str, Any] = {"sample": lambda n: (x[:n], beside[:n]), "targets": Targets(classes=2)}
+    with pytest.raises(NotApplicable, match="says more of their places, and would stay as it is"):
+        technique.apply(job_of(Masked(), x, Y[:16], **parts))
+
+
+def test_one_weight_of_two_layers_is_not_cut_into_two() -> None:
+    model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 16), nn.Linear(16, 16))
+    model.append(nn.Linear(16, 2))
+    model[3].weight = model[2].weight
+    with pytest.raises(NotApplicable, match=r"2.weight and 3.weight are one weight"):
+        Pruning().apply(job_of(model, X, Y))
 
 
 def in_autocast(model: nn.Module, batch: Any) -> Tensor:
