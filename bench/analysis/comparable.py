@@ -15,6 +15,11 @@ OF_MACHINE = ("cpu", "cores", "gpus")
 
 def check_comparable(old: Header, new: Header, across_machines: bool) -> None:
     """Raise `BenchError` where two runs are not of one baseline, or of unlike machines."""
+    if both := [header.run for header in (old, new) if header.revisions]:
+        raise BenchError(
+            f"{' and '.join(both)} compared two revisions, so its baseline is another one each "
+            "time: compare these with bench ab"
+        )
     if what := unlike_work(old, new):
         raise BenchError(f"{old.run} and {new.run} differ in their {what}: nothing to compare")
     unlike = unlike_machines(old.environment, new.environment) + unlike_torch(old, new)

@@ -25,6 +25,7 @@ from bench.analysis.metric import (
     target_ratio,
 )
 from bench.analysis.nodes import ratio_of
+from bench.analysis.noise import differs
 from bench.analysis.objectives import (
     BY_NAME,
     DEPLOYED,
@@ -93,7 +94,9 @@ def compare(
         margin_is_relative=target.relative,
         **_of_baseline(trials, target, aims),
         control=control,
-        smallest_visible_effect=visible_effect(same, arms, rule, shown_in, target, aims),
+        smallest_visible_effect=None
+        if control and differs(control)
+        else visible_effect(same, arms, rule, shown_in, target, aims),
         visible_pairs=shown_in,
         arms=arms,
         aims=aims,

@@ -15,8 +15,11 @@ from bench.analysis.lost_trainings import Lost, more_lost
 from bench.errors import BenchError
 from bench.records.measurement import Measurement, Status
 from reports.formats.gate import render
+from tests.golden import made_up
 from tests.records import BASE_BYTES, DATA, measurement, paired
 from tests.unit.test_gate import STEADY, rows, run
+from tests.unit.test_revisions import compared as revised
+from tests.unit.test_revisions import pairs
 
 PAIRS = paired("fast", STEADY)
 RELATIVE: dict[str, Any] = {"metric": "r2", "margin": 0.01, "margin_is_relative": True}
@@ -144,3 +147,9 @@ def test_a_case_of_junit_is_named_by_what_it_is_about(tmp_path: Path) -> None:
     found = compared(tmp_path, PAIRS, with_lost("fast", Status.DIVERGED, 0, 2), "time=5%")
     assert [row.what for row in found.rows] == ["time", "time", "trainings"]
     assert 'classname="fast" name="trainings"' in render("junit", found)
+
+
+def test_comparisons_of_two_revisions_are_not_compared_with_each_other(tmp_path: Path) -> None:
+    runs = [made_up.write(tmp_path / name, revised(), pairs(1.0)) for name in ("old", "new")]
+    with pytest.raises(BenchError, match="compared two revisions, so its baseline is another one"):
+        gate.check(runs[0], runs[1], gate.parse_rules(gate.DEFAULT))

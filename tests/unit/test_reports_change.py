@@ -57,6 +57,13 @@ def test_trainings_of_the_baseline_that_fail_are_said(tmp_path: Path) -> None:
     )
 
 
+def test_a_baseline_that_differs_from_itself_shows_no_effect_at_all(tmp_path: Path) -> None:
+    slow = made_up.pairs("baseline#2", lambda n: made_up.trial("baseline#2", n, 1.2))
+    run = run_of(tmp_path / "run", made_up.header("baseline-only"), slow)
+    assert run.comparison.smallest_visible_effect is None
+    assert "smallest effect that shows unknown" in reports.summary(run)
+
+
 def test_when_the_target_was_reached_is_not_known_without_an_evaluation(tmp_path: Path) -> None:
     trials = [t.model_copy(update={"metrics": ()}) for t in made_up.control()]
     run = run_of(tmp_path / "run", made_up.header("baseline-only"), trials)

@@ -12,6 +12,7 @@ if [[ ! $number =~ ^[0-9]+$ ]]; then  # an artifact of a fork may say anything
 fi
 body=$(mktemp)
 { echo "$mark"; head -c "$most" "$file" | iconv -c -f utf-8 -t utf-8; } > "$body"
+[ "$(wc -c < "$file")" -le "$most" ] || printf '\n\n(cut off; the artifact has all of it)\n' >> "$body"
 comments="repos/$GITHUB_REPOSITORY/issues/$number/comments"
 known=$(gh api --paginate "$comments" --jq ".[] | select(.body | startswith(\"$mark\")) | .id" | head -n 1)
 if [ -n "$known" ]; then
