@@ -17,11 +17,11 @@ from bench.records.schema import (
     Number,
     Record,
     Text,
-    check_regular,
     first_problem,
     is_known,
     plain,
 )
+from bench.records.yaml_file import read_yaml
 
 Quantity = Literal[
     "step time", "time", "training time", "epoch time", "memory", "training FLOPs", "FLOPs",
@@ -245,16 +245,7 @@ def experiment_of(audit: Audit, name: str) -> Experiment:
 
 def read_audit(path: Path) -> Audit:
     """Read an audit's YAML file; raise `BenchError` that says what is wrong in it, and where."""
-    import yaml
-
-    try:
-        check_regular(path)
-        content = yaml.safe_load(path.read_bytes())
-    except OSError as error:
-        raise BenchError(f"can't read {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise BenchError(f"{path} is not YAML: {' '.join(str(error).split())[:160]}") from None
-    return audit_of(content, str(path))
+    return audit_of(read_yaml(path), str(path))
 
 
 def audit_of(content: Any, where: str) -> Audit:

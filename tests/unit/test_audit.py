@@ -73,6 +73,13 @@ def test_a_wrong_audit_is_one_line_that_says_what_and_where(content: Any, messag
     assert "\n" not in str(error.value)
 
 
+def test_a_key_that_is_there_twice_is_refused_and_not_chosen_from(tmp_path: Path) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text("name: a\nruns:\n  one: {epochs: 1}\n  one: {epochs: 2}\n")
+    with pytest.raises(BenchError, match="one is there twice in what begins on line 3"):
+        read_audit(path)
+
+
 def test_yaml_makes_no_objects(tmp_path: Path) -> None:
     file = tmp_path / "audit.yaml"
     file.write_text("name: !!python/object/apply:os.system ['true']\n")
