@@ -103,9 +103,9 @@ def load(
     if record.form is None:
         raise BenchError(f"the model in {folder} can't be loaded: {record.why_not}")
     if record.inputs is None:
-        raise BenchError(f"the model in {folder} takes more than one tensor, or one with its items"
-                         " along another dimension than the first; such a one can be trained, and"
-                         " not be used by this command")  # fmt: skip
+        raise BenchError(f"the model in {folder} takes another input than one tensor with its items"
+                         " along the first dimension; such a one can be trained, and not be used by"
+                         " this command")  # fmt: skip
     moved = {"data_dir": str(data_dir)} if data_dir else {}
     recipe = record.recipe.model_copy(update={"settings": record.recipe.settings | moved})
     try:
@@ -127,7 +127,9 @@ def _made(
     if record.form == "program":
         return use.whole(read_program(folder / PROGRAM, device)).to(device), use
     network = _filled(use.network(), _tensors(folder / WEIGHTS), folder).to(device)
-    network.eval().requires_grad_(False)
+    network.eval()
+    for weight in network.parameters():
+        weight.requires_grad_(False)  # one by one: a scripted module has no such method
     return use.whole(network).to(device), use
 
 

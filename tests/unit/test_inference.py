@@ -15,7 +15,9 @@ from torch import Tensor, nn
 
 from bench.testing import Case
 from bench.trial import inference
+from bench.trial.training import train
 from tests.contract.cases import JOBS
+from tests.jobs import linear_job
 
 
 class Slow(nn.Module):
@@ -108,3 +110,11 @@ def test_the_record_says_how_many_items_the_inputs_held(name: str) -> None:
     found = inference.measure_inference(job, Net())
     assert [each.items for each in found] == held
     assert [each.asked for each in found] == [1, 32]
+
+
+@pytest.mark.usefixtures("short")
+def test_a_scripted_model_is_timed_once_it_was_trained() -> None:
+    model = torch.jit.script(nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2)))
+    job = linear_job(model=model)
+    train(job)
+    assert [each.items for each in inference.measure_inference(job, model)] == [1, 32]
