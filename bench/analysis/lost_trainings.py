@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import comb
 from typing import NamedTuple
 
 from bench.analysis.levels import ALPHA
@@ -52,7 +53,9 @@ def more_lost(before: Lost, after: Lost) -> bool | None:
 
 def _chance(before: Lost, after: Lost) -> float:
     """Return how likely so much or more of all that is lost falls after by chance (Fisher)."""
-    from scipy.stats import hypergeom
-
     whole, lost = before.made + after.made, before.lost + after.lost
-    return float(hypergeom.sf(after.lost - 1, whole, lost, after.made))
+    ways = sum(
+        comb(lost, count) * comb(whole - lost, after.made - count)
+        for count in range(after.lost, min(lost, after.made) + 1)
+    )
+    return ways / comb(whole, after.made)

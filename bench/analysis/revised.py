@@ -22,6 +22,7 @@ from bench.analysis.results import Comparison
 from bench.records.header import Header
 from bench.records.measurement import UNTRIED, Measurement, Purpose
 from bench.records.revisions import HEAD, Revisions
+from bench.records.text import metric_beside
 
 LEAST_FAILED = 2
 """So many failed trainings of the head, and none that ended well, end a run."""
@@ -144,7 +145,7 @@ def _rows(header: Header, asked: Revisions, pairs: Sequence[Pair]) -> list[Row]:
     lost = -quality.differences
     if not unmoved and _has_one_seed(pairs):
         lost[1:] = np.nan  # the same pair again is no replicate
-    rows.append(Row(header.metric, lost, header.margin, floor, False))
+    rows.append(Row(metric_beside(header.metric, asked.limits), lost, header.margin, floor, False))
     return [row for row in rows if np.isfinite(row.worse).any()]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 REPLACEMENT = "\ufffd"
 SMALL, NOTHING = 1e-3, 1e-12
 """A metric below the first is shown with three digits; below the second it is rounding."""
@@ -12,6 +14,11 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in "\n\t" else REPLACEMENT for c in text)
+
+
+def metric_beside(name: str, taken: Container[str]) -> str:
+    """Return what a metric is called beside costs, of which one may have its name."""
+    return f"{name} (metric)" if name in taken else name
 
 
 def amount(value: float, sign: str = "") -> str:

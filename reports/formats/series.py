@@ -12,11 +12,14 @@ from typing import NamedTuple
 
 from bench.analysis.intervals import Interval
 from bench.records.measurement import BASELINE
-from bench.records.text import printable
+from bench.records.text import metric_beside, printable
 from reports.formats.json import as_text
 from reports.run import Run
 
 OF_BASELINE = "of the baseline's"
+COSTS = frozenset({"step time", "training time", "peak memory", "time", "memory", "time ratio",
+                   "memory ratio"})  # fmt: skip
+"""What figures are called that stand beside the metric."""
 
 
 class Value(NamedTuple):
@@ -33,7 +36,7 @@ class Value(NamedTuple):
 
 def values(run: Run) -> Iterator[Value]:
     """Yield the figures of a run."""
-    own, metric = run.figures.get(BASELINE), run.header.metric
+    own, metric = run.figures.get(BASELINE), metric_beside(run.header.metric, COSTS)
     better = not run.target.lower
     if own:
         known = (("step time", "s", own.step_seconds), ("training time", "s", own.train_seconds),

@@ -80,3 +80,17 @@ def test_a_summary_is_cut_between_letters(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(step_summary, "MOST_BYTES", 4)
     step_summary.write("a×××")
     assert (tmp_path / "summary").read_text(encoding="utf-8").startswith("a×\n\n(cut off")
+
+
+@pytest.mark.parametrize("metric", ["step time", "memory ratio", "time"])
+def test_a_metric_that_is_called_as_a_cost_takes_no_other_figure_s_place(
+    metric: str, tmp_path: Path
+) -> None:
+    trials = [t.model_copy(update={"metrics": ()}) for t in made_up.control()]
+    run = run_of(tmp_path / "run", made_up.header("baseline-only", metric=metric), trials)
+    found = json.loads(reports.render("bencher", run))["baseline"]
+    assert found["step-time"]["value"] == pytest.approx(0.025, rel=0.01)
+    assert found[f"{metric.replace(' ', '-')}-(metric)"]["value"] == pytest.approx(0.98, abs=0.01)
+    change = run_of(tmp_path / "change", compared(metric="time"), pairs(1.0))
+    worse = json.loads(reports.render("json", change))["revisions"]["worse"]
+    assert [*worse] == ["time", "memory", "time (metric)"]
