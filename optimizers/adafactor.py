@@ -112,6 +112,7 @@ def turn(made: Optimizer, factor: float, weight_decay: float) -> Optimizer:
     for group, own in zip(made.param_groups, like.param_groups, strict=True):
         group.update({key: value for key, value in own.items() if key != "params"})
     made.defaults.update({key: value for key, value in like.defaults.items() if key != "lr"})
+    made.state.clear()  # some, as Adagrad, begin with numbers of their own
     vars(made).pop("step", None)  # a scheduler put the step of the old class there, to count it
     vars(made).update(factor=factor, _opt_called=True)
     made.__class__ = Relative

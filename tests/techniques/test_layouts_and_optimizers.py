@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
+from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 
 from bench.errors import Clash, NotApplicable
 from bench.job import Job, Progress
@@ -254,3 +254,11 @@ def test_adafactor_is_for_optimizers_that_keep_numbers_whatever_they_call_them()
     plain = linear_job(make_optimizer=lambda m: SGD(m.parameters(), lr=0.1))
     with pytest.raises(NotApplicable, match="SGD without momentum keeps no numbers beside the wei"):
         Adafactor().apply(plain)
+
+
+def test_adafactor_takes_nothing_over_of_what_an_optimizer_began_with() -> None:
+    def begun(kind: type[Optimizer]) -> Job:
+        return linear_job(make_optimizer=lambda m: kind(m.parameters(), lr=0.01))  # type: ignore[call-arg]  # each has one
+
+    adagrad, adam = (train(Adafactor().apply(begun(kind))) for kind in (Adagrad, Adam))
+    assert adagrad.losses == adam.losses
