@@ -15,6 +15,8 @@ def check_metric(found: Mapping[str, float], metric: str, bounds: Bounds | None 
     if not isinstance(found, Mapping):
         raise BenchError(f"evaluate gave {shown(found)[:40]}; it gives metrics by name, in a dict")
     for name, value in found.items():
+        if not isinstance(name, str):
+            raise BenchError(f"evaluate gave a metric called {shown(name)[:40]}; names are texts")
         if not _is_number(value):
             raise BenchError(f"evaluate gave {name}={shown(str(value))[:40]}, which is no number")
     if metric not in found:
@@ -40,6 +42,6 @@ def check_evaluations(
 def _is_number(value: object) -> bool:
     try:
         math.isfinite(value)  # type: ignore[arg-type]  # whatever an evaluation gives
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         return False
     return True

@@ -177,6 +177,8 @@ def test_what_fails_under_a_technique_is_not_applicable_and_its_own_mistake_is_n
             r"evaluate gave table=\[\[1, 2\]\], which is",
         ),
         ({"accuracy": "0.5"}, "evaluate gave accuracy=0.5, which is no number"),
+        ({"accuracy": 10**400}, "evaluate gave accuracy=10*, which is no number"),
+        ({0: 0.5}, "evaluate gave a metric called 0; names are texts"),
     ],
 )
 def test_an_evaluation_of_no_numbers_is_the_users_to_mend(metrics: Any, said: str) -> None:
