@@ -7,7 +7,7 @@ Helps:   convolutional nets with channels to spare: inference and the epochs aft
          less time, the file less space.
 Hurts:   quality, most where few epochs are left; the optimizer forgets its momentum at the removal.
          FLOPs of a step are told of the model before it. Models that can't be traced (recurrent
-         layers, nn.TransformerEncoder) are refused.
+         layers, nn.TransformerEncoder), or that shuffle channels, are refused.
 Effect:  model.
 Source:  Fang et al., DepGraph: Towards Any Structural Pruning, CVPR 2023 (torch-pruning); Li et
          al., Pruning Filters for Efficient ConvNets, ICLR 2017, for the norm as importance.
@@ -29,6 +29,7 @@ from bench.model.nested import tensors_in
 from bench.model.outputs import objection
 from bench.model.surgery import after_share
 from bench.model.train_mode import evaluating
+from bench.model.wiring import misread
 from bench.random_state import undisturbed
 from bench.technique import Effect, Stage, Technique
 from bench.trial.flops import forward_flops
@@ -67,6 +68,12 @@ class Pruning(Technique):
             raise NotApplicable(f"the model does not take its own sample: {said}")
         with undisturbed(job.device):
             self._prune(copied(job.model), inputs)
+            moved = misread(job.model, inputs, lambda model: self._prune(model, inputs))
+        if moved:
+            raise NotApplicable(
+                f"the model puts channels in other places ({moved}), and of fewer channels layers "
+                "would read others than they were trained on"
+            )
         return after_share(job, self.after, lambda model: self._prune(model, inputs), by=self.name)
 
     def _prune(self, model: nn.Module, inputs: Inputs) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -270,6 +271,39 @@ def test_one_weight_of_two_layers_is_not_cut_into_two() -> None:
     model[3].weight = model[2].weight
     with pytest.raises(NotApplicable, match=r"2.weight and 3.weight are one weight"):
         Pruning().apply(job_of(model, X, Y))
+
+
+class Moved(nn.Module):
+    """Channels that are put in other places before they are read."""
+
+    def __init__(self, move: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.head, self.move = nn.Conv1d(1, 16, 3, padding=1), nn.Linear(96, 2), move
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.head(self.move(torch.relu(self.conv(x[:, None]))).flatten(1))
+        return found
+
+
+@pytest.mark.parametrize(
+    ("move", "by"),
+    [
+        (lambda x: x.transpose(1, 2), "Transpose"), (lambda x: x.flip(1), "Flip"),
+        (nn.ChannelShuffle(4), "ChannelShuffle"),
+    ],
+)  # fmt: skip
+def test_channels_that_are_moved_before_they_are_read_are_not_cut(
+    move: Callable[[Tensor], Tensor], by: str
+) -> None:
+    with pytest.raises(NotApplicable, match=rf"puts channels in other places \({by}\)"):
+        Pruning().apply(job_of(Moved(move), X, Y))
+
+
+def test_channels_that_are_read_where_they_are_cut_are_cut() -> None:
+    model = Moved(lambda x: x.transpose(1, 2).relu().transpose(1, 2))
+    Pruning(after=0).apply(job_of(model, X, Y))
+    assert model.head.in_features == 48
 
 
 def in_autocast(model: nn.Module, batch: Any) -> Tensor:
