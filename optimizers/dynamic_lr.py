@@ -85,7 +85,8 @@ class DynamicLR(Technique):
                 f"the baseline sets its learning rate itself (it changes in epoch {epoch + 1}); "
                 "two schedules would undo each other"
             )
-        rates = _Rates(self, job.items, items_an_epoch(job) if self.per == "step" else 1)
+        items = items_an_epoch(job) if self.per == "step" else 1
+        rates = _Rates(self, job.items, items, steps=job.epoch_steps)
         job = job.wrap("schedule", rates.schedule, by=self.name)
         return job.wrap("batches", rates.batches, by=self.name)
 
@@ -137,6 +138,8 @@ class _Rates:
     rule: DynamicLR
     items: Callable[[Batch], int]
     epoch_items: int
+    steps: int | None = None
+    """Of an epoch."""
     optimizer: Optimizer | None = None
     first: list[float] = field(default_factory=list)
     last: list[float] = field(default_factory=list)
@@ -157,11 +160,19 @@ class _Rates:
             for batch in old(progress):
                 if self.rule.per == "step":
                     self._set(progress, seen)
-                seen += self.items(batch)
+                items = self.items(batch)
+                if not seen and progress.epoch == 0:
+                    self._settle(items)
+                seen += items
                 yield batch
             self.epoch_items = max(seen, 1)  # where a last batch is dropped, or steps are capped
 
         return batches
+
+    def _settle(self, items: int) -> None:
+        """Count an epoch as its first batch is: in tokens, say, where the data has texts."""
+        if self.steps and abs(items * self.steps - self.epoch_items) > items:
+            self.epoch_items = items * self.steps
 
     def _set(self, progress: Progress, seen: int) -> None:
         assert self.optimizer is not None

@@ -69,7 +69,7 @@ def sizes_of(job: Job) -> list[int]:
     if "batches" in job.taken and job.again is not None:  # others may wait for training to begin
         job = job.again({})
     items = job.items(next(iter(job.batches(start))))
-    return [items] * math.ceil(items_an_epoch(job) / items)
+    return [items] * (job.epoch_steps or math.ceil(items_an_epoch(job) / items))
 
 
 def first(most: int, batches: Iterable[Batch]) -> Iterator[Batch]:

@@ -19,6 +19,7 @@ from bench.job import Job, Mark, Progress, plain_step
 from bench.trial.training import train
 from optimizers.cuda_optimizations import CudaOptimizations
 from optimizers.dynamic_lr import DynamicLR, cuts
+from optimizers.limit_steps import LimitSteps
 from optimizers.temperature_schedule import TemperatureSchedule
 from tests.contract.cases import global_state, probe_for
 from tests.jobs import ConvSettings, linear_job
@@ -219,3 +220,20 @@ def test_pinned_memory_is_asked_for_where_the_baseline_has_it() -> None:
     assert technique.configure(Pinning(), probe).pin_memory
     assert not CudaOptimizations(pin_memory=False).configure(Pinning(), probe).pin_memory
     assert technique.configure(ConvSettings(), probe) == ConvSettings()
+
+
+def test_an_epoch_is_as_long_as_its_steps_whatever_its_items_are() -> None:
+    def tokens(batch: Batch) -> int:
+        return 10 * len(batch[0])  # of each text, where the data has 32 of these
+
+    def rates(job: Job) -> list[float]:
+        job, seen = DynamicLR().apply(job), list[float]()
+        optimizer = job.make_optimizer(job.model)
+        job.schedule(optimizer, Progress(1))
+        for _ in job.batches(Progress(1)):
+            seen.append(optimizer.param_groups[0]["lr"])
+        return seen
+
+    told: dict[str, Any] = {"epochs": 1, "epoch_steps": 4}
+    assert rates(linear_job(items=tokens, **told)) == pytest.approx(rates(linear_job(**told)))
+    assert LimitSteps(share=0.5).apply(linear_job(items=tokens, **told)).epoch_steps == 2
