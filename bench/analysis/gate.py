@@ -14,17 +14,16 @@ from bench.analysis.comparable import check_comparable, check_same_data, new_set
 from bench.analysis.estimate import RATIO_FLOOR
 from bench.analysis.lost_trainings import lost_of, more_lost
 from bench.analysis.metric import target_of
-from bench.analysis.metric_fall import fall
+from bench.analysis.metric_fall import fall, shown, shown_limit
 from bench.analysis.noise import unequal
 from bench.analysis.objectives import Value, memory_of, time_of
 from bench.analysis.pairs import pairs_of, ratios
 from bench.analysis.ratio_of_ratios import change
-from bench.baseline import Target
 from bench.errors import BenchError
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, Measurement, counting
 from bench.records.run_folder import read_run
-from bench.records.text import amount
+from bench.records.text import SMALL
 
 LEVEL = 0.95
 """One-sided: of code that didn't change, at most one row in twenty fails by chance."""
@@ -266,26 +265,16 @@ def _metric_row(arm: str, rule: Rule, sides: Sides) -> Row:
     if found is None or found.low is None or found.high is None:
         if target.relative and min(known) >= 2:
             return Row("?", arm, f"{name} can't be told: it was 0, and limits are shares of it")
-        return _unknown(arm, name, *known)
+        return _unknown(arm, name, *known, "seeds")
     sign = 1 if target.lower else -1
     mark, why = _told(found.low, found.high, limit)
-    shows = _amount(sign * (limit + found.high - found.middle), target)
+    fine = not target.relative and limit < SMALL
+    shows = shown(sign * (limit + found.high - found.middle), target, fine)
     why = f"; {why} {shows} would have shown" if why else ""
     ends = sorted((sign * found.low, sign * found.high))
-    within = " and ".join(_amount(end, target) for end in ends)
-    said = f"{name} {_amount(sign * found.middle, target)} (between {within}; "
-    return Row(mark, arm, f"{said}limit {_limit(sign * limit, target)}){why}")
-
-
-def _amount(change: float, target: Target) -> str:
-    """Return a change of the metric with its sign: a share where margins are shares."""
-    if not target.relative:
-        return amount(change, "+")
-    return f"{round(100 * change, 4) + 0.0:+.4f} %"
-
-
-def _limit(most: float, target: Target) -> str:
-    return f"{100 * most:+g} %" if target.relative else f"{most:+g}"
+    within = " and ".join(shown(end, target, fine) for end in ends)
+    said = f"{name} {shown(sign * found.middle, target, fine)} (between {within}; "
+    return Row(mark, arm, f"{said}limit {shown_limit(sign * limit, target)}){why}")
 
 
 def _logs(trials: Sequence[Measurement], value: Value) -> list[float]:
@@ -293,6 +282,6 @@ def _logs(trials: Sequence[Measurement], value: Value) -> list[float]:
     return [math.log(known) for known in found if known is not None and known > 0]
 
 
-def _unknown(arm: str, what: str, old: int, new: int) -> Row:
-    few = f"{old} and {new} values; two on each side give a bound"
+def _unknown(arm: str, what: str, old: int, new: int, of: str = "values") -> Row:
+    few = f"{old} and {new} {of}; two on each side give a bound"
     return Row("?", arm, f"{what} can't be told from {few}")

@@ -13,6 +13,7 @@ from bench.analysis.quality import grid_floor
 from bench.analysis.ratio_of_ratios import by_seed, change
 from bench.baseline import Target
 from bench.records.measurement import BASELINE, CONTROL, Measurement
+from bench.records.text import amount
 
 Values = list[tuple[int, float]]
 """Of each trial its seed and its metric; across machines, by how much that is better than the
@@ -20,7 +21,7 @@ baseline's beside it."""
 
 
 class Fall(NamedTuple):
-    """How much worse a metric is; in how many trials of either run it is known."""
+    """How much worse a metric is; of how many seeds of either run it is known."""
 
     worse: Interval | None
     known: tuple[int, int]
@@ -37,7 +38,7 @@ def fall(
     """
     items = None if target.relative else items_of_shares([*old, *new])
     before, after = (_metrics(own, arm, beside_baseline, target) for own in (old, new))
-    known, floor = (len(before), len(after)), grid_floor(items)
+    known, floor = (len(dict(before)), len(dict(after))), grid_floor(items)
     paired = by_seed(before, after) if beside_baseline else by_seed(before, after, target.gain)
     falls = [-gain for gain in paired if not math.isnan(gain)]
     if len(falls) >= 2:
@@ -52,6 +53,22 @@ def fall(
     else:
         one, other = ([-value for value in own] for own in (one, other))
     return Fall(change(one, other, level, floor), known)
+
+
+def shown(change: float, target: Target, fine: bool) -> str:
+    """Return a change of the metric with its sign: a share where margins are shares.
+
+    With `fine` as many digits as a small change has: its limit has as many.
+    """
+    if fine:
+        return amount(change, "+")
+    unit = " %" * target.relative
+    return f"{round(100 * change if target.relative else change, 4) + 0.0:+.4f}{unit}"
+
+
+def shown_limit(most: float, target: Target) -> str:
+    """Return a limit as it was given."""
+    return f"{100 * most:+g} %" if target.relative else f"{most:+g}"
 
 
 def _metrics(

@@ -153,3 +153,13 @@ def test_comparisons_of_two_revisions_are_not_compared_with_each_other(tmp_path:
     runs = [made_up.write(tmp_path / name, revised(), pairs(1.0)) for name in ("old", "new")]
     with pytest.raises(BenchError, match="compared two revisions, so its baseline is another one"):
         gate.check(runs[0], runs[1], gate.parse_rules(gate.DEFAULT))
+
+
+def test_one_seed_again_and_again_is_one_and_a_small_metric_has_its_digits(tmp_path: Path) -> None:
+    same = [measurement(pair=n, seed=7) for n in range(4)]
+    found = compared(tmp_path, PAIRS, same, "accuracy")
+    assert "accuracy can't be told from 6 and 1 seeds; two on each side" in found.text
+    old, new = ([measurement(pair=n, metric=m) for n in range(4)] for m in (3e-5, 4e-5))
+    small: dict[str, Any] = {"metric": "mse", "metric_direction": "lower", "margin": 1e-6}
+    mse = compared(tmp_path / "mse", old, new, "accuracy", **small)
+    assert mse.text == "FAIL  baseline: mse +1e-05 (between +1e-05 and +1e-05; limit +1e-06)"
