@@ -17,10 +17,11 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from bench.errors import NotApplicable
 from bench.job import Job, Progress
+from bench.model.unsaved import put_back, unsaved
 from bench.model.weights_file import copied_state
 from bench.records.plain_loop import PlainLoop
 from bench.technique import Effect, Probe, SettingsT, Stage, Technique
@@ -91,9 +92,9 @@ class EarlyStopping(Technique):
         first = 'best_value, best_epoch, best_weights = float("inf"), 0, None'
         loop.add("optimizer", first, by=self.name)
         saved = job.model.state_dict()
-        unsaved = any(name not in saved for name, _ in job.model.named_buffers())
-        loop.add("epoch", (WRITTEN + UNSAVED * unsaved).format(**numbers), by=self.name)
-        loop.add("end", RESTORED + UNSAVED_RESTORED * unsaved, by=self.name)
+        more = any(name not in saved for name, _ in job.model.named_buffers())
+        loop.add("epoch", (WRITTEN + UNSAVED * more).format(**numbers), by=self.name)
+        loop.add("end", RESTORED + UNSAVED_RESTORED * more, by=self.name)
 
 
 @dataclass
@@ -104,8 +105,8 @@ class _Watch:
     best: float = float("inf")
     epoch: int = 0
     weights: dict[str, object] | None = None
-    unsaved: dict[str, Tensor] = field(default_factory=dict)
-    """Buffers that a state dict leaves out, as they were with these weights."""
+    besides: dict[str, object] = field(default_factory=dict)
+    """What a state dict leaves out, as it was with these weights."""
 
     def stop(self, old: Stop) -> Stop:
         def stop(job: Job, progress: Progress) -> bool:
@@ -121,9 +122,7 @@ class _Watch:
         def finish(job: Job, model: nn.Module) -> nn.Module:
             if self.weights is not None:
                 model.load_state_dict(self.weights)
-                for name, value in self.unsaved.items():
-                    owner, _, own = name.rpartition(".")
-                    setattr(model.get_submodule(owner), own, value)
+                put_back(model, self.besides)
             return old(job, model)
 
         return finish
@@ -134,6 +133,4 @@ class _Watch:
         value = job.validate(model)
         if value < self.best - self.rule.min_delta:
             self.best, self.epoch = value, epoch
-            self.weights, saved = copied_state(model), model.state_dict()
-            buffers = (pair for pair in model.named_buffers() if pair[0] not in saved)
-            self.unsaved = {name: buffer.clone() for name, buffer in buffers}
+            self.weights, self.besides = copied_state(model), unsaved(model)

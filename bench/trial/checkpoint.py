@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from bench.errors import BenchError
 from bench.job import Job
+from bench.model.unsaved import put_back, unsaved
 from bench.random_state import global_random, set_global_random
 from bench.records.files import appearing
 from bench.records.measurement import Evaluation
@@ -81,7 +82,8 @@ class Checkpointer:
             "epoch_losses": list(result.progress.epoch_losses), "losses": list(result.losses),
             "evaluations": [one.model_dump_json() for one in result.evaluations],
             "seconds": result.timeline.seconds,
-            "model": kept_state(self._job.model), "optimizer": self._optimizer.state_dict(),
+            "model": kept_state(self._job.model), "besides": unsaved(self._job.model),
+            "optimizer": self._optimizer.state_dict(),
             "rates": result.rates.state(),
             "memory": self._memory.taken(), "random": global_random(),
         }  # fmt: skip
@@ -110,6 +112,7 @@ class Checkpointer:
         result.evaluations[:] = map(Evaluation.model_validate_json, found["evaluations"])
         result.timeline.between.append((0, EARLIER, found["seconds"]))
         self._job.model.load_state_dict(found["model"])
+        put_back(self._job.model, found.get("besides", {}))
         self._optimizer.load_state_dict(found["optimizer"])
         result.rates.put_back(found.get("rates"))
         self._memory.put_back(found["memory"])

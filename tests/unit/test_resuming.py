@@ -94,6 +94,35 @@ def test_every_technique_goes_on_bit_for_bit_or_says_why_not(name: str, tmp_path
         assert "can't be kept" in said or "change their shapes" in said
 
 
+class Annealed(nn.Module):
+    """Answers by its weights, and by how often it was trained, which no state dict holds."""
+
+    mean: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.steps = nn.Linear(6, 2), 0
+        self.register_buffer("mean", torch.zeros(()), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map ``(B, 6)`` to ``(B, 2)``."""
+        if self.training:
+            self.steps += 1
+            self.mean += 0.1
+        found: torch.Tensor = self.layer(x * self.mean) / self.steps
+        return found
+
+
+def test_what_a_model_keeps_besides_its_state_goes_on_too(tmp_path: Path) -> None:
+    def job() -> Job:
+        torch.manual_seed(0)
+        return linear_job(model=Annealed())
+
+    whole = train(job())
+    ended_after(job(), 1, tmp_path)
+    assert_same(whole, train(unended(job()), keeper=keeper(tmp_path, resume=True)))
+
+
 def test_a_training_whose_epochs_were_over_only_finishes(tmp_path: Path) -> None:
     whole = train(linear_job(), keeper=keeper(tmp_path))
     job = linear_job().wrap("step", lambda old: None, by="test")  # a step would fail
