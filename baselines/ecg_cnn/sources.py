@@ -24,7 +24,7 @@ SUFFIXES = (".h5", ".hdf5")
 def resolve(dataset: str | None, data_dir: Path | None) -> tuple[str, tuple[str, ...]]:
     """Return the data set's name (or its folder or file, as given), and notices for the user.
 
-    Only an unnamed set may be replaced by the synthetic one, with a notice.
+    Only where neither a set nor a folder is named is it the synthetic one, with a notice.
     """
     if dataset == SYNTHETIC:
         return SYNTHETIC, ()
@@ -36,8 +36,11 @@ def resolve(dataset: str | None, data_dir: Path | None) -> tuple[str, tuple[str,
         return there, ()
     if data_dir is not None and data_dir.is_dir() and _has_records(data_dir):
         return str(data_dir), ()
-    where = "no --data-dir was given" if data_dir is None else f"{data_dir} holds no records"
-    return SYNTHETIC, (f"{where}: using synthetic ECG, which says nothing about real ones",)
+    if data_dir is not None:
+        raise BenchError(f"{data_dir} holds no records; give another, or --dataset {SYNTHETIC}")
+    return SYNTHETIC, (
+        "no --data-dir was given: using synthetic ECG, which says nothing about real ones",
+    )
 
 
 def place(dataset: str, data_dir: Path | None) -> Path:

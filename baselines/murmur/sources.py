@@ -24,7 +24,7 @@ INSIDE = "training_data"
 def resolve(dataset: str | None, data_dir: Path | None) -> tuple[str, tuple[str, ...]]:
     """Return the data set's name (or its folder, as given), and notices for the user.
 
-    Only an unnamed set may be replaced by the synthetic one, with a notice.
+    Only where neither a set nor a folder is named is it the synthetic one, with a notice.
     """
     if dataset == SYNTHETIC:
         return SYNTHETIC, ()
@@ -33,8 +33,11 @@ def resolve(dataset: str | None, data_dir: Path | None) -> tuple[str, tuple[str,
         return dataset, ()
     if _candidate(data_dir) is not None:
         return CIRCOR, ()
-    where = "no --data-dir was given" if data_dir is None else f"{data_dir} holds no patients"
-    return SYNTHETIC, (f"{where}: using synthetic heart sounds, which say nothing about real ones",)
+    if data_dir is not None:
+        raise BenchError(f"{data_dir} holds no patients; give another, or --dataset {SYNTHETIC}")
+    return SYNTHETIC, (
+        "no --data-dir was given: using synthetic heart sounds, which say nothing about real ones",
+    )
 
 
 def place(dataset: str, data_dir: Path | None) -> Path:

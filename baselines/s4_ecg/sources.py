@@ -14,7 +14,7 @@ DATABASE, STATEMENTS = "ptbxl_database.csv", "scp_statements.csv"
 def resolve(dataset: str | None, data_dir: Path | None) -> tuple[str, tuple[str, ...]]:
     """Return the data set's name (or its folder, as given), and notices for the user.
 
-    Only an unnamed set may be replaced by the synthetic one, with a notice.
+    Only where neither a set nor a folder is named is it the synthetic one, with a notice.
     """
     if dataset == SYNTHETIC:
         return SYNTHETIC, ()
@@ -23,8 +23,11 @@ def resolve(dataset: str | None, data_dir: Path | None) -> tuple[str, tuple[str,
         return dataset, ()
     if _candidate(data_dir) is not None:
         return PTBXL, ()
-    where = "no --data-dir was given" if data_dir is None else f"{data_dir} holds no {DATABASE}"
-    return SYNTHETIC, (f"{where}: using synthetic ECG, which says nothing about real ones",)
+    if data_dir is not None:
+        raise BenchError(f"{data_dir} holds no {DATABASE}; give another, or --dataset {SYNTHETIC}")
+    return SYNTHETIC, (
+        "no --data-dir was given: using synthetic ECG, which says nothing about real ones",
+    )
 
 
 def folder(dataset: str, data_dir: Path | None) -> Path:

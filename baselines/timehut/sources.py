@@ -47,15 +47,15 @@ class Source:
 def resolve(dataset: str | None, data_dir: Path | None) -> tuple[Source, tuple[str, ...]]:
     """Return where `dataset` is, downloading it if it must, and notices for the user.
 
-    Only an unnamed data set may be replaced: by aeon's bundled ``UnitTest``, with a notice.
+    Where neither a set nor a folder is named it may be aeon's bundled ``UnitTest``, with a notice.
     """
     if dataset is not None:
         return _asked_for(dataset, data_dir), ()
     try:
         return _asked_for(DEFAULT, data_dir), ()
     except BenchError:
-        if any(_candidates(DEFAULT, data_dir)):
-            raise  # it is there but can't be used: that must not be papered over
+        if data_dir is not None or any(_candidates(DEFAULT, data_dir)):
+            raise  # it was asked for there, or can't be used: that must not be papered over
         notice = f"{DEFAULT} was neither found nor could be downloaded; using aeon's {FALLBACK}"
         return Source(FALLBACK, bundled_folder() / FALLBACK), (notice,)
 

@@ -40,14 +40,20 @@ def resolve(dataset: str | None, data_dir: Path | None) -> tuple[list[str], tupl
     """Return the names of the tasks to train, and notices for the user.
 
     Of several tasks one that is missing is skipped with a notice; raise `BenchError` where none is
-    left. Only unnamed tasks may be replaced by synthetic images, with a notice.
+    left. Only where neither tasks nor a folder are named are images synthetic, with a notice.
     """
     if dataset is not None:
         return _named([name.strip() for name in dataset.split(",") if name.strip()], data_dir)
-    if data_dir is not None and (there := _tasks_in(data_dir)):
+    if data_dir is not None:
+        there = _tasks_in(data_dir)
+        if not there:
+            raise BenchError(
+                f"{data_dir} holds no TASK/{TRAIN}; give another, or --dataset {SYNTHETIC}"
+            )
         return [str(data_dir)] if there == [data_dir] else [place.name for place in there], ()
-    where = "no --data-dir was given" if data_dir is None else f"{data_dir} holds no TASK/{TRAIN}"
-    return [SYNTHETIC], (f"{where}: using synthetic images, which say nothing about real ones",)
+    return [SYNTHETIC], (
+        "no --data-dir was given: using synthetic images, which say nothing about real ones",
+    )
 
 
 def _named(names: Sequence[str], data_dir: Path | None) -> tuple[list[str], tuple[str, ...]]:

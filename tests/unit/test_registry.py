@@ -209,3 +209,15 @@ def test_a_part_of_the_wrong_kind_is_refused(tmp_path: Path, old: str, new: str,
 def test_a_technique_is_not_named_like_an_arm(tmp_path: Path, name: str) -> None:
     file = file_with(tmp_path, TECHNIQUE.replace('"mine"', f'"{name}"'))
     assert f'has the name "{name}": arms are named' in refusal_of_technique(f"{file}:Mine")
+
+
+@pytest.mark.parametrize("name", ["timehut", "s4-ecg", "ecg-cnn", "xray", "murmur"])
+def test_a_folder_that_was_named_and_holds_no_data_is_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("baselines.timehut.sources._archive_answers", lambda: False)
+    baseline = registry.load_baseline(name)
+    settings = registry.make_settings(baseline, {"data_dir": str(tmp_path / "gone")})
+    with pytest.raises(BenchError, match=r"gone|Chinatown"):
+        baseline.prepare(settings)

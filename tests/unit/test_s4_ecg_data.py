@@ -297,8 +297,8 @@ def test_unknown_leads_are_refused(folder: Path, leads: str) -> None:
         settings(folder, leads=leads)
 
 
-def test_without_data_the_set_is_synthetic_and_says_so(tmp_path: Path) -> None:
-    found, notices = S4ECG().prepare(S4ECGSettings(data_dir=tmp_path))
+def test_without_data_the_set_is_synthetic_and_says_so() -> None:
+    found, notices = S4ECG().prepare(S4ECGSettings())
     assert found.dataset == "synthetic"
     assert "synthetic" in notices[0]
     assert S4ECG().target_for(found).value is None
