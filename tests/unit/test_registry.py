@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import BenchError
-from bench.recipes import registry
+from bench.recipes import registry, resolve
 
 BASELINE = """
 from bench.baseline import Settings, Target
@@ -218,6 +218,5 @@ def test_a_folder_that_was_named_and_holds_no_data_is_refused(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("baselines.timehut.sources._archive_answers", lambda: False)
     baseline = registry.load_baseline(name)
-    settings = registry.make_settings(baseline, {"data_dir": str(tmp_path / "gone")})
     with pytest.raises(BenchError, match=r"gone|Chinatown"):
-        baseline.prepare(settings)
+        resolve.prepared(baseline, {"data_dir": str(tmp_path / "gone")})
