@@ -26,6 +26,7 @@ from bench.records import failures
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, Measurement, counting
 from bench.records.run_folder import read_run
+from bench.records.uncollected import uncollected
 from reports import formatting
 
 MOST_TRACEBACKS = 20
@@ -249,7 +250,8 @@ def read(path: Path) -> Run:
 
     A torn last line of a journal is passed over.
     """
-    return made(path, *read_run(path))
+    with uncollected():
+        return made(path, *read_run(path))
 
 
 def made(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import tempfile
 from collections.abc import Callable
@@ -46,6 +47,7 @@ def listing(
     if what != "techniques":
         known = ["baselines", "techniques", "datasets"]
         raise BenchError(f'nothing named "{what}" to list; {registry.suggestion(what, known)}')
+    gc.freeze()  # torch's thousand modules stay: no search for cycles need look through them
     asked = registry.names(registry.TECHNIQUES) if name is None else [name]
     rows = _techniques(asked, baseline, data_dir, device, begin, rehearse or name is not None)
     return rows if name is None else [_card_of_technique(name, row) for row in rows]
