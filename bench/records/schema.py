@@ -39,7 +39,7 @@ def plain(value: Value, depth: int = 0) -> Value:
         _text(value)
     elif isinstance(value, dict):
         for key, part in value.items():
-            plain(_text(key), depth + 1)
+            _text(key)
             plain(part, depth + 1)
     elif isinstance(value, list | tuple):
         for part in value:
