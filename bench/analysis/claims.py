@@ -9,7 +9,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from bench.analysis.evidence import Evidence as Shown
-from bench.analysis.evidence import evidence_of, items_of_shares
+from bench.analysis.evidence import evidence_of
+from bench.analysis.grid import floor_of
 from bench.analysis.intervals import Interval, repeated_interval, repeated_ratio
 from bench.analysis.levels import Rule
 from bench.analysis.metric import target_of_claim
@@ -27,9 +28,10 @@ from bench.analysis.pairs import (
     whole,
 )
 from bench.analysis.proof import Proof, prove, prove_better
-from bench.analysis.quality import LEAST_STEPS, grid_floor
+from bench.analysis.quality import LEAST_STEPS
 from bench.analysis.results import Comparison
 from bench.analysis.sequential import FAILED_COUNT, FAILED_SHARE, LEAST_GAIN, look
+from bench.analysis.verdict import Verdict
 from bench.records.claim import Bounds, Claim
 from bench.records.measurement import BASELINE, CONTROL, Measurement
 from bench.records.text import amount
@@ -84,10 +86,7 @@ def judged(claim: Claim, comparison: Comparison, trials: Sequence[Measurement]) 
     measured = evidence(comparison)
     pairs = pairs_of(trials, measured.arm)
     if not pairs:
-        if lost := _lost_baseline(trials):
-            return Judged(Proof.OPEN, [], [f"the baseline itself gives nothing here: {lost}"])
-        reason = comparison.arms[0].reason if comparison.arms else "no pair could be measured"
-        return Judged(Proof.BROKEN, [f"the recipe could not be measured: {reason}"], [])
+        return _not_measured(comparison, trials)
     problems = _other_problems(claim, measured, pairs[0][1])
     undecided: list[str] = []
     rule = comparison.rule
@@ -109,6 +108,20 @@ def judged(claim: Claim, comparison: Comparison, trials: Sequence[Measurement]) 
     (problems if proof is Proof.BROKEN else undecided).extend(said)
     answer = Proof.BROKEN if problems else Proof.OPEN if undecided else Proof.HOLDS
     return Judged(answer, problems, undecided, goes_on and not problems)
+
+
+def _not_measured(comparison: Comparison, trials: Sequence[Measurement]) -> Judged:
+    """Judge a claim of which no pair is whole: one failed training breaks none, nor does none."""
+    if lost := _lost_baseline(trials):
+        return Judged(Proof.OPEN, [], [f"the baseline itself gives nothing here: {lost}"])
+    result = comparison.arms[0] if comparison.arms else None
+    if result is None or result.verdict is Verdict.UNDECIDED:
+        return Judged(Proof.OPEN, [], ["no whole pair was measured"], goes_on=True)
+    said = f"the recipe could not be measured: {result.reason}"
+    failed_once = result.verdict is Verdict.FAILED and sum(result.statuses.values()) < FAILED_COUNT
+    if failed_once:
+        return Judged(Proof.OPEN, [], [said], goes_on=True)
+    return Judged(Proof.BROKEN, [said], [])
 
 
 def _lost_baseline(trials: Sequence[Measurement]) -> str | None:
@@ -209,7 +222,7 @@ def _better(claim: Claim, pairs: Sequence[Pair], rule: Rule) -> tuple[Proof, lis
     own = gains(pairs, target)
     if not own:
         return Proof.BROKEN, [f"{said}, but none was measured"]
-    floor = grid_floor(None if target.relative else items_of_shares([c for _, c in pairs]))
+    floor = floor_of([trial for pair in pairs for trial in pair], target.relative)
     proof = prove_better(np.array(own), low, floor, rule)
     if proof is Proof.HOLDS:
         return proof, []
@@ -226,7 +239,7 @@ def _metric(claim: Claim, pairs: Sequence[Pair], rule: Rule) -> tuple[Proof, lis
     if not values:
         return Proof.BROKEN, [f"{said}, but none was measured"]
     better = [sign * value for value in values]
-    floor = grid_floor(None if target.relative else items_of_shares([c for _, c in pairs]))
+    floor = floor_of([candidate for _, candidate in pairs])
     looks = rule.looks(len(values))
     found = [repeated_interval(better[:n], rule, rule.alpha, floor) for n in looks]
     reached = [one.high for one in found if one and one.high is not None]

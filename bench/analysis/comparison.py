@@ -58,11 +58,12 @@ from bench.analysis.results import Aims, ArmResult, Comparison
 from bench.analysis.screening import Looks, screened
 from bench.analysis.subsets import largest, taken_apart
 from bench.analysis.unconfirmed import after_screening
+from bench.analysis.unmeasured import nothing_measured
 from bench.analysis.verdict import Verdict, judge
 from bench.baseline import Target
 from bench.errors import BenchError
 from bench.records.header import Header
-from bench.records.measurement import BASELINE, CONTROL, UNTRIED, Measurement, Purpose, Status
+from bench.records.measurement import BASELINE, CONTROL, UNTRIED, Measurement, Purpose
 
 
 def compare(
@@ -161,7 +162,7 @@ def _judge(
     statuses = dict(Counter(str(trial.status) for trial in trials_of_arm))
     pairs = matched(trials, name)
     if not (good := whole(pairs)):
-        return _nothing_measured(name, trials_of_arm, statuses)
+        return nothing_measured(name, trials, statuses)
     candidates = [candidate for _, candidate in good]
     rule = rules.get(candidates[0].stage, Rule())
     facts = _facts(good, pairs, margin, rule, target, aims) | {
@@ -175,19 +176,6 @@ def _judge(
     judgement = judge(pairs, facts["time_basis"], margin, rule, own, target, aims.counts)
     result = ArmResult(arm=name, **judgement._asdict(), **facts)
     return limited(_downgrade_if_never_repaid(result), good, aims)
-
-
-def _nothing_measured(name: str, own: Sequence[Measurement], statuses: dict[str, int]) -> ArmResult:
-    refused = [t for t in own if t.status in UNTRIED]
-    first = refused or [t for t in own if not t.ok]
-    reason = first[0].reason or str(first[0].status) if first else "no whole pair was measured"
-    bounded = bool(refused) and refused[0].status is Status.BOUNDED
-    untried = Verdict.BOUNDED if bounded else Verdict.NOT_APPLICABLE
-    verdict = untried if refused else Verdict.FAILED
-    work = next((t.work for t in own if t.work), None)
-    if not refused and first:
-        reason = f"{str(first[0].status).replace('_', ' ')}: {reason}"
-    return ArmResult(arm=name, verdict=verdict, reason=reason, work=work, statuses=statuses)
 
 
 def _facts(

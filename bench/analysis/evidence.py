@@ -10,18 +10,16 @@ import numpy as np
 
 from bench.analysis import objectives
 from bench.analysis.estimate import Flags
+from bench.analysis.grid import floor_of
 from bench.analysis.nodes import nodes_of
 from bench.analysis.objectives import Basis
 from bench.analysis.out_of_time import clips, log_ratios
 from bench.analysis.paired_items import paired_items
 from bench.analysis.pairs import Pair, failed
-from bench.analysis.quality import REORDERED, grid_floor, losses_agree
+from bench.analysis.quality import REORDERED, losses_agree
 from bench.analysis.sequential import Objective, Quality
 from bench.baseline import Target
 from bench.records.measurement import Measurement
-
-ON_GRID = 1e-6
-"""How near to a whole number of test items a share of them lies, in items."""
 
 
 class Evidence(NamedTuple):
@@ -55,10 +53,9 @@ def evidence_of(
     tolerance = _tolerance(effect, candidate.rounding if candidate else None, unlike)
     agree = None if tolerance is None else [losses_agree_in(pair, tolerance) for pair in pairs]
     trials = [trial for pair in pairs for trial in pair]
-    items = None if target.relative else items_of_shares(trials)
     quality = Quality(
-        changes, margin, grid_floor(items), None if agree is None else np.array(agree, bool), exact,
-        paired_items(pairs, target),
+        changes, margin, floor_of(trials, target.relative),
+        None if agree is None else np.array(agree, bool), exact, paired_items(pairs, target),
     )  # fmt: skip
     seen = tuple(_seen(row, pairs, basis, quality) for row in rows)
     return Evidence(rows, seen, quality, np.array([failed(pair) for pair in pairs], bool))
@@ -101,14 +98,6 @@ def _tolerance(effect: str | None, rounding: float | None, unlike: float | None)
 def _gain(pair: Pair, target: Target) -> float:
     before, after = (trial.metric for trial in pair)
     return math.nan if before is None or after is None else target.gain(before, after)
-
-
-def items_of_shares(trials: Sequence[Measurement]) -> int | None:
-    """Return how many test items there are where every metric is a whole number of them."""
-    items = next((trial.data.test_items for trial in trials if trial.data), 0)
-    metrics = [trial.metric for trial in trials if trial.metric is not None]
-    whole = all(abs(metric * items - round(metric * items)) < ON_GRID for metric in metrics)
-    return items if items and metrics and whole else None
 
 
 def _known(pairs: Sequence[Pair], says: Callable[[Measurement], bool]) -> Measurement | None:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import NamedTuple
 
-from bench.analysis.evidence import items_of_shares
+from bench.analysis.grid import step_of
+from bench.analysis.ratio_of_ratios import seed_means
 from bench.baseline import Target
 from bench.records.measurement import BASELINE, CONTROL, Measurement
 
@@ -33,12 +34,11 @@ def automatic_margin(trials: Sequence[Measurement], target: Target, wished: floa
     are not looked at; equal seeds count once.
     """
     own = [t for t in trials if t.arm in (BASELINE, CONTROL) and t.ok and t.metric is not None]
-    metrics = [float(m) for m in {t.seed: t.metric for t in own}.values() if m is not None]
-    items = None if target.relative else items_of_shares(own)
+    metrics = [*seed_means((t.seed, t.metric) for t in own if t.metric is not None).values()]
     sizes = {
         "wished for": wished,
         "what 30 pairs can show of this spread over seeds": _shown(metrics, target.relative),
-        "one test item": 1 / items if items else 0.0,
+        "one test item": step_of(own, target.relative),
     }
     why = max(sizes, key=lambda name: sizes[name])
     return Margin(sizes[why], len(metrics), why)

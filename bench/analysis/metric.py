@@ -18,6 +18,7 @@ from bench.analysis.intervals import (
 )
 from bench.analysis.levels import Rule
 from bench.analysis.pairs import Pair, by_metric
+from bench.analysis.ratio_of_ratios import seed_means
 from bench.analysis.sequential import Quality
 from bench.baseline import Target
 from bench.records.claim import Claim
@@ -43,8 +44,8 @@ def target_of_claim(claim: Claim) -> Target:
 
 def metric_of(trials: Sequence[Measurement], target: Target) -> Interval | None:
     """Return the mean over seeds: equal seeds are no replicates, so each seed counts once."""
-    by_seed = {t.seed: t.metric for t in trials if t.metric is not None}
-    return mean_interval(list(by_seed.values()), METRIC_LEVEL, target.bounds)
+    known = seed_means((t.seed, t.metric) for t in trials if t.metric is not None)
+    return mean_interval([*known.values()], METRIC_LEVEL, target.bounds)
 
 
 def difference(quality: Quality, target: Target, rule: Rule) -> Interval | None:

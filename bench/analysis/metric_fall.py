@@ -6,11 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from bench.analysis.evidence import items_of_shares
+from bench.analysis.grid import floor_of
 from bench.analysis.intervals import Interval, mean_interval
 from bench.analysis.pairs import pairs_of
-from bench.analysis.quality import grid_floor
-from bench.analysis.ratio_of_ratios import by_seed, change
+from bench.analysis.ratio_of_ratios import by_seed, change, seed_means
 from bench.baseline import Target
 from bench.records.measurement import BASELINE, CONTROL, Measurement
 from bench.records.text import amount
@@ -36,14 +35,14 @@ def fall(
     Over the seeds of both, each counted once; where they share fewer than two, over each run's own.
     Where margins are shares, it is a share of what the metric was: none is told of 0.
     """
-    items = None if target.relative else items_of_shares([*old, *new])
+    floor = floor_of([*old, *new], target.relative)
     before, after = (_metrics(own, arm, beside_baseline, target) for own in (old, new))
-    known, floor = (len(dict(before)), len(dict(after))), grid_floor(items)
+    known = len(dict(before)), len(dict(after))
     paired = by_seed(before, after) if beside_baseline else by_seed(before, after, target.gain)
     falls = [-gain for gain in paired if not math.isnan(gain)]
     if len(falls) >= 2:
         return Fall(mean_interval(falls, 2 * level - 1, floor=floor), known)
-    one, other = (list(dict(own).values()) for own in (before, after))
+    one, other = ([*seed_means(own).values()] for own in (before, after))
     if not beside_baseline:
         size = abs(math.fsum(one)) / len(one) if target.relative and one else 1.0
         if not size:

@@ -75,7 +75,7 @@ def again(trials: Sequence[Measurement], screening: bool = False) -> list[Pair]:
     if not screening:
         return own
     beside, rounds = {b.pair for b, _ in own}, dict[tuple[str, int, str], list[Measurement]]()
-    for trial in trials:
+    for trial in sorted(trials, key=lambda trial: trial.pair):
         if trial.arm == BASELINE and trial.ok and trial.judges and trial.pair not in beside:
             rounds.setdefault((trial.stage, trial.seed, trial.kind), []).append(trial)
     return own + [

@@ -1,4 +1,4 @@
-"""Tell whether losses agree as a technique promises, and how coarse a metric is."""
+"""Tell whether losses agree as a technique promises."""
 
 from __future__ import annotations
 
@@ -34,11 +34,3 @@ def apart(before: Sequence[float], after: Sequence[float]) -> float:
         return math.inf
     sizes = [(abs(one - other), max(abs(one), abs(other))) for one, other in pairs]
     return max((gap / size for gap, size in sizes if size > 0), default=0.0)
-
-
-def grid_floor(items: int | None, classes: int = 1) -> float:
-    """Return the least standard deviation to believe of a share of so many test items.
-
-    For a mean over classes, `items` are those of the smallest one. 0 for other metrics (None).
-    """
-    return 0.5 / (classes * items) if items else 0.0

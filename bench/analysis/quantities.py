@@ -11,12 +11,11 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.analysis.estimate import RATIO_FLOOR, bounds, estimate
-from bench.analysis.evidence import items_of_shares
+from bench.analysis.grid import floor_of
 from bench.analysis.intervals import Interval
 from bench.analysis.levels import Rule
 from bench.analysis.objectives import Value
 from bench.analysis.pairs import Pair
-from bench.analysis.quality import grid_floor
 from bench.records.audit import Stated
 from bench.records.measurement import Measurement
 
@@ -96,7 +95,7 @@ def samples_of(claim: Stated, pairs: Sequence[Pair]) -> Samples:
 def _floor(claim: Stated, pairs: Sequence[Pair]) -> float:
     if claim.quantity != "metric" or claim.of:
         return 0.0
-    return grid_floor(items_of_shares([trial for pair in pairs for trial in pair]))
+    return floor_of([trial for pair in pairs for trial in pair])
 
 
 def interval_of(samples: Samples, rule: Rule, claims: int) -> Interval | None:

@@ -36,11 +36,12 @@ def by_seed(
     gain: Callable[[float, float], float] = lambda old, new: new - old,
 ) -> list[float]:  # fmt: skip
     """Return the gain of each seed that both have: (seed, value), equal seeds averaged."""
-    old, new = _means(before), _means(after)
+    old, new = seed_means(before), seed_means(after)
     return [gain(old[seed], new[seed]) for seed in old if seed in new]
 
 
-def _means(values: Iterable[tuple[int, float]]) -> dict[int, float]:
+def seed_means(values: Iterable[tuple[int, float]]) -> dict[int, float]:
+    """Return one value a seed: equal seeds are no replicates, and averaged."""
     found: dict[int, list[float]] = {}
     for seed, value in values:
         found.setdefault(seed, []).append(value)

@@ -163,7 +163,7 @@ def screened(
     """Return where each arm of a run's first stage stands; none where a run has no such looks."""
     if looks is None:
         return {}
-    own = [trial for trial in trials if trial.stage == "test"]
+    own = sorted((t for t in trials if t.stage == "test"), key=lambda trial: trial.pair)
     apart = unlike(matched(own, CONTROL))
     arms, known = dict[str, Own](), dict[tuple[str, Basis, str], list[Values]]()
     for arm, each in by_arm(own).items():

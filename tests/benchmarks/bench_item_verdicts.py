@@ -16,7 +16,6 @@ import numpy as np
 from bench.analysis.estimate import Counts
 from bench.analysis.items import FEWEST, LARGEST, Items, Way
 from bench.analysis.levels import Rule
-from bench.analysis.quality import grid_floor
 from bench.analysis.sequential import Answer, Objective, Quality, answers
 from tests.property.noise import item_changes
 
@@ -42,7 +41,7 @@ def judged(
         random, runs, loss, models.flips, models.items, models.seeds, rule.most
     )
     items = None if way is None else Items(models.items, squares, way)
-    quality = Quality(differences, MARGIN, grid_floor(models.items), items=items)
+    quality = Quality(differences, MARGIN, 0.5 / models.items, items=items)
     small = Objective("file size", np.full(differences.shape, np.log(2.0)), deterministic=True)
     given, after = answers([small], quality, rule)
     return given, np.where(given == Answer.OPEN, rule.most, after)

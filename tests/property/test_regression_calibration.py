@@ -9,7 +9,6 @@ import pytest
 
 from bench.analysis.estimate import Counts, Values
 from bench.analysis.levels import ALPHA, MOST, Rule
-from bench.analysis.quality import grid_floor
 from bench.analysis.regression import Change, Row, changes
 from tests.property.noise import Noise, drift, gauss, heavy, log_ratios, metric_differences, spikes
 
@@ -77,7 +76,7 @@ def quality(loss: float) -> Values:
 
 @pytest.mark.parametrize(("loss", "answer"), [(0.0, Change.KEPT), (0.05, Change.REGRESSED)])
 def test_a_loss_of_quality_beyond_the_margin_is_found(loss: float, answer: Change) -> None:
-    row = Row("accuracy", quality(loss), MARGIN, grid_floor(ITEMS), gains=False)
+    row = Row("accuracy", quality(loss), MARGIN, 0.5 / ITEMS, gains=False)
     assert share(changes([row], Rule(), ALPHA)[0], answer) >= 0.95
 
 

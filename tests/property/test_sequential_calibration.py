@@ -7,7 +7,6 @@ import pytest
 
 from bench.analysis.estimate import Counts, bounds, estimate
 from bench.analysis.levels import FIRST, MOST, Rule
-from bench.analysis.quality import grid_floor
 from bench.analysis.sequential import LEAST_GAIN, Answer, Objective, Quality, answers
 from tests.property.noise import (
     Noise,
@@ -72,7 +71,7 @@ def erredkept(items: int, loss: float, flips: float, seed: int = 3) -> float:
     random = np.random.default_rng(seed)
     differences = metric_differences(random, RUNS, loss, flips, items)
     fast = np.full(differences.shape, np.log(2.0))
-    quality = Quality(differences, MARGIN, grid_floor(items))
+    quality = Quality(differences, MARGIN, 0.5 / items)
     return share(answers([Objective("time", fast)], quality, Rule())[0], Answer.WIN)
 
 
@@ -146,7 +145,7 @@ def test_an_arm_of_which_trainings_failed_never_wins(failures: int) -> None:
     where = np.array([random.permutation(6)[:failures] for _ in range(len(logs))])
     np.put_along_axis(failed, where, True, -1)
     logs = np.where(failed, np.nan, logs)
-    quality = Quality(np.where(failed, np.nan, 0.0), MARGIN, grid_floor(345))
+    quality = Quality(np.where(failed, np.nan, 0.0), MARGIN, 0.5 / 345)
     given, _ = answers([Objective("time", logs[:, 6:])], quality_from(quality, 6), Rule())
     assert share(given, Answer.WIN) == 1.0
     early = answers([Objective("time", logs)], quality, Rule(6, 6), failed)[0]

@@ -22,6 +22,7 @@ SMALLER = (1.2, 1.201, 1.199, 1.2, 1.202, 1.198)
 EQUAL = (0.995, 1.005, 1.0, 1.002, 0.998, 1.0)
 AUTO = Rule()
 KEPT = (0.001, -0.001, 0.002, 0.0, -0.002, 0.0)
+NO_ROOM = (Status.OUT_OF_MEMORY, "no room")
 
 
 def measured_again(**changes: Any) -> list[Measurement]:
@@ -159,8 +160,11 @@ def test_data_of_no_known_content_is_not_compared() -> None:
 
 
 def test_nothing_measured_is_broken_with_the_reason() -> None:
-    trials = [measurement(), failed("fast", 0, Status.OUT_OF_MEMORY, "no room")]
-    assert problems(claim(), trials) == ["the recipe could not be measured: out of memory: no room"]
+    trials = [t for n in (0, 1) for t in (measurement(pair=n), failed("fast", n, *NO_ROOM))]
+    said = ["the recipe could not be measured: out of memory: no room"]
+    assert problems(claim(), trials) == said
+    once = told(claim(), trials[:2])
+    assert (once.answer, once.undecided, once.goes_on) == (Proof.OPEN, said, True)
 
 
 def test_a_recipe_is_not_blamed_for_what_its_baseline_does_too() -> None:
@@ -170,8 +174,11 @@ def test_a_recipe_is_not_blamed_for_what_its_baseline_does_too() -> None:
     assert found.undecided == ["the baseline itself gives nothing here: no disk"]
 
 
-def test_no_trial_at_all_is_broken() -> None:
-    assert problems(claim(), []) == ["the recipe could not be measured: no pair could be measured"]
+@pytest.mark.parametrize("trials", [[], [measurement("fast")], [measurement()]])
+def test_a_claim_is_open_as_long_as_no_pair_is_whole(trials: list[Measurement]) -> None:
+    found = told(claim(), trials)
+    assert (found.answer, found.problems, found.goes_on) == (Proof.OPEN, [], True)
+    assert found.undecided == ["no whole pair was measured"]
 
 
 def test_a_metric_that_was_not_measured_is_broken() -> None:

@@ -87,8 +87,9 @@ def test_of_runs_that_both_lose_some_only_what_is_beyond_chance_is_more(
 def test_a_share_of_a_metric_near_or_below_zero_has_its_sign_and_size(
     tmp_path: Path, before: float, after: float, direction: str, fails: bool, said: str, seed: int
 ) -> None:
-    old = [measurement(pair=n, metric=before) for n in range(4)]
-    new = [measurement(pair=n, metric=after, seed=n + seed) for n in range(4)]
+    data = replace(DATA, test_items=7)  # of which no metric here is a share
+    old = [measurement(pair=n, metric=before, data=data) for n in range(4)]
+    new = [measurement(pair=n, metric=after, data=data, seed=n + seed) for n in range(4)]
     found = compared(tmp_path, old, new, "accuracy", **RELATIVE, metric_direction=direction)
     assert found.failed is fails
     assert f"r2 {said} (between {said} and {said};" in found.text

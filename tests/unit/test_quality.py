@@ -11,7 +11,7 @@ from scipy.optimize import minimize_scalar
 from bench.analysis.levels import Rule
 from bench.analysis.margin import automatic_margin
 from bench.analysis.power import smallest_effect
-from bench.analysis.quality import apart, grid_floor, losses_agree
+from bench.analysis.quality import apart, losses_agree
 from bench.analysis.sequential import LEAST_GAIN
 from bench.baseline import Target
 from bench.records.measurement import CONTROL
@@ -44,12 +44,6 @@ def test_losses_that_are_no_numbers_do_not_agree() -> None:
 
 def test_losses_of_zero_agree() -> None:
     assert losses_agree([0.0] * 15, [0.0] * 15, tolerance=1e-4) is True
-
-
-def test_the_least_spread_of_a_share_is_half_an_item() -> None:
-    assert grid_floor(20) == 0.025
-    assert grid_floor(10, classes=5) == 0.01
-    assert grid_floor(None) == 0.0
 
 
 def likeliest_loss_share(gained: int, lost: int, items: int, change: float) -> float:

@@ -12,7 +12,6 @@ import pytest
 from bench.analysis.estimate import bounds, estimate
 from bench.analysis.levels import Rule, boundary, nominal
 from bench.analysis.outlook import Outlook, outlook
-from bench.analysis.quality import grid_floor
 from bench.analysis.sequential import Answer, Look, Objective, Quality, answers, last_look
 
 WOBBLE = (0.01, -0.012, 0.004, -0.006, 0.011, -0.003, 0.002, -0.007, 0.006, -0.005, 0.009, -0.008)
@@ -160,13 +159,13 @@ def test_a_metric_that_was_not_measured_is_never_kept() -> None:
 
 @pytest.mark.parametrize(("items", "after"), [(345, 4), (128, 4), (64, 7), (40, 13)])
 def test_equal_metrics_of_few_test_items_take_more_pairs_to_be_kept(items: int, after: int) -> None:
-    equal = Quality(np.zeros(30), 0.01, grid_floor(items))
+    equal = Quality(np.zeros(30), 0.01, 0.5 / items)
     given, when = answers([ratio("time", 1.3, WOBBLE * 3)], equal, Rule())
     assert (int(given), int(when)) == (Answer.WIN, after)
 
 
 def test_a_margin_of_a_fifth_of_a_test_item_is_never_shown_to_be_kept() -> None:
-    equal = Quality(np.zeros(30), 0.01, grid_floor(20))
+    equal = Quality(np.zeros(30), 0.01, 0.5 / 20)
     assert answers([ratio("time", 1.3, WOBBLE * 3)], equal, Rule())[0] == Answer.OPEN
 
 

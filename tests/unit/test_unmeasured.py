@@ -1,0 +1,34 @@
+"""What did not happen is not judged: an arm whose baseline has not run yet, or gave nothing."""
+
+from __future__ import annotations
+
+from bench.analysis.comparison import compare, compare_run
+from bench.analysis.verdict import Verdict
+from bench.baseline import Target
+from bench.records.measurement import BASELINE
+from tests.records import failed, header, measurement, paired
+
+
+def test_a_trial_whose_baseline_has_not_run_yet_has_not_failed() -> None:
+    found = compare([measurement("fast")], 0.01, Target("accuracy"))
+    (result,) = found.arms
+    assert (result.verdict, result.goes_on) == (Verdict.UNDECIDED, True)
+    assert result.reason == "no whole pair was measured"
+    assert found.complete
+
+
+def test_an_arm_is_not_blamed_for_what_its_baseline_lacks() -> None:
+    trials = [t for n in (0, 1) for t in (failed(BASELINE, n), measurement("fast", n))]
+    found = compare(trials, 0.01, Target("accuracy"))
+    (result,) = found.arms
+    assert (result.verdict, result.goes_on) == (Verdict.UNDECIDED, False)
+    assert result.reason == "no whole pair was measured; the baseline failed: it broke"
+    assert not found.complete
+
+
+def test_an_arm_that_was_chosen_stays_so_until_a_fresh_pair_is_whole() -> None:
+    screened = paired("fast", (2.0, 2.01, 2.02, 1.99, 2.0))
+    half = measurement("fast", 9, seconds=0.5, stage="confirm")
+    asked = header(mode="full-optimization", first=4, repeats=30, screening=(1, 6))
+    (result,) = compare_run(asked, [*screened, half], ()).arms
+    assert result.verdict is Verdict.SCREENED
