@@ -28,11 +28,13 @@ def demonstrate(
     from bench.machine.device import choose_device
     from bench.use.checkpoint import load
     from bench.use.occlusion import explained
+    from bench.use.row_by_row import check_row_by_row
     from reports.demo import draw
 
     if missing := next((path for path in files if not path.is_file()), None):
         raise BenchError(f"there is no file {missing}")
     loaded = load(checkpoint, torch.device(choose_device(device)), trust, say, data_dir)
+    check_row_by_row(loaded)
     items = loaded.use.read(files)[:MOST] if files else loaded.use.examples(count)
     found = [explained(loaded, item) for item in items]
     record = loaded.record

@@ -150,7 +150,7 @@ def _job(recipe: Recipe, places: Mapping[str, str], asked: Asked, weights: Path 
     from bench.machine.device import choose_device
     from bench.recipes import assembly, registry
     from bench.recipes.resolve import threads_of
-    from bench.use.checkpoint import with_weights
+    from bench.use.rebuilt import with_weights
 
     baseline = assembly.baseline_of(recipe, places)
     settings = registry.make_settings(baseline, recipe.settings)

@@ -34,9 +34,11 @@ def serve_at(
 
     from bench.machine.device import choose_device
     from bench.use.checkpoint import load
+    from bench.use.row_by_row import check_row_by_row
 
     megabytes, seconds, batch = most
     loaded = load(checkpoint, torch.device(choose_device(device)), trust, say)
+    check_row_by_row(loaded)
     limits = Limits(megabytes, seconds, batch)
     listening = listening_at(host, port)
     config = uvicorn.Config(

@@ -21,6 +21,9 @@ class Inputs(Record):
     shape: tuple[Count, ...]
     """Of one item."""
     dtype: Text
+    low: Number | None = None
+    """The least value of a few items of the data, and the largest; None: not looked at."""
+    high: Number | None = None
 
 
 class Checkpoint(Record):

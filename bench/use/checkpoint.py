@@ -20,10 +20,8 @@ from bench import __version__
 from bench.data.layout import dim_of_items
 from bench.deployment import Deployment, Use
 from bench.errors import BenchError, NotApplicable, reason_of
-from bench.model.calls import arguments, ask
+from bench.model.calls import arguments
 from bench.model.nested import tensors_in
-from bench.model.train_mode import evaluating
-from bench.model.weights_file import state_of
 from bench.recipes import assembly, registry, resolve, trust
 from bench.recipes.source import Source, given_by
 from bench.records.checkpoint import (
@@ -36,8 +34,10 @@ from bench.records.checkpoint import (
     read_checkpoint,
 )
 from bench.records.files import appearing, write_text
+from bench.use.made_up import can_make_up, inputs_of, made_up
 from bench.use.plain import Plain
-from bench.use.program import close, exported, made_up, read_program, save
+from bench.use.program import exported, read_program, save
+from bench.use.rebuilt import SAMPLED, built, tensors_of, unlike, with_weights
 
 if TYPE_CHECKING:
     from bench.baseline import Baseline
@@ -73,7 +73,7 @@ def write(
     _copy_code(folder, recipe, places)
     if deployed.tensors:
         _save_fitted(folder / FITTED, deployed.tensors)
-    use = _use(baseline, recipe, places, deployed, inputs)
+    use = _use(baseline, recipe, places, deployed, inputs, seed)
     form, why = _form(folder, use, job, result.model, inputs)
     names = [name for name in (WEIGHTS, FITTED, PROGRAM) if (folder / name).is_file()]
     record = Checkpoint(
@@ -121,12 +121,13 @@ def _made(
     folder: Path, record: Checkpoint, recipe: Recipe, device: torch.device
 ) -> tuple[nn.Module, Use]:
     places = _places(folder, recipe)
-    fitted = _tensors(folder / FITTED) if FITTED in record.files else {}
+    fitted = tensors_of(folder / FITTED) if FITTED in record.files else {}
     deployed = Deployment(record.labels, record.facts, fitted)
-    use = _use(assembly.baseline_of(recipe, places), recipe, places, deployed, record.inputs)
+    baseline = assembly.baseline_of(recipe, places)
+    use = _use(baseline, recipe, places, deployed, record.inputs, record.seed)
     if record.form == "program":
         return use.whole(read_program(folder / PROGRAM, device)).to(device), use
-    network = _filled(use.network(), _tensors(folder / WEIGHTS), folder).to(device)
+    network = with_weights(use.network(), folder / WEIGHTS).to(device)
     network.eval()
     for weight in network.parameters():
         weight.requires_grad_(False)  # one by one: a scripted module has no such method
@@ -135,19 +136,19 @@ def _made(
 
 def _rehearse(model: nn.Module, use: Use, inputs: Inputs, device: torch.device) -> None:
     """Have one made-up row answered: what is said of the labels and their scores has to fit."""
-    if getattr(torch, inputs.dtype).is_floating_point:
+    if can_make_up(inputs):
         with torch.no_grad():
             use.answer(model(made_up(inputs, 1).to(device)).cpu())
 
 
 def _use(
     baseline: Baseline, recipe: Recipe, places: Mapping[str, str], deployed: Deployment,
-    inputs: Inputs | None,
+    inputs: Inputs | None, seed: int,
 ) -> Use:  # fmt: skip
     """Return how a baseline says that its model is used, else what can be known without it."""
     make = getattr(baseline, "use", None)
     if make is None:
-        return Plain(lambda: assembly.build(recipe, places, torch.device("cpu"), 0), inputs)
+        return Plain(lambda: built(recipe, places, seed), inputs)
     made: Use = make(registry.make_settings(baseline, recipe.settings), deployed)
     return made
 
@@ -167,9 +168,8 @@ def _form(
     folder: Path, use: Use, job: Job, model: nn.Module, inputs: Inputs | None
 ) -> tuple[Literal["recipe", "program"] | None, str | None]:
     """Return in which form the model can be loaded again; else None and why not."""
-    if _built_alike(use, job, model):
+    if (changed := unlike(use, job, model)) is None:
         return "recipe", None
-    changed = "techniques changed what it is made of"
     if inputs is None:
         return None, f"{changed}, and it takes more than one tensor"
     try:
@@ -181,55 +181,11 @@ def _form(
     return "program", None
 
 
-def _built_alike(use: Use, job: Job, model: nn.Module) -> bool:
-    """Tell whether what the recipe builds is, with the weights, the model that was trained."""
-    state = state_of(model)
-    if state.left_out:
-        return False
-    if isinstance(use, Plain):
-        return not _differing(job.snapshot(job.model), state.tensors)
-    network = use.network().to(job.device)
-    if _differing(network, state.tensors):
-        return False
-    _fill(network, state.tensors)
-    with torch.no_grad(), evaluating(network), evaluating(model):
-        same, asked = ask(network, job.sample(2)), ask(model, job.sample(2))
-    return close(tensors_in(same), tensors_in(asked))
-
-
-def _differing(network: nn.Module, tensors: Mapping[str, Tensor]) -> list[str]:
-    """Return the names of tensors that a network and a file don't have alike."""
-    own = state_of(network).tensors
-    return sorted(
-        name for name in {*own, *tensors}
-        if name not in own or name not in tensors or own[name].shape != tensors[name].shape
-    )  # fmt: skip
-
-
-def _fill(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    same = state_of(network).same
-    network.load_state_dict({**tensors, **{name: tensors[of] for name, of in same.items()}})
-
-
-def _filled(network: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> nn.Module:
-    """Return a network with the weights of a file; raise `BenchError` where they don't fit."""
-    if wrong := _differing(network, tensors):
-        raise BenchError(f"the weights in {folder} are not those of its recipe's model: {wrong[0]}"
-                         f" and {len(wrong) - 1} others differ; train again")  # fmt: skip
-    _fill(network, tensors)
-    return network
-
-
-def with_weights(network: nn.Module, path: Path) -> nn.Module:
-    """Return a network with the weights of a file; raise `BenchError` where they don't fit."""
-    return _filled(network, _tensors(path), path.parent)
-
-
 def _inputs(job: Job) -> Inputs | None:
     args, named = arguments(job.sample(1))
     if named or len(args) != 1 or not isinstance(args[0], Tensor) or dim_of_items(job):
         return None
-    return Inputs(shape=tuple(args[0].shape[1:]), dtype=str(args[0].dtype).removeprefix("torch."))
+    return inputs_of(tensors_in(job.sample(SAMPLED))[0])
 
 
 def _copy_code(folder: Path, recipe: Recipe, places: Mapping[str, str]) -> None:
@@ -244,17 +200,6 @@ def _save_fitted(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
     with appearing(path) as temporary:
         save_file({name: value.contiguous() for name, value in tensors.items()}, str(temporary))
-
-
-def _tensors(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(str(path))
-    except (SafetensorError, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:100]
-        raise BenchError(f"{path} can't be read ({reason}); train again") from error
 
 
 def _check_files(folder: Path, record: Checkpoint) -> None:

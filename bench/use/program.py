@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -17,7 +18,8 @@ from torch.export import ExportedProgram
 
 from bench.errors import BenchError, NotApplicable, reason_of
 from bench.model.copies import copied
-from bench.use.quiet import quiet
+from bench.use.made_up import made_up
+from bench.use.quiet import quiet, unprinted
 from bench.use.scores import Scores
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ SECONDS, LEAST, MOST = 0.5, 5, 200
 """How long, and how often, each size is timed."""
 ONNX_EXTRA = 'ONNX needs onnx, onnxscript and onnxruntime: pip install "trainpairs[onnx]"'
 OPERATOR = re.compile(r"(?:torch\.ops\.)?\b(?:aten|prims|quantized|mkldnn)(?:\.|::)\w+(?:\.\w+)?")
+FIXED = re.compile(r"^  - (.+?\.)(?:\s|$)", re.MULTILINE)
+PLACE = re.compile(r'raised this error:\n  File "([^"\n]+)", line (\d+), in .+\n(.+)')
 Ask = Callable[[Tensor], Tensor]
 
 
@@ -47,28 +51,21 @@ class Agreement:
     program_seconds: float
 
 
-def made_up(inputs: Inputs, count: int, seed: int = 0) -> Tensor:
-    """Return random rows ``(count, ...)`` of the model's shape: a checkpoint holds no item."""
-    random = torch.Generator().manual_seed(seed)
-    dtype: torch.dtype = getattr(torch, inputs.dtype)
-    if not dtype.is_floating_point:
-        raise NotApplicable(f"the model takes {inputs.dtype}, of which none can be made up")
-    return torch.randn(count, *inputs.shape, generator=random).to(dtype)
-
-
 def exported(model: nn.Module, inputs: Inputs, device: torch.device) -> ExportedProgram:
     """Return a model as torch's program.
 
     Raises `NotApplicable`, naming the operator, where that can't be.
     """
-    model = Scores(copied(model)).eval().requires_grad_(False)
     rows = made_up(inputs, TRACED).to(device)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's, about itself
+        model = Scores(copied(model)).eval().requires_grad_(False)
     with torch.no_grad():
         model(rows)  # what follows from the weights alone is kept, and a constant of the graph
     count = torch.export.Dim("items", min=1, max=2**16)
     try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # torch's, about itself
+        with warnings.catch_warnings(), torch.no_grad(), quiet("torch"), unprinted():
+            warnings.simplefilter("ignore")
             return torch.export.export(model, (rows,), dynamic_shapes=({0: count},))
     except Exception as error:
         raise NotApplicable(f"torch can't export it: {operator_in(error)}") from error
@@ -104,7 +101,7 @@ def to_onnx(program: ExportedProgram, path: Path) -> None:
 
 
 def operator_in(error: BaseException) -> str:
-    """Return what an exporter says of its failure, with the operator that it names."""
+    """Return what an exporter says of its failure, with the operator and the line that it names."""
     chain: list[BaseException] = []
     at: BaseException | None = error
     while at is not None:
@@ -112,8 +109,16 @@ def operator_in(error: BaseException) -> str:
         at = at.__cause__ or at.__context__
     text = " ".join(str(one) for one in chain)
     found = OPERATOR.search(text)
-    said = reason_of(chain[0], 200)
+    said = reason_of(chain[0], 200) + "".join(_named(text))
     return f"the operator {found[0]}: {said}" if found and found[0] not in said else said
+
+
+def _named(text: str) -> Iterator[str]:
+    """Yield what an exporter says below its first line: what number was fixed, and where."""
+    if fixed := FIXED.search(text):
+        yield f" {fixed[1]}"
+    if place := PLACE.search(text):
+        yield f" ({Path(place[1]).name}, line {place[2]}: {place[3].strip()[:100]})"
 
 
 def read_program(path: Path, device: torch.device) -> nn.Module:
@@ -121,7 +126,8 @@ def read_program(path: Path, device: torch.device) -> nn.Module:
     from torch.export import passes
 
     try:
-        with path.open("rb") as file:
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's, about itself
             program = torch.export.load(file)
     except Exception as error:
         raise BenchError(f"{path} can't be read ({reason_of(error, 100)}); train again") from error
@@ -148,6 +154,9 @@ def compared(model: Ask, program: Ask, inputs: Inputs, device: torch.device) -> 
         rows = made_up(inputs, items, seed=items).to(device)
         with torch.no_grad():
             own, other = model(rows), program(rows)
+            if not torch.isfinite(own).any():
+                raise NotApplicable("the model answers random items of its data's range with no"
+                                    " number, so that nothing can be compared")  # fmt: skip
             asks = [functools.partial(ask, rows) for ask in (model, program)]
             seconds = _timed(asks, device)
         found.append(Agreement(items, apart(own.cpu(), other.cpu()), *seconds))
@@ -155,11 +164,17 @@ def compared(model: Ask, program: Ask, inputs: Inputs, device: torch.device) -> 
 
 
 def apart(one: Tensor, other: Tensor) -> float:
-    """Return the largest difference of two outputs, as a share of the largest of the first."""
+    """Return the largest difference of two outputs, as a share of the largest of the first.
+
+    Infinities and NaN are the same where both have them, and infinitely far from numbers.
+    """
     if one.shape != other.shape:
         raise BenchError(f"the program answers {tuple(other.shape)}, the model {tuple(one.shape)}")
-    largest = float(one.abs().max()) or 1.0
-    return float((one.double() - other.double()).abs().max()) / largest
+    ones, others = one.double(), other.double()
+    same = (ones == others) | (ones.isnan() & others.isnan())
+    far = torch.where(same, 0.0, (ones - others).abs()).nan_to_num(nan=math.inf)
+    largest = float(torch.where(torch.isfinite(ones), ones, 0.0).abs().max())
+    return float(far.max()) / (largest or 1.0)
 
 
 def close(ones: Sequence[Tensor], others: Sequence[Tensor]) -> bool:

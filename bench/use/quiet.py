@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
 
 
 @contextmanager
@@ -17,3 +18,10 @@ def quiet(logger: str) -> Iterator[None]:
         yield
     finally:
         own.setLevel(before)
+
+
+@contextmanager
+def unprinted() -> Iterator[None]:
+    """Keep what a library prints: torch prints the graph that it can't export, page by page."""
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        yield
