@@ -11,6 +11,7 @@ from bench.analysis.audit import Held, counted
 from bench.analysis.findings import Found, of_arithmetic, of_trials, untestable
 from bench.analysis.given import of_table
 from bench.analysis.levels import rule_of
+from bench.analysis.metric import target_of
 from bench.analysis.rivals import Beside, beside
 from bench.records.audit import RIVAL, Audit
 from bench.records.audit_run import (
@@ -98,10 +99,10 @@ def _found(path: Path, record: AuditRun, audit: Audit) -> tuple[Found, ...]:
 
 def _rival(path: Path, record: AuditRun, audit: Audit) -> Beside | None:
     score, folder = record.rivals.get(audit.name), run_of(path, audit, RIVAL)
-    if score is None:
+    if score is None or folder is None:
         return None
-    trials = counting(read_trials(folder)[1]) if folder else []
-    return beside(score.metric, score.seconds, trials)
+    header, trials = read_trials(folder)
+    return beside(score.metric, score.seconds, counting(trials), target_of(header))
 
 
 def _of_run(path: Path, record: AuditRun, audit: Audit, name: str) -> Sequence[Found]:

@@ -10,6 +10,7 @@ from bench.analysis.formula import shown
 from bench.analysis.intervals import Interval
 from bench.analysis.rivals import Beside
 from bench.records.audit import Audit, Claimed, Stated
+from bench.records.measurement import BASELINE
 from reports.formatting import MINUS, UNKNOWN, metric, number, seconds
 
 
@@ -39,7 +40,7 @@ def found(claim: Stated, told: Interval | None) -> str:
             sign, middle = "more by ", -middle
             low, high = (None if end is None else -end for end in (high, low))
     said = f"{sign}{_bare(claim, middle)}"
-    unit = f" {claim.unit}" if claim.unit and claim.form != "less" else ""
+    unit = _unit(claim) if claim.form != "less" else ""
     if low is None or high is None:
         return f"{said}{unit} (no interval)"
     if low == high:
@@ -52,14 +53,15 @@ def honestly(one: Found) -> str:
     claim = one.claim
     if one.found is None:
         return "nothing can be said of it here" if one.held is Held.UNTESTABLE else "not measured"
-    what = claim.of or claim.quantity or claim.unit or "by its own numbers"
+    what = claim.of or claim.quantity or claim.unit or "what is given"
     said = f"{what}: {found(claim, one.found)}"
     if claim.arithmetic is not None:
         return f"its own numbers give {found(claim, one.found)}"
     if claim.given is not None:
         return f"{said}, by the values given"
     work = f", {one.work}" if one.work else ""
-    return f"{said}{work}, in {number(one.pairs, 'pair')} on this machine"
+    own = claim.measured is not None and claim.measured.arm == BASELINE
+    return f"{said}{work}, in {number(one.pairs, 'trial' if own else 'pair')} on this machine"
 
 
 def why(one: Found, audit: Audit) -> str:
@@ -81,7 +83,10 @@ def why(one: Found, audit: Audit) -> str:
 
 
 def rival(name: str, found: Beside) -> str:
-    """Return what a baseline's rival reaches beside it, and what each share of the better costs."""
+    """Return what a baseline's rival reaches beside it, and what each share of the better costs.
+
+    What a training had reached by its first evaluation it may have reached before.
+    """
     own = f"{name} reaches {metric(found.metric)} in {seconds(found.seconds)}"
     if found.trained_metric is None:
         return f"{own}; no whole training was measured beside it"
@@ -89,7 +94,8 @@ def rival(name: str, found: Beside) -> str:
              f"{seconds(found.trained_seconds)}"]  # fmt: skip
     for share, one, other in found.costs:
         told = [seconds(cost) if cost is not None else "not reached" for cost in (one, other)]
-        parts.append(f"{100 * share:.0f} % of the better: {told[0]} against {told[1]}")
+        most = "at most " if other is not None and other == found.first else ""
+        parts.append(f"{100 * share:.0f} % of the better: {told[0]} against {most}{told[1]}")
     return "; ".join(parts)
 
 
@@ -118,7 +124,8 @@ def _bare(claim: Stated, value: float, digits: Callable[[float], str] | None = N
 def _unit(claim: Stated) -> str:
     if claim.form == "less":
         return " less"
-    return f" {claim.unit}" if claim.unit else ""
+    unit = claim.said_unit if isinstance(claim, Claimed) else claim.unit
+    return f" {unit}" if unit else ""
 
 
 def _signed(value: float, digits: Callable[[float], str]) -> str:

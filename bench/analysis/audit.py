@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -134,8 +135,8 @@ def counted(verdicts: Sequence[Held]) -> dict[Held, int]:
 
 def _rounding(published: Sequence[float]) -> float:
     """Return half a unit in the last place of the numbers that were published."""
-    places = [len(f"{value:.12g}".partition(".")[2]) for value in published]
-    return float(0.5 * 10.0 ** -max(places))
+    places = [-int(Decimal(f"{value:.12g}").normalize().as_tuple().exponent) for value in published]
+    return float(0.5 * 10.0 ** -max(0, *places))
 
 
 def _ratio(value: float, form: str) -> float:

@@ -10,13 +10,19 @@ from bench.analysis.formula import evaluated
 from bench.analysis.intervals import Interval
 from bench.analysis.levels import Rule
 from bench.analysis.pairs import Pair, matched, whole
-from bench.analysis.quantities import Samples, in_form, interval_of, samples_of
+from bench.analysis.quantities import TOLD, Samples, as_stated, interval_of, samples_of
+from bench.analysis.sequential import FAILED_COUNT, FAILED_SHARE
+from bench.errors import BenchError
 from bench.records.audit import Claimed, Experiment, Measured
 from bench.records.measurement import BASELINE, UNTRIED, Measurement, Work
 
 MOST_NEEDED = 120
 """Pairs from which on it is hopeless to go on to 30."""
 HOPELESS_FROM = 10
+MOST_SAID = 1000
+"""Pairs of which a number is said: more are a guess."""
+POINTS = 33
+"""At which a formula is evaluated within an interval: it may rise and fall there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +89,39 @@ def _of_arm(
     over: bool,
 ) -> Found:  # fmt: skip
     before = told.arm == BASELINE
-    pairs = _each_seed(trials) if before else whole(matched(trials, told.arm))
+    made = _each_seed(trials) if before else matched(trials, told.arm)
+    pairs = whole(made)
     if not pairs:
         return _nothing(claim, [t for t in trials if t.arm == told.arm])
     found = _looked_at(claim, told, pairs, rule, len(asked.claims), over)
+    if not TOLD[claim.quantity or "metric"].exact:
+        found = _with_lost(found, len(made) - len(pairs), len(made))
     if before:
         return found
     return replace(found, work=asked.arms[told.arm].work or pairs[-1][1].work)
 
 
+def _with_lost(found: Found, lost: int, made: int) -> Found:
+    """Return a finding with what was lost: many trainings that are lost leave no claim shown.
+
+    Those that ended well are the quick and lucky ones; that they fall short is short all the same.
+    """
+    if not lost:
+        return found
+    said = f"{lost} of {made} trainings or pairs gave nothing: they failed, or took too long"
+    if lost >= FAILED_COUNT and lost >= FAILED_SHARE * made and found.held is not Held.REFUTED:
+        return replace(found, held=Held.OPEN, goes_on=False, needs=None,
+                       reason=f"{said}; those that ended well don't speak for them")  # fmt: skip
+    return replace(found, reason="; ".join(part for part in (said, found.reason) if part))
+
+
 def _each_seed(trials: Sequence[Measurement]) -> list[Pair]:
-    """Return the baseline's trials as their own counterparts: equal seeds are no replicates."""
-    own = {trial.seed: trial for trial in reversed(trials) if trial.arm == BASELINE and trial.ok}
+    """Return the baseline's trials as their own counterparts: equal seeds are no replicates.
+
+    A seed of which none ended well stands with one that did not.
+    """
+    own = {t.seed: t for t in reversed(trials) if t.arm == BASELINE and t.judges}
+    own |= {t.seed: t for t in reversed(trials) if t.arm == BASELINE and t.judges and t.ok}
     return [(own[seed], own[seed]) for seed in sorted(own)]
 
 
@@ -121,8 +148,11 @@ def _looked_at(
     answer, shown, measured, at = Held.OPEN, None, None, len(samples.values)
     for n in looks or [len(samples.values)]:
         part = replace_values(samples, n)
-        measured = in_form(interval_of(part, rule, claims), claim.form)
-        shown = projected(told, measured)
+        measured = as_stated(claim, interval_of(part, rule, claims))
+        try:
+            shown = projected(told, measured)
+        except BenchError as error:
+            return Found(claim, Held.UNTESTABLE, str(error), measured=measured, pairs=n)
         last = n == rule.most or (over and n == len(samples.values))
         answer, at = held(claim, shown, last), n
         if answer is not Held.OPEN:
@@ -145,22 +175,29 @@ def _open_or_not(found: Found, rule: Rule, looked: bool) -> Found:
         return replace(found, reason=reason, goes_on=True)
     need = needed(found.claim, found.found, found.pairs)
     hopeless = found.pairs >= HOPELESS_FROM and (need is None or need > MOST_NEEDED)
-    more = f"about {need:,} pairs" if need else "no number of pairs like these"
-    reason = f"the interval holds what is claimed and what is not; {more} would tell"
+    more = f"about {need:,} pairs would tell" if need else "no number of pairs like these would"
+    if need and need > MOST_SAID:
+        more = f"it would take more than {MOST_SAID:,} pairs to tell"
+    reason = f"the interval holds what is claimed and what is not; {more}"
     return replace(
         found, reason=reason, needs=need, goes_on=found.pairs < rule.most and not hopeless
     )
 
 
 def projected(told: Measured, found: Interval | None) -> Interval | None:
-    """Return what a formula makes of an interval; its bounds change places where it falls."""
+    """Return what a formula makes of an interval: the least and the largest of it within.
+
+    Raise `BenchError` where it can't be computed of a value there.
+    """
     if told.formula is None or found is None:
         return found
-    low, middle, high = (
-        None if end is None else evaluated(told.formula, {**told.numbers, "measured": end})
-        for end in found
-    )
-    assert middle is not None
+    low, middle, high = found
     if low is None or high is None:
-        return Interval(None, middle, None)
-    return Interval(min(low, high), middle, max(low, high))
+        return Interval(None, _projected(told, middle), None)
+    within = [low + (high - low) * part / (POINTS - 1) for part in range(POINTS)]
+    values = [_projected(told, value) for value in (*within, low, middle, high)]
+    return Interval(min(values), _projected(told, middle), max(values))
+
+
+def _projected(told: Measured, value: float) -> float:
+    return evaluated(told.formula or "", {**told.numbers, "measured": value})

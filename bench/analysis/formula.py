@@ -33,6 +33,29 @@ def evaluated(formula: str, numbers: Mapping[str, float]) -> float:
     return found
 
 
+def names_of(formula: str) -> set[str]:
+    """Return which numbers a formula is of; raise `BenchError` where it is none."""
+    try:
+        tree = ast.parse(formula.strip(), mode="eval")
+    except (SyntaxError, ValueError, RecursionError) as error:
+        raise BenchError(f"the formula {formula!r:.80} can't be computed: {error}") from None
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - set(_CALLED)
+
+
+def checked(formula: str, numbers: Mapping[str, float], given: str) -> None:
+    """Raise `BenchError` for a formula of `given` and numbers that is not of it, or of others."""
+    if given in numbers:
+        raise BenchError(f"numbers: {given} is what is measured; call the number otherwise")
+    known = {given, *numbers}
+    used = names_of(formula)
+    if unknown := sorted(used - known):
+        raise BenchError(f"the formula {formula!r:.80} names {unknown[0]}, which is not among "
+                         f"{', '.join(sorted(known))}")  # fmt: skip
+    if given not in used:
+        raise BenchError(f"the formula {formula!r:.80} is not of `{given}`: it would give the same "
+                         "whatever was measured")  # fmt: skip
+
+
 def shown(formula: str, numbers: Mapping[str, float]) -> str:
     """Return a formula with its numbers in place of their names."""
     tree = ast.parse(formula.strip(), mode="eval")
@@ -40,7 +63,10 @@ def shown(formula: str, numbers: Mapping[str, float]) -> str:
     class InPlace(ast.NodeTransformer):
         def visit_Name(self, node: ast.Name) -> ast.AST:
             known = numbers.get(node.id)
-            return node if known is None else ast.Name(id=f"{known:.6g}", ctx=node.ctx)
+            if known is None:
+                return node
+            said = f"{known:.12g}" if abs(known) < 1e15 else f"{known:.6g}"
+            return ast.Name(id=f"({said})" if known < 0 else said, ctx=node.ctx)
 
     return ast.unparse(InPlace().visit(tree))
 

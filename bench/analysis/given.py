@@ -14,10 +14,11 @@ from statistics import fmean, variance
 from typing import NamedTuple
 
 from bench.analysis.audit import Held, held
+from bench.analysis.estimate import RATIO_FLOOR
 from bench.analysis.findings import Found
 from bench.analysis.intervals import Interval, t_quantile
 from bench.analysis.levels import ALPHA, LEAST_PAIRS, Rule
-from bench.analysis.quantities import Samples, in_form, interval_of
+from bench.analysis.quantities import Samples, as_stated, interval_of
 from bench.errors import BenchError
 from bench.records.audit import Claimed, Form
 from bench.records.given import Row
@@ -46,22 +47,27 @@ def of_table(claim: Claimed, rows: Sequence[Row]) -> Found:
             raise BenchError(f"{claim.given.table} has no arm {arm}; there are: {', '.join(names)}")
     told = compared(claim.form, [r for r in rows if r.arm == claim.given.before],
                     [r for r in rows if r.arm == claim.given.after])  # fmt: skip
+    shown = as_stated(claim, told.found)
     if told.refused:
-        return Found(claim, Held.OPEN, told.refused, found=told.found, pairs=told.observations)
-    answer = held(claim, told.found)
+        return Found(claim, Held.OPEN, told.refused, found=shown, pairs=told.observations)
+    answer = held(claim, shown)
     reason = f"by {told.by}"
     if answer is Held.OPEN:
         reason += ": the interval holds what is claimed and what is not; more of them would tell"
-    return Found(claim, answer, reason, found=told.found, pairs=told.observations)
+    return Found(claim, answer, reason, found=shown, pairs=told.observations)
 
 
 def compared(form: Form, before: Sequence[Row], after: Sequence[Row]) -> Compared:
-    """Compare two arms of a table by what it tells: pairs, common sessions, many sessions."""
+    """Compare two arms of a table by what it tells: pairs, common sessions, many sessions.
+
+    What is less, or a ratio, is told as the ratio before / after.
+    """
     if form == "value":
         return _of_one(after)
-    if (paired := _paired(before, after)) is not None:
-        return _by(form, paired, "pairs")
+    paired = _paired(before, after)
     sessions = _sessions(before), _sessions(after)
+    if len(paired) >= LEAST_PAIRS or (paired and not all(sessions)):
+        return _by(form, paired, "pair")
     common = [name for name in sessions[0] if name in sessions[1]]
     if not sessions[0] or not sessions[1]:
         return Compared(None, "", 0, "neither pairs nor sessions are told: a difference between "
@@ -71,25 +77,25 @@ def compared(form: Form, before: Sequence[Row], after: Sequence[Row]) -> Compare
         return within
     if common:
         both = [(sessions[0][name], sessions[1][name]) for name in common]
-        return _by(form, both, "sessions that measured both")
+        return _by(form, both, "session that measured both", "sessions that measured both")
     return _apart(form, [*sessions[0].values()], [*sessions[1].values()])
 
 
 def _of_one(after: Sequence[Row]) -> Compared:
     sessions = [*_sessions(after).values()]
     if len(sessions) < LEAST_SESSIONS:
-        seen = len(sessions) or "no"
-        return Compared(None, "", len(sessions), f"{seen} session is told: what another would give "
-                        f"is not known; it would need {LEAST_SESSIONS} or more")  # fmt: skip
+        seen = {0: "no session is", 1: "one session is"}.get(len(sessions), "two sessions are")
+        return Compared(None, "", len(sessions), f"{seen} told: what another would give is not "
+                        f"known; it would need {LEAST_SESSIONS} or more")  # fmt: skip
     return Compared(_interval("value", sessions), f"{len(sessions)} sessions", len(sessions))
 
 
-def _by(form: Form, both: Sequence[tuple[float, float]], what: str) -> Compared:
+def _by(form: Form, both: Sequence[tuple[float, float]], one: str, many: str = "") -> Compared:
     found = _interval(form, [_of(form, b, a) for b, a in both])
+    by = f"{len(both)} {one if len(both) == 1 else many or f'{one}s'}"
     if len(both) < LEAST_PAIRS:
-        return Compared(found, what, len(both), f"{len(both)} {what}: it would need {LEAST_PAIRS} "
-                        "or more")  # fmt: skip
-    return Compared(found, f"{len(both)} {what}", len(both))
+        return Compared(found, by, len(both), f"{by}: it would need {LEAST_PAIRS} or more")
+    return Compared(found, by, len(both))
 
 
 def _within(
@@ -115,26 +121,41 @@ def _apart(form: Form, before: Sequence[float], after: Sequence[float]) -> Compa
                         "sessions can't be told from the claim; it would need both arms in each "
                         f"session, or {LEAST_SESSIONS} sessions or more of each")  # fmt: skip
     logs = form != "change"
-    one, other = ([math.log(v) if logs else v for v in own] for own in (before, after))
+    one, other = ([_log(v) if logs else v for v in own] for own in (before, after))
     gap = fmean(one) - fmean(other) if logs else fmean(other) - fmean(one)
-    errors = variance(one) / len(one), variance(other) / len(other)
+    least_known = RATIO_FLOOR**2 / 2 if logs else 0.0
+    errors = [max(variance(own), least_known) / len(own) for own in (one, other)]
     error = math.sqrt(sum(errors))
     spread = sum(e**2 / (n - 1) for e, n in zip(errors, map(len, (one, other)), strict=True))
     half = t_quantile(1 - ALPHA, max(1, int(error**4 / spread))) * error if spread else 0.0
     low, middle, high = (_back(end, logs) for end in (gap - half, gap, gap + half))
     by = f"{len(before)} and {len(after)} sessions"
-    return Compared(in_form(Interval(low, middle, high), form), by, least)
+    return Compared(Interval(low, middle, high), by, least)
 
 
 def _back(end: float, logs: bool) -> float:
     return math.exp(end) if logs else end
 
 
-def _paired(before: Sequence[Row], after: Sequence[Row]) -> list[tuple[float, float]] | None:
-    """Return the values of pairs that are told; None where none is."""
-    one, other = ({row.pair: row.value for row in rows if row.pair} for rows in (before, after))
-    both = [name for name in one if name in other]
-    return [(one[name], other[name]) for name in both] if both else None
+def _paired(before: Sequence[Row], after: Sequence[Row]) -> list[tuple[float, float]]:
+    """Return the values of pairs that are told: each is of one session, whose pairs it counts.
+
+    Raise `BenchError` where an arm has two values of one pair.
+    """
+    one, other = _by_pair(before), _by_pair(after)
+    return [(one[name], other[name]) for name in one if name in other]
+
+
+def _by_pair(rows: Sequence[Row]) -> dict[tuple[str, str], float]:
+    found: dict[tuple[str, str], float] = {}
+    for row in rows:
+        if row.pair and (row.session, row.pair) in found:
+            where = f" of session {row.session}" if row.session else ""
+            raise BenchError(f"arm {row.arm} has two values of pair {row.pair}{where}: a pair is "
+                             "one value of each arm")  # fmt: skip
+        if row.pair:
+            found[row.session, row.pair] = row.value
+    return found
 
 
 def _sessions(rows: Sequence[Row]) -> dict[str, float]:
@@ -149,13 +170,18 @@ def _sessions(rows: Sequence[Row]) -> dict[str, float]:
 def _of(form: Form, before: float, after: float) -> float:
     if form == "change":
         return after - before
-    if before <= 0 or after <= 0:
-        raise BenchError(f"a table of ratios holds {min(before, after):g}; they are of values "
-                         "above 0: claim a change instead")  # fmt: skip
-    return math.log(before / after)
+    return _log(before) - _log(after)
+
+
+def _log(value: float) -> float:
+    if value <= 0:
+        raise BenchError(f"a table of ratios holds {value:g}; they are of values above 0: claim a "
+                         "change instead")  # fmt: skip
+    return math.log(value)
 
 
 def _interval(form: Form, values: Sequence[float]) -> Interval | None:
     rule = Rule(first=len(values), most=len(values))
-    samples = Samples(tuple(values), form in ("ratio", "less"), exact=False)
-    return in_form(interval_of(samples, rule, 1), form)
+    logs = form in ("ratio", "less")
+    samples = Samples(tuple(values), logs, exact=False, floor=RATIO_FLOOR if logs else 0.0)
+    return interval_of(samples, rule, 1)

@@ -16,7 +16,7 @@ from bench.analysis.intervals import Interval
 from bench.analysis.levels import Rule
 from bench.analysis.objectives import Value
 from bench.analysis.pairs import Pair
-from bench.records.audit import Stated
+from bench.records.audit import Claimed, Stated
 from bench.records.measurement import Measurement
 
 
@@ -78,24 +78,37 @@ def told_of(claim: Stated) -> Told:
     return TOLD[claim.quantity or "metric"]
 
 
-def samples_of(claim: Stated, pairs: Sequence[Pair]) -> Samples:
-    """Return what whole pairs tell of a claim, in their order."""
+def samples_of(claim: Claimed, pairs: Sequence[Pair]) -> Samples:
+    """Return what whole pairs tell of a claim in its unit, in their order."""
     value, exact = told_of(claim)
     both = [(value(before), value(after)) for before, after in pairs]
-    if claim.form == "value":
-        own = tuple(float(after) for _, after in both if after is not None)
-        return Samples(own, False, exact, _floor(claim, pairs))
     known = [(b, a) for b, a in both if b is not None and a is not None]
-    if claim.form == "change":
-        return Samples(tuple(a - b for b, a in known), False, exact, _floor(claim, pairs))
+    if claim.form in ("value", "change"):
+        own = [after for _, after in both if after is not None]
+        if claim.form == "change":
+            own = [after - before for before, after in known]
+        floor = _floor(claim, pairs, value) or RATIO_FLOOR * _size(claim, known)
+        return Samples(
+            tuple(number / claim.scale for number in own), False, exact, floor / claim.scale
+        )
     logs = tuple(math.log(b / a) for b, a in known if b > 0 and a > 0)
     return Samples(logs, True, exact, 0.0 if exact else RATIO_FLOOR)
 
 
-def _floor(claim: Stated, pairs: Sequence[Pair]) -> float:
-    if claim.quantity != "metric" or claim.of:
+def _floor(claim: Stated, pairs: Sequence[Pair], value: Value) -> float:
+    if claim.quantity != "metric":
         return 0.0
-    return floor_of([trial for pair in pairs for trial in pair])
+    trials = [trial for pair in pairs for trial in pair]
+    if claim.of:  # as coarse as the metric that judges would be
+        trials = [trial.model_copy(update={"metric": value(trial)}) for trial in trials]
+    return floor_of(trials)
+
+
+def _size(claim: Stated, known: Sequence[tuple[float, float]]) -> float:
+    """Return how large a cost is: equal ones are rounded; of equal metrics nothing is known."""
+    if claim.quantity == "metric" or not known:
+        return 0.0
+    return median(max(map(abs, pair)) for pair in known)
 
 
 def interval_of(samples: Samples, rule: Rule, claims: int) -> Interval | None:
@@ -123,6 +136,15 @@ def in_form(found: Interval | None, form: str) -> Interval | None:
     low, middle, high = (None if end is None else 1 - 1 / end for end in found)
     assert middle is not None
     return Interval(low, middle, high)
+
+
+def as_stated(claim: Stated, found: Interval | None) -> Interval | None:
+    """Return an interval of ratios before / after in the form of a claim."""
+    if found is None or not claim.rises:
+        return in_form(found, claim.form)
+    low, middle, high = (None if end is None else 1 / end for end in found)
+    assert middle is not None
+    return Interval(high, middle, low)
 
 
 def _ratios(logs: Interval) -> Interval:

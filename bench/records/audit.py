@@ -4,24 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from bench.errors import BenchError
 from bench.records.measurement import BASELINE, CONTROL, Work
-from bench.records.schema import (
-    FORMAT,
-    Json,
-    Number,
-    Record,
-    Text,
-    first_problem,
-    is_known,
-    plain,
-)
-from bench.records.yaml_file import read_yaml
+from bench.records.schema import Json, Number, Record, Text
+from bench.records.units import scale_of, unit_of
 
 Quantity = Literal[
     "step time", "time", "training time", "epoch time", "memory", "training FLOPs", "FLOPs",
@@ -30,10 +19,21 @@ Quantity = Literal[
 """What a claim is of: seconds a step, an item, a whole training, an epoch; peak memory; FLOPs of a
 training step, of one item's forward pass; counts; bytes of the file; the metric that judges."""
 Form = Literal["ratio", "less", "change", "value"]
-"""before / after; the share by which after is less; after - before; what after is."""
-Label = Annotated[Text, Field(min_length=1, max_length=60, pattern=r"^[\w.-]+$")]
+"""before / after, or of what is better higher after / before; the share by which after is less;
+after - before; what after is."""
+Label = Annotated[Text, Field(min_length=1, max_length=60, pattern=r"^\w[\w.-]*$")]
+"""A name, of a folder too: none begins with a dot."""
 Said = Annotated[Text, Field(min_length=1)]
-Range = tuple[Number | None, Number | None]
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError(f"{str(value).lower()} is no number")
+    return value
+
+
+Told = Annotated[Number, BeforeValidator(_number)]
+Range = tuple[Told | None, Told | None]
 RIVAL = "rival"
 """What the run of whole trainings beside a rival is called."""
 OF_WHOLE_TRAININGS = frozenset({"training time", "epoch time", "metric"})
@@ -47,12 +47,12 @@ class Stated(Record):
     of: Text | None = None
     """Which metric, where it is not the one that judges the baseline."""
     form: Form
-    claimed: Number | Range
+    claimed: Told | Range
     """A number, or from-to with null for no bound."""
     unit: Text = ""
     better: Literal["higher", "lower"] | None = None
-    """Which side of a claimed value or change is better; None: of a change higher, of a value none.
-    """
+    """Which side is better; None: of a change higher, of a value none, of a ratio or what is less
+    lower."""
 
     @property
     def range(self) -> Range:
@@ -60,6 +60,11 @@ class Stated(Record):
         if isinstance(self.claimed, tuple):
             return self.claimed
         return self.claimed, self.claimed
+
+    @property
+    def rises(self) -> bool:
+        """Tell whether a claimed ratio is after / before."""
+        return self.form == "ratio" and self.better == "higher"
 
     @model_validator(mode="after")
     def _can_be(self) -> Self:
@@ -74,6 +79,12 @@ class Stated(Record):
                              f"as {ends[0] / 100:g}")  # fmt: skip
         if self.form == "ratio" and not all(end > 0 for end in ends):
             raise ValueError("claimed: a ratio is above 0")
+        if self.form == "less" and self.better == "higher":
+            raise ValueError("better: to be less is no gain of what is better higher; claim a "
+                             "change, or a ratio, which then is after / before")  # fmt: skip
+        if self.form in ("less", "ratio") and self.quantity == "metric" and self.better is None:
+            raise ValueError(f"better: say whether the metric is better higher or lower, as this "
+                             f"tells what form: {self.form} is")  # fmt: skip
         if self.of and self.quantity != "metric":
             raise ValueError("of: names a metric, and the quantity is none")
         return self
@@ -86,8 +97,8 @@ class Measured(Record):
     run: Label
     arm: Label
     formula: Text | None = None
-    """Of `measured` and of `numbers`: what is projected from what was measured."""
-    numbers: dict[Label, Number] = {}
+    """Of `measured` (in seconds, bytes, FLOPs) and of `numbers`: what is projected from it."""
+    numbers: dict[Label, Told] = {}
 
 
 class Given(Record):
@@ -103,7 +114,7 @@ class Given(Record):
 class Arithmetic(Record):
     """The claim's own numbers, and what they give."""
 
-    numbers: dict[Label, Number]
+    numbers: dict[Label, Told]
     formula: Said
 
 
@@ -135,7 +146,26 @@ class Claimed(Stated):
             raise ValueError("give one of measured, given, arithmetic and untestable")
         if self.measured and self.quantity is None:
             raise ValueError("quantity: say what is measured")
+        if self.given and self.form != "value" and not self.given.before:
+            raise ValueError("given.before: say which arm of the table is what was before")
+        if self.given and self.form != "value" and self.given.before == self.given.after:
+            raise ValueError(f"given: {self.given.after} is both before and after")
+        self.scale  # noqa: B018  raises for a unit that the quantity is not in
         return self
+
+    @property
+    def scale(self) -> float:
+        """Return how much of what is measured one of the claimed unit is."""
+        if self.measured is None or self.measured.formula or self.form in ("ratio", "less"):
+            return 1.0
+        return scale_of(self.quantity or "", self.unit)
+
+    @property
+    def said_unit(self) -> str:
+        """Return the unit that the claimed number is in, where it says none too."""
+        if self.measured is None or self.measured.formula or self.form in ("ratio", "less"):
+            return self.unit
+        return unit_of(self.quantity or "", self.unit)
 
 
 class Tried(Record):
@@ -213,9 +243,8 @@ class Audit(Record):
         run = self.runs.get(told.run)
         if run is None:
             raise ValueError(f"claim {claim.id}: there is no run {told.run}; {_known(self.runs)}")
-        if told.arm == BASELINE and claim.form == "value":
-            return
-        if told.arm not in run.arms:
+        of_baseline = told.arm == BASELINE and claim.form == "value"
+        if told.arm not in run.arms and not of_baseline:
             raise ValueError(f"claim {claim.id}: the run {told.run} has no arm {told.arm}; "
                              f"{_known(run.arms)}")  # fmt: skip
         if run.trials == "steps" and claim.quantity in OF_WHOLE_TRAININGS:
@@ -241,36 +270,6 @@ def experiment_of(audit: Audit, name: str) -> Experiment:
     run = audit.runs[name]
     own = tuple(c for c in audit.claims if c.measured and c.measured.run == name)
     return Experiment(name=name, arms=run.arms, trials=run.trials, claims=own)
-
-
-def read_audit(path: Path) -> Audit:
-    """Read an audit's YAML file; raise `BenchError` that says what is wrong in it, and where."""
-    return audit_of(read_yaml(path), str(path))
-
-
-def audit_of(content: Any, where: str) -> Audit:
-    """Return content as an audit; raise `BenchError` that begins with `where`."""
-    if not isinstance(content, dict):
-        raise BenchError(f"{where} holds no audit: write name, title, source, runs and claims")
-    found = content.get("format", FORMAT)
-    if not is_known(found):
-        raise BenchError(f"{where} has format {found!r}; this bench reads format {FORMAT}")
-    try:
-        return Audit.model_validate(plain(content))
-    except ValidationError as error:
-        raise BenchError(f"{where}: {first_problem(error)}{_which(error, content)}") from None
-    except ValueError as error:
-        raise BenchError(f"{where}: {error}") from None
-
-
-def _which(error: ValidationError, content: dict[str, Any]) -> str:
-    """Return the id of the claim that a problem is in, whose number says little."""
-    match error.errors(include_url=False)[0]["loc"]:
-        case ("claims", int(number), *_):
-            claim = content["claims"][number]
-            name = claim.get("id") if isinstance(claim, dict) else None
-            return f" (claim {name})" if name else ""
-    return ""
 
 
 def _known(names: Sequence[str] | dict[str, Any]) -> str:

@@ -7,16 +7,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.analysis.findings import of_arithmetic
+from bench.analysis.formula import checked
 from bench.analysis.given import of_table
+from bench.baseline import Target
 from bench.errors import BenchError
 from bench.launch.rival import scored
 from bench.machine import environment
 from bench.machine.device import choose_device
 from bench.recipes import registry
+from bench.recipes.assembly import settings_dump
 from bench.recipes.references import file_of, relative, whole_path
 from bench.recipes.resolve import make_techniques
-from bench.records.audit import RIVAL, Audit, Experiment, Planned, experiment_of, read_audit
+from bench.records.audit import RIVAL, Audit, Claimed, Experiment, Planned, experiment_of
+from bench.records.audit_file import read_audit
 from bench.records.audit_run import AuditRun, Score, run_of
+from bench.records.given import text_of
 from bench.records.header import Arm
 from bench.records.run_folder import name_of
 from bench.records.schema import Json, made
@@ -81,12 +86,10 @@ def started(audits: Sequence[tuple[Audit, Path]], asked: Json) -> AuditRun:
 def _tables(audit: Audit, place: Path) -> Iterator[tuple[str, str]]:
     for claim in audit.claims:
         if claim.given is not None:
-            path = place / claim.given.table
             try:
-                yield f"{audit.name}/{claim.given.table}", path.read_text(encoding="utf-8-sig")
-            except (OSError, UnicodeDecodeError) as error:
-                why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-                raise BenchError(f"claim {claim.id}: can't read {path}: {why}") from None
+                yield f"{audit.name}/{claim.given.table}", text_of(place / claim.given.table)
+            except BenchError as error:
+                raise BenchError(f"claim {claim.id}: {error}") from None
 
 
 def _check(record: AuditRun, audit: Audit) -> None:
@@ -97,11 +100,13 @@ def _check(record: AuditRun, audit: Audit) -> None:
                 of_arithmetic(claim)
             if claim.given is not None:
                 of_table(claim, record.rows(audit, claim))
+            if claim.measured is not None and claim.measured.formula is not None:
+                checked(claim.measured.formula, claim.measured.numbers, "measured")
         except BenchError as error:
             raise BenchError(f"audit {audit.name}, claim {claim.id}: {error}") from None
     for name, run in audit.runs.items():
         try:
-            _check_run(record, audit, run)
+            _check_run(record, audit, name, run)
         except BenchError as error:
             raise BenchError(f"audit {audit.name}, run {name}: {error}") from None
     if audit.rival is not None:
@@ -109,13 +114,31 @@ def _check(record: AuditRun, audit: Audit) -> None:
         registry.make_settings(baseline, audit.rival.settings)
 
 
-def _check_run(record: AuditRun, audit: Audit, run: Planned) -> None:
+def _check_run(record: AuditRun, audit: Audit, name: str, run: Planned) -> None:
     place = Path(record.places[audit.name])
     baseline = registry.load_baseline(_beside(place, run.baseline or audit.baseline or ""))
-    registry.make_settings(baseline, run.before)
-    for arm in run.arms.values():
-        registry.make_settings(baseline, {**run.before, **arm.settings})
+    before = registry.make_settings(baseline, run.before)
+    for label, arm in run.arms.items():
+        after = registry.make_settings(baseline, {**run.before, **arm.settings})
+        if not arm.techniques and settings_dump(after) == settings_dump(before):
+            raise BenchError(f"the arm {label} changes nothing: its settings are those before")
         make_techniques([_beside(place, text) for text in arm.techniques])
+    for claim in experiment_of(audit, name).claims:
+        _check_direction(claim, baseline.target)
+
+
+def _check_direction(claim: Claimed, target: Target) -> None:
+    """Raise `BenchError` where a claim takes the wrong side of the metric that judges for better.
+
+    A change is held to be better higher where nothing is said.
+    """
+    if claim.quantity != "metric" or claim.of or (claim.better is None and claim.form == "value"):
+        return
+    side = "lower" if target.lower else "higher"
+    if (claim.better or "higher") != side:
+        raise BenchError(
+            f"claim {claim.id}: {target.metric} is better {side}; write better: {side}"
+        )
 
 
 def asked_of(

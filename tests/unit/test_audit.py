@@ -10,13 +10,15 @@ import yaml
 
 from bench.analysis.audit import Held, held, needed
 from bench.analysis.findings import of_arithmetic, of_trials
-from bench.analysis.formula import evaluated, shown
+from bench.analysis.formula import checked, evaluated, shown
 from bench.analysis.given import of_table
 from bench.analysis.intervals import Interval
 from bench.analysis.levels import Rule
 from bench.analysis.rivals import beside
+from bench.baseline import Target
 from bench.errors import BenchError
-from bench.records.audit import Claimed, Experiment, Stated, audit_of, read_audit
+from bench.records.audit import Claimed, Experiment, Stated
+from bench.records.audit_file import audit_of, read_audit
 from bench.records.given import rows_of
 from bench.records.measurement import Evaluation, Status
 from bench.run import auditing
@@ -32,13 +34,24 @@ WHOLE: dict[str, Any] = {
     }],
 }  # fmt: skip
 
+MINE = """
+from pydantic import BaseModel
+from bench.baseline import Target
+class Settings(BaseModel):
+    epochs: int = 1
+class Net:
+    name, unit, target, settings = "net", "item", Target("rmse", direction="lower"), Settings
+    def job(self, settings, device, seed): raise NotImplementedError
+"""
+
 
 def with_claim(**changes: Any) -> dict[str, Any]:
     return {**WHOLE, "claims": [{**WHOLE["claims"][0], **changes}]}
 
 
 def stated(form: str, claimed: Any, **more: Any) -> Stated:
-    return Stated.model_validate({"form": form, "claimed": claimed, "quantity": "metric", **more})
+    quantity = "metric" if form in ("change", "value") else "time"
+    return Stated.model_validate({"form": form, "claimed": claimed, "quantity": quantity, **more})
 
 
 def test_an_audit_is_read_from_yaml(tmp_path: Path) -> None:
@@ -65,6 +78,16 @@ def test_an_audit_is_read_from_yaml(tmp_path: Path) -> None:
         (with_claim(claimed=[None, None]), "one of which may be null"),
         ({**WHOLE, "claims": WHOLE["claims"] * 2}, "the id speed is there twice"),
         ({**WHOLE, "claims": []}, "claims: "),
+        ({**WHOLE, "name": ".."}, "name: String should match pattern"),
+        (with_claim(claimed=True), "true is no number"),
+        (with_claim(form="less", claimed=0.3, better="higher"), "no gain of what is better higher"),
+        (with_claim(quantity="metric"), "better: say whether the metric is better higher or lower"),
+        (with_claim(form="value", unit="Mb"), "time is in s, ms, .*, not in Mb; write one of"),
+        (with_claim(quantity="metric", form="value", claimed=98, unit="%"), "write 0.98|0.98 for"),
+        ({**with_claim(quantity="training time", form="value",
+                       measured={"run": "one", "arm": "baseline"}),
+          "runs": {"one": {**WHOLE["runs"]["one"], "trials": "steps"}}},
+         "training time is of whole trainings, and the run one is of steps"),
     ],
 )  # fmt: skip
 def test_a_wrong_audit_is_one_line_that_says_what_and_where(content: Any, message: str) -> None:
@@ -77,6 +100,17 @@ def test_a_key_that_is_there_twice_is_refused_and_not_chosen_from(tmp_path: Path
     path = tmp_path / "twice.yaml"
     path.write_text("name: a\nruns:\n  one: {epochs: 1}\n  one: {epochs: 2}\n")
     with pytest.raises(BenchError, match="one is there twice in what begins on line 3"):
+        read_audit(path)
+
+
+@pytest.mark.parametrize("number", ["010", "0x10", "1:30", "-1:30.5"])
+def test_a_number_that_yaml_reads_in_another_base_is_refused(tmp_path: Path, number: str) -> None:
+    path = tmp_path / "base.yaml"
+    path.write_text(f"name: a\nruns:\n  one: {{before: {{epochs: {number}}}}}\n")
+    with pytest.raises(BenchError, match=f"line 3: {number} is a number of another base in YAML"):
+        read_audit(path)
+    path.write_text('name: a\nruns: ["010", 0.5, 0, -0.5, 1e-05, 10]\n')
+    with pytest.raises(BenchError, match="title: Field required"):
         read_audit(path)
 
 
@@ -113,6 +147,9 @@ def test_yaml_makes_no_objects(tmp_path: Path) -> None:
         (stated("value", [1e6, 2e6]), Interval(*[378_707.0] * 3), Held.REFUTED),
         (stated("value", [1e6, 2e6], better="lower"), Interval(*[378_707.0] * 3), Held.EXCEEDED),
         (stated("value", 3.0, better="lower"), Interval(*[19.6] * 3), Held.REFUTED),
+        (stated("value", 0.00005), Interval(*[0.3] * 3), Held.REFUTED),  # 5e-05: not half of one
+        (stated("value", 0.00005), Interval(*[0.000054] * 3), Held.CONFIRMED),
+        (stated("value", 4.5e6), Interval(*[4.6e6] * 3), Held.REFUTED),
     ],
 )
 def test_a_claim_is_held_against_an_interval(
@@ -225,6 +262,35 @@ def test_a_projection_prints_its_formula_with_its_numbers() -> None:
     )
 
 
+def test_a_formula_that_is_not_of_what_is_measured_is_refused_before_anything_is_run() -> None:
+    checked("measured * epochs", {"epochs": 3}, "measured")
+    for formula, numbers, why in (
+        ("mesured * 2", {}, "names mesured, which is not among measured"),
+        ("2 * epochs", {"epochs": 3}, "is not of `measured`"),
+        ("measured", {"measured": 3}, "measured is what is measured; call the number otherwise"),
+        ("measured *", {}, "can't be computed"),
+    ):
+        with pytest.raises(BenchError, match=why):
+            checked(formula, numbers, "measured")
+
+
+@pytest.mark.parametrize("better", [None, "higher"])
+def test_a_change_of_a_metric_takes_its_better_side_for_better(
+    better: str | None, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    claim = {**WHOLE["claims"][0], "quantity": "metric", "form": "change", "claimed": -0.1,
+             "better": better}  # fmt: skip
+    content = {**WHOLE, "claims": [claim],
+               "runs": {"one": {"arms": {"fast": {"settings": {"epochs": 2}}}}}}  # fmt: skip
+    audit = audit_of(content, "mine.yaml")
+    with pytest.raises(BenchError, match="rmse is better lower; write better: lower"):
+        auditing.started([(audit, tmp_path)], {})
+    same = {**content, "runs": {"one": {"arms": {"fast": {"settings": {"epochs": 1}}}}}}
+    with pytest.raises(BenchError, match="the arm fast changes nothing: its settings are those"):
+        auditing.started([(audit_of(same, "mine.yaml"), tmp_path)], {})
+
+
 def test_what_does_not_apply_is_not_testable_here_and_says_why() -> None:
     record = failed("fast", -1, Status.NOT_APPLICABLE, "it needs CUDA")
     (found,) = of_trials(experiment(), [record], Rule())
@@ -238,7 +304,7 @@ def test_a_rival_stands_beside_whole_trainings_with_what_a_share_of_the_better_c
     )
     trials = [measurement(pair=pair, metric=0.95, metrics=evaluations, seconds=3.0)
               for pair in range(3)]  # fmt: skip
-    found = beside(0.96, 0.4, trials)
+    found = beside(0.96, 0.4, trials, Target("accuracy"))
     assert found.trained_metric == pytest.approx(0.95)
     assert found.trained_seconds == 3.0
     assert found.costs == ((0.9, 0.4, 2.0), (0.95, 0.4, 3.0), (0.98, 0.4, 3.0))
@@ -246,7 +312,20 @@ def test_a_rival_stands_beside_whole_trainings_with_what_a_share_of_the_better_c
         "a forest reaches 0.9600 in 400 ms, whole trainings 0.9500 in 3.00 s; 90 % of the better: "
         "400 ms against 2.00 s"
     )
-    assert beside(0.5, 0.4, trials).costs[0] == (0.9, None, 2.0)
+    assert beside(0.5, 0.4, trials, Target("accuracy")).costs[0] == (0.9, None, 2.0)
+    assert "400 ms against at most 1.00 s" in claimed.rival("it", beside(0.7, 0.4, [
+        t.model_copy(update={"metric": 0.7}) for t in trials], Target("accuracy")))  # fmt: skip
+
+
+def test_a_rival_is_held_to_the_metric_that_judges_and_to_its_better_side() -> None:
+    evaluations = tuple(
+        Evaluation(epoch=n, step=n, train_seconds=n, values={"other": 2.0, "rmse": value})
+        for n, value in ((1, 4.0), (2, 2.2), (3, 2.0))
+    )
+    trials = [measurement(arm, metric=2.0, metrics=evaluations, seconds=3.0)
+              for arm in ("baseline", "baseline#2")]  # fmt: skip
+    found = beside(4.0, 0.4, trials, Target("rmse", direction="lower"))
+    assert found.costs == ((0.9, None, 2.0), (0.95, None, 3.0), (0.98, None, 3.0))
 
 
 @pytest.mark.parametrize("name", list(auditing.shipped()))

@@ -1,0 +1,85 @@
+"""What the trials of a run tell of a claim: in its unit, by its formula, of all that were made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.analysis.audit import Held
+from bench.analysis.findings import of_trials, projected
+from bench.analysis.intervals import Interval
+from bench.analysis.levels import Rule
+from bench.data_card import DataCard
+from bench.records.audit import Experiment, Measured
+from bench.records.measurement import Evaluation, Status
+from reports import claimed
+from tests.records import failed, measurement
+
+
+def experiment(**changes: Any) -> Experiment:
+    claim = {"id": "speed", "says": "Twice as fast.", "quantity": "time", "form": "ratio",
+             "claimed": 2.0, "measured": {"run": "one", "arm": "fast"}, **changes}  # fmt: skip
+    return Experiment.model_validate(
+        {"name": "one", "arms": {"fast": {"techniques": ["x"]}}, "trials": "whole",
+         "claims": [claim]}
+    )  # fmt: skip
+
+
+def test_a_formula_that_rises_and_falls_is_bounded_by_all_within() -> None:
+    told = Measured(run="one", arm="fast", formula="(measured - 1) ** 2")
+    assert projected(told, Interval(0.0, 1.5, 2.0)) == Interval(0.0, 0.25, 1.0)
+    asked = experiment(
+        measured={"run": "one", "arm": "fast", "formula": "1 / (measured - measured)"}
+    )
+    trials = [t for n in range(4) for t in (measurement(pair=n), measurement("fast", n))]
+    (found,) = of_trials(asked, trials, Rule())
+    assert (found.held, found.reason[-18:]) == (Held.UNTESTABLE, "a division by zero")
+
+
+def test_many_lost_trainings_leave_no_claim_shown() -> None:
+    def found(lost: int, speed: float) -> Any:
+        ended = [measurement(pair=n) for n in range(8)]
+        how = [Status.DIVERGED, Status.TIMED_OUT]
+        own = [measurement("fast", n, seconds=1 / speed) if n >= lost else failed("fast", n, how[n])
+               for n in range(8)]  # fmt: skip
+        return of_trials(experiment(), [*ended, *own], Rule())[0]
+
+    assert found(0, 2.0).held is Held.CONFIRMED
+    one, two = found(1, 2.0), found(2, 2.0)
+    assert (one.held, one.reason) == (
+        Held.CONFIRMED, "1 of 8 trainings or pairs gave nothing: they failed, or took too long",
+    )  # fmt: skip
+    assert (two.held, two.goes_on) == (Held.OPEN, False)
+    assert two.reason.endswith("those that ended well don't speak for them")
+    assert found(2, 1.0).held is Held.REFUTED
+
+
+def test_a_value_is_measured_in_the_unit_that_it_is_claimed_in() -> None:
+    told = {"run": "one", "arm": "fast"}
+    asked = experiment(quantity="training time", form="value", claimed=[1.0, 2.0], unit="min",
+                       better="lower", measured=told)  # fmt: skip
+    trials = [
+        t for n in range(4) for t in (measurement(pair=n), measurement("fast", n, seconds=90))
+    ]
+    (found,) = of_trials(asked, trials, Rule())
+    assert found.found is not None
+    assert (found.held, found.found.middle) == (Held.CONFIRMED, 1.5)
+    assert claimed.found(found.claim, found.found).endswith(" min")
+    bare = found.claim.model_copy(update={"unit": ""})
+    assert claimed.claimed(bare) == "1 to 2 s"
+
+
+def test_equal_values_of_another_metric_are_as_coarse_as_its_test_items() -> None:
+    asked = experiment(quantity="metric", of="recall", form="change", claimed=[0.01, None])
+
+    def trial(arm: str, pair: int, recall: float) -> Any:
+        last = Evaluation(epoch=1, step=1, train_seconds=1.0, values={"recall": recall})
+        data = DataCard("toy", "0" * 64, 80, 16)
+        return measurement(arm, pair, metrics=(last,), metric=recall, data=data)
+
+    trials = [trial(arm, n, value) for n in range(4)
+              for arm, value in (("baseline", 0.5), ("fast", 0.5625))]  # fmt: skip
+    (found,) = of_trials(asked, trials, Rule())
+    assert found.held is Held.OPEN
+    assert found.found is not None
+    assert found.found.low is not None
+    assert found.found.low < 0 < found.found.middle
