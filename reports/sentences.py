@@ -118,7 +118,9 @@ def of_baseline(run: Run) -> str:
     own = run.figures.get(BASELINE)
     if own is None:
         why = f" ({run.baseline_failure})" if run.baseline_failure else ""
-        return f"No trial of {run.title} succeeded{why}, so nothing is known of it."
+        made = any(trial.arm == BASELINE for trial in run.trials)
+        what = f"No trial of {run.title} succeeded{why}" if made else f"{run.title} was not trained"
+        return f"{what}, so nothing is known of it."
     if not own.whole_trainings:
         step = formatting.seconds(own.step_seconds)
         return f"A step of {run.title} takes {step}; it was not trained to the end."

@@ -119,8 +119,8 @@ def _not_measured(comparison: Comparison, trials: Sequence[Measurement]) -> Judg
         return Judged(Proof.OPEN, [], ["no whole pair was measured"], goes_on=True)
     said = f"the recipe could not be measured: {result.reason}"
     failed_once = result.verdict is Verdict.FAILED and sum(result.statuses.values()) < FAILED_COUNT
-    if failed_once:
-        return Judged(Proof.OPEN, [], [said], goes_on=True)
+    if failed_once or result.verdict is not Verdict.FAILED:
+        return Judged(Proof.OPEN, [], [said], goes_on=failed_once)
     return Judged(Proof.BROKEN, [said], [])
 
 

@@ -16,6 +16,9 @@ def pairs_done(header: Header, judging: Sequence[Measurement]) -> tuple[int, int
     groups = {(trial.arm, trial.stage) for trial in others if trial.pair >= 0}
     done = {trial.key for trial in others if trial.pair in baseline}
     arms = {arm for arm, _ in groups} - {CONTROL}
+    refused = {trial.arm for trial in others if trial.pair < 0}
+    if refused and not groups and len(refused) >= len(header.arms):
+        return 0, 0  # nothing that was asked for applies
     own: dict[str, list[Measurement]] = {}
     for trial in judging:
         own.setdefault(trial.arm, []).append(trial)

@@ -21,7 +21,7 @@ from bench.analysis.pairs import pairs_of, ratios
 from bench.analysis.ratio_of_ratios import change
 from bench.errors import BenchError
 from bench.records.header import Header
-from bench.records.measurement import BASELINE, CONTROL, Measurement, counting
+from bench.records.measurement import BASELINE, CONTROL, Measurement, Status, counting
 from bench.records.run_folder import read_run
 from bench.records.text import SMALL
 
@@ -118,6 +118,7 @@ def check(
         rows = [row._replace(mark="?") if row.mark == "-" else row for row in rows]
     rows += [row for arm in arms if (row := _lost_more(arm, sides))]
     rows += [_lost_row(trial) for trial in _lost(_arms(old), new)]
+    rows += _newly_measured(_arms(new), old)
     noise = (unequal(old_header, old), unequal(new_header, new))
     rows += [Row("-", "noise", said, "noise") for said in noise if said]
     rows += [*_one_sided(_arms(old), new, f"only in {old_header.run}"),
@@ -186,14 +187,26 @@ def _lost(arms: Sequence[str], new: Sequence[Measurement]) -> list[Measurement]:
 
 
 def _lost_row(trial: Measurement) -> Row:
-    how = str(trial.status).replace("_", " ")
-    return Row("FAIL", trial.arm, f"no longer measured: {how}: {trial.reason}", "measured")
+    """Return a row that fails, but where a profile alone spoke against measuring it."""
+    mark: Mark = "?" if trial.status is Status.BOUNDED else "FAIL"
+    return Row(mark, trial.arm, f"no longer measured: {_how(trial)}", "measured")
+
+
+def _how(trial: Measurement) -> str:
+    return f"{str(trial.status).replace('_', ' ')}: {trial.reason}"
 
 
 def _one_sided(arms: Sequence[str], other: Sequence[Measurement], said: str) -> list[Row]:
     """Return a row for each arm that the other run did not even try."""
     tried = {trial.arm for trial in other}
     return [Row("-", arm, said, "measured") for arm in arms if arm not in tried]
+
+
+def _newly_measured(arms: Sequence[str], old: Sequence[Measurement]) -> list[Row]:
+    """Return a row for each arm that the old run tried in vain."""
+    before = {trial.arm: trial for trial in old if not trial.ok and trial.arm not in _arms(old)}
+    return [Row("-", arm, f"not measured before: {_how(before[arm])}", "measured")
+            for arm in arms if arm in before]  # fmt: skip
 
 
 def _lost_more(arm: str, sides: Sides) -> Row | None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bench.run.forecast import Forecast
     from bench.run.request import Request
     from bench.run.search_forecast import SearchForecast
+    from bench.run.session import Session
 
 KINDS = {"full": "a whole training", "step": "a trial of steps alone"}
 
@@ -36,9 +37,12 @@ def planned(asked: Request, quiet: bool) -> str:
         try:
             MODES[session.header.mode](session)
         except PlanOnly as plan:
-            refused = [record.arm for record in session.records if record.pair < 0]
-            return as_text(plan.forecast, refused, session.header.mode)
-    raise AssertionError("every mode measures something")
+            return as_text(plan.forecast, _refused(session), session.header.mode)
+        return f"nothing would be measured: {', '.join(_refused(session))} would not apply"
+
+
+def _refused(session: Session) -> list[str]:
+    return [record.arm for record in session.records if record.pair < 0]
 
 
 class Unplaced:

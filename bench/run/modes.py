@@ -53,7 +53,7 @@ def each_alone(session: Session) -> None:
     """Measure each arm of the header against the baseline."""
     check_baseline(session)
     arms = [make_techniques(arm.techniques, session.code) for arm in session.header.arms]
-    session.measure(_candidates(session, arms))
+    _measure_what_applies(session, _candidates(session, arms))
 
 
 def recipes(session: Session) -> None:
@@ -70,7 +70,15 @@ def recipes(session: Session) -> None:
         if rehearsed := rehearsed_arm(session, name, recipe):
             deploys = rehearsed.effect == Effect.MODEL
             contrasts.append(Contrast(name, recipe, session.recipe, "full", deploys))
-    session.measure(contrasts)
+    _measure_what_applies(session, contrasts)
+
+
+def _measure_what_applies(session: Session, contrasts: Sequence[Contrast]) -> None:
+    """Measure arms beside the baseline; of it alone nobody asked, where none of them applies."""
+    if contrasts or session.spent_before:
+        session.measure(contrasts)
+    else:
+        session.show.note("nothing that was asked for applies here: nothing is measured")
 
 
 def with_settings(recipe: Recipe, old: Recipe, new: Recipe) -> Recipe:

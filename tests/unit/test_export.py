@@ -174,6 +174,12 @@ def test_a_recipe_is_not_blamed_for_what_its_baseline_does_too() -> None:
     assert found.undecided == ["the baseline itself gives nothing here: no disk"]
 
 
+def test_a_recipe_that_does_not_apply_here_breaks_no_claim() -> None:
+    found = told(claim(), [failed("fast", -1, Status.NOT_APPLICABLE, "no CUDA")])
+    assert (found.answer, found.goes_on) == (Proof.OPEN, False)
+    assert found.undecided == ["the recipe could not be measured: no CUDA"]
+
+
 @pytest.mark.parametrize("trials", [[], [measurement("fast")], [measurement()]])
 def test_a_claim_is_open_as_long_as_no_pair_is_whole(trials: list[Measurement]) -> None:
     found = told(claim(), trials)

@@ -16,7 +16,7 @@ from bench.errors import BenchError
 from bench.records.measurement import Measurement, Status
 from reports.formats.gate import render
 from tests.golden import made_up
-from tests.records import BASE_BYTES, DATA, measurement, paired
+from tests.records import BASE_BYTES, DATA, failed, measurement, paired
 from tests.unit.test_gate import STEADY, rows, run
 from tests.unit.test_revisions import compared as revised
 from tests.unit.test_revisions import pairs
@@ -164,3 +164,18 @@ def test_one_seed_again_and_again_is_one_and_a_small_metric_has_its_digits(tmp_p
     small: dict[str, Any] = {"metric": "mse", "metric_direction": "lower", "margin": 1e-6}
     mse = compared(tmp_path / "mse", old, new, "accuracy", **small)
     assert mse.text == "FAIL  baseline: mse +1e-05 (between +1e-05 and +1e-05; limit +1e-06)"
+
+
+def test_what_a_profile_left_out_is_not_told_and_what_is_measured_anew_is_named(
+    tmp_path: Path,
+) -> None:
+    own = [trial for trial in PAIRS if trial.arm == "baseline"]
+    refused = failed("fast", -1, Status.BOUNDED, "at most 1.02x")
+    for name in ("lost", "found"):
+        (tmp_path / name).mkdir()
+    lost = compared(tmp_path / "lost", PAIRS, [*own, refused], "memory=10%")
+    assert (lost.failed, lost.unknown) == (False, True)
+    assert "?  fast: no longer measured: bounded: at most 1.02x" in lost.text
+    found = compared(tmp_path / "found", [*own, refused], PAIRS, "memory=10%")
+    assert (found.failed, found.unknown) == (False, False)
+    assert "-  fast: not measured before: bounded: at most 1.02x" in found.text
