@@ -18,6 +18,9 @@ from bench.errors import BenchError
 Floats = NDArray[np.float32]
 SHOWN_SECONDS = 10.0
 """Of a long signal: its beginning."""
+MOST_CHANNELS = 24
+FAINT = 0.1
+"""Of the largest score: a change of so much, or the largest one, has the full colour."""
 FEWEST_BARS, MOST_BARS = 4, 8
 """How many scores there is room for, at least, and how many are drawn, at most."""
 WIDTH, HEIGHTS = 12.0, {"signals": 2.6, "image": 3.4, "sound": 3.4}
@@ -46,6 +49,8 @@ class Panel:
     about: str
     """The label that the importance is of."""
     importance: Floats
+    steps: int | None
+    """How long a row is that the model saw, in time; None of an image."""
 
 
 def draw(panels: Sequence[Panel], title: str, path: Path) -> None:
@@ -68,21 +73,21 @@ def draw(panels: Sequence[Panel], title: str, path: Path) -> None:
 
 
 def _height(panel: Panel) -> float:
-    return HEIGHTS[panel.kind] + (0.22 * len(panel.values) if panel.kind == "signals" else 0.0)
+    channels = min(len(panel.values), MOST_CHANNELS)
+    return HEIGHTS[panel.kind] + (0.22 * channels if panel.kind == "signals" else 0.0)
 
 
 def _signals(figure: Any, panel: Panel) -> None:
     """Draw channels one above the other, and behind them how much each moment carries."""
     axes = figure.subplots()
-    values = panel.values
+    values = panel.values[:MOST_CHANNELS]
     if panel.rate_hz:
         values = values[:, : int(SHOWN_SECONDS * panel.rate_hz)]
     moments = np.arange(values.shape[1]) / (panel.rate_hz or 1)
     apart = _spacing(values)
     places = -apart * np.arange(len(values))
-    end = panel.values.shape[1] / (panel.rate_hz or 1)
     bottom, top = _ends(values, places, apart)
-    _shade(axes, panel, end, bottom, top)
+    _shade(axes, panel, bottom, top)
     for place, channel in zip(places, values, strict=True):
         middle = np.nanmedian(channel) if len(values) > 1 else 0.0
         axes.plot(moments, channel - middle + place, color=INK, linewidth=0.8)
@@ -97,11 +102,31 @@ def _signals(figure: Any, panel: Panel) -> None:
         axes.set_xticks(np.arange(0, moments[-1] + 1e-6, 1.0))
         axes.set_xticks(np.arange(0, moments[-1] + 1e-6, 0.2), minor=True)
         axes.grid(True, which="both", axis="x", color=GRID, linewidth=0.4)
-        axes.text(0.995, 0.99, f"lines {apart:.2g} mV apart", transform=axes.transAxes,
-                  ha="right", va="top", fontsize=6.5, color=INK)  # fmt: skip
-    axes.set_xlabel(f"{'seconds' if panel.rate_hz else 'step'}; {_key(panel)}", fontsize=7)
+        _scale(axes, moments[-1], bottom)
+    axes.set_xlabel(f"{_of_time(panel)}; {_key(panel)}", fontsize=7)
     axes.tick_params(axis="x", labelsize=7)
     axes.set_title(_heading(panel), fontsize=9, loc="left", color=INK)
+
+
+def _scale(axes: Any, end: float, bottom: float) -> None:
+    """Draw how high a millivolt is, as the pulse at an electrocardiogram's edge is."""
+    axes.plot([end * 0.985] * 2, [bottom, bottom + 1.0], color=INK, linewidth=2.5)
+    axes.annotate("1 mV", (end * 0.98, bottom), (0, 3), textcoords="offset points", ha="right",
+                  va="bottom", fontsize=7, color=INK)  # fmt: skip
+
+
+def _of_time(panel: Panel) -> str:
+    """Say what the axis of time shows, and what it doesn't."""
+    rate, (channels, length) = panel.rate_hz or 1.0, panel.values.shape
+    unit = "seconds" if panel.rate_hz else "step"
+    said = [unit]
+    if panel.rate_hz and length / rate > SHOWN_SECONDS:
+        said.append(f"the first {SHOWN_SECONDS:g} of {length / rate:.3g}")
+    if panel.steps and panel.steps < length:
+        said.append(f"the model sees the first {panel.steps / rate:.3g}")
+    if channels > MOST_CHANNELS:
+        said.append(f"the first {MOST_CHANNELS} of {channels} channels")
+    return ", ".join(said)
 
 
 def _ends(values: Floats, places: Floats, apart: float) -> tuple[float, float]:
@@ -118,10 +143,12 @@ def _spacing(values: Floats) -> float:
     return float(np.median(spans) * 1.3) or 1.0
 
 
-def _shade(axes: Any, panel: Panel, end: float, bottom: float, top: float) -> None:
-    strongest = float(np.abs(panel.importance).max()) or 1.0
+def _shade(axes: Any, panel: Panel, bottom: float, top: float) -> None:
+    """Shade what the model saw: it may be less than the signal, or more, filled up."""
+    rate = panel.rate_hz or 1
+    start, end = -0.5 / rate, ((panel.steps or panel.values.shape[1]) - 0.5) / rate
     axes.imshow(
-        panel.importance[:1] / strongest, extent=(0, end, bottom, top), aspect="auto",
+        panel.importance[:1] / _strongest(panel), extent=(start, end, bottom, top), aspect="auto",
         cmap="RdBu_r", vmin=-1.6, vmax=1.6, interpolation="bilinear", zorder=0,
     )  # fmt: skip
 
@@ -133,12 +160,14 @@ def _image(figure: Any, panel: Panel) -> None:
         axes.imshow(panel.values, cmap="gray", vmin=0, vmax=1)
         axes.set_axis_off()
     high, wide = panel.values.shape[:2]
-    strongest = float(np.abs(panel.importance).max()) or 1.0
     covered.imshow(
-        panel.importance[0] / strongest, extent=(0, wide, high, 0), cmap="RdBu_r", vmin=-1, vmax=1,
-        alpha=0.45, interpolation="bilinear",
+        panel.importance[0] / _strongest(panel), extent=(0, wide, high, 0), cmap="RdBu_r",
+        vmin=-1, vmax=1, alpha=0.45, interpolation="bilinear",
     )  # fmt: skip
     plain.set_title(_heading(panel), fontsize=9, loc="left", color=INK)
+    seen = panel.rows.shape[-2:]
+    plain.text(0, -0.02, f"as the model sees it, {seen[1]} x {seen[0]}", fontsize=7, color=INK,
+               transform=plain.transAxes, va="top")  # fmt: skip
     covered.set_title(_key(panel), fontsize=8, color=INK)
 
 
@@ -153,12 +182,11 @@ def _sound(figure: Any, panel: Panel) -> None:
     wave.set_title(_heading(panel), fontsize=9, loc="left", color=INK)
     pictures = np.concatenate(list(panel.rows[:, 0]), 1)
     maps = np.concatenate(list(panel.importance), 1)
-    strongest = float(np.abs(maps).max()) or 1.0
     extent = (0, len(panel.rows), 0, pictures.shape[0])
     heat.imshow(pictures, aspect="auto", origin="lower", cmap="gray", extent=extent)
     heat.imshow(
-        maps / strongest, aspect="auto", origin="lower", cmap="RdBu_r", vmin=-1, vmax=1, alpha=0.4,
-        extent=extent, interpolation="bilinear",
+        maps / _strongest(panel), aspect="auto", origin="lower", cmap="RdBu_r", vmin=-1, vmax=1,
+        alpha=0.4, extent=extent, interpolation="bilinear",
     )  # fmt: skip
     for edge in range(1, len(panel.rows)):
         heat.axvline(edge, color="white", linewidth=1)
@@ -199,6 +227,12 @@ def _bars(figure: Any, panel: Panel) -> None:
     axes.set_title(panel.scores_are, fontsize=7, color=INK, wrap=True)
     if len(order) > len(kept):
         axes.set_xlabel(f"not shown: {len(order) - len(kept)}, of lower scores", fontsize=7)
+
+
+def _strongest(panel: Panel) -> float:
+    """Return the change of the score that has the full colour: what hardly matters stays pale."""
+    largest = max(map(abs, panel.scores.values()))
+    return max(float(np.abs(panel.importance).max()), FAINT * largest) or 1.0
 
 
 def _key(panel: Panel) -> str:

@@ -46,9 +46,10 @@ class MurmurUse:
     def take(self, values: Floats) -> Item:
         """Return a recording ``(n,)``."""
         fits = values.ndim == 1 and len(values) >= SHORTEST_SECONDS * RATE_HZ
-        if not fits or not np.isfinite(values).all() or np.abs(values).max() > LARGEST:
+        low, high = -LARGEST - 1, LARGEST
+        if not (fits and np.isfinite(values).all() and low <= values.min() <= values.max() <= high):
             raise BenchError(f"a recording is a list of {int(SHORTEST_SECONDS * RATE_HZ)} samples"
-                             f" or more, from -{LARGEST} to {LARGEST}")  # fmt: skip
+                             f" or more, from {low} to {high}")  # fmt: skip
         if values.min() == values.max():
             raise BenchError("the recording is silent")
         return self._item("recording", values.round().astype(np.int16), None)

@@ -63,5 +63,5 @@ def _panel(one: Explained) -> Panel:
         kind=picture.kind, name=one.item.name, values=picture.values, channels=picture.names,
         rate_hz=picture.rate_hz, unit=picture.unit, rows=one.item.rows.float().numpy(),
         labels=one.answer.labels, scores=one.answer.scores, scores_are=one.answer.scores_are,
-        truth=one.item.truth, about=one.label, importance=one.importance,
+        truth=one.item.truth, about=one.label, importance=one.importance, steps=one.steps,
     )  # fmt: skip

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from bench.deployment import Answer, Item
+from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from bench.deployment import Floats
@@ -36,44 +37,61 @@ class Explained:
     importance: Floats
     """By how much the score falls where a place is hidden: of signals ``(K, places)``, of images
     ``(K, places down, places across)``, for each row of the item."""
+    steps: int | None
+    """How long a row is that the model sees, in time; None of an image."""
 
 
 def explained(loaded: Loaded, item: Item) -> Explained:
     """Return the answer to an item, and the importance of its places for the label decided for.
 
     Where no label is, for that of the highest score. Hidden is what is replaced by the row's mean
-    over time, or over the image.
+    over time, or over the image. Raises `BenchError` for an item of one number.
     """
-    answer = loaded.use.answer(_asked(loaded, item.rows))
+    if item.rows.dim() == 1:
+        raise BenchError("an item is a single number, of which no part can be hidden")
+    answer, time = loaded.use.answer(_asked(loaded, item.rows)), along_time(item)
     label = (answer.labels or (max(answer.scores, key=lambda name: answer.scores[name]),))[0]
     rows = []
     for number in range(len(item.rows)):
-        hidden = _hidden(item.rows[number], along_time(item))
+        hidden = _hidden(item.rows[number], time)
         outputs = _asked(loaded, hidden.reshape(-1, *item.rows.shape[1:]))
         scores = [loaded.use.answer(one[None]).scores[label] for one in outputs]
         own = loaded.use.answer(_asked(loaded, item.rows[number : number + 1])).scores[label]
         falls = own - np.array(scores, np.float32)
         rows.append(falls.reshape(hidden.shape[: hidden.dim() - item.rows.dim() + 1]))
-    return Explained(item, answer, label, np.stack(rows))
+    steps = None if time is None else item.rows.shape[1 + time]
+    return Explained(item, answer, label, np.stack(rows), steps)
 
 
 def along_time(item: Item) -> int | None:
-    """Return which dimension of a row is time; None where a row is an image."""
+    """Return which dimension of a row is time: as long as the picture, or the longest.
+
+    None where a row is an image.
+    """
     if item.rows.dim() == 4:
         return None
-    return int(np.argmax(item.rows.shape[1:]))
+    sizes = list(item.rows.shape[1:])
+    length = item.picture.values.shape[-1]
+    return sizes.index(length if length in sizes else max(sizes))
 
 
 def _hidden(row: Tensor, time: int | None) -> Tensor:
     """Return a row with each place hidden: ``(places, ...)``, or ``(down, across, ...)``."""
     if time is not None:
-        mean = row.nanmean(time, keepdim=True)
+        mean = _usual(row, time)
         made = [_without(row, mean, [(time, part)]) for part in _parts(row.shape[time], STRETCHES)]
         return torch.stack(made)
-    mean = row.mean((1, 2), keepdim=True)
+    mean = _usual(row.flatten(1), 1)[..., None]
     down, across = (_parts(size, PATCHES) for size in row.shape[1:])
     grid = [[_without(row, mean, [(1, one), (2, other)]) for other in across] for one in down]
     return torch.stack([torch.stack(line) for line in grid])
+
+
+def _usual(row: Tensor, dim: int) -> Tensor:
+    """Return the mean along a dimension; of whole numbers, which may be names, one of them."""
+    if row.is_floating_point():
+        return row.nanmean(dim, keepdim=True)
+    return row.long().median(dim, keepdim=True).values.to(row.dtype)
 
 
 def _parts(size: int, most: int) -> list[slice]:

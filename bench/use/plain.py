@@ -54,8 +54,7 @@ class Plain:
             raise BenchError("a value is too large")
         self._check_whole(values)
         row = torch.from_numpy(values).to(self._dtype)[None]
-        flat = values.reshape(-1, values.shape[-1]) if values.ndim else values.reshape(1, 1)
-        return Item("values", row, Picture("signals", flat))
+        return Item("values", row, _picture(values))
 
     def _check_whole(self, values: Floats) -> None:
         """Raise `BenchError` where a model of whole numbers would be given others than these."""
@@ -82,6 +81,15 @@ class Plain:
         named = {f"output {place}": score for place, score in enumerate(scores)}
         highest = max(named, key=lambda name: named[name])
         return Answer((highest,), named, "outputs")
+
+
+def _picture(values: Floats) -> Picture:
+    """Return what has three dimensions ``(C, H, W)`` as an image, all else as signals."""
+    if values.ndim != 3:
+        return Picture("signals", values.reshape(-1, values.shape[-1] if values.ndim else 1))
+    shown = values.transpose(1, 2, 0) if len(values) == 3 else values.mean(0)
+    low, high = float(shown.min()), float(shown.max())
+    return Picture("image", (shown - low) / ((high - low) or 1.0))
 
 
 def _array(path: Path) -> Floats:

@@ -240,6 +240,14 @@ def test_an_uploaded_file_is_named_without_the_folder_it_was_put_in(written: Wri
         requests.of_files({"a.hea": HEADER.encode()}, use)
 
 
+def test_a_recording_has_every_sample_of_16_bits_also_as_json(written: Written) -> None:
+    use = checkpoint.load(written("murmur"), CPU).use
+    loud = np.resize(np.array([-32768.0, 32767.0], np.float32), 8000)
+    assert len(use.take(loud).rows)
+    with pytest.raises(BenchError, match="from -32768 to 32767"):
+        use.take(loud * 2)
+
+
 class Half:
     """A use of a toy model: its score is the mean of the first half."""
 
