@@ -2,8 +2,8 @@
 
 What:    the learning rates of the baseline's optimizer are multiplied by a factor: a cosine down to
          `final`; one cycle, up from a 25th to `peak` and down; or halvings whenever the training
-         loss stalls (plateau). Set before every step, or every epoch; how far training is follows
-         from the items seen, of those that an epoch has.
+         loss stalls (plateau). Set before every step, or every epoch to what it is at its middle;
+         how far training is follows from the items seen, of those that an epoch has.
 Helps:   quality at the same epochs, or the same quality after fewer; larger peak rates.
 Hurts:   a step costs the same; trainings that are cut short end at a rate that is still high.
 Effect:  learning.
@@ -178,7 +178,8 @@ class _Rates:
         assert self.optimizer is not None
         if rates_of(self.optimizer) != self.last:
             raise NotApplicable("the baseline changes its learning rate itself while it trains")
-        done = (progress.epoch + min(seen / self.epoch_items, 1.0)) / progress.total_epochs
+        within = min(seen / self.epoch_items, 1.0) if self.rule.per == "step" else 0.5
+        done = (progress.epoch + within) / progress.total_epochs
         factor = self.rule.factor(done, progress.epoch_losses)
         self.last = [factor * rate for rate in self.first]
         for group, rate in zip(self.optimizer.param_groups, self.last, strict=True):

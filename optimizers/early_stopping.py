@@ -1,8 +1,8 @@
 """Early stopping: end training when the loss on held-out items no longer falls.
 
-What:    a part of the training data is held out; after every few epochs its loss is taken, and
-         when it has not improved for `patience` epochs training ends. The best weights seen are
-         what is deployed. The test part is never looked at.
+What:    a part of the training data is held out; its loss is taken after every few epochs and after
+         the last, and when it has not improved for `patience` epochs training ends. The best
+         weights seen are what is deployed. The test part is never looked at.
 Helps:   trainings that are longer than they need to be.
 Hurts:   small data (the held-out part is missed in training, and its loss is noisy); validation
          costs time too, which counts as training time.
@@ -27,7 +27,7 @@ from bench.records.plain_loop import PlainLoop
 from bench.technique import Effect, Probe, SettingsT, Stage, Technique
 
 WRITTEN = """
-if (epoch + 1) % {every} == 0:
+if (epoch + 1) % {every} == 0 or epoch + 1 == job.epochs:
     snapshot = deployed()
     value = job.validate(snapshot)
     if value < best_value - {min_delta}:
@@ -82,6 +82,11 @@ class EarlyStopping(Technique):
             raise NotApplicable(
                 "the baseline holds out no validation part: its job has no `validate`"
             )
+        if job.epochs <= self.every:
+            raise NotApplicable(
+                f"the training has {job.epochs} epochs, and every={self.every} looks at none before"
+                " the last: there is nothing to stop, and no other weights to choose"
+            )
         watch = _Watch(self)
         job = job.wrap("stop", watch.stop, by=self.name)
         return job.wrap("finish", watch.finish, by=self.name)
@@ -110,7 +115,7 @@ class _Watch:
 
     def stop(self, old: Stop) -> Stop:
         def stop(job: Job, progress: Progress) -> bool:
-            if progress.epoch % self.rule.every:
+            if progress.epoch % self.rule.every and progress.epoch < job.epochs:
                 return old(job, progress)
             self._look(job, progress.epoch)
             stalled = progress.epoch - self.epoch >= self.rule.patience

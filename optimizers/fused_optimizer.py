@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import ClassVar, Literal
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 from weakref import WeakSet
 
 import torch
 from pydantic import Field
-from torch import nn
-from torch.optim import Optimizer
+from torch import Tensor, nn
+from torch.optim import SGD, Optimizer
+from torch.utils.hooks import RemovableHandle
 
 from bench.errors import NotApplicable
 from bench.interception.script import Script
@@ -36,6 +38,10 @@ for options in (optimizer.defaults, *optimizer.param_groups):
 FORMS = ("fused", "foreach")
 SET_WHEN_MADE = ("_step_supports_amp_scaling", "_need_device_dtype_check_for_fused")
 """What torch's optimizers remember of their form beside the options."""
+MANY = 100
+"""Numbers that are updated to see how: enough for whole vectors of a processor and a rest."""
+WRONG = 0.05
+"""How far, relatively, an update may be from the plain one: rounding to 16 bits, twice."""
 Make = Callable[[nn.Module], Optimizer]
 
 
@@ -102,13 +108,19 @@ class FusedOptimizer(Technique):
         options = {key: value for key, value in made.defaults.items() if key in accepted}
         try:
             like = kind([group | form for group in made.param_groups], **(options | form))
+            off = wrong_updates(like) if self.form == "fused" else None
         except (RuntimeError, ValueError) as error:
-            raise NotApplicable(f"torch.optim.{name} has no {self.form} form: {error}") from error
+            said = str(error).strip().partition("\n")[0][:160]
+            raise NotApplicable(f"torch.optim.{name} has no {self.form} form: {said}") from error
+        if off:
+            raise NotApplicable(f"torch's fused {name} {off}; use form=foreach")
         for options in (made.defaults, *made.param_groups):
             options.update(form)
         for flag in SET_WHEN_MADE:
             if hasattr(like, flag):
                 setattr(made, flag, getattr(like, flag))
+        if self.form == "fused":
+            _Layouts.of(made)
         return made
 
     def _check_layouts(self, made: Optimizer) -> None:
@@ -120,6 +132,81 @@ class FusedOptimizer(Technique):
                     f"a weight {tuple(weight.shape)} is a part of a larger tensor (strides "
                     f"{weight.stride()}), and the fused form takes its numbers to lie side by side"
                 )
+
+
+def wrong_updates(fused: Optimizer) -> str | None:
+    """Return what is wrong, if anything, with how it updates a few numbers like its weights.
+
+    Torch 2.13 has a fused SGD for the CPU that leaves most weights of 16 bits as they are.
+    """
+    for group in fused.param_groups:
+        kinds = {(weight.dtype, weight.device) for weight in group["params"]}
+        for dtype, device in sorted(kinds, key=str):
+            plain, found = (_updated(fused, group, dtype, device, form) for form in (False, True))
+            off = (found - plain).abs().max().item() / (plain.abs().max().item() or 1.0)
+            if off > WRONG:
+                return f"updates {dtype} weights on {device.type} by other numbers: {off:.0%} off"
+    return None
+
+
+def _updated(
+    fused: Optimizer, group: Mapping[str, Any], dtype: torch.dtype, device: torch.device, form: bool
+) -> Tensor:
+    """Return by how much two steps of an optimizer like this one change some numbers of 0."""
+    numbers = nn.Parameter(torch.zeros(MANY, dtype=dtype, device=device))
+    own = {key: value for key, value in group.items() if key != "params"}
+    set_to = {"lr": 0.5, "fused": form, "foreach": False, "weight_decay": 0.0}
+    kind: Any = type(fused)
+    made: Optimizer = kind([{**own, **set_to, "params": [numbers]}], lr=0.5, fused=form)
+    for _ in range(2):  # the second has what the first one left in its state
+        numbers.grad = torch.linspace(0.5, 1.5, MANY, device=device).to(dtype)
+        made.step()
+    return torch.view_as_real(numbers.detach().to(torch.complex128))
+
+
+@dataclass
+class _Layouts:
+    """Looks at first gradients: the fused form takes their numbers to lie as their weights' do."""
+
+    handle: RemovableHandle | None = None
+
+    @classmethod
+    def of(cls, made: Optimizer) -> None:
+        """Look at an optimizer's gradients until it has stepped with all of them."""
+        look = cls()
+        look.handle = made.register_step_pre_hook(look)
+
+    def __call__(self, made: Optimizer, args: object, kwargs: object) -> None:
+        weights = [p for group in made.param_groups for p in group["params"]]
+        for weight in weights:
+            if weight.grad is not None and not _lie_alike(weight, weight.grad):
+                raise NotApplicable(
+                    f"the gradient of a weight {tuple(weight.shape)} lies otherwise in memory "
+                    f"(strides {weight.grad.stride()} and {weight.stride()}), and the fused form "
+                    "would add its numbers to others; use form=foreach"
+                )
+        _check_late(made)
+        if self.handle and all(p.grad is not None for p in weights if p.requires_grad):
+            self.handle.remove()
+
+
+def _check_late(made: Optimizer) -> None:
+    """Refuse momentum where a weight gets its first gradient later than others, as torch raises."""
+    for group in made.param_groups if isinstance(made, SGD) else ():
+        late = {not made.state[p] for p in group["params"] if p.grad is not None}
+        if group["momentum"] and len(late) > 1:
+            raise NotApplicable(
+                "a weight gets its first gradient after others (a layer left out at times), and "
+                "torch's fused SGD has no momentum for it then; use form=foreach"
+            )
+
+
+def _lie_alike(one: Tensor, other: Tensor) -> bool:
+    """Tell whether numbers of the same place in two tensors lie at the same place in memory."""
+    if other.layout is not torch.strided:
+        return True  # torch says itself that it takes none
+    steps = zip(one.shape, one.stride(), other.stride(), strict=True)
+    return all(size == 1 or a == b for size, a, b in steps)
 
 
 def in_use(group: Mapping[str, object], device: str) -> str:

@@ -57,11 +57,20 @@ class SelectiveBackprop(Technique):
             raise NotApplicable(
                 "the baseline gives no loss of single items: its job has no item_losses"
             )
+        if not self.selects(job.epochs - 1, job.epochs):
+            raise NotApplicable(
+                f"after={self.after} trains all {job.epochs} epochs on whole batches, and none of "
+                "them on a choice"
+            )
         draw = torch.Generator(job.device).manual_seed(torch.initial_seed())
         choice = _Choice(self, draw, job.items)
         job = job.claim("step", choice.step, by=self.name)
         job = job.wrap("items", choice.items, by=self.name)
         return job.wrap("schedule", choice.schedule, by=self.name)
+
+    def selects(self, epoch: int, epochs: int) -> bool:
+        """Tell whether an epoch, of so many, trains on a share of its items."""
+        return epoch >= self.after * epochs
 
     def kept(self, items: int) -> int:
         """Return how many of so many items are trained on."""
@@ -83,7 +92,7 @@ class _Choice:
 
     def schedule(self, old: Schedule) -> Schedule:
         def schedule(optimizer: Optimizer, progress: Progress) -> None:
-            self.selects = progress.epoch >= self.rule.after * progress.total_epochs
+            self.selects = self.rule.selects(progress.epoch, progress.total_epochs)
             old(optimizer, progress)
 
         return schedule

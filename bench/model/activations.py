@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._pytree import tree_leaves
 
+from bench.errors import NotApplicable
 from bench.job import Job
 from bench.model.calls import ask
 from bench.model.copies import copied
@@ -58,7 +59,12 @@ class _Account:
 
 
 def activations(job: Job) -> Activations:
-    """Run a copy of the job's model forward, in training; the job and random state stay as is."""
+    """Run a copy of the job's model forward, in training; the job and random state stay as is.
+
+    Raises `NotApplicable` for a model with ScriptModules, whose calls can't be listened to.
+    """
+    if any(isinstance(module, torch.jit.ScriptModule) for module in job.model.modules()):
+        raise NotApplicable("the model has a ScriptModule, whose calls can't be listened to")
     model = copied(job.model).train()
     account = _Account()
     weights = _storages([*model.parameters(), *model.buffers()])

@@ -26,7 +26,7 @@ def unsaved(model: nn.Module) -> dict[str, object]:
 
 def put_back(model: nn.Module, kept: Mapping[str, object]) -> None:
     """Let a model have again what was kept."""
+    modules = dict(model.named_modules())  # a ScriptModule gives no part of it by its name
     for name, value in kept.items():
         owner, _, own = name.rpartition(".")
-        module = model.get_submodule(owner)
-        setattr(module, own, value.clone() if isinstance(value, Tensor) else value)
+        setattr(modules[owner], own, value.clone() if isinstance(value, Tensor) else value)

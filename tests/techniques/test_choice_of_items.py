@@ -257,3 +257,9 @@ def test_flops_of_a_step_hold_no_loss_that_was_only_compared(technique: Techniqu
         for change in (lambda job: job, technique.apply)
     ]
     assert counts[0] == counts[1]
+
+
+def test_a_choice_that_no_epoch_would_make_is_refused() -> None:
+    with pytest.raises(NotApplicable, match=r"after=0.2 trains all 1 epochs on whole batches"):
+        SelectiveBackprop().apply(linear_job(epochs=1, item_losses=item_losses))
+    assert SelectiveBackprop().apply(linear_job(epochs=2, item_losses=item_losses)).taken

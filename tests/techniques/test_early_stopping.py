@@ -158,3 +158,14 @@ def test_an_extra_state_that_is_no_tensor_comes_back_with_the_best_weights() -> 
     result = train(job)
     assert result.progress.epoch == 3
     assert model.calls == 4  # of the first epoch
+
+
+def test_the_last_epoch_is_looked_at_too() -> None:
+    seen: list[nn.Module] = []
+    train(EarlyStopping(every=2).apply(rigged([5, 4, 3], seen, epochs=5)))
+    assert len(seen) == 3
+
+
+def test_a_training_that_ends_before_the_first_look_is_refused() -> None:
+    with pytest.raises(NotApplicable, match="has 2 epochs, and every=2 looks at none before"):
+        EarlyStopping(every=2).apply(linear_job(epochs=2))

@@ -109,6 +109,7 @@ def test_a_fused_optimizer_makes_the_same_updates(kind: Any, form: Any) -> None:
         (lambda m: RMSprop(m.parameters()), "torch.optim.RMSprop has no fused form"),
         (lambda m: type("Mine", (SGD,), {})(m.parameters()), "Mine is not one of torch.optim"),
         (lambda m: Adam(m.parameters(), differentiable=True), "Adam has no fused form: "),
+        (lambda m: Adam([torch.ones(2) * 1j]), "Adam has no fused form: .*floating point"),
     ],
 )
 def test_an_optimizer_without_another_form_does_not_apply(make: Make, reason: str) -> None:
@@ -262,3 +263,32 @@ def test_adafactor_takes_nothing_over_of_what_an_optimizer_began_with() -> None:
 
     adagrad, adam = (train(Adafactor().apply(begun(kind))) for kind in (Adagrad, Adam))
     assert adagrad.losses == adam.losses
+
+
+def test_a_fused_form_that_updates_16_bit_weights_wrongly_is_refused() -> None:
+    with pytest.raises(NotApplicable, match=r"fused SGD updates torch.bfloat16 .* off"):
+        made(FusedOptimizer(), lambda m: SGD(m.bfloat16().parameters(), lr=0.1))
+
+
+def test_a_fused_form_is_refused_where_gradients_lie_otherwise_than_weights() -> None:
+    def backward(loss: torch.Tensor) -> None:
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's
+        weight = job.model.weight
+        weight.grad = weight.grad.T.contiguous().T  # type: ignore[union-attr, operator]
+
+    job = linear_job(backward=backward)
+    with pytest.raises(NotApplicable, match=r"\(2, 6\) lies otherwise in memory \(strides \(1, 2"):
+        train(FusedOptimizer().apply(job))
+    assert train(FusedOptimizer(form="foreach").apply(linear_job(backward=backward))).losses
+
+
+def test_a_fused_form_is_refused_where_a_weight_gets_its_first_gradient_late() -> None:
+    calls: list[int] = []
+
+    def loss(model: Any, batch: Any) -> torch.Tensor:
+        calls.append(1)
+        bias = model.bias if len(calls) > 1 else None
+        return nn.functional.linear(batch[0], model.weight, bias).square().mean()
+
+    with pytest.raises(NotApplicable, match="gets its first gradient after others"):
+        train(FusedOptimizer().apply(linear_job(loss=loss)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -363,3 +364,22 @@ def test_a_loss_that_reads_the_weight_of_a_layer_is_refused_in_words() -> None:
 
     with pytest.raises(NotApplicable, match="besides the model's layers reads the weight"):
         train(LowRank(after=0.5).apply(wide_job(loss=loss)))
+
+
+class Inner(torch.optim.Optimizer):
+    """Steps by another optimizer, which has groups of its own."""
+
+    def __init__(self, weights: Iterable[nn.Parameter]) -> None:
+        own = list(weights)
+        super().__init__(own, {"lr": 0.1})
+        self.inner = torch.optim.SGD(own, lr=0.1)
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]  # torch's has two forms
+        self.inner.step()
+
+
+def test_weights_that_an_inner_optimizer_would_go_on_with_are_refused() -> None:
+    model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 2))
+    job = linear_job(model=model, make_optimizer=lambda m: Inner(m.parameters()))
+    with pytest.raises(NotApplicable, match=r"lets another one step \(Inner.inner\), whose groups"):
+        train(Pruning(after=0.5).apply(job))

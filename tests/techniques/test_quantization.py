@@ -177,3 +177,14 @@ def test_ranges_are_taken_from_a_model_that_the_loss_calls_by_name() -> None:
     made = deployed(linear_job(model=Named(), loss=loss))
     assert made(features=torch.zeros(3, 6)).shape == (3, 2)
     assert not [*made.parameters()]
+
+
+def test_int8_leaves_prelu_in_float_where_torch_s_own_answers_otherwise() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(32, 3, 12, 12)
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.PReLU(8), nn.Conv2d(8, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    )  # fmt: skip
+    made = Quantization()._converted(model, [((x,), {})])
+    plain, found = (one.eval()(x) for one in (model, made))
+    assert (found - plain).norm() < 0.05 * plain.norm()

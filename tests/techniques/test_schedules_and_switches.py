@@ -237,3 +237,10 @@ def test_an_epoch_is_as_long_as_its_steps_whatever_its_items_are() -> None:
     told: dict[str, Any] = {"epochs": 1, "epoch_steps": 4}
     assert rates(linear_job(items=tokens, **told)) == pytest.approx(rates(linear_job(**told)))
     assert LimitSteps(share=0.5).apply(linear_job(items=tokens, **told)).epoch_steps == 2
+
+
+def test_a_rate_of_whole_epochs_is_that_of_their_middle_and_never_zero() -> None:
+    rule = DynamicLR(per="epoch", warmup=0.5)
+    found = rates_while_training(rule)[::4]
+    assert found == pytest.approx([RATE * rule.factor(0.1 + 0.2 * epoch, ()) for epoch in range(5)])
+    assert found[0] == pytest.approx(0.2 * RATE)

@@ -22,6 +22,7 @@ from optimizers.early_stopping import EarlyStopping
 from optimizers.ema import Ema
 from optimizers.fused_optimizer import FusedOptimizer
 from optimizers.gradient_accumulation import GradientAccumulation
+from optimizers.gradient_checkpointing import GradientCheckpointing
 from optimizers.label_smoothing import LabelSmoothing
 from optimizers.low_rank import LowRank
 from optimizers.memory_efficient_attention import MemoryEfficientAttention
@@ -32,7 +33,7 @@ from optimizers.pruning import Pruning
 from optimizers.sequence_reduction import SequenceReduction
 from optimizers.tta import TestTimeAugmentation
 from optimizers.weighted_sampling import WeightedSampling
-from tests.jobs import cross_entropy, job_of
+from tests.jobs import cross_entropy, job_of, linear_job
 
 X = torch.randn(32, 6, generator=torch.Generator().manual_seed(0))
 Y = (X.sum(1) > 0).long()
@@ -326,3 +327,13 @@ def test_the_weights_of_a_compiled_model_keep_their_names() -> None:
     assert list(compiled.state_dict()) == list(net().state_dict())
     assert not compiled.eval().training
     assert not any(module.training for module in compiled.modules())
+
+
+def test_a_scripted_model_is_stopped_early_and_not_watched_inside() -> None:
+    def job() -> Job:
+        model: Any = torch.jit.script(nn.Sequential(nn.Linear(6, 4), nn.Linear(4, 2)))
+        return linear_job(model=model)
+
+    assert train(EarlyStopping(every=1).apply(job())).losses
+    with pytest.raises(NotApplicable, match="has a ScriptModule, whose calls can't be listened"):
+        GradientCheckpointing(keep=0.5).apply(job())
