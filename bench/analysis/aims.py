@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from statistics import median
 
 from bench.analysis.front import front
-from bench.analysis.objectives import BY_NAME, OBJECTIVES, TIME, Gain, Objective
+from bench.analysis.objectives import BY_NAME, DEPLOYED, OBJECTIVES, TIME, Gain, Objective
 from bench.analysis.pairs import Pair
 from bench.analysis.payback import planned_seconds
 from bench.analysis.results import Aims, ArmResult, Comparison
@@ -15,6 +15,8 @@ from bench.analysis.verdict import Verdict
 from bench.records.measurement import Measurement
 
 MIB = 1024**2
+UNKNOWN = 1.0
+"""The share by which a limit counts as exceeded where that can't be told."""
 Bound = Callable[[ArmResult, str], float | None]
 """What of an arm's ratio in an objective is looked at."""
 
@@ -50,7 +52,7 @@ def excess(trials: Sequence[Measurement], aims: Aims, least: bool = False) -> st
 def excess_of_pairs(pairs: Sequence[Pair], aims: Aims, least: bool = False) -> str | None:
     """Say what of an arm is over a limit, its own or beside the baseline, by the median pair."""
     choose = min if least else median
-    found = [excess([candidate for _, candidate in pairs], aims, least)]
+    found = [excess([_deployed(pair) for pair in pairs], aims, least)]
     for name, most in aims.times_baseline.items():
         times = [value for pair in pairs if (value := _times(BY_NAME[name], pair)) is not None]
         if times and choose(times) > most:
@@ -62,22 +64,47 @@ def excess_of_pairs(pairs: Sequence[Pair], aims: Aims, least: bool = False) -> s
 
 
 def violation(pair: Pair, aims: Aims) -> float:
-    """Return by what share of a limit a pair exceeds it, the one it exceeds most; below 0: none."""
-    shares = [
-        value / most - 1
-        for name, most in aims.limits.items()
-        if (value := used(BY_NAME[name], pair[1])) is not None
-    ]
-    shares += [
-        value / most - 1
-        for name, most in aims.times_baseline.items()
-        if (value := _times(BY_NAME[name], pair)) is not None
-    ]
+    """Return by what share of a limit a pair exceeds it, the one it exceeds most; below 0: none.
+
+    What is not known exceeds it by all of it.
+    """
+    shares = [UNKNOWN if used is None else used / most - 1 for _, used, most in _held(pair, aims)]
     return max(shares, default=0.0)
+
+
+def untold(pairs: Sequence[Pair], aims: Aims) -> list[str]:
+    """Return what is limited of an arm and known of none of its pairs."""
+    known = {row.name for pair in pairs for row, used, _ in _held(pair, aims) if used is not None}
+    asked = dict.fromkeys((*aims.limits, *aims.times_baseline))
+    return [_whole(BY_NAME[name]) for name in asked if name not in known]
+
+
+def _held(pair: Pair, aims: Aims) -> list[tuple[Objective, float | None, float]]:
+    """Return what of a pair's candidate is limited, by what it takes and the most it may."""
+    own, candidate = BY_NAME, _deployed(pair)
+    found = [(own[name], used(own[name], candidate), most) for name, most in aims.limits.items()]
+    return found + [
+        (own[name], _times(own[name], pair), most) for name, most in aims.times_baseline.items()
+    ]
+
+
+def _deployed(pair: Pair) -> Measurement:
+    """Return the candidate with what is the baseline's of it: the model, where that is deployed."""
+    baseline, candidate = pair
+    if candidate.effect == "model":
+        return candidate
+    shared = {
+        "inference": candidate.inference or baseline.inference,
+        "model_bytes": candidate.model_bytes or baseline.model_bytes,
+    }
+    return candidate.model_copy(update=shared)
 
 
 def _times(row: Objective, pair: Pair) -> float | None:
     """Return how many times what the baseline takes a candidate does."""
+    _, candidate = pair
+    if row.effects == DEPLOYED and candidate.ok and candidate.effect != "model":
+        return 1.0  # of the same model, whether it was timed or not
     before, after = (used(row, trial) if trial.ok else None for trial in pair)
     return after / before if before and after is not None else None
 
@@ -91,12 +118,17 @@ def used(row: Objective, trial: Measurement) -> float | None:
 
 
 def limited(result: ArmResult, pairs: Sequence[Pair], aims: Aims) -> ArmResult:
-    """Return a result, as over the limit where it is."""
+    """Return a result, as over the limit where it is; what is not known is no win within one."""
     worse = result.verdict in (Verdict.FAILED, Verdict.ACCURACY_LOSS)
-    if worse or not result.pairs or (why := excess_of_pairs(pairs, aims)) is None:
+    if worse or not result.pairs:
         return result
-    over = {"verdict": Verdict.OVER_LIMIT, "reason": why, "goes_on": False, "more_pairs": None}
-    return result.model_copy(update=over)
+    over: dict[str, object] = {"goes_on": False, "more_pairs": None}
+    if why := excess_of_pairs(pairs, aims):
+        return result.model_copy(update={"verdict": Verdict.OVER_LIMIT, "reason": why, **over})
+    if result.verdict is not Verdict.WIN or not (names := untold(pairs, aims)):
+        return result
+    said = f"{result.reason}, but its {' and '.join(names)}, which is limited, was not measured"
+    return result.model_copy(update={"verdict": Verdict.UNDECIDED, "reason": said, **over})
 
 
 def wanted(comparison: Comparison, gains: Sequence[Gain]) -> bool:

@@ -26,10 +26,12 @@ class Evidence(NamedTuple):
     """All that a verdict rests on, pair by pair."""
 
     rows: tuple[objectives.Objective, ...]
-    """What the arm can gain, a row each."""
+    """That which was measured of the baseline, a row each."""
     objectives: tuple[Objective, ...]
     quality: Quality
     failed: Flags
+    asked: tuple[objectives.Objective, ...] = ()
+    """What a gain would count in, measured or not."""
 
     @property
     def random(self) -> int:
@@ -47,7 +49,9 @@ def evidence_of(
     """
     candidate = _known(pairs, lambda m: m.effect is not None)
     effect = candidate.effect if candidate else None
-    rows = objectives.counting(effect, next((b for b, _ in pairs if b.ok), pairs[0][0]), counts)
+    baselines = [b for b, _ in pairs if b.ok]
+    asked = objectives.counting(effect, counts)
+    rows = tuple(row for row in asked if objectives.told(row, baselines))
     changes = np.array([_gain(pair, target) for pair in pairs], float)
     exact = effect == "exact" and unlike is None
     tolerance = _tolerance(effect, candidate.rounding if candidate else None, unlike)
@@ -58,7 +62,7 @@ def evidence_of(
         None if agree is None else np.array(agree, bool), exact, paired_items(pairs, target),
     )  # fmt: skip
     seen = tuple(_seen(row, pairs, basis, quality) for row in rows)
-    return Evidence(rows, seen, quality, np.array([failed(pair) for pair in pairs], bool))
+    return Evidence(rows, seen, quality, np.array([failed(p) for p in pairs], bool), asked)
 
 
 def _seen(

@@ -6,7 +6,7 @@ how many there are. A new objective is a new row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from types import MappingProxyType
@@ -163,13 +163,16 @@ def every(objective: Objective) -> bool:
 
 
 def counting(
-    effect: str | None, measured: Measurement, counts: Callable[[Objective], bool] = every
+    effect: str | None, counts: Callable[[Objective], bool] = every
 ) -> tuple[Objective, ...]:
-    """Return the objectives that count for an effect, and that a baseline's trial could measure."""
+    """Return the objectives that count for an effect, whether they are measured or not."""
     return tuple(
         objective
         for objective in (*OBJECTIVES, QUALITY)
-        if counts(objective)
-        and (effect or "exact") in objective.effects
-        and objective.of_step(measured) is not None
+        if counts(objective) and (effect or "exact") in objective.effects
     )
+
+
+def told(objective: Objective, trials: Iterable[Measurement]) -> bool:
+    """Tell whether any trial measured an objective."""
+    return any(objective.of_step(trial) is not None for trial in trials)

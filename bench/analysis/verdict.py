@@ -69,7 +69,7 @@ def judge(
     if exact and unlike is None and same_losses(good) is False:
         return Judgement(Verdict.FAILED, "it declares the effect exact, but the losses differ")
     found = evidence_of(pairs, basis, margin, unlike, target, counts)
-    if not found.rows and counts(objectives.TIME):
+    if not found.rows and found.asked:
         return Judgement(Verdict.UNDECIDED, "nothing that counts was measured of the baseline")
     if not found.rows:
         reason = "it deploys the model that is trained: nothing that counts could be gained"

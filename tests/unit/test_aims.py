@@ -19,7 +19,7 @@ from bench.analysis.verdict import Verdict
 from bench.cli.parse import parse_limits, parse_objectives
 from bench.errors import BenchError
 from bench.recipes.resolve import make_techniques
-from bench.records.measurement import CONTROL, Measurement
+from bench.records.measurement import CONTROL, Inference, Measurement
 from bench.run.export import exported_of
 from bench.run.modes import combination
 from reports.commands import asked
@@ -272,3 +272,49 @@ def test_a_run_after_what_is_no_objective_is_refused() -> None:
     for facts in ({"objectives": ("speed",)}, {"limits": {"speed": 1.0}}):
         with pytest.raises(BenchError, match='has the objective "speed"; there are: time, memory'):
             found(("quick", UP, SAME), **facts)
+
+
+UNKNOWN: dict[str, dict[str, Any]] = {
+    "inference time": {}, "energy": {}, "memory": {"peak_rss_bytes": None},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+@pytest.mark.parametrize("limits", ["limits", "times_baseline"])
+def test_what_is_limited_and_was_not_measured_is_no_win(name: str, limits: str) -> None:
+    records = paired("quick", MORE, losses_of_metric=KEPT, effect="model", **UNKNOWN[name])
+    asked: dict[str, Any] = {"objectives": ("time",), limits: {name: 1.0}}
+    comparison = compare_run(header(first=4, repeats=30, **asked), records, ())
+    (result,) = comparison.arms
+    assert (result.verdict, result.goes_on) == (Verdict.UNDECIDED, False)
+    assert result.reason == f"faster, but its {name}, which is limited, was not measured"
+    assert best(comparison) is None
+
+
+@pytest.mark.parametrize(("limit", "verdict"), [(0.2, Verdict.WIN), (0.05, Verdict.OVER_LIMIT)])
+def test_what_deploys_the_trained_model_is_as_quick_to_ask_as_the_baseline(
+    limit: float, verdict: Verdict
+) -> None:
+    timed = {"inference": (Inference(items=1, seconds=(0.1,)),)}
+    records = paired("quick", MORE, losses_of_metric=KEPT, baseline=timed)
+    asked: dict[str, Any] = {"objectives": ("time",), "limits": {"inference time": limit}}
+    found = compare_run(header(first=4, repeats=30, **asked), records, ())
+    assert verdicts(found) == {"quick": verdict}
+    asked = {"objectives": ("time",), "times_baseline": {"inference time": 10 * limit}}
+    found = compare_run(header(first=4, repeats=30, **asked), records, ())
+    assert verdicts(found) == {"quick": verdict}
+
+
+def test_an_objective_counts_though_the_first_pair_lacks_it_and_is_open_where_all_do() -> None:
+    records = paired("frugal", SAME, losses_of_metric=KEPT)
+    joules = {"baseline": 20.0, "frugal": 10.0}
+    known = [
+        trial.model_copy(update={"energy_joules": joules[trial.arm], "items_seen": 10})
+        if trial.key != (0, "baseline") else trial
+        for trial in records
+    ]  # fmt: skip
+    asked = header(first=4, repeats=30, objectives=("energy",))
+    assert verdicts(compare_run(asked, known, ())) == {"frugal": Verdict.WIN}
+    (lacking,) = compare_run(asked, records, ()).arms
+    assert lacking.verdict is Verdict.UNDECIDED
+    assert lacking.reason == "nothing that counts was measured of the baseline"

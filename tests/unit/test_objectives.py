@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from bench.analysis.objectives import BY_NAME, counting
+from bench.analysis.objectives import BY_NAME, counting, told
 from bench.records.measurement import Inference, Measurement
 from tests.records import measurement
 
 
 def names(effect: str, measured: Measurement) -> list[str]:
-    return [objective.name for objective in counting(effect, measured)]
+    return [one.name for one in counting(effect) if told(one, [measured])]
 
 
 def test_training_costs_count_for_every_effect_and_deployed_ones_for_another_model() -> None:
