@@ -10,7 +10,7 @@ from bench.analysis.formula import evaluated
 from bench.analysis.intervals import Interval
 from bench.analysis.levels import Rule
 from bench.analysis.pairs import Pair, matched, whole
-from bench.analysis.quantities import TOLD, Samples, as_stated, interval_of, samples_of
+from bench.analysis.quantities import ALL_COUNTED, TOLD, Samples, as_stated, interval_of, samples_of
 from bench.analysis.sequential import FAILED_COUNT, FAILED_SHARE
 from bench.errors import BenchError
 from bench.records.audit import Claimed, Experiment, Measured
@@ -142,13 +142,13 @@ def _looked_at(
     """Look after every pair that is to be looked at: what one look has shown stays."""
     samples = samples_of(claim, pairs)
     if not samples.values:
-        what = claim.of or claim.quantity
-        return Found(claim, Held.UNTESTABLE, f"no trial tells its {what}", pairs=len(pairs))
+        return Found(claim, Held.UNTESTABLE, _untold(claim, pairs), pairs=len(pairs))
+    sides = claims * claim.sides  # a true claim may be missed on each side: they share the error
     looks = [len(samples.values)] if samples.exact else [*rule.looks(len(samples.values))]
     answer, shown, measured, at = Held.OPEN, None, None, len(samples.values)
     for n in looks or [len(samples.values)]:
         part = replace_values(samples, n)
-        measured = as_stated(claim, interval_of(part, rule, claims))
+        measured = as_stated(claim, interval_of(part, rule, sides))
         try:
             shown = projected(told, measured)
         except BenchError as error:
@@ -160,6 +160,17 @@ def _looked_at(
     return _open_or_not(Found(
         claim, answer, found=shown, measured=measured if told.formula else None, pairs=at,
     ), rule, bool(looks))  # fmt: skip
+
+
+def _untold(claim: Claimed, pairs: Sequence[Pair]) -> str:
+    """Say why no pair tells what a claim is of."""
+    shares = [t.flops_coverage for pair in pairs for t in pair if t.flops_coverage is not None]
+    if "FLOPs" in (claim.quantity or "") and shares and min(shares) < ALL_COUNTED:
+        return f"{claim.quantity} are counted of {100 * min(shares):.0f} % of the work alone"
+    if claim.of:
+        known = {name for _, t in pairs for e in t.metrics[-1:] for name in e.values}
+        return f"no metric is named {claim.of}; there are: {', '.join(sorted(known)) or 'none'}"
+    return f"no trial tells its {claim.quantity}"
 
 
 def replace_values(samples: Samples, count: int) -> Samples:

@@ -20,7 +20,7 @@ from bench.analysis.intervals import Interval, t_quantile
 from bench.analysis.levels import ALPHA, LEAST_PAIRS, Rule
 from bench.analysis.quantities import Samples, as_stated, interval_of
 from bench.errors import BenchError
-from bench.records.audit import Claimed, Form
+from bench.records.audit import Claimed, Form, Stated
 from bench.records.given import Row
 
 LEAST_SESSIONS = 3
@@ -45,7 +45,7 @@ def of_table(claim: Claimed, rows: Sequence[Row]) -> Found:
     for arm in asked:
         if arm not in names:
             raise BenchError(f"{claim.given.table} has no arm {arm}; there are: {', '.join(names)}")
-    told = compared(claim.form, [r for r in rows if r.arm == claim.given.before],
+    told = compared(claim, [r for r in rows if r.arm == claim.given.before],
                     [r for r in rows if r.arm == claim.given.after])  # fmt: skip
     shown = as_stated(claim, told.found)
     if told.refused:
@@ -57,41 +57,41 @@ def of_table(claim: Claimed, rows: Sequence[Row]) -> Found:
     return Found(claim, answer, reason, found=shown, pairs=told.observations)
 
 
-def compared(form: Form, before: Sequence[Row], after: Sequence[Row]) -> Compared:
+def compared(claim: Stated, before: Sequence[Row], after: Sequence[Row]) -> Compared:
     """Compare two arms of a table by what it tells: pairs, common sessions, many sessions.
 
     What is less, or a ratio, is told as the ratio before / after.
     """
-    if form == "value":
-        return _of_one(after)
+    if claim.form == "value":
+        return _of_one(claim, after)
     paired = _paired(before, after)
     sessions = _sessions(before), _sessions(after)
     if len(paired) >= LEAST_PAIRS or (paired and not all(sessions)):
-        return _by(form, paired, "pair")
+        return _by(claim, paired, "pair")
     common = [name for name in sessions[0] if name in sessions[1]]
     if not sessions[0] or not sessions[1]:
         return Compared(None, "", 0, "neither pairs nor sessions are told: a difference between "
                         "sessions can't be told from the claim; it would need both arms measured "
                         f"in the same {LEAST_SESSIONS} or more sessions")  # fmt: skip
-    if len(common) < LEAST_SESSIONS and (within := _within(form, common, before, after)):
+    if len(common) < LEAST_SESSIONS and (within := _within(claim, common, before, after)):
         return within
     if common:
         both = [(sessions[0][name], sessions[1][name]) for name in common]
-        return _by(form, both, "session that measured both", "sessions that measured both")
-    return _apart(form, [*sessions[0].values()], [*sessions[1].values()])
+        return _by(claim, both, "session that measured both", "sessions that measured both")
+    return _apart(claim, [*sessions[0].values()], [*sessions[1].values()])
 
 
-def _of_one(after: Sequence[Row]) -> Compared:
+def _of_one(claim: Stated, after: Sequence[Row]) -> Compared:
     sessions = [*_sessions(after).values()]
     if len(sessions) < LEAST_SESSIONS:
         seen = {0: "no session is", 1: "one session is"}.get(len(sessions), "two sessions are")
         return Compared(None, "", len(sessions), f"{seen} told: what another would give is not "
                         f"known; it would need {LEAST_SESSIONS} or more")  # fmt: skip
-    return Compared(_interval("value", sessions), f"{len(sessions)} sessions", len(sessions))
+    return Compared(_interval(claim, sessions), f"{len(sessions)} sessions", len(sessions))
 
 
-def _by(form: Form, both: Sequence[tuple[float, float]], one: str, many: str = "") -> Compared:
-    found = _interval(form, [_of(form, b, a) for b, a in both])
+def _by(claim: Stated, both: Sequence[tuple[float, float]], one: str, many: str = "") -> Compared:
+    found = _interval(claim, [_of(claim.form, b, a) for b, a in both])
     by = f"{len(both)} {one if len(both) == 1 else many or f'{one}s'}"
     if len(both) < LEAST_PAIRS:
         return Compared(found, by, len(both), f"{by}: it would need {LEAST_PAIRS} or more")
@@ -99,7 +99,7 @@ def _by(form: Form, both: Sequence[tuple[float, float]], one: str, many: str = "
 
 
 def _within(
-    form: Form, common: Sequence[str], before: Sequence[Row], after: Sequence[Row]
+    claim: Stated, common: Sequence[str], before: Sequence[Row], after: Sequence[Row]
 ) -> Compared | None:
     """Compare the values of the session that measured both arms most often, if that is enough."""
     own = [([r.value for r in before if r.session == name], [r.value for r in after
@@ -107,12 +107,12 @@ def _within(
     one, other = max(own, key=lambda both: min(map(len, both)), default=([], []))
     if min(len(one), len(other)) < LEAST_PAIRS:
         return None
-    found = _apart(form, one, other)
+    found = _apart(claim, one, other)
     by = f"{len(one)} and {len(other)} values of one session, if they took turns in it"
     return found._replace(by=by)
 
 
-def _apart(form: Form, before: Sequence[float], after: Sequence[float]) -> Compared:
+def _apart(claim: Stated, before: Sequence[float], after: Sequence[float]) -> Compared:
     """Compare the means of independent values, or of sessions of one arm each (Welch)."""
     least = min(len(before), len(after))
     if least < LEAST_SESSIONS:
@@ -120,14 +120,15 @@ def _apart(form: Form, before: Sequence[float], after: Sequence[float]) -> Compa
                         f"{len(before)} before and {len(after)} after: a difference between "
                         "sessions can't be told from the claim; it would need both arms in each "
                         f"session, or {LEAST_SESSIONS} sessions or more of each")  # fmt: skip
-    logs = form != "change"
+    logs = claim.form != "change"
     one, other = ([_log(v) if logs else v for v in own] for own in (before, after))
     gap = fmean(one) - fmean(other) if logs else fmean(other) - fmean(one)
     least_known = RATIO_FLOOR**2 / 2 if logs else 0.0
     errors = [max(variance(own), least_known) / len(own) for own in (one, other)]
     error = math.sqrt(sum(errors))
     spread = sum(e**2 / (n - 1) for e, n in zip(errors, map(len, (one, other)), strict=True))
-    half = t_quantile(1 - ALPHA, max(1, int(error**4 / spread))) * error if spread else 0.0
+    degrees = max(1, int(error**4 / spread)) if spread else 1
+    half = t_quantile(1 - ALPHA / claim.sides, degrees) * error
     low, middle, high = (_back(end, logs) for end in (gap - half, gap, gap + half))
     by = f"{len(before)} and {len(after)} sessions"
     return Compared(Interval(low, middle, high), by, least)
@@ -180,8 +181,8 @@ def _log(value: float) -> float:
     return math.log(value)
 
 
-def _interval(form: Form, values: Sequence[float]) -> Interval | None:
+def _interval(claim: Stated, values: Sequence[float]) -> Interval | None:
     rule = Rule(first=len(values), most=len(values))
-    logs = form in ("ratio", "less")
+    logs = claim.form in ("ratio", "less")
     samples = Samples(tuple(values), logs, exact=False, floor=RATIO_FLOOR if logs else 0.0)
-    return interval_of(samples, rule, 1)
+    return interval_of(samples, rule, claim.sides)

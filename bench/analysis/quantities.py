@@ -19,12 +19,18 @@ from bench.analysis.pairs import Pair
 from bench.records.audit import Claimed, Stated
 from bench.records.measurement import Measurement
 
+ALL_COUNTED = 0.99
+"""Of a model's work: the share of which FLOPs tell a claim."""
+
 
 class Told(NamedTuple):
     """How a quantity is read from a trial, and whether it is the same in each."""
 
     value: Value
     exact: bool = False
+
+
+UNBOUNDED = (-math.inf, math.inf)
 
 
 class Samples(NamedTuple):
@@ -34,6 +40,8 @@ class Samples(NamedTuple):
     logs: bool
     exact: bool
     floor: float = 0.0
+    ends: tuple[float, float] = UNBOUNDED
+    """Between which the mean lies, whatever the values are."""
 
 
 def _step(measured: Measurement) -> float | None:
@@ -55,14 +63,20 @@ def _trainable(measured: Measurement) -> float | None:
     return measured.parameters.trainable if measured.parameters else None
 
 
+def _counted(measured: Measurement, flops: float | None) -> float | None:
+    """Return FLOPs where (nearly) all of the work was counted: of a part they tell nothing."""
+    known = measured.flops_coverage
+    return flops if known is None or known >= ALL_COUNTED else None
+
+
 TOLD: Mapping[str, Told] = MappingProxyType({
     "step time": Told(_step),
     "time": Told(lambda m: m.seconds_per_item),
     "training time": Told(lambda m: m.train_seconds),
     "epoch time": Told(_epoch),
     "memory": Told(lambda m: m.peak_memory_bytes),
-    "training FLOPs": Told(lambda m: m.model_flops_per_step, exact=True),
-    "FLOPs": Told(lambda m: m.forward_flops_per_item, exact=True),
+    "training FLOPs": Told(lambda m: _counted(m, m.model_flops_per_step), exact=True),
+    "FLOPs": Told(lambda m: _counted(m, m.forward_flops_per_item), exact=True),
     "parameters": Told(_parameters, exact=True),
     "trainable parameters": Told(_trainable, exact=True),
     "file size": Told(lambda m: m.model_bytes, exact=True),
@@ -87,21 +101,25 @@ def samples_of(claim: Claimed, pairs: Sequence[Pair]) -> Samples:
         own = [after for _, after in both if after is not None]
         if claim.form == "change":
             own = [after - before for before, after in known]
-        floor = _floor(claim, pairs, value) or RATIO_FLOOR * _size(claim, known)
-        return Samples(
-            tuple(number / claim.scale for number in own), False, exact, floor / claim.scale
-        )
+        least, ends = _grid(claim, pairs, value)
+        floor = least or RATIO_FLOOR * _size(claim, known)
+        numbers = tuple(number / claim.scale for number in own)
+        return Samples(numbers, False, exact, floor / claim.scale, ends)
     logs = tuple(math.log(b / a) for b, a in known if b > 0 and a > 0)
     return Samples(logs, True, exact, 0.0 if exact else RATIO_FLOOR)
 
 
-def _floor(claim: Stated, pairs: Sequence[Pair], value: Value) -> float:
-    if claim.quantity != "metric":
-        return 0.0
+def _grid(claim: Stated, pairs: Sequence[Pair], value: Value) -> tuple[float, tuple[float, float]]:
+    """Return the least deviation to believe of a metric, and the ends of one that is a share."""
     trials = [trial for pair in pairs for trial in pair]
+    if claim.quantity != "metric":
+        return 0.0, UNBOUNDED
     if claim.of:  # as coarse as the metric that judges would be
         trials = [trial.model_copy(update={"metric": value(trial)}) for trial in trials]
-    return floor_of(trials)
+    floor = floor_of(trials)
+    share = floor > 0 and all(0 <= (trial.metric or 0.0) <= 1 for trial in trials)
+    ends = (0.0, 1.0) if claim.form == "value" else (-1.0, 1.0)
+    return floor, ends if share else UNBOUNDED
 
 
 def _size(claim: Stated, known: Sequence[tuple[float, float]]) -> float:
@@ -125,6 +143,7 @@ def interval_of(samples: Samples, rule: Rule, claims: int) -> Interval | None:
         found = estimate(np.array(samples.values), samples.floor, samples.logs)
         low, high = (float(end) for end in bounds(found, rule.alpha / max(1, claims), rule))
         sure = math.isfinite(low)
+        low, high = max(low, samples.ends[0]), min(high, samples.ends[1])
         ends = Interval(low if sure else None, float(found.mean), high if sure else None)
     return _ratios(ends) if samples.logs else ends
 

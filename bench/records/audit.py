@@ -62,6 +62,11 @@ class Stated(Record):
         return self.claimed, self.claimed
 
     @property
+    def sides(self) -> int:
+        """Return on how many sides a measured interval may lie beyond what is claimed."""
+        return 2 if None not in self.range else 1
+
+    @property
     def rises(self) -> bool:
         """Tell whether a claimed ratio is after / before."""
         return self.form == "ratio" and self.better == "higher"

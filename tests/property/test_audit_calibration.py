@@ -11,8 +11,10 @@ import pytest
 
 from bench.analysis.audit import Held
 from bench.analysis.findings import of_trials
+from bench.analysis.given import of_table
 from bench.analysis.levels import Rule
-from bench.records.audit import Claimed, Experiment, Measured, Tried
+from bench.records.audit import Claimed, Experiment, Given, Measured, Tried
+from bench.records.given import Row
 from bench.records.measurement import Measurement
 from tests.property.noise import log_ratios
 from tests.records import measurement
@@ -58,3 +60,19 @@ def test_a_planted_claim_is_judged_by_its_truth_in_19_of_20_runs(
     claimed: float | tuple[float, float], truth: float, noise: float, expected: Held
 ) -> None:
     assert verdicts(claimed, truth, noise)[expected] >= 19
+
+
+def test_a_true_claim_below_the_noise_is_misjudged_on_both_sides_together_in_a_twentieth() -> None:
+    claim = Claimed(id="less", says="Less.", form="ratio", claimed=1.02,
+                    given=Given(table="t.csv", before="old", after="new"))  # fmt: skip
+    random = np.random.default_rng(20261129)
+
+    def rows() -> list[Row]:
+        day = random.normal(0, 0.1, 5)
+        old, new = (np.exp(day + random.normal(0, 0.2, 5)) for _ in range(2))
+        return [Row(arm, value / by, str(session), "") for arm, values, by in
+                (("old", old, 1.0), ("new", new, 1.02))
+                for session, value in enumerate(values)]  # fmt: skip
+
+    found = Counter(of_table(claim, rows()).held for _ in range(400))
+    assert found[Held.OPEN] >= 376, found  # 380 expected; both sides with 5 % each gave 362

@@ -83,3 +83,30 @@ def test_equal_values_of_another_metric_are_as_coarse_as_its_test_items() -> Non
     assert found.found is not None
     assert found.found.low is not None
     assert found.found.low < 0 < found.found.middle
+
+
+def test_the_mean_of_shares_is_a_share() -> None:
+    asked = experiment(quantity="metric", form="value", claimed=[0.99, None], better="higher")
+    data = DataCard("toy", "0" * 64, 80, 16)
+    trials = [measurement(arm, n, metric=metric, data=data) for n in range(4)
+              for arm, metric in (("baseline", 0.875), ("fast", 0.5 + n / 8))]  # fmt: skip
+    (found,) = of_trials(asked, trials, Rule())
+    assert found.found is not None
+    assert found.found.high == 1.0
+
+
+def test_what_is_not_counted_or_not_evaluated_is_not_testable_and_says_so() -> None:
+    def reason(**changes: Any) -> str:
+        last = Evaluation(epoch=1, step=1, train_seconds=1.0, values={"recall": 0.5})
+        facts: Any = {"model_flops_per_step": 10, "flops_coverage": 0.8, "metrics": (last,)}
+        trials = [measurement(arm, **facts) for arm in ("baseline", "fast")]
+        (found,) = of_trials(experiment(**changes), trials, Rule())
+        assert found.held is Held.UNTESTABLE
+        return found.reason
+
+    assert reason(quantity="training FLOPs") == (
+        "training FLOPs are counted of 80 % of the work alone"
+    )
+    assert reason(quantity="metric", form="change", of="recal") == (
+        "no metric is named recal; there are: recall"
+    )
