@@ -21,7 +21,6 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
-from torch.utils.hooks import RemovableHandle
 
 from bench.errors import NotApplicable
 from bench.interception.script import Script
@@ -120,7 +119,7 @@ class FusedOptimizer(Technique):
             if hasattr(like, flag):
                 setattr(made, flag, getattr(like, flag))
         if self.form == "fused":
-            _Layouts.of(made)
+            made.register_step_pre_hook(_Layouts())
         return made
 
     def _check_layouts(self, made: Optimizer) -> None:
@@ -168,15 +167,12 @@ def _updated(
 class _Layouts:
     """Looks at first gradients: the fused form takes their numbers to lie as their weights' do."""
 
-    handle: RemovableHandle | None = None
-
-    @classmethod
-    def of(cls, made: Optimizer) -> None:
-        """Look at an optimizer's gradients until it has stepped with all of them."""
-        look = cls()
-        look.handle = made.register_step_pre_hook(look)
+    seen: bool = False
+    """Whether the optimizer stepped with all of them; a hook can't leave while hooks are run."""
 
     def __call__(self, made: Optimizer, args: object, kwargs: object) -> None:
+        if self.seen:
+            return
         weights = [p for group in made.param_groups for p in group["params"]]
         for weight in weights:
             if weight.grad is not None and not _lie_alike(weight, weight.grad):
@@ -186,8 +182,7 @@ class _Layouts:
                     "would add its numbers to others; use form=foreach"
                 )
         _check_late(made)
-        if self.handle and all(p.grad is not None for p in weights if p.requires_grad):
-            self.handle.remove()
+        self.seen = all(p.grad is not None for p in weights if p.requires_grad)
 
 
 def _check_late(made: Optimizer) -> None:
