@@ -59,6 +59,7 @@ def predict_schema(loaded: Loaded) -> Schema:
         "responses": {
             200: {"description": "The answers", "content": {"application/json": {
                 "schema": _answers()}}},
+            400: _sentence("The body ended before all of it was there"),
             413: _sentence("The body is too large"),
             415: _sentence("The content type is neither of the two"),
             422: _sentence("What was sent is no item"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +33,7 @@ def of_json(body: bytes, use: Use) -> list[Item]:
     return [use.take(numbers(content["values"]))]
 
 
-def of_files(files: Mapping[str, bytes], use: Use) -> list[Item]:
+def of_files(files: Iterable[tuple[str, bytes]], use: Use) -> list[Item]:
     """Return the items of uploaded files; what is said of them names no folder of this machine."""
     with _stored(files) as (folder, paths):
         try:
@@ -70,15 +70,20 @@ def _is_no_number(value: object) -> bool:
 
 
 @contextmanager
-def _stored(files: Mapping[str, bytes]) -> Iterator[tuple[Path, list[Path]]]:
-    """Write files to a folder for as long as they are read, under their bare names."""
+def _stored(files: Iterable[tuple[str, bytes]]) -> Iterator[tuple[Path, list[Path]]]:
+    """Write files to a folder for as long as they are read, under their bare names.
+
+    Raises `BenchError` for two of one name: one would be answered in the place of the other.
+    """
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder, paths = Path(name), list[Path]()
-        for file, content in files.items():
+        for file, content in files:
             bare = re.sub(r"[^\w.+-]", "_", Path(file.replace("\\", "/")).name)[-LONGEST_NAME:]
             if not bare.strip("._"):
                 raise BenchError("a file has no name")
             path = folder / bare
+            if path in paths:
+                raise BenchError(f"two files are named {bare}; send them one by one")
             path.write_bytes(content)
             paths.append(path)
         yield folder, paths

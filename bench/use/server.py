@@ -17,6 +17,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from torch import Tensor
 
 from bench import __version__
@@ -146,16 +147,19 @@ class Desk:
     async def _body(self, request: Request) -> bytes:
         """Return a body, read no further than it may be long."""
         most, chunks, there = int(self._limits.megabytes * 2**20), list[bytes](), 0
-        async for chunk in request.stream():
-            there += len(chunk)
-            if there > most:
-                raise HTTPException(413, f"the body is over {self._limits.megabytes:g} MiB")
-            chunks.append(chunk)
+        try:
+            async for chunk in request.stream():
+                there += len(chunk)
+                if there > most:
+                    raise HTTPException(413, f"the body is over {self._limits.megabytes:g} MiB")
+                chunks.append(chunk)
+        except ClientDisconnect:
+            raise HTTPException(400, "the body ended before all of it was there") from None
         return b"".join(chunks)
 
 
-async def _files(request: Request, body: bytes) -> dict[str, bytes]:
-    """Return the files of a form by their names."""
+async def _files(request: Request, body: bytes) -> list[tuple[str, bytes]]:
+    """Return the names of a form's files and what they hold."""
 
     async def again() -> Any:
         return {"type": "http.request", "body": body, "more_body": False}
@@ -164,11 +168,11 @@ async def _files(request: Request, body: bytes) -> dict[str, bytes]:
         form = await Request(request.scope, again).form(max_files=MOST_FILES, max_fields=MOST_FILES)
     except HTTPException as error:  # of the parser's, whose status is none of ours
         raise BenchError(f"the form can't be read: {error.detail}") from None
-    found = {
-        part.filename or "": await part.read()
+    found = [
+        (part.filename or "", await part.read())
         for _, part in form.multi_items()
         if isinstance(part, UploadFile)
-    }
+    ]
     await form.close()
     if not found:
         raise BenchError("the form holds no file")

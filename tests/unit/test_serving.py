@@ -112,6 +112,7 @@ def test_a_served_model_answers_values_and_files_alike(client: Any) -> None:
         ),
         ({"files": [("files", ("a.exe", b"1"))]}, 422, "a.exe can't be read: give a .ts file"),
         ({"files": [("files", ("a.ts", b"1,x"))]}, 422, "'x' is no number"),
+        ({"files": [("files", ("a.ts", b"1,2"))] * 2}, 422, "two files are named a.ts"),
     ],
 )  # fmt: skip
 def test_bad_input_gets_one_sentence(
@@ -122,6 +123,24 @@ def test_bad_input_gets_one_sentence(
     assert said in found.json()["detail"]
     assert "\n" not in found.json()["detail"]
     assert "Traceback" not in found.text
+
+
+def test_a_client_that_goes_away_is_no_failure_of_the_model(
+    client: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/predict", "query_string": b"",
+             "headers": [(b"content-type", b"application/json")]}  # fmt: skip
+    asyncio.run(client.app(scope, receive, send))
+    assert [one["status"] for one in sent if "status" in one] == [400]
+    assert capsys.readouterr().err == ""
 
 
 def test_simultaneous_requests_are_all_answered_and_counted(client: Any) -> None:

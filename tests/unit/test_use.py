@@ -230,14 +230,16 @@ def test_what_is_no_number_is_refused(values: object, said: str) -> None:
 def test_an_uploaded_file_is_named_without_the_folder_it_was_put_in(written: Written) -> None:
     use = checkpoint.load(written("timehut"), CPU).use
     lines = b"1,2,3:1\n4,5,?\n"
-    first, second = requests.of_files({"../../a.ts": lines}, use)
+    first, second = requests.of_files([("../../a.ts", lines)], use)
     assert (first.truth, second.truth) == (("1",), None)
     assert (first.name, tuple(first.rows.shape)) == ("a 1", (1, 3, 1))
     with pytest.raises(BenchError, match=r"^a\.ts, line 1: 'x' is no number"):
-        requests.of_files({"a.ts": b"1,x"}, use)
+        requests.of_files([("a.ts", b"1,x")], use)
+    with pytest.raises(BenchError, match=r"^two files are named a\.ts; send them one by one"):
+        requests.of_files([("x/a.ts", b"1,2"), ("y/a.ts", b"8,9")], use)
     use = checkpoint.load(written("ecg-cnn"), CPU).use
     with pytest.raises(BenchError, match=r"^a\.mat is missing although a\.hea is there$"):
-        requests.of_files({"a.hea": HEADER.encode()}, use)
+        requests.of_files([("a.hea", HEADER.encode())], use)
 
 
 def test_a_recording_has_every_sample_of_16_bits_also_as_json(written: Written) -> None:
