@@ -53,7 +53,7 @@ class Calls:
 
     def _watching(self, plain: Call, learning: bool = False) -> Call:
         def __call__(module: nn.Module, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
-            if self._inside or get_ident() != self._thread or torch.compiler.is_compiling():
+            if torch.compiler.is_compiling() or self._inside or get_ident() != self._thread:
                 return plain(module, *args, **kwargs)
             if learning:
                 if next(module.parameters(), None) is None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
+from weakref import WeakSet, ref
 
 import torch
 from torch import nn
@@ -64,8 +65,8 @@ class Script:
     apart: Callable[[], AbstractContextManager[object]] = nullcontext
     """What a model's answer in evaluation is given within."""
     models: list[nn.Module] = field(default_factory=list)
-    optimizers: list[Optimizer] = field(default_factory=list)
-    """All that it has made."""
+    optimizers: WeakSet[Optimizer] = field(default_factory=WeakSet)
+    """All that it has made, and still has."""
     scaling: Scaling | None = None
     """What scales its losses, where a technique asks for that."""
     refused: BenchError | None = None
@@ -86,6 +87,8 @@ class Script:
     """Whether a backward pass runs: what it calls was called before, and is computed again."""
     changing: bool = False
     """Whether a technique is at work: optimizers that it makes are none of the script's."""
+    _changed: dict[int, ref[nn.Module]] = field(default_factory=dict)
+    """By id: models that were changed in place."""
     _waiting: dict[str, str] = field(default_factory=dict)
     """By technique: what has not come yet that it changes."""
 
@@ -178,7 +181,9 @@ class Script:
             return call
         self.models.append(model)
         self._hold_count()
-        self.change(self._changes, model)
+        if (changed := self._changed.get(id(model))) is None or changed() is not model:
+            self._changed[id(model)] = ref(model)
+            self.change(self._changes, model)
         for by, make in self._makers:
             try:
                 call = make(model)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +20,16 @@ from bench.interception.patches import Patches
 from bench.interception.script import Script
 
 LEARNT = 2
-"""Steps of every optimizer after which it is known which modules the script calls."""
+"""Steps of every optimizer after which it is known which modules the script calls, and in what
+order optimizers step."""
+
+
+@dataclass(slots=True)
+class Own:
+    """What is known of an optimizer: its number, and the id of the groups that were seen of it."""
+
+    number: int
+    groups: int = 0
 
 
 class Watch:
@@ -25,14 +38,17 @@ class Watch:
     def __init__(self, script: Script, patches: Patches) -> None:
         self.script, self.recorder = script, script.recorder
         self.steps = 0
-        """Finished steps of the optimizer that stepped first."""
+        """Finished steps of the optimizer that leads: the one that stepped first, or took over."""
         self._begun = 0.0
-        self._numbers: dict[int, int] = {}
-        """By id of an optimizer: how many stepped before it for the first time."""
-        self._made = script.optimizers
-        self._own_steps: dict[int, int] = {}
-        self._groups: dict[int, int] = {}
-        self._depth = 0
+        self._own = WeakKeyDictionary[Optimizer, Own]()
+        self._numbers: dict[frozenset[int], int] = {}
+        """By the weights of an optimizer, their ids: its number, in order of the first steps."""
+        self._made = Counter[int]()
+        """By number: finished steps."""
+        self._lead, self._since = 0, Counter[int]()
+        """Which leads, and what steps others made since it made its last one."""
+        self._stepping: list[Optimizer] = []
+        """Those that make a step now, each within the one before it."""
         self._known: dict[int, Call] = {}
         """By id: what is called instead of a trained model, which it holds."""
         self._calls = Calls(patches, self._around)
@@ -44,7 +60,7 @@ class Watch:
         def __init__(optimizer: Optimizer, *args: Any, **kwargs: Any) -> None:  # noqa: N807
             plain(optimizer, *args, **kwargs)
             if not script.changing:
-                self._made.append(optimizer)
+                script.optimizers.add(optimizer)
                 self._calls.learn(True)
 
         patches.replace(Optimizer, "__init__", __init__)
@@ -54,74 +70,111 @@ class Watch:
             return call(*args, **kwargs)
         known = self._known.get(id(module))
         if not torch.is_grad_enabled():
-            if module.training or (known is None and not self._is_trained(module)):
-                return call(*args, **kwargs)
-            self.recorder.note(Kind.EVALUATING)
-            with self.script.apart():
-                answer = call(*args, **kwargs)
-            self.recorder.note(Kind.EVALUATION, cpu=True)
-            return answer
+            return self._without_gradients(module, known is not None, call, args, kwargs)
         if known is None:
-            early = not module.training and not self._depth and not self.steps
+            early = not module.training and not self._stepping and not self.steps
             if early or not self._is_trained(module):  # a first look at it, or none of the trained
                 return call(*args, **kwargs)
+            self._forget()
             known = self._known[id(module)] = self.script.changes_model(module, call)
-        self.recorder.note(Kind.CALLING, cpu=not self.steps)  # later a step's end has read it
+        number, cpu = int(not module.training), not self.steps  # later a step's end has read it
+        self.recorder.note(Kind.CALLING, number, cpu)
         answer = known(*args, **kwargs)
         self.recorder.note(Kind.CALL, items_of(args) or items_of(kwargs))
         return answer
 
-    def _is_trained(self, module: nn.Module) -> bool:
-        ours = {id(p) for p in module.parameters() if p.requires_grad}
-        return any(
-            id(p) in ours for made in self._made for group in made.param_groups
-            for p in group["params"]
-        )  # fmt: skip
+    def _without_gradients(
+        self, module: nn.Module, known: bool, call: Call, args: Any, kwargs: Any
+    ) -> Any:
+        if module.training or not (known or self._is_trained(module)):
+            answer = call(*args, **kwargs)
+            self.recorder.note(Kind.ASKED, int(module.training))
+            return answer
+        self.recorder.note(Kind.EVALUATING)
+        with self.script.apart():
+            answer = call(*args, **kwargs)
+        self.recorder.note(Kind.EVALUATION, cpu=True)
+        return answer
+
+    def _is_trained(self, module: nn.Module, frozen: bool = False) -> bool:
+        """Tell whether an optimizer has a weight of a module; `frozen`: one for no gradient too."""
+        ours = {id(p) for p in module.parameters() if p.requires_grad or frozen}
+        return any(id(p) in ours for made in self.script.optimizers for p in _weights(made))
+
+    def _forget(self) -> None:
+        """Let go of models that no optimizer has any more: the script may have done so too."""
+        kept = [one for one in self.script.models if self._is_trained(one, frozen=True)]
+        self.script.models[:] = kept
+        known = {id(one) for one in kept}
+        self._known = {one: call for one, call in self._known.items() if one in known}
 
     def before_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: Any) -> None:
         """Note that an optimizer is going to step, unless it does so within another's step."""
-        self._depth += 1
-        if self._depth > 1:
+        if any(one is optimizer for one in self._stepping):
+            self._stepping.clear()  # an error has ended its step
+        self._stepping.append(optimizer)
+        if len(self._stepping) > 1:
             return
-        number = self._number(optimizer)
-        if self.script.over or (number == 0 and self._is_enough()):
-            self._depth = 0
+        own = self._of(optimizer)
+        self._pass_lead(own.number)
+        if self.script.over or (own.number == self._lead and self._is_enough()):
+            self._stepping.clear()
             if not self.script.over:
                 self.script.on_enough()
             self.script.finish()
-        if self._groups.get(id(optimizer)) != id(optimizer.param_groups):
-            self._groups[id(optimizer)] = id(optimizer.param_groups)
+        if own.groups != id(optimizer.param_groups):
+            own.groups = id(optimizer.param_groups)
             self.script.changes_optimizer(optimizer)
         if self.script.scaling is not None:
             self.script.scaling.before_step(optimizer, args, kwargs)
-        self.recorder.note(Kind.STEPPING, number)
+        self.recorder.note(Kind.STEPPING, own.number)
 
     def after_step(self, optimizer: Optimizer, args: object, kwargs: object) -> None:
         """Note that an optimizer has stepped."""
-        self._depth = max(0, self._depth - 1)
-        if self._depth:
+        if self._stepping:
+            self._stepping.pop()
+        if self._stepping:
             return
-        number = self._number(optimizer)
+        number = self._of(optimizer).number
         self.recorder.note(Kind.STEP, number, cpu=True)
-        self.steps += number == 0
         self.script.stepped = True
-        self._own_steps[number] = self._own_steps.get(number, 0) + 1
-        if number == 0:
+        self._made[number] += 1
+        self._since[number] += 1
+        if number == self._lead:
+            self.steps += 1
+            self._since.clear()
             self.script.on_step(self.steps)
-        if self._calls.learning and min(map(self._steps_of, self._made), default=0) >= LEARNT:
+        if self._calls.learning and min(map(self._steps_of, self.script.optimizers)) >= LEARNT:
             self._calls.learn(False)
 
     def _steps_of(self, optimizer: Optimizer) -> int:
-        return self._own_steps.get(self._numbers.get(id(optimizer), -1), 0)
+        return self._made[self._own[optimizer].number] if optimizer in self._own else 0
 
-    def _number(self, optimizer: Optimizer) -> int:
-        return self._numbers.setdefault(id(optimizer), len(self._numbers))
+    def _of(self, optimizer: Optimizer) -> Own:
+        own = self._own.get(optimizer)
+        if own is None:
+            weights = frozenset(map(id, _weights(optimizer)))
+            own = self._own[optimizer] = Own(self._numbers.setdefault(weights, len(self._numbers)))
+        return own
+
+    def _pass_lead(self, number: int) -> None:
+        """Let an optimizer lead that began to step after the last steps of the one that led."""
+        made = self._made[number]
+        took = LEARNT <= made == self._since[number] and self._made[self._lead] >= LEARNT
+        if took or number < self._lead:
+            self.steps += self._since[number]
+            self._lead = number
+            self._since.clear()
 
     def _is_enough(self) -> bool:
         now = time.perf_counter()
         self._begun = self._begun or now
         limit = self.script.limit
         return limit is not None and limit.reached(self.steps, now - self._begun)
+
+
+def _weights(optimizer: Optimizer) -> Iterator[Tensor]:
+    return (weight for group in optimizer.param_groups for weight in group["params"])
 
 
 def items_of(batch: Any) -> int:

@@ -1,18 +1,18 @@
 """Turn what was seen of a script into steps: seconds, items and losses of each. Pure.
 
-A step is a round: it ends with the last step of an optimizer before the one that stepped first
-steps again. What lies between the end of a step and the last evaluation after it is evaluation, and
-in no step.
+A step is a round of the optimizers. What lies between the end of a step and the last evaluation
+after it is evaluation, and in no step.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from bench.interception.events import Event, Kind
+from bench.trial.script_rounds import asides, rounds_of
 from bench.trial.timing import StepTime, Timeline
 
 DURING = {
@@ -44,9 +44,10 @@ def course_of(events: Sequence[Event], losses: Sequence[float]) -> Course:
     found: list[float | None] = []
     drawn: list[list[int]] = []
     backs: list[int] = []
-    rounds = list(_rounds(events))
-    for number, step in enumerate(rounds):
-        own, away = _training_part(step, 0 if number else _usual_draws(rounds))
+    rounds = list(rounds_of(events))
+    begins = asides(rounds)
+    for number, (step, begin) in enumerate(zip(rounds, begins, strict=True)):
+        own, away = _training_part(step, begin, 0 if number else _usual_draws(rounds, begins))
         course.evaluate_seconds += away
         items = _items(own)
         course.items_known = course.items_known and items > 0
@@ -70,34 +71,33 @@ def course_of(events: Sequence[Event], losses: Sequence[float]) -> Course:
     return course
 
 
-def _rounds(events: Sequence[Event]) -> Iterator[list[Event]]:
-    """Yield the events of each round, the last event of the one before it first."""
-    steps = [index for index, event in enumerate(events) if event.kind is Kind.STEP]
-    begun = 0
-    for index, following in zip(steps, [*steps[1:], None], strict=True):
-        if following is None or events[following].number == 0:
-            yield list(events[begun : index + 1])
-            begun = index
-
-
-def _usual_draws(rounds: Sequence[list[Event]]) -> int:
+def _usual_draws(rounds: Sequence[list[Event]], begins: Sequence[int]) -> int:
     """Return how many batches the second round draws, at least 1: as many belong to the first."""
-    second = _training_part(rounds[1], 0)[0] if len(rounds) > 1 else []
+    second = _training_part(rounds[1], begins[1], 0)[0] if len(rounds) > 1 else []
     return max(1, sum(event.kind is Kind.DRAWING for event in second))
 
 
-def _training_part(step: list[Event], draws: int) -> tuple[list[Event], float]:
+def _training_part(step: list[Event], begin: int, draws: int) -> tuple[list[Event], float]:
     """Return a round without the evaluation before it, and how long that took.
 
     Of the first one, where `draws` is more than 0, what lies before so many batches is neither.
     """
-    begun = next((i for i, e in enumerate(step) if e.kind in BEGINS), 0)
+    begun = next((i for i in range(begin, len(step)) if step[i].kind in BEGINS), 0)
     last = max((i for i in range(begun) if step[i].kind is Kind.EVALUATION), default=0)
+    last = max(last, begin)
     away = step[last].at - step[0].at
     if not draws:
-        return step[last:], away
+        return _own(step, last), away
     drawn = [i for i in range(last, begun) if step[i].kind is Kind.DRAWING]
-    return step[drawn[-draws:][0] if drawn else begun :], 0.0
+    return _own(step, drawn[-draws:][0] if drawn else begun), 0.0
+
+
+def _own(step: list[Event], begin: int) -> list[Event]:
+    """Return a round from an event on, which nothing of it is but its time."""
+    first = step[begin]
+    if first.kind is Kind.CALL:
+        first = first._replace(kind=Kind.EVALUATION, number=0)
+    return [first, *(event for event in step[begin + 1 :] if event.kind is not Kind.ASKED)]
 
 
 def _where_trained(items: list[int], drawn: list[list[int]], backs: list[int]) -> list[int]:

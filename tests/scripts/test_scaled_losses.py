@@ -105,7 +105,7 @@ def test_weights_of_another_format_are_refused(scaling: Scaling) -> None:
 def test_a_step_whose_gradients_overflowed_is_left_out(scaling: Scaling) -> None:
     model, loss = weight_and_loss(scaling)
     optimizer = torch.optim.SGD(model.parameters(), 0.01)
-    scaling.script.optimizers.append(optimizer)
+    scaling.script.optimizers.add(optimizer)
     for factor in (1.0, 1e34, 1.0):
         optimizer.zero_grad()
         before, scale = model.weight.detach().clone(), scaling.scale

@@ -10,12 +10,18 @@ from bench.trial.script_timeline import course_of
 WORDS = {
     "d": (Kind.DRAWING, Kind.DRAW, 8), "f": (Kind.CALLING, Kind.CALL, 4),
     "e": (Kind.EVALUATING, Kind.EVALUATION, 0), "u": (Kind.STEPPING, Kind.STEP, 0),
-    "v": (Kind.STEPPING, Kind.STEP, 1),
+    "v": (Kind.STEPPING, Kind.STEP, 1), "w": (Kind.STEPPING, Kind.STEP, 2),
+    "g": (Kind.CALLING, Kind.CALL, 4), "t": (Kind.ASKED, Kind.ASKED, 1),
+    "a": (Kind.ASKED, Kind.ASKED, 0), "n": (Kind.DRAWING, Kind.DRAW, 0),
 }  # fmt: skip
 
 
 def seen(text: str) -> list[Event]:
-    """Return events of one second each: draw, forward, backward, evaluation, two optimizers."""
+    """Return events of one second each: draw, forward, backward, evaluation, optimizers.
+
+    Calls for a gradient in evaluation mode (g), answers without one to another model (a) or in
+    training mode (t), a draw that finds nothing more (n).
+    """
     events, losses = list[Event](), 0
     for at, letter in enumerate(text):
         if letter == "b":
@@ -23,7 +29,7 @@ def seen(text: str) -> list[Event]:
             losses += 1
         else:
             begin, end, number = WORDS[letter]
-        begun = number if letter in "uv" else 0
+        begun = number if letter in "uvwta" else int(letter == "g")
         events += [Event(begin, 2 * at, at, begun), Event(end, 2 * at + 1, at, number)]
     return events
 
@@ -37,6 +43,8 @@ def seen(text: str) -> list[Event]:
         ("fbufbufbv" * 2, [5, 12, 6, 12], [1, 6, 8, 48]),  # one of them steps oftener
         ("eefbu" + "fbu" + "ddeefbu", [5, 6, 6], [1, 2, 4]),  # evaluations are in no step
         ("defbu", [5], [1]),
+        ("fbu" * 3 + "fbv" * 3 + "fbw" * 2, [5] + 7 * [6], [2**n for n in range(8)]),  # in turn
+        ("fbu" * 2 + "fbv", [5, 12], [1, 6]),
     ],
 )
 def test_a_step_ends_before_the_optimizer_that_stepped_first_steps_again(
@@ -105,3 +113,25 @@ def test_an_optimizer_that_asks_three_times_for_its_loss_trains_on_its_items_onc
     kinds = (Kind.STEPPING, *asked, Kind.STEP) * 2
     events = [Event(kind, at, at, 4 * (kind is Kind.CALL)) for at, kind in enumerate(kinds)]
     assert [step.items for step in course_of(events, [1.0]).timeline.steps] == [4, 4]
+
+
+@pytest.mark.parametrize("away", ["dadan", "dtdtn", "dfdfn", "dgdgn", "gg", "aa"])
+def test_what_answers_now_and_then_for_no_update_is_evaluation(away: str) -> None:
+    course = course_of(seen("dfbu" * 3 + away + "dfbu" * 2), [1.0] * 5)
+    assert [step.items for step in course.timeline.steps] == [8] * 5
+    assert all(step.wall <= 2 * len("ndfbu") for step in course.timeline.steps)
+    assert course.evaluate_seconds > 0
+
+
+@pytest.mark.parametrize("step", ["dafbu", "dtfbu", "tttdfbu", "dgfbu", "dfdfbu"])
+def test_what_answers_at_every_step_is_training(step: str) -> None:
+    course = course_of(seen(step * 4), [1.0] * 4)
+    assert [one.wall for one in course.timeline.steps[1:]] == [2 * len(step)] * 3
+    assert course.evaluate_seconds == 0
+    steps = course_of(seen(step * 4 + "dadan" + step * 2), [1.0] * 6).timeline.steps
+    assert {one.items for one in steps} == {8 * step.count("d")}
+
+
+def test_what_is_played_before_some_updates_is_training() -> None:
+    course = course_of(seen(("ttt" + "dfbu" * 4) * 3), [1.0] * 12)
+    assert course.evaluate_seconds == 0
