@@ -23,7 +23,7 @@ class Claim(Record):
     verdict: Text
     work: Text
     pairs: Count
-    time_ratio: Ratios
+    time_ratio: Ratios | None
     time_basis: Literal["step", "training"]
     """Whether the ratio is of seconds per item, or of the whole training."""
     memory_ratio: Ratios | None

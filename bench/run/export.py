@@ -73,15 +73,15 @@ def _claim_of_winner(result: ArmResult) -> dict[str, object]:
         "verdict": str(result.verdict),
         "work": result.work or "same work",
         "pairs": result.pairs,
-        "time_ratio": _triple(result.time_ratio) or (1.0, 1.0, 1.0),
+        "time_ratio": _shown(result.time_ratio),
         "time_basis": result.time_basis,
-        "memory_ratio": _triple(result.memory_ratio),
+        "memory_ratio": _shown(result.memory_ratio),
         "metric": _triple(result.metric),
         "quality_gain": _triple(result.quality_gain),
         "other_ratios": {
             row.name: bounds
             for row in gained(result.gains)
-            if row not in (TIME, MEMORY) and (bounds := _triple(result.ratio(row.name)))
+            if row not in (TIME, MEMORY) and (bounds := _shown(result.ratio(row.name)))
         },
     }
 
@@ -100,6 +100,11 @@ def _claim_of_baseline(comparison: Comparison) -> dict[str, object] | None:
         "memory_ratio": (1.0, 1.0, 1.0),
         "metric": _triple(comparison.baseline_metric),
     }
+
+
+def _shown(ratio: Interval | None) -> Bounds | None:
+    """Return a ratio that has bounds: of others nothing is claimed."""
+    return None if ratio is None or ratio.low is None else _triple(ratio)
 
 
 def _triple(interval: Interval | None) -> Bounds | None:

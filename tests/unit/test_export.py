@@ -298,3 +298,27 @@ def test_a_run_compares_as_its_header_asks(arm: str) -> None:
 def test_a_claim_of_steps_is_not_held_to_whole_trainings() -> None:
     (problem,) = problems(claim(time_basis="step"))
     assert problem == "claimed the time of a step, measured that of a training"
+
+
+def test_a_time_that_was_not_measured_is_not_claimed() -> None:
+    """It was claimed as 1 [1, 1] before, which no run that lacks it, too, can verify."""
+    few: dict[str, Any] = {"items": 0}  # all steps were warm-up
+    same: dict[str, Any] = {"effect": "exact", "work": "same work"}
+    trials = paired("small", EQUAL, savings=(2.0,) * 6, baseline=few, **few, **same)
+    comparison = compare_run(header(first=4, repeats=30), trials, ())
+    made = exported_of(header(), trials, comparison, best(comparison), recipe())
+    assert made is not None
+    assert made.claim.time_ratio is None
+    assert made.claim.memory_ratio is not None
+    assert judged(made.claim, comparison, trials).answer is Proof.HOLDS
+
+
+def test_a_ratio_without_bounds_is_not_claimed() -> None:
+    trials = paired("small", EQUAL, savings=(2.0,) * 6)
+    few = [t.model_copy(update={"train_seconds": None}) if t.pair > 1 else t for t in trials]
+    comparison = compare_run(header(first=4, repeats=30), few, ())
+    (result,) = comparison.arms
+    assert result.time_ratio is not None
+    made = exported_of(header(), few, comparison, result, recipe())
+    assert made is not None
+    assert made.claim.time_ratio is None
