@@ -15,9 +15,14 @@ from torch import Tensor
 from bench.data.sampling import shuffled
 from bench.errors import NotApplicable
 from bench.job import FixedItems, Job, Progress, finish_nothing, never_stop
+from bench.model.calls import ask
+from bench.model.nested import tensors_in
+from bench.model.train_mode import evaluating
+from bench.model.unsaved import put_back, unsaved
 from bench.random_state import seed_everything
 from bench.records.measurement import Evaluation
 from bench.trial.training import train
+from bench.use.program import close
 
 State = Mapping[str, Tensor]
 """Weights and buffers, by name."""
@@ -88,6 +93,8 @@ def local(job: Job, rows: Tensor, seed: int) -> Job:
     chooses weights, or ends the training, by central data is left out.
     """
     items = check_job(job)
+    if not len(rows):
+        raise NotApplicable("a client has no item to train on")
     size = min(len(rows), max(map(len, items.rows(Progress(job.epochs)))))
     draw = shuffled(len(rows), size, seed)
     own = replace(items, count=len(rows), rows=lambda p: (rows[at] for at in draw(p)))
@@ -100,9 +107,11 @@ def local(job: Job, rows: Tensor, seed: int) -> Job:
 def trained_round(job: Job, state: State, plan: Plan, number: int) -> Update:
     """Train a client's job for a round, from the weights of all; return what it sends.
 
-    `number` counts from 1: the job's schedule goes on from round to round.
+    `number` counts from 1: the job's schedule goes on from round to round. Raises `NotApplicable`
+    where what it sends is not what it has trained.
     """
     job.model.load_state_dict(dict(state))
+    before = unsaved(job.model)
     done = (number - 1) * plan.epochs
     made = replace(
         job, epochs=plan.epochs, evaluate_every=0, evaluate=lambda model: {},
@@ -113,9 +122,46 @@ def trained_round(job: Job, state: State, plan: Plan, number: int) -> Update:
     )  # fmt: skip
     seed_everything(plan.seed * 1_000_003 + number)
     result = train(made)
+    _check_sent(job, before)
     assert job.epoch_items is not None
-    copied = {name: value.detach().clone() for name, value in job.model.state_dict().items()}
-    return Update(copied, job.epoch_items, result.progress.epoch_losses[-1])
+    return Update(
+        sendable(job.model.state_dict()), job.epoch_items, result.progress.epoch_losses[-1]
+    )
+
+
+def sendable(state: State) -> State:
+    """Return a copy of weights in numbers that are averaged as such: 16 bits and fewer as 32."""
+    return {
+        name: value.detach().to(torch.float32 if _is_short(value) else value.dtype, copy=True)
+        for name, value in state.items()
+    }
+
+
+def _is_short(value: Tensor) -> bool:
+    return value.is_floating_point() and value.element_size() < 4
+
+
+def _check_sent(job: Job, before: Mapping[str, object]) -> None:
+    """Raise `NotApplicable` where the model answers by numbers that no state of it holds."""
+    after = unsaved(job.model)
+    if all(_equal(before.get(name), value) for name, value in after.items()):
+        return
+    with torch.no_grad(), evaluating(job.model):
+        own = tensors_in(ask(job.model, job.sample(2)))
+        put_back(job.model, before)
+        sent = tensors_in(ask(job.model, job.sample(2)))
+        put_back(job.model, after)
+    if not close(own, sent):
+        raise NotApplicable(
+            "its model answers by what it counts outside of its weights (buffers with"
+            " persistent=False, attributes), which is not exchanged"
+        )
+
+
+def _equal(one: object, other: object) -> bool:
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return torch.equal(one, other)
+    return one == other
 
 
 def central(job: Job, plan: Plan) -> list[Evaluation]:

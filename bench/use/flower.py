@@ -16,9 +16,9 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 from flwr.supercore.task_identity import TaskIdentity
 
-from bench.errors import BenchError, Diverged
+from bench.errors import BenchError, Diverged, reason_of
 from bench.job import Job
-from bench.use.federated import Plan, State, evaluated, trained_round, unfit
+from bench.use.federated import Plan, State, evaluated, sendable, trained_round, unfit
 from bench.use.quiet import quiet
 
 ITEMS, LOSS, CLIENT = "num-examples", "loss", "partition-id"
@@ -137,6 +137,8 @@ class Here(Grid):  # type: ignore[misc]  # as above
             reply = self._app(message, self._contexts[client])
         except (BenchError, Diverged) as error:
             return Message(Error(code=FAILED, reason=str(error)), reply_to=message)
+        except Exception as error:  # noqa: BLE001 - elsewhere it would end in a process of its own
+            return Message(Error(code=FAILED, reason=reason_of(error, 120)), reply_to=message)
         number = int(message.content["config"]["server-round"])
         sent = reply.content["arrays"].to_torch_state_dict()
         kept = self._tamper(client, number, sent)
@@ -182,7 +184,7 @@ def simulated(
     The server's job has the first weights, and its test part judges. Raises `BenchError` where
     nobody is left.
     """
-    first = {name: value.clone() for name, value in server.model.state_dict().items()}
+    first = dict(sendable(server.model.state_dict()))
     with quiet("flwr"):
         strategy = Averaging(first)
     app = client_app(lambda context: clients[int(context.node_config[CLIENT])], plan)
@@ -200,7 +202,8 @@ def simulated(
     with quiet("flwr"), _identified():
         result = strategy.start(grid, ArrayRecord(first), plan.rounds, evaluate_fn=judge)
     if not result.train_metrics_clientapp:
-        raise BenchError("no update of any client could be averaged: nothing was trained")
+        why = {reason for told in strategy.told.values() for reason in told.left_out.values()}
+        raise BenchError(f"no update of any client could be averaged: {'; '.join(sorted(why)[:2])}")
     found: State = result.arrays.to_torch_state_dict()
     return found
 

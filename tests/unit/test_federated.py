@@ -14,7 +14,16 @@ from torch import Tensor, nn
 from bench.data.sampling import shuffled
 from bench.errors import BenchError, NotApplicable
 from bench.job import FixedItems, Job
-from bench.use.federated import Plan, central, check_job, dealt, local, trained_round, unfit
+from bench.use.federated import (
+    Plan,
+    central,
+    check_job,
+    dealt,
+    local,
+    sendable,
+    trained_round,
+    unfit,
+)
 from optimizers.early_stopping import EarlyStopping
 from tests.jobs import ITEMS, Labelled, job_of
 
@@ -65,6 +74,42 @@ def test_a_client_trains_on_its_own_items_alone_and_on_all_of_them() -> None:
     sent = trained_round(own, job.model.state_dict(), Plan(1, 2, 0), 1)
     assert set(seen) <= set(rows.tolist())
     assert (len(rows), sent.items, len(seen)) == (12, 8, 16)  # batches of 8, the last one dropped
+
+
+class Counting(nn.Module):
+    """A linear model of what is moved by how often it was trained."""
+
+    moved: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(6, 2)
+        self.register_buffer("moved", torch.zeros(6), persistent=False)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        if self.training:
+            self.moved += 0.5
+        found: Tensor = self.linear(rows + self.moved)
+        return found
+
+
+def test_what_a_client_keeps_to_itself_can_not_be_averaged() -> None:
+    job = local(replace(shared_job(), model=Counting()), torch.arange(16), 0)
+    with pytest.raises(NotApplicable, match="by what it counts outside of its weights"):
+        trained_round(job, job.model.state_dict(), Plan(1, 1, 0), 1)
+
+
+def test_a_client_without_items_is_refused() -> None:
+    with pytest.raises(NotApplicable, match="a client has no item to train on"):
+        local(shared_job(), torch.arange(0), 0)
+
+
+def test_weights_of_16_bits_are_sent_as_such_of_32() -> None:
+    state = {"w": torch.tensor([1.5], dtype=torch.bfloat16), "n": torch.tensor(3)}
+    found = sendable(state)
+    assert (found["w"].dtype, found["n"].dtype) == (torch.float32, torch.int64)
+    assert float(found["w"]) == 1.5
+    assert found["n"].data_ptr() != state["n"].data_ptr()
 
 
 def test_a_schedule_goes_on_from_round_to_round() -> None:
