@@ -49,6 +49,11 @@ def excess(trials: Sequence[Measurement], aims: Aims, least: bool = False) -> st
     return "; ".join(found) or None
 
 
+def excess_of_baseline(trials: Sequence[Measurement], aims: Aims) -> str | None:
+    """Say what of the baseline is over a limit: one below 1x is a gain that is asked for."""
+    return excess_of_pairs([(trial, trial) for trial in trials], aims)
+
+
 def excess_of_pairs(pairs: Sequence[Pair], aims: Aims, least: bool = False) -> str | None:
     """Say what of an arm is over a limit, its own or beside the baseline, by the median pair."""
     choose = min if least else median

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any, get_args
 
-from bench.analysis.aims import best, excess, limited
+from bench.analysis.aims import best, excess_of_baseline, limited
 from bench.analysis.attribution import Attribution, attribution
 from bench.analysis.bounds import bounds_of_arm, profiled
 from bench.analysis.control import control_of, visible_effect, visible_pairs
@@ -112,7 +112,7 @@ def _of_baseline(trials: Sequence[Measurement], target: Target, aims: Aims) -> d
         "baseline_metric": metric_of(own, target),
         "baseline_seconds_to_target": seconds_to_target(own, target),
         "baseline_reached": reached(own, target),
-        "baseline_over": excess(own, aims),
+        "baseline_over": excess_of_baseline(own, aims),
     }
 
 

@@ -20,16 +20,20 @@ from bench.run.session import Session
 
 
 def export(session: Session, comparison: Comparison) -> Path | None:
-    """Write ``optimized.json`` with the best winner, or the baseline where nothing won."""
+    """Write ``optimized.json`` with the best winner, or the baseline where nothing won.
+
+    Of an earlier look none stays where nothing is within the limits, the baseline neither.
+    """
     result = best(comparison)
     exported = exported_of(session.header, session.records, comparison, result, session.recipe)
+    path = session.folder.path / "optimized.json"
     if exported is None:
+        path.unlink(missing_ok=True)
         return None
     for name, source in given_by(exported.recipe.files, session.places).items():
         copy = session.folder.path / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(source.read())
-    path = session.folder.path / "optimized.json"
     write_text(path, exported.model_dump_json(indent=1) + "\n")
     return path
 
@@ -41,7 +45,9 @@ def exported_of(
     result: ArmResult | None,
     baseline: Recipe,
 ) -> Exported | None:
-    """Return what would be exported; None when not one pair was measured."""
+    """Return what would be exported; None when not one pair was measured, or is within limits."""
+    if result is None and comparison.baseline_over:
+        return None
     arm = result.arm if result else CONTROL
     pairs = pairs_of(trials, arm)
     claim = _claim_of_winner(result) if result else _claim_of_baseline(comparison)

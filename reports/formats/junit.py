@@ -105,7 +105,8 @@ def _mark(run: Run, result: ArmResult) -> str | None:
 def _of_baseline(run: Run) -> Case:
     trials = tuple(trial for trial in run.judging if trial.arm in (BASELINE, CONTROL))
     said = " ".join([sentences.of_baseline(run), *sentences.noise(run)])
-    return Case(BASELINE, said, None if run.of(BASELINE) else "error", trials)
+    lost = "error" if trials or undone.unfinished(run) else "skipped"
+    return Case(BASELINE, said, None if run.of(BASELINE) else lost, trials)
 
 
 def _of_candidate(run: Run, result: ArmResult) -> Case:

@@ -318,3 +318,26 @@ def test_an_objective_counts_though_the_first_pair_lacks_it_and_is_open_where_al
     (lacking,) = compare_run(asked, records, ()).arms
     assert lacking.verdict is Verdict.UNDECIDED
     assert lacking.reason == "nothing that counts was measured of the baseline"
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"limits": {"memory": 40.0 * MIB}}, "memory of 50 MiB is over the limit of 40 MiB"),
+        (
+            {"times_baseline": {"memory": 0.8}},
+            "memory is 1x the baseline's, over the limit of 0.8x",
+        ),
+    ],
+)
+def test_no_recipe_is_exported_where_the_baseline_too_is_over_a_limit(
+    asked: dict[str, Any], said: str
+) -> None:
+    records = paired(CONTROL, SAME, first=900) + paired("quick", MORE, losses_of_metric=KEPT)
+    head = header(first=4, repeats=30, **asked)
+    comparison = compare_run(head, records, ())
+    assert comparison.baseline_over == said
+    assert exported_of(head, records, comparison, best(comparison), recipe()) is None
+    free = header(first=4, repeats=30, limits={"memory": 60.0 * MIB})
+    within = compare_run(free, records, ())
+    assert exported_of(free, records, within, None, recipe()) is not None
