@@ -1,4 +1,4 @@
-"""Keep what a model's state dict leaves out: buffers that aren't persistent, and counters."""
+"""Keep what a model's state dict leaves out: buffers that aren't persistent, counters, tensors."""
 
 from __future__ import annotations
 
@@ -12,15 +12,22 @@ NUMBERS = (bool, int, float)
 
 
 def unsaved(model: nn.Module) -> dict[str, object]:
-    """Return a copy of the buffers that aren't in a state dict, and of numbers in attributes."""
+    """Return a copy of the buffers that aren't in a state dict, and of attributes' numbers.
+
+    And of tensors in attributes, such as a recurrent state; not of those with a history, which the
+    next pass makes again.
+    """
     saved = model.state_dict()
     found: dict[str, object] = {
         name: buffer.clone() for name, buffer in model.named_buffers() if name not in saved
     }
     for name, module in model.named_modules():
         for attribute, value in vars(module).items():
+            where = f"{name}.{attribute}" if name else attribute
             if type(value) in NUMBERS and attribute not in OWN:
-                found[f"{name}.{attribute}" if name else attribute] = value
+                found[where] = value
+            elif isinstance(value, Tensor) and value.grad_fn is None:
+                found[where] = value.detach().clone()
     return found
 
 

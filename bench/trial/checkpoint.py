@@ -18,6 +18,7 @@ from bench.random_state import global_random, set_global_random
 from bench.records.files import appearing
 from bench.records.measurement import Evaluation
 from bench.records.recipe import Recipe
+from bench.trial import optimizer_state
 from bench.trial.training import Trained
 from bench.trial.training_state import CannotRemember, PartsState, kept_state
 
@@ -113,7 +114,7 @@ class Checkpointer:
         result.timeline.between.append((0, EARLIER, found["seconds"]))
         self._job.model.load_state_dict(found["model"])
         put_back(self._job.model, found.get("besides", {}))
-        self._optimizer.load_state_dict(found["optimizer"])
+        optimizer_state.put_back(self._optimizer, found["optimizer"])
         result.rates.put_back(found.get("rates"))
         self._memory.put_back(found["memory"])
         set_global_random(found["random"])

@@ -31,8 +31,11 @@ from torch.optim import Optimizer
 
 from bench.errors import BenchError
 from bench.job import Job
+from bench.model.surgery import FOLLOWING
 from bench.model.weights_file import copied_state, is_plain
 from bench.random_state import python_state
+from bench.trial.optimizer_state import put_back
+from bench.turns import parts_of
 
 PLAIN = (bool, int, float, str, bytes, types.NoneType)
 NOT_WALKED = (*PLAIN, type, types.ModuleType, BaseModel, Optimizer, Tensor, np.ndarray, nn.Module)
@@ -72,11 +75,14 @@ class PartsState:
         self._model, self._optimizer = job.model, optimizer
         self._slots: dict[str, Slot] = {}
         self._states: dict[str, Slot] = {}
-        self._seen: set[int] = {id(job)}
+        stepping = parts_of(optimizer)
+        self._seen: set[int] = {id(one) for one in (job, optimizer, *stepping)}
         self._alive: list[object] = []  # an id is not given away again while its owner lives
         for field in fields(job):
             if field.name not in ELSEWHERE:
                 self._walk(field.name, getattr(job, field.name))
+        for number, one in enumerate(stepping):
+            self._walk_optimizer(f"optimizer.{number}", one)
         self._first = {path: self._print(slot.read()) for path, slot in self._slots.items()}
         self._objects = {path: slot.read() for path, slot in self._slots.items()}
 
@@ -122,6 +128,10 @@ class PartsState:
     def _walk(self, path: str, value: object) -> None:
         if isinstance(value, nn.Module):
             self._walk_module(path, value)
+        if isinstance(value, Optimizer) and id(value) not in self._seen:
+            self._seen.add(id(value))
+            self._states[path] = Slot(value.state_dict, functools.partial(put_back, value))
+            self._walk_optimizer(path, value)
         if isinstance(value, NOT_WALKED) or id(value) in self._seen:
             return
         self._seen.add(id(value))
@@ -138,16 +148,20 @@ class PartsState:
                 self._walk(f"{path}.{name}", inner)
             self._walk_attributes(path, value)
 
+    def _walk_optimizer(self, path: str, optimizer: Optimizer) -> None:
+        """Keep what one of one's own holds besides its state: a counter, another that it steps."""
+        for name, inner in _attributes(optimizer):
+            if name not in FOLLOWING and not name.startswith("_") and name != "step":
+                self._slots[f"{path}.{name}"] = _attribute(optimizer, name)
+                self._walk(f"{path}.{name}", inner)
+
     def _walk_module(self, path: str, module: nn.Module) -> None:
         """Keep another network than the one in training: a teacher, say."""
         tensors = module.state_dict(keep_vars=True).values()
         own = any(id(tensor) in self._named for tensor in tensors)
         if not own and id(module) not in self._seen and module is not self._model:
             self._seen.add(id(module))
-            self._states[path] = Slot(
-                lambda: kept_state(module),
-                module.load_state_dict,
-            )
+            self._states[path] = Slot(lambda: kept_state(module), module.load_state_dict)
 
     def _walk_function(self, path: str, function: types.FunctionType) -> None:
         cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)

@@ -291,3 +291,64 @@ def test_an_extra_state_of_other_objects_is_named_once(tmp_path: Path) -> None:
     train(linear_job(model=model), keeper=keeper(tmp_path, note=said.append))
     assert said == ["this training couldn't be resumed: _extra_state holds more than plain values,"
                     " which can't be kept"]  # fmt: skip
+
+
+class Lookahead(torch.optim.Optimizer):
+    """Steps by another optimizer, and every third time goes half the way back to slow weights."""
+
+    def __init__(self, weights: list[nn.Parameter], aliased: bool) -> None:
+        super().__init__(weights, {"lr": 0.05})
+        self.inner = torch.optim.SGD(weights, lr=0.05, momentum=0.9)
+        if aliased:
+            self.param_groups = self.inner.param_groups
+        self.slow, self.count = [weight.detach().clone() for weight in weights], 0
+        self.weights = weights
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]  # torch's has two forms
+        self.inner.step()
+        self.count += 1
+        for slow, weight in zip(self.slow, self.weights, strict=True):
+            if self.count % 3 == 0:
+                weight.copy_(slow.lerp_(weight, 0.5))
+
+
+def halved(optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = 0.05 / 2**progress.epoch
+
+
+@pytest.mark.parametrize("aliased", [True, False])
+def test_an_optimizer_that_steps_by_another_goes_on_too(aliased: bool, tmp_path: Path) -> None:
+    def job() -> Job:
+        return linear_job(
+            schedule=halved, make_optimizer=lambda m: Lookahead([*m.parameters()], aliased)
+        )
+
+    whole = train(job())
+    ended_after(job(), 1, tmp_path)
+    assert_same(whole, train(unended(job()), keeper=keeper(tmp_path, resume=True)))
+
+
+class Stateful(nn.Linear):
+    """Adds to its answer what it remembers of the last batch."""
+
+    last: torch.Tensor | None = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found = super().forward(x)
+        if self.last is not None:
+            found = found + self.last
+        if self.training:
+            self.last = found.detach().mean(0)
+        return found
+
+
+def test_a_state_that_a_model_carries_over_batches_goes_on_too(tmp_path: Path) -> None:
+    def job() -> Job:
+        torch.manual_seed(0)
+        return linear_job(model=Stateful(6, 2))
+
+    whole = train(job())
+    ended_after(job(), 1, tmp_path)
+    assert_same(whole, train(unended(job()), keeper=keeper(tmp_path, resume=True)))
