@@ -69,13 +69,22 @@ def of_trials(
     return found
 
 
-def more_pairs(asked: Experiment, trials: Sequence[Measurement], rule: Rule) -> dict[str, int]:
-    """Return about how many more pairs each arm's open claims need; 0: none is worth making."""
+def more_pairs(
+    asked: Experiment, trials: Sequence[Measurement], rule: Rule, arms: Sequence[str]
+) -> dict[str, int]:
+    """Return about how many more pairs each arm's open claims need; 0: none is worth making.
+
+    The baseline's own claims are told by the pairs of any arm: of that which goes on the longest,
+    or the first.
+    """
     own: dict[str, list[Found]] = {}
     for found in of_trials(asked, trials, rule, over=False):
         if found.claim.measured is not None:
             own.setdefault(found.claim.measured.arm, []).append(found)
-    return {arm: _more_pairs(each, rule) for arm, each in own.items()}
+    needs = {arm: _more_pairs(each, rule) for arm, each in own.items()}
+    longest = max(arms, key=lambda arm: needs.get(arm, 0), default=BASELINE)
+    needs[longest] = max(needs.get(longest, 0), needs.get(BASELINE, 0))
+    return needs
 
 
 def _more_pairs(found: Sequence[Found], rule: Rule) -> int:

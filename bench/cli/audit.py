@@ -144,7 +144,8 @@ def _measured(path: Path, trust: bool, quiet: bool) -> bool:
         if record.budget_seconds is not None:
             seconds = (record.budget_seconds - (time.monotonic() - begun)) / len(left)
             if seconds <= 0:
-                say(f"the budget is spent; {len(left)} runs are left: bench audit --resume {path}")
+                count = f"{len(left)} run{'s are' if len(left) > 1 else ' is'}"
+                say(f"the budget is spent; {count} left: bench audit --resume {path}")
                 return True
         audit, name = left[0]
         if not _one(path, record, audit, name, seconds, trust, quiet):

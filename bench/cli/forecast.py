@@ -74,7 +74,7 @@ def _lines(found: Forecast, refused: list[str], mode: str) -> Iterator[str]:
         yield f"{KINDS[kind]} of the baseline took {took:.3g} s; an arm's is counted as long"
     first, most = rule.first, rule.most
     if first == most:
-        yield f"{most} pairs each: {each * most} trials, about {shown(seconds * most)}"
+        yield f"{_count(most, 'pair')} each: {each * most} trials, about {shown(seconds * most)}"
     else:
         until, whole = (f"{each * n} trials, about {shown(seconds * n)}" for n in (first, most))
         yield f"until the first look, after {first} pairs: {until}"

@@ -88,15 +88,17 @@ class Shown(NoProgress):
 
     def _plan(self, trials: int) -> str:
         """Return what is planned; how long it takes is told from the first trial on."""
+        from reports.formatting import number
+
         header = self._folder.header
         arms = header.raced.get("test", len(header.arms))
         rule = rule_of(header)
         first, most = rule.first, rule.most
-        pairs = f"{most} pairs" if first == most else f"{first} to {most} pairs"
+        pairs = number(most, "pair") if first == most else f"{first} to {number(most, 'pair')}"
         until = "" if first == most else " until the first look"
         budget = f"; budget {shown(header.budget_seconds)}" if header.budget_seconds else ""
-        what = f"{arms} {'arm' if arms == 1 else 'arms'}" if arms else "the baseline"
-        return f"plan: {what} in {pairs}, {trials} trials{until}{budget}"
+        what = number(arms, "arm") if arms else "the baseline"
+        return f"plan: {what} in {pairs}, {number(trials, 'trial')}{until}{budget}"
 
     def begin(self, what: str) -> None:
         """Show what runs now."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -33,7 +34,9 @@ def scored(call: str, baseline: str, settings: dict[str, Any], timeout_seconds: 
     if done.returncode:
         raise BenchError(f"the rival failed: {last[:300]}")
     found = json.loads(last)
-    return Scored(float(found["metric"]), float(found["seconds"]))
+    if not all(math.isfinite(found[name]) for name in Scored._fields):
+        raise BenchError(f"the rival gives no finite metric and seconds: {last[:300]}")
+    return Scored(found["metric"], found["seconds"])
 
 
 def main(call: str, reference: str, settings: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from bench.records.measurement import BASELINE, CONTROL, Work
 from bench.records.schema import Json, Number, Record, Text
@@ -33,7 +33,7 @@ def _number(value: object) -> object:
 
 
 Told = Annotated[Number, BeforeValidator(_number)]
-Range = tuple[Told | None, Told | None]
+Range = tuple[Number | None, Number | None]
 RIVAL = "rival"
 """What the run of whole trainings beside a rival is called."""
 OF_WHOLE_TRAININGS = frozenset({"training time", "epoch time", "metric"})
@@ -47,7 +47,7 @@ class Stated(Record):
     of: Text | None = None
     """Which metric, where it is not the one that judges the baseline."""
     form: Form
-    claimed: Told | Range
+    claimed: Number | Range
     """A number, or from-to with null for no bound."""
     unit: Text = ""
     better: Literal["higher", "lower"] | None = None
@@ -70,6 +70,16 @@ class Stated(Record):
     def rises(self) -> bool:
         """Tell whether a claimed ratio is after / before."""
         return self.form == "ratio" and self.better == "higher"
+
+    @field_validator("claimed", mode="before")
+    @classmethod
+    def _is_number(cls, value: object) -> object:
+        ends = value if isinstance(value, list | tuple) and len(value) == 2 else [value]
+        numbers = [end for end in ends if end is not None or len(ends) == 1]
+        if not all(type(end) in (int, float) for end in numbers):
+            raise ValueError("give a number as it is measured (1.3; 0.3 for 30 %), or from and to, "
+                             "as [1.3, 1.5], one of which may be null")  # fmt: skip
+        return tuple(value) if isinstance(value, list) else value
 
     @model_validator(mode="after")
     def _can_be(self) -> Self:

@@ -110,8 +110,11 @@ def _check(record: AuditRun, audit: Audit) -> None:
         except BenchError as error:
             raise BenchError(f"audit {audit.name}, run {name}: {error}") from None
     if audit.rival is not None:
-        baseline = registry.load_baseline(_reference(record, audit))
-        registry.make_settings(baseline, audit.rival.settings)
+        try:
+            baseline = registry.load_baseline(_reference(record, audit))
+            registry.make_settings(baseline, audit.rival.settings)
+        except BenchError as error:
+            raise BenchError(f"audit {audit.name}, rival: {error}") from None
 
 
 def _check_run(record: AuditRun, audit: Audit, name: str, run: Planned) -> None:

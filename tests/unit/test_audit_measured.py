@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.analysis.audit import Held
-from bench.analysis.findings import of_trials, projected
+from bench.analysis.findings import more_pairs, of_trials, projected
 from bench.analysis.intervals import Interval
 from bench.analysis.levels import Rule
 from bench.data_card import DataCard
@@ -110,3 +110,13 @@ def test_what_is_not_counted_or_not_evaluated_is_not_testable_and_says_so() -> N
     assert reason(quantity="metric", form="change", of="recal") == (
         "no metric is named recal; there are: recall"
     )
+
+
+def test_claims_of_the_baseline_go_on_by_the_pairs_of_an_arm() -> None:
+    own = {"run": "one", "arm": "baseline"}
+    asked = experiment(quantity="metric", form="value", claimed=[0.9, None], measured=own)
+    arms = asked.arms | {"slow": asked.arms["fast"]}
+    asked = asked.model_copy(update={"arms": arms})
+    assert more_pairs(asked, [], Rule(), list(arms))["fast"] > 0
+    told = [measurement(pair=n, metric=0.95 + n / 1000) for n in range(6)]
+    assert more_pairs(asked, told, Rule(), list(arms))["fast"] == 0
