@@ -10,22 +10,27 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset
-from torch.utils.data.dataloader import _BaseDataLoaderIter
+from torch.utils.data.dataloader import _BaseDataLoaderIter, _DatasetKind
 
 from bench.errors import NotApplicable
 from bench.interception.events import Kind
 from bench.interception.patches import Patches
 from bench.interception.script import Script
 from bench.interception.watch import items_of
+from bench.random_state import undisturbed
 
 THREAD = "thread"
 AHEAD = 2
 """Batches that a thread reads ahead."""
+LOOKED_AT = 20
+"""Batches whose items are chosen to see whether that draws random numbers."""
+NOTHING = object()
+"""What a thread finds when all was drawn."""
 
 
 class Draws:
@@ -36,7 +41,11 @@ class Draws:
         self._seen: WeakSet[DataLoader[Any]] = WeakSet()
         self._thread = threading.get_ident()
         self._inside = False
+        self._asked = WeakKeyDictionary[Any, deque[int]]()
+        """By what draws: how many items each batch is made of that was asked for, 0: unknown."""
         iterate, draw = DataLoader.__iter__, _BaseDataLoaderIter.__next__
+        begin: Any = _BaseDataLoaderIter._reset
+        ask: Any = _BaseDataLoaderIter._next_index
 
         def __iter__(loader: DataLoader[Any]) -> Any:  # noqa: N807
             if loader not in self._seen and threading.get_ident() == self._thread:
@@ -48,12 +57,23 @@ class Draws:
         def __next__(batches: Any) -> Any:  # noqa: N807
             if self._inside or threading.get_ident() != self._thread:
                 return draw(batches)
-            return self._noted(draw, batches)
+            return self._noted(batches, draw, batches)
+
+        def _reset(batches: Any, *args: Any, **kwargs: Any) -> None:
+            self._asked.pop(batches, None)
+            begin(batches, *args, **kwargs)
+
+        def _next_index(batches: Any) -> Any:
+            index = ask(batches)
+            self._asked.setdefault(batches, deque()).append(_named_in(index, batches._dataset_kind))
+            return index
 
         patches.replace(DataLoader, "__iter__", __iter__)
         patches.replace(_BaseDataLoaderIter, "__next__", __next__)
+        patches.replace(_BaseDataLoaderIter, "_reset", _reset)
+        patches.replace(_BaseDataLoaderIter, "_next_index", _next_index)
 
-    def _noted(self, draw: Any, *of: Any) -> Any:
+    def _noted(self, batches: object, draw: Any, *of: Any) -> Any:
         recorder, items = self._script.recorder, 0
         if self._script.over:
             self._script.finish()
@@ -61,7 +81,8 @@ class Draws:
         recorder.note(Kind.DRAWING)
         try:
             batch = draw(*of)
-            items = items_of(batch)
+            asked = self._asked.get(batches)
+            items = _items(batch, asked.popleft() if asked else 0)
         finally:
             self._inside = False
             recorder.note(Kind.DRAW, items)
@@ -70,20 +91,41 @@ class Draws:
     def _ahead(self, batches: Iterator[Any]) -> Iterator[Any]:
         """Yield batches that a thread has drawn in the meantime."""
         waiting: deque[Future[Any]] = deque()
-        nothing = object()
         with ThreadPoolExecutor(1) as pool:
             for _ in range(AHEAD):
-                waiting.append(pool.submit(next, batches, nothing))
+                waiting.append(pool.submit(next, batches, NOTHING))
             while True:
                 first = waiting.popleft()
-                found = self._noted(first.result)
-                if found is nothing:
+                found = self._noted(batches, first.result)
+                if found is NOTHING:
                     return
-                waiting.append(pool.submit(next, batches, nothing))
+                waiting.append(pool.submit(next, batches, NOTHING))
                 yield found
 
 
-def read_by(loader: str | None, rehearsed: bool) -> Any:
+def _named_in(index: Any, kind: int) -> int:
+    """Return how many items of a dataset an index names; 0 where it is one, or none is needed."""
+    if kind != _DatasetKind.Map or not isinstance(index, (list, tuple, torch.Tensor, np.ndarray)):
+        return 0
+    return 0 if isinstance(index, torch.Tensor) and not index.dim() else len(index)
+
+
+def _items(batch: Any, asked: int) -> int:
+    """Return how many items a batch is of: those it was asked for, if it was for several.
+
+    One item of a dataset may be a whole batch that was made before.
+    """
+    if batch is NOTHING:
+        return 0
+    alone = isinstance(batch, (list, tuple)) and len(batch) > 0 and all(map(_is_of_one, batch))
+    return asked if asked > 1 or (asked and alone) else items_of(batch)
+
+
+def _is_of_one(part: Any) -> bool:
+    return isinstance(part, (list, tuple)) and len(part) == 1
+
+
+def read_by(loader: str | None, script: Script) -> Any:
     """Return what lets a DataLoader be read as the setting `loader` says."""
 
     def change(one: DataLoader[Any]) -> None:
@@ -94,8 +136,8 @@ def read_by(loader: str | None, rehearsed: bool) -> Any:
                 "a DataLoader streams (IterableDataset): each worker would give all, and what it "
                 "draws at random can't be seen beforehand"
             )
-        if rehearsed and loader is not None:
-            _hold_still(one, loader)
+        if script.rehearsed and loader is not None:
+            _hold_still(one, loader, script.device)
         # workers that lived on would leave out a draw of torch's at the beginning of each epoch
         if loader not in (None, THREAD) and one.num_workers != int(loader or 0):
             one.num_workers = int(loader or 0)
@@ -104,7 +146,7 @@ def read_by(loader: str | None, rehearsed: bool) -> Any:
     return change
 
 
-def _hold_still(loader: DataLoader[Any], reader: str) -> None:
+def _hold_still(loader: DataLoader[Any], reader: str, device: torch.device) -> None:
     """Raise `NotApplicable` where making a batch draws random numbers: in a worker, others."""
     before = _random_state()
     first = itertools.islice(range(len(loader.dataset)), 2)  # type: ignore[arg-type]  # Sized
@@ -122,6 +164,19 @@ def _hold_still(loader: DataLoader[Any], reader: str) -> None:
             "the items of a DataLoader, or what collates them, draw random numbers (augmentation): "
             "read ahead, they would draw others"
         )
+    with undisturbed(device):
+        if _draws_again(loader):
+            raise NotApplicable(
+                "the sampler of a DataLoader draws random numbers for each batch: read ahead, "
+                "they would be others, and so would what the training draws"
+            )
+
+
+def _draws_again(loader: DataLoader[Any]) -> bool:
+    """Tell whether what chooses a loader's items draws random numbers after its first batch."""
+    indices = itertools.islice(loader.batch_sampler or loader.sampler, LOOKED_AT)
+    begun = next((_random_state() for _ in indices), None)
+    return any(_random_state() != begun for _ in indices)
 
 
 @contextmanager

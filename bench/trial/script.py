@@ -178,7 +178,7 @@ def _run(
     for technique in techniques:
         technique.intercept(script)
     if settings.loader is not None:
-        change = read_by(settings.loader, script.rehearsed)
+        change = read_by(settings.loader, script)
         script.each_loader(change, f"loader={settings.loader}")
     reported = Reported()
     seed_everything(seed)  # what the script seeds itself, it seeds anew

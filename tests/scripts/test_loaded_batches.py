@@ -1,0 +1,76 @@
+"""How many items the batches of a script's own making hold, and which may be read ahead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.errors import NotApplicable
+from bench.trial.spec import TrialSpec
+from tests.scripts.cases import intercepted, losses_of, trial_of
+
+BEGIN = """
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+torch.manual_seed(0)
+losses, data = [], TensorDataset(torch.randn(20, 3, 2), torch.ones(20))
+model = nn.Sequential(nn.Dropout(), nn.Linear(2, 1))
+optimizer = torch.optim.SGD(model.parameters(), 0.1)
+def fit(batches, inputs=lambda batch: torch.stack(list(batch[0]))):
+    for epoch in range(2):
+        for batch in batches:
+            loss = model(inputs(batch)).pow(2).mean()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+"""
+LISTS = "fit(DataLoader(data, 4, collate_fn=lambda items: tuple(zip(*items))))"
+ALONE = "fit(DataLoader(data, 1, collate_fn=lambda items: tuple(zip(*items))))"
+TIME_FIRST = """
+def collate(items):
+    return torch.stack([x for x, _ in items], 1)
+fit(DataLoader(data, 4, collate_fn=collate), inputs=lambda x: x)
+"""
+MADE_BEFORE = """
+whole = [(torch.randn(5, 2),) for _ in range(4)]
+fit(DataLoader(whole, 1, collate_fn=lambda items: items[0]))
+"""
+AT_RANDOM = """
+class Sampler:
+    def __len__(self):
+        return 5
+    def __iter__(self):
+        for _ in range(5):
+            yield torch.randint(20, (4,)).tolist()
+fit(DataLoader(data, batch_sampler=Sampler()))
+"""
+
+
+def trial(text: str, folder: Path, **given: str) -> TrialSpec:
+    (folder / "own.py").write_text(BEGIN + text)
+    return trial_of("own", folder, folder=folder, **given)
+
+
+@pytest.mark.parametrize(
+    ("text", "items"), [(LISTS, 4), (ALONE, 1), (TIME_FIRST, 4), (MADE_BEFORE, 5), (AT_RANDOM, 4)]
+)
+def test_a_batch_is_of_the_items_that_the_loader_asked_for(
+    text: str, items: int, tmp_path: Path
+) -> None:
+    run = intercepted(trial(text, tmp_path))
+    assert {step.items for step in run.course.timeline.steps} == {items}
+    assert tuple(run.course.losses) == losses_of(tmp_path / "own.py")
+
+
+@pytest.mark.parametrize("text", [LISTS, TIME_FIRST])
+def test_batches_read_by_a_thread_are_of_as_many_items(text: str, tmp_path: Path) -> None:
+    run = intercepted(trial(text, tmp_path, loader="thread"))
+    assert {step.items for step in run.course.timeline.steps} == {4}
+    assert tuple(run.course.losses) == losses_of(tmp_path / "own.py")
+
+
+def test_items_that_a_sampler_chooses_batch_by_batch_are_not_read_ahead(tmp_path: Path) -> None:
+    with pytest.raises(NotApplicable, match="the sampler of a DataLoader draws random numbers"):
+        intercepted(trial(AT_RANDOM, tmp_path, loader="thread", kind="build"))
