@@ -24,7 +24,6 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.optim import Optimizer
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map_only
 
 from bench.batches import Batch, Outputs
 from bench.errors import NotApplicable
@@ -35,28 +34,39 @@ from bench.interception.writing import Writing
 from bench.job import Job
 from bench.machine.device import has_bf16
 from bench.model.compiled import is_compiled
-from bench.model.nested import tensors_in
+from bench.model.module_state import ModuleState
+from bench.model.nested import cast, tensors_in
 from bench.model.outputs import objection
 from bench.random_state import undisturbed
 from bench.records.plain_loop import PlainLoop
 from bench.technique import PASSES, Effect, Parts, Stage, Technique
 
 WRITTEN = '''
+import dataclasses
+
 import torch
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_map
 
 
 def in_mixed_precision(model):
     """Call a model under autocast where it is trained; its answers are float32 again."""
+
+    def float32(one):
+        if isinstance(one, torch.Tensor):
+            return one.float() if one.dtype == {dtype} else one
+        if not dataclasses.is_dataclass(one):
+            return one
+        names = (field.name for field in dataclasses.fields(one) if field.init)
+        return dataclasses.replace(
+            one, **{{name: tree_map(float32, getattr(one, name)) for name in names}}
+        )
 
     def call(*args, **kwargs):
         if not torch.is_grad_enabled():
             return model(*args, **kwargs)
         with torch.autocast({device!r}, {dtype}):
             answer = model(*args, **kwargs)
-        return tree_map_only(
-            torch.Tensor, lambda t: t.float() if t.dtype == {dtype} else t, answer
-        )
+        return tree_map(float32, answer)
 
     return call
 '''
@@ -97,15 +107,15 @@ class MixedPrecision(Technique):
 
     def intercept(self, script: Script) -> None:
         """Call trained models under autocast; their answers are float32 again, as losses want."""
-        kind, dtype = script.device.type, self._dtype(script.device.type)
-        seen: set[torch.dtype] = set()
+        dtype, seen = self._dtype(script.device.type), Counter[str]()
 
         def wrapper(model: nn.Module, call: Call) -> Call:
-            return _cast_around(call, script, kind, dtype, seen)
+            return _cast_around(model, call, script, dtype, seen)
 
         def check() -> None:
-            if script.rehearsed and dtype not in seen:
-                raise NotApplicable(_nothing(self.precision))
+            if script.rehearsed and not seen["gained"]:
+                say = _already if seen["found"] else _nothing
+                raise NotApplicable(say(self.precision))
 
         script.around_training(wrapper, by=self.name)
         if self.precision == "fp16":
@@ -156,10 +166,7 @@ class MixedPrecision(Technique):
         if not seen.found[dtype]:
             raise NotApplicable(_nothing(self.precision))
         if seen.found[dtype] <= plain.found[dtype]:
-            raise NotApplicable(
-                f"the model computes in {self.precision} already: its weights have 16 bits, or it "
-                "has an autocast of its own"
-            )
+            raise NotApplicable(_already(self.precision))
 
     def _scaled(self, job: Job) -> Job:
         scaler = torch.amp.GradScaler(job.device.type)
@@ -216,6 +223,13 @@ def _nothing(precision: str) -> str:
     )
 
 
+def _already(precision: str) -> str:
+    return (
+        f"the model computes in {precision} already: its weights have 16 bits, or it has an "
+        "autocast of its own"
+    )
+
+
 class _Uncompiled(_Formats):  # type: ignore[no-untyped-call]  # as above
     """The same where nothing is compiled: to keep its compiler out, torch would import it."""
 
@@ -227,27 +241,25 @@ class _Uncompiled(_Formats):  # type: ignore[no-untyped-call]  # as above
 
 
 def _cast_around(
-    call: Call, script: Script, kind: str, dtype: torch.dtype, seen: set[torch.dtype]
+    model: nn.Module, call: Call, script: Script, dtype: torch.dtype, seen: Counter[str]
 ) -> Call:
-    def cast(*args: object, **kwargs: object) -> Outputs:
+    kind = script.device.type
+
+    def cast_back(*args: object, **kwargs: object) -> Outputs:
         if torch.is_autocast_enabled(kind):
             script.end(NotApplicable("the script calls its model under autocast already"))
-        if not script.rehearsed:
+        if not script.rehearsed or seen["gained"]:
             with torch.autocast(kind, dtype):
-                return _float32(call(*args, **kwargs))
+                return cast(call(*args, **kwargs), dtype, torch.float32)
+        with ModuleState(model).again(), undisturbed(script.device), _Formats() as plain:
+            call(*args, **kwargs)
         with torch.autocast(kind, dtype), _Formats() as formats:
             answer = call(*args, **kwargs)
-        seen.update(formats.found)
-        return _float32(answer)
+        seen["found"] += formats.found[dtype]
+        seen["gained"] += max(0, formats.found[dtype] - plain.found[dtype])
+        return cast(answer, dtype, torch.float32)
 
-    return cast
-
-
-def _float32(answer: Outputs) -> Outputs:
-    """Return what a model answered, what autocast made of float32 in it as float32."""
-    return tree_map_only(
-        Tensor, lambda t: t.float() if t.dtype in (torch.bfloat16, torch.float16) else t, answer
-    )
+    return cast_back
 
 
 def _autocast(
