@@ -27,6 +27,7 @@ from bench.data.plain_batches import ITEMS_OF, plain_batch
 from bench.data.sampling import items_an_epoch
 from bench.errors import NotApplicable
 from bench.job import Batches, Job, Progress, Schedule
+from bench.model.inner_optimizers import apart
 from bench.model.learning_rates import own_change, rates_of
 from bench.records.plain_loop import PlainLoop
 from bench.technique import Effect, Part, Parts, Probe, SettingsT, Stage, Technique
@@ -84,6 +85,11 @@ class DynamicLR(Technique):
             raise NotApplicable(
                 f"the baseline sets its learning rate itself (it changes in epoch {epoch + 1}); "
                 "two schedules would undo each other"
+            )
+        if inner := apart(job.make_optimizer(job.model)):
+            raise NotApplicable(
+                f"the baseline's optimizer lets another one step ({inner}), whose groups are not "
+                "its own: no rate that is set would reach it; let it have param_groups of that one"
             )
         items = items_an_epoch(job) if self.per == "step" else 1
         rates = _Rates(self, job.items, items, steps=job.epoch_steps)

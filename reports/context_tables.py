@@ -200,11 +200,16 @@ def _techniques(recipe: Recipe) -> str:
 def _data_rows(card: DataCard) -> list[tuple[str, str]]:
     rows = [
         ("name", card.name),
-        ("training part", formatting.number(card.train_items, "item")),
-        ("test part", formatting.number(card.test_items, "item")),
+        ("training part", _part(card.train_items)),
+        ("test part", _part(card.test_items)),
         ("sha256", f"{card.sha256[:12]}…"),
     ]
     return rows + [("note", note) for note in card.notes]
+
+
+def _part(items: int) -> str:
+    """Return how large a part is; a stream gives 0, as it doesn't tell its length."""
+    return formatting.number(items, "item") if items else "unknown"
 
 
 def _label(key: str) -> str:

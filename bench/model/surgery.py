@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +12,7 @@ from torch.utils._pytree import tree_leaves as leaves
 
 from bench.errors import NotApplicable
 from bench.job import Job, Progress, deploys_what_it_trains
+from bench.model.inner_optimizers import apart
 from bench.random_state import undisturbed
 from bench.turns import parts_of
 
@@ -142,7 +142,12 @@ def point_to(optimizer: Optimizer, before: Mapping[int, str], now: Mapping[str, 
     `NotApplicable` where it keeps weights besides.
     """
     for one in parts_of(optimizer):
-        _check_follows(one, optimizer.param_groups)
+        _check_follows(one)
+    if inner := apart(optimizer):
+        raise NotApplicable(
+            f"the baseline's optimizer lets another one step ({inner}), whose groups are not its "
+            "own and can't follow a change of the model; let it have param_groups of the inner one"
+        )
     groups = {
         before[id(p)]: group
         for group in optimizer.param_groups
@@ -158,25 +163,15 @@ def point_to(optimizer: Optimizer, before: Mapping[int, str], now: Mapping[str, 
         one.state.clear()
 
 
-def _check_follows(optimizer: Optimizer, groups: list[dict[str, Any]]) -> None:
-    """Refuse an optimizer that keeps more of the weights than these groups and state: slow ones.
-
-    Or another optimizer with groups of its own, which would go on with the weights that are gone.
-    """
-    kind, known = type(optimizer).__name__, {id(group) for group in groups}
+def _check_follows(optimizer: Optimizer) -> None:
+    """Refuse an optimizer that keeps more of the weights than its groups and state: slow ones."""
+    kind = type(optimizer).__name__
     for name, value in getattr(optimizer, "__dict__", {}).items():
         if name not in FOLLOWING and any(isinstance(x, Tensor) and x.dim() for x in leaves(value)):
             raise NotApplicable(
                 f"the baseline's optimizer keeps weights besides its groups ({kind}.{name}), which "
                 "can't follow a change of the model"
             )
-        for inner in leaves(value):
-            if {id(group) for group in getattr(inner, "param_groups", ())} - known:
-                raise NotApplicable(
-                    f"the baseline's optimizer lets another one step ({kind}.{name}), whose groups "
-                    "are not its own and can't follow a change of the model; let it have "
-                    "param_groups of the inner one"
-                )
 
 
 def _origins(before: Iterable[str], now: Iterable[str]) -> dict[str, str]:

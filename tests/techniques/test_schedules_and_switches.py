@@ -244,3 +244,21 @@ def test_a_rate_of_whole_epochs_is_that_of_their_middle_and_never_zero() -> None
     found = rates_while_training(rule)[::4]
     assert found == pytest.approx([RATE * rule.factor(0.1 + 0.2 * epoch, ()) for epoch in range(5)])
     assert found[0] == pytest.approx(0.2 * RATE)
+
+
+class Outer(SGD):
+    """Steps by another optimizer, which has groups, and a rate, of its own."""
+
+    def __init__(self, weights: Any, **own: Any) -> None:
+        weights = list(weights)
+        super().__init__(weights, **own)
+        self.inner = SGD(weights, **own)
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]  # torch's has two forms
+        self.inner.step()
+
+
+def test_rates_that_would_not_reach_the_optimizer_that_steps_are_refused() -> None:
+    job = linear_job(make_optimizer=lambda m: Outer(m.parameters(), lr=RATE))
+    with pytest.raises(NotApplicable, match=r"\(Outer.inner\), whose .* no rate .* would reach"):
+        DynamicLR().apply(job)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bench.analysis.intervals import Interval
-from reports import formatting
+from bench.data_card import DataCard
+from reports import context_tables, formatting
 
 
 @pytest.mark.parametrize(
@@ -107,3 +108,8 @@ def test_a_little_energy_is_not_none() -> None:
     assert [formatting.energy(joules) for joules in (0.0, 0.31, 42.0, 12_000.0)] == [
         "0 J", "0.310 J", "42.0 J", "12,000 J",
     ]  # fmt: skip
+
+
+def test_a_stream_s_part_is_of_unknown_size_and_not_of_none() -> None:
+    rows = dict(context_tables._data_rows(DataCard("stream", "0" * 64, 0, 8)))
+    assert (rows["training part"], rows["test part"]) == ("unknown", "8 items")
