@@ -62,8 +62,9 @@ def listening_at(host: str, port: int) -> socket.socket:
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return made
     except OSError as error:
-        raise BenchError(f"can't listen at {host}, port {port}: {error.strerror or error}; give"
-                         " another --port") from None  # fmt: skip
+        why = (error.strerror or str(error)).partition(" (while")[0]
+        raise BenchError(f"can't listen at {host}, port {port}: {why}; give another --port, or"
+                         " --host") from None  # fmt: skip
 
 
 def _run(server: uvicorn.Server, listening: socket.socket) -> None:

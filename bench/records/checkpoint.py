@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from bench.data_card import DataCard
 from bench.errors import BenchError
@@ -51,6 +53,19 @@ class Checkpoint(Record):
     why_not: Text | None = None
     files: dict[Text, Text]
     """sha256 of each file that lies beside it, by its name."""
+    content: Text | None = None
+    """sha256 of all that is said here but this; None: written before there was one."""
+
+
+def sealed(record: Checkpoint) -> Checkpoint:
+    """Return a record that tells whether what it says was changed since: labels, facts, metrics."""
+    said = json.loads(record.model_dump_json(exclude={"content"}))
+    return record.model_copy(update={"content": _digest(said)})
+
+
+def _digest(said: dict[str, Any]) -> str:
+    plain = {name: value for name, value in said.items() if name != "content"}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
@@ -62,4 +77,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     if found.recipe.id != found.recipe_id:
         raise BenchError(f"{path}: the recipe's content has the id {found.recipe.id}, but the file"
                          f" says {found.recipe_id}: it was edited; train again")  # fmt: skip
+    if found.content not in (None, _digest(json.loads(path.read_bytes()))):
+        raise BenchError(f"{path} is not what was written: it is damaged, or was edited; copy the"
+                         " whole checkpoint again")  # fmt: skip
     return found

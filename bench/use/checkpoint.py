@@ -32,10 +32,11 @@ from bench.records.checkpoint import (
     Checkpoint,
     Inputs,
     read_checkpoint,
+    sealed,
 )
 from bench.records.files import appearing, write_text
 from bench.use.made_up import can_make_up, inputs_of, made_up
-from bench.use.plain import Plain
+from bench.use.plain import Plain, facts_of
 from bench.use.program import exported, read_program, save
 from bench.use.rebuilt import SAMPLED, built, tensors_of, unlike, with_weights
 
@@ -67,7 +68,8 @@ def write(
 ) -> Checkpoint:
     """Write what is needed beside ``model.safetensors``, which is there, and return the record."""
     baseline = assembly.baseline_of(recipe, places)
-    deployed = job.deployment(result.model) if job.deployment else Deployment()
+    plain = Deployment(facts=facts_of(job))
+    deployed = job.deployment(result.model) if job.deployment else plain
     inputs = _inputs(job)
     _clear(folder)
     _copy_code(folder, recipe, places)
@@ -83,7 +85,7 @@ def write(
         labels=deployed.labels, facts=dict(deployed.facts), form=form, why_not=why,
         files={name: _digest(folder / name) for name in names},
     )  # fmt: skip
-    write_text(folder / NAME, record.model_dump_json(indent=1) + "\n")
+    write_text(folder / NAME, sealed(record).model_dump_json(indent=1) + "\n")
     trust.remember(_code(folder, record))
     return record
 
@@ -148,7 +150,7 @@ def _use(
     """Return how a baseline says that its model is used, else what can be known without it."""
     make = getattr(baseline, "use", None)
     if make is None:
-        return Plain(lambda: built(recipe, places, seed), inputs)
+        return Plain(lambda: built(recipe, places, seed), inputs, deployed.facts)
     made: Use = make(registry.make_settings(baseline, recipe.settings), deployed)
     return made
 
@@ -172,8 +174,9 @@ def _form(
         return "recipe", None
     if inputs is None:
         return None, f"{changed}, and it takes more than one tensor"
+    answering = use.whole(model) if isinstance(use, Plain) else model
     try:
-        program = exported(model, inputs, job.device)
+        program = exported(answering, inputs, job.device)
     except NotApplicable as reason:
         return None, f"{changed}, and {reason}"
     with appearing(folder / PROGRAM) as temporary:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +19,15 @@ if TYPE_CHECKING:
     from bench.job import Job
     from bench.records.checkpoint import Inputs
 
+CLASSES = "classes"
 EXACT = 2**24 - 1
 """Up to here values, which are read as float32, are the whole numbers that were written."""
+
+
+def facts_of(job: Job) -> dict[str, int]:
+    """Return what a checkpoint keeps of a job: how many scores its model gives, if it says so."""
+    classes = job.targets.classes if job.targets else None
+    return {} if classes is None else {CLASSES: classes}
 
 
 class Plain:
@@ -29,7 +36,11 @@ class Plain:
     suffixes: tuple[str, ...] = (".npy",)
     files = "a .npy file with one item"
 
-    def __init__(self, job: Callable[[], Job], inputs: Inputs | None) -> None:
+    def __init__(
+        self, job: Callable[[], Job], inputs: Inputs | None, facts: Mapping[str, object]
+    ) -> None:
+        classes = facts.get(CLASSES)
+        self._classes = classes if isinstance(classes, int) else None
         self._job, self._shape = job, list(inputs.shape) if inputs else None
         self._dtype = getattr(torch, inputs.dtype) if inputs else None
         self.values = f"one item as the model takes it, of the shape {self._shape}"
@@ -41,7 +52,7 @@ class Plain:
 
     def whole(self, network: nn.Module) -> nn.Module:
         """Return what answers with the network's scores."""
-        return Scores(network)
+        return Scores(network, self._classes)
 
     def take(self, values: Floats) -> Item:
         """Return an item; raise `BenchError` where it has another shape."""

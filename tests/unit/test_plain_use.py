@@ -7,17 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from bench.errors import BenchError
+from bench.errors import BenchError, NotApplicable
 from bench.records.checkpoint import Inputs
 from bench.use.checkpoint import _inputs
 from bench.use.plain import Plain
+from bench.use.scores import Scores
 from tests.jobs import linear_job
 
 
 def use(dtype: str) -> Plain:
-    return Plain(linear_job, Inputs(shape=(2,), dtype=dtype))
+    return Plain(linear_job, Inputs(shape=(2,), dtype=dtype), {})
 
 
 @pytest.mark.parametrize(
@@ -47,6 +48,18 @@ def test_a_value_beyond_a_model_s_numbers_is_refused_in_a_file_too(tmp_path: Pat
     np.save(tmp_path / "item.npy", np.array([1e300, 1.0]))
     with pytest.raises(BenchError, match="a value is too large"):
         use("float32").read([tmp_path / "item.npy"])
+
+
+def test_scores_are_what_has_as_many_columns_as_there_are_classes() -> None:
+    class Several(nn.Module):
+        def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+            return rows, rows[:, :2] * 3
+
+    rows = torch.ones(4, 6)
+    assert torch.equal(Scores(Several(), 2)(rows), rows[:, :2] * 3)
+    assert torch.equal(Scores(Several())(rows), rows)
+    with pytest.raises(NotApplicable, match="2 tensors, none of which has 5 columns"):
+        Scores(Several(), 5)(rows)
 
 
 def test_an_item_has_a_shape_where_items_lie_along_the_first_dimension() -> None:

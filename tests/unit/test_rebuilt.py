@@ -54,7 +54,7 @@ def test_what_a_model_keeps_outside_of_its_weights_is_seen(
     keep: Callable[[Shifted], None],
 ) -> None:
     model = Shifted()
-    job, use = linear_job(model=model), Plain(lambda: linear_job(model=Shifted()), SIX)
+    job, use = linear_job(model=model), Plain(lambda: linear_job(model=Shifted()), SIX, {})
     assert unlike(use, job, model) is None
     keep(model)
     assert unlike(use, job, model) == KEPT_APART

@@ -147,7 +147,8 @@ class Damage:
 
 
 def said_by(path: Path, **changes: object) -> None:
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    """Change what a checkpoint says of itself, as one of before it was sealed."""
+    path.write_text(json.dumps({**json.loads(path.read_text()), "content": None, **changes}))
 
 
 DAMAGES = {
@@ -160,6 +161,11 @@ DAMAGES = {
     "newer": Damage("checkpoint.json", lambda path: said_by(path, format=2), "update trainpairs"),
     "edited": Damage(
         "checkpoint.json", lambda path: said_by(path, recipe_id="0" * 12), "it was edited"
+    ),
+    "other labels": Damage(
+        "checkpoint.json",
+        lambda path: path.write_text(path.read_text().replace('"class0"', '"class9"')),
+        "checkpoint.json is not what was written: it is damaged, or was edited",
     ),
     "without its labels": Damage(
         "checkpoint.json", lambda path: said_by(path, labels=[]), "doesn't fit the model"
