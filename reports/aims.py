@@ -37,6 +37,8 @@ def kept_out(run: Run) -> list[str]:
     baseline = run.comparison.baseline_over
     if baseline:
         found.append(f"The baseline itself: its {baseline}.")
+        if not run.winner and run.header.mode in ("combine", "full-optimization"):
+            found.append("So no recipe is exported.")
     offered = choice(run.comparison)
     if len(offered) > 1:
         names = listing(run.comparison.aims.objectives)

@@ -130,8 +130,9 @@ class Session:
     def measure(self, contrasts: Sequence[Contrast], stage: Purpose = "test") -> None:
         """Run interleaved blocks of every open contrast and of the A/A control, within the budget.
 
-        After each round every arm is asked whether it is decided. What later pairs are, their
-        numbers, seeds and order, does not depend on which arms are left.
+        After each round every arm is asked whether it is decided: by the rounds before it, also
+        where the run goes on. What later pairs are, their numbers, seeds and order, does not depend
+        on which arms are left.
         """
         if self.spent_before:
             self.show.note("the budget is spent before a pair is measured: give it more")
@@ -151,7 +152,8 @@ class Session:
                 self.show.expect(plan.trials_in(blocks) * rule.first)
             if number == rule.first:
                 fix_margin(self.folder, self.show)
-            arms, records = [c.arm for c in todo], self.so_far
+            begin, arms = min(block[0].pair for block in blocks), [c.arm for c in todo]
+            records = [known for known in self.so_far if known.pair < begin]  # as it was then
             won = self.header.budget_seconds is None or has_won(self.header, records, arms, stage)
             choice = next_round(self.header, records, arms, number, rule, stage, self.spent, won)
             if not choice.measured:

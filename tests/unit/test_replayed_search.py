@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,11 +11,15 @@ import pytest
 
 from bench.analysis.subsets import Subset
 from bench.baseline import Baseline
-from bench.records.header import Arm
+from bench.launch.local import Runner
+from bench.records.header import Arm, Header
 from bench.records.measurement import CONTROL, Measurement
+from bench.records.run_folder import Folder
 from bench.run import modes
-from tests.benchmarks.bench_search import compared, searched, subsets
-from tests.benchmarks.recorded import Recorded, beside
+from bench.run.session import Session
+from bench.trial.spec import Outcome, TrialSpec
+from tests.benchmarks.bench_search import Silent, compared, searched, subsets
+from tests.benchmarks.recorded import Recorded, Replayer, beside
 from tests.benchmarks.tables import write
 from tests.records import header, measurement, paired, recipe
 
@@ -96,3 +101,35 @@ def test_a_candidate_keeps_its_distance_from_another_baseline() -> None:
     found = beside(chosen, before, measurement("fast", seconds=1.0, metric=0.85))
     assert found.window_seconds == 2.0
     assert found.metric == pytest.approx(0.75)
+
+
+class Stopped(Replayer):
+    """Answers so many trials, and is interrupted in the next."""
+
+    def run(self, trial: TrialSpec) -> Outcome:
+        if trial.kind != "build" and not trial.profile and self.asked == 3:
+            raise KeyboardInterrupt
+        return super().run(trial)
+
+
+def test_a_round_that_was_cut_short_is_made_whole_where_all_arms_are_decided(
+    run: Path, tmp_path: Path
+) -> None:
+    """Its decision is on the rounds before it: trials of its own arms don't leave out others."""
+    recorded, place = Recorded.read(run), tmp_path / "again"
+    place.mkdir()
+    asked = header(
+        mode="full-optimization", first=4, repeats=30, screening=(1, 6), limits={"time": 0.1},
+        arms=(Arm(techniques=("early-stopping",)), Arm(techniques=("limit-steps",))),
+    )  # fmt: skip
+    (place / "run.json").write_text(asked.model_dump_json())
+    for replayer in (Stopped(recorded, 1), Replayer(recorded, 1)):
+        folder = Folder(place, Header.model_validate_json((place / "run.json").read_text()))
+        session = Session(
+            folder, cast(Runner, replayer), cast(Baseline, None), recipe(), {}, Silent()
+        )
+        with suppress(KeyboardInterrupt):
+            modes.full_optimization(session)
+        made = sorted(trial.arm for trial in session.records)
+        folder.close()
+    assert made == ["baseline", "baseline#2", "early-stopping", "limit-steps"]
