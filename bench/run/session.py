@@ -130,18 +130,16 @@ class Session:
     def measure(self, contrasts: Sequence[Contrast], stage: Purpose = "test") -> None:
         """Run interleaved blocks of every open contrast and of the A/A control, within the budget.
 
-        After each round every arm is asked whether it is decided: by the rounds before it, also
-        where the run goes on. What later pairs are, their numbers, seeds and order, does not depend
-        on which arms are left.
+        Before a round every arm is asked, by the rounds before it, whether it is decided. What
+        later pairs are, their numbers, seeds and order, does not depend on which arms are left.
         """
         if self.spent_before:
             self.show.note("the budget is spent before a pair is measured: give it more")
             return
         contrasts = self.in_steps(contrasts)
-        alone = next((c for c in contrasts if c.arm == CONTROL), None)
         full = not contrasts or any(c.kind == "full" for c in contrasts)
         control = Contrast(CONTROL, self.recipe, self.recipe, "full" if full else "step")
-        todo = [*contrasts] if alone else [*contrasts, control]
+        todo = [*contrasts] if any(c.arm == CONTROL for c in contrasts) else [*contrasts, control]
         fresh = self.header.repeats if stage == "confirm" else 0  # seeds not seen yet
         rule = rule_of(self.header, stage)
         planned = [*self._rounds(todo, rule.most, self.header.seed + fresh, stage)]
