@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -14,11 +13,11 @@ from bench.records.files import write_text
 from bench.records.text import printable
 from reports import claimed, formatting
 from reports.audit import Report, Section
+from reports.formats.columns import WIDEST, Column, filled, first_fitting, laid_out, within
 from reports.formats.json import as_text
 from reports.formats.markdown import escape
 from reports.page.template import own, template
 
-NARROWEST, WIDEST = 40, 200
 TONES = MappingProxyType({
     Held.CONFIRMED: "good", Held.EXCEEDED: "good", Held.PARTLY: "open", Held.REFUTED: "bad",
     Held.OPEN: "open", Held.UNTESTABLE: "none",
@@ -56,7 +55,7 @@ def summary(reports: Mapping[str, Report], names: Sequence[str]) -> str:
         counts = report.of(name).counts
         numbers = [sum(counts.values()), *(counts.get(held, 0) for held in Held)]
         rows.append((name, *map(str, numbers), formatting.seconds(report.seconds(name))))
-    return "\n".join(_grid(rows, WIDEST)) + "\n"
+    return "\n".join(laid_out(_columns(rows))) + "\n"
 
 
 def row(one: Found) -> tuple[str, ...]:
@@ -67,14 +66,14 @@ def row(one: Found) -> tuple[str, ...]:
 
 
 def _text(report: Report, width: int) -> str:
-    wide = min(WIDEST, max(NARROWEST, width))
+    wide = within(width)
     lines: list[str] = []
     for section in report.sections:
         lines += [f"{section.audit.title}: {headline(section.counts)}", ""]
-        lines += [*_grid([COLUMNS, *map(row, section.found)], wide), ""]
+        lines += [*table([COLUMNS, *map(row, section.found)], wide), ""]
         told = [one for one in section.found if one.found is not None]
         said = [f"{one.claim.id}: {claimed.honestly(one)}" for one in told]
-        lines += [line for text in [*said, *rivals(section)] for line in _filled(text, wide)]
+        lines += [line for text in [*said, *rivals(section)] for line in _hanging(text, wide)]
         lines.append("")
     if len(report.sections) > 1:
         lines += [f"in all: {headline(report.counts)}", ""]
@@ -82,14 +81,27 @@ def _text(report: Report, width: int) -> str:
     return printable("\n".join(lines)) + "\n"
 
 
-def _grid(rows: list[tuple[str, ...]], wide: int) -> list[str]:
-    sizes = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(c.ljust(s) for c, s in zip(row, sizes, strict=True)) for row in rows]
-    return [line.rstrip()[:wide] for line in lines]
+def _columns(rows: Sequence[tuple[str, ...]]) -> list[Column]:
+    return [(title, list(cells)) for title, *cells in zip(*rows, strict=True)]
 
 
-def _filled(text: str, wide: int) -> list[str]:
-    return textwrap.wrap(text, wide, subsequent_indent="  ", break_on_hyphens=False)
+def table(rows: Sequence[tuple[str, ...]], wide: int) -> list[str]:
+    """Return a table of as many columns as there is room for; none is cut: else a line a cell."""
+    columns = _columns(rows)
+    if fitting := first_fitting([columns, columns[:5], columns[:4]], wide):
+        return laid_out(fitting)
+    made: list[str] = []
+    for name, *cells in rows[1:]:
+        made += filled(name, wide)
+        for title, cell in zip(rows[0][1:], cells, strict=True):
+            made += _hanging(f"  {title} {cell}", wide)
+    return made
+
+
+def _hanging(text: str, wide: int) -> list[str]:
+    first, *rest = filled(text, wide - 2)
+    indent = "  " if text.startswith(" ") else ""
+    return [indent + first, *(f"  {indent}{line}" for line in rest)]
 
 
 def _markdown(report: Report, width: int) -> str:

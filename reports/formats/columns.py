@@ -23,13 +23,19 @@ def first_fitting(choices: Iterable[list[Column]], wide: int) -> list[Column] | 
 
 
 def laid_out(columns: Sequence[Column]) -> list[str]:
-    """Return the lines of a table, its titles first."""
-    lines = [[title for title, _ in columns], *zip(*(c for _, c in columns), strict=True)]
+    """Return the lines of a table, its titles first; each cell is on one line."""
+    cells = [[flat(text) for text in (title, *c)] for title, c in columns]
+    lines = [*zip(*cells, strict=True)]
     widths = [max(len(line[place]) for line in lines) for place in range(len(columns))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     ]
+
+
+def flat(text: str) -> str:
+    """Return a text on one line."""
+    return text if text.isprintable() else " ".join(text.split())
 
 
 def filled(text: str, wide: int) -> list[str]:
@@ -44,6 +50,7 @@ def cut(text: str, wide: int) -> str:
 
     It ends after a whole word: a number of which digits are missing is another number.
     """
+    text = flat(text)
     if len(text) <= wide:
         return text
     head, space, _ = text[: wide - 1].rpartition(" ")
@@ -51,4 +58,4 @@ def cut(text: str, wide: int) -> str:
 
 
 def _width(columns: Sequence[Column]) -> int:
-    return sum(max(len(cell) for cell in (title, *cells)) + 2 for title, cells in columns) - 2
+    return sum(max(len(flat(cell)) for cell in (title, *cells)) + 2 for title, cells in columns) - 2

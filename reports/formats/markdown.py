@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 TEMPLATE = "report.md.j2"
+CALLS = re.compile(r"(?<!\w)@(?=\w)|(?<!\w)#(?=\d)|(?<=/)[\w.-]+#(?=\d)")
+"""What names an account or an issue on a code host: a decorator in a reason calls nobody."""
 WIDEST = 6
 """Columns of a table that a code host shows whole."""
 
@@ -63,7 +65,8 @@ def escape(text: str) -> str:
     line = printable(" ".join(text.split()))
     line = re.sub(r"[\\`*|~$]|<(?=[A-Za-z/!?])", r"\\\g<0>", line)
     line = re.sub(r"(?<!\w)_+|_+(?!\w)", lambda found: r"\_" * len(found[0]), line)
-    return re.sub(r"&(?=#?\w+;)", "&amp;", line).replace("](", r"]\(")
+    line = re.sub(r"&(?=#?\w+;)", "&amp;", line).replace("](", r"]\(")
+    return re.sub(CALLS, r"\g<0>&#8203;", line)
 
 
 def fence(text: str) -> str:

@@ -12,6 +12,7 @@ from bench.data_card import DataCard
 from bench.records.audit import Experiment, Measured
 from bench.records.measurement import Evaluation, Status
 from reports import claimed
+from reports.formats import audit as formats
 from tests.records import failed, measurement
 
 
@@ -120,3 +121,16 @@ def test_claims_of_the_baseline_go_on_by_the_pairs_of_an_arm() -> None:
     assert more_pairs(asked, [], Rule(), list(arms))["fast"] > 0
     told = [measurement(pair=n, metric=0.95 + n / 1000) for n in range(6)]
     assert more_pairs(asked, told, Rule(), list(arms))["fast"] == 0
+
+
+def test_a_narrow_terminal_loses_columns_and_no_digits() -> None:
+    rows = [formats.COLUMNS, ("speed", "2 to 3 s\nor so", "2.5 [2.45, 2.55] s", "confirmed",
+                              "other mathematics", "measured")]  # fmt: skip
+    assert formats.table(rows, 70) == [
+        "claim  claimed         found               verdict",
+        "speed  2 to 3 s or so  2.5 [2.45, 2.55] s  confirmed",
+    ]
+    assert formats.table(rows, 40)[:3] == [
+        "speed", "  claimed 2 to 3 s or so", "  found 2.5 [2.45, 2.55] s",
+    ]  # fmt: skip
+    assert "measured" in formats.table(rows, 100)[1]

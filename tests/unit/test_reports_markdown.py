@@ -33,6 +33,11 @@ def test_marks_that_mean_something_are_shown_as_they_are() -> None:
     assert escape("&lt; a < 5 & b") == "&amp;lt; a < 5 & b"
 
 
+def test_a_decorator_or_a_number_calls_no_account_and_no_issue() -> None:
+    said = escape("@torch.compile (see #12, me/it#3): a@b.c, baseline#2, # 5")
+    assert said == "@&#8203;torch.compile (see #&#8203;12, me/it#&#8203;3): a@b.c, baseline#2, # 5"
+
+
 def test_control_characters_are_replaced() -> None:
     assert "\x1b" not in escape("\x1b[31mred")
 
