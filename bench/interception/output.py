@@ -12,7 +12,10 @@ from bench.errors import BenchError
 
 UNSIGNED = r"(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
 NUMBER = rf"(?:(?<![\w)])[-+])?{UNSIGNED}"
+WITH_COMMAS = rf"(?:(?<![\w)])[-+])?(?:\d+(?:,\d+)+(?:\.\d+)?|{UNSIGNED})"
+THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 NO_NUMBER = r"[-+]?(?:[nN][aA][nN]|[iI][nN][fF](?:inity)?)\b"
+COMMAS = "let its group take thousands, ([\\d.,]+), or end the pattern with what follows the number"
 REMEDY = "let its group take whole numbers, with their signs: ([-+.\\deE]+)"
 
 
@@ -50,19 +53,31 @@ def found_in(log: Path, pattern: str) -> float:
 
 
 def _whole(found: re.Match[str], pattern: str) -> float:
-    """Return the number that a match holds; raise `BenchError` where it stands in a larger one."""
+    """Return the number that a match holds; raise `BenchError` where it stands in a larger one.
+
+    What a comma parts is one number (``1,234.5``), unless the pattern goes on after its group.
+    """
     said, (begin, end) = found[1] or "", found.span(1)
-    try:
-        value = float(said)
-    except ValueError:
-        raise BenchError(f"--metric '{pattern}' matches {said!r}, which is no number") from None
+    value = _number(said)
+    if value is None:
+        raise BenchError(f"--metric '{pattern}' matches {said!r}, which is no number")
     line = found.string.rfind("\n", 0, begin) + 1
-    for whole in re.compile(NUMBER).finditer(found.string, line):
+    number = NUMBER if found.end() > end else WITH_COMMAS
+    for whole in re.compile(number).finditer(found.string, line):
         if whole.end() >= end or whole.end() > begin:
-            if whole.start() < end and float(whole[0]) not in (value, -value * _signed(pattern)):
-                raise BenchError(f"--metric '{pattern}' matches {said!r} of {whole[0]!r}; {REMEDY}")
+            if whole.start() < end and _number(whole[0]) not in (value, -value * _signed(pattern)):
+                remedy = COMMAS if "," in whole[0] else REMEDY
+                raise BenchError(f"--metric '{pattern}' matches {said!r} of {whole[0]!r}; {remedy}")
             break
     return value
+
+
+def _number(text: str) -> float | None:
+    """Return a number, whose thousands commas may part; None where it is none."""
+    try:
+        return float(text.replace(",", "") if THOUSANDS.fullmatch(text) else text)
+    except ValueError:
+        return None
 
 
 def _left_out(text: str, pattern: str) -> str:

@@ -19,6 +19,7 @@ from torch.optim.optimizer import (
 )
 
 from bench.interception.backward import Backward
+from bench.interception.ending import Ends
 from bench.interception.loading import Draws
 from bench.interception.modules import own_modules
 from bench.interception.patches import Patches
@@ -57,21 +58,25 @@ def watched(script: Script, program: Program, loader: str | None) -> Ending:
         stack.callback(before.remove)
         stack.callback(after.remove)
         script.contexts(stack)
-        code, early = _ended(script, program)
+        ends = Ends((program.folder, program.path.parent), patches)
+        code, early = _ended(script, program, ends)
     gc.collect()  # loaders' workers end with their loaders
     return Ending(code, early, watch.steps)
 
 
-def _ended(script: Script, program: Program) -> tuple[object, bool]:
+def _ended(script: Script, program: Program, ends: Ends) -> tuple[object, bool]:
     """Run a program; return what it gave to `sys.exit`, and whether it was ended from here.
 
     What it does once it was told to end (a bare ``except``) says nothing of its training.
     """
     code: object = None
     try:
-        run(program)
-    except SystemExit as end:
-        code = end.code
+        try:
+            run(program)
+        except SystemExit as end:
+            code = end.code
+        if not script.over:
+            ends.come()
     except (Ended, Exception):
         if not script.over:
             raise

@@ -24,6 +24,9 @@ def found(tmp_path: Path, text: str, pattern: str = ACCURACY) -> float:
     [
         ("acc=0.9\nacc=0.95, loss=1", ACCURACY, 0.95),
         ("acc: 97%", r"acc: (\d+)%", 97.0),
+        ("ppl=1,234.5", r"ppl=([\d.,]+)", 1234.5),
+        ("acc=0.9,0.8", ACCURACY, 0.9),
+        ("top=71,90", r"top=(\d+),", 71.0),
         ("acc=97. done", ACCURACY, 97.0),
         ("loss=-0.5", r"loss=-([\d.]+)", 0.5),
         ("top-1 0.5", r"top-1 ([\d.]+)", 0.5),
@@ -48,6 +51,12 @@ def test_a_training_that_diverged_has_not_the_metric_of_an_earlier_epoch(
         ("acc=1e-05", ACCURACY, "matches '1' of '1e-05'; let its group take whole numbers"),
         ("acc 0.95", r"acc.*([\d.]+)", "matches '5' of '0.95'"),
         ("acc=12.5", r"acc=(\d+)", "matches '12' of '12.5'"),
+        (
+            "acc=1,234.5",
+            ACCURACY,
+            "matches '1' of '1,234.5'; let its group take thousands, ([\\d.,",
+        ),
+        ("acc=0,93", ACCURACY, "matches '0' of '0,93'; let its group take"),
         ("acc -0.5", r"acc.*?([\d.]+)", "matches '0.5' of '-0.5'"),
         ("acc=0.9\nacc=-0.5", ACCURACY, "does not match '-0.5'"),
         ("nothing", ACCURACY, "never matches what the script writes; its last line is: nothing"),
