@@ -239,8 +239,8 @@ def _judge(arm: str, rule: Rule, sides: Sides) -> Row:
 def _ratio_row(arm: str, rule: Rule, sides: Sides) -> Row:
     """Compare the ratios of an arm to its own baseline in either run."""
     pairs = [pairs_of(own, arm) for own in (sides.old, sides.new)]
-    work = pairs[0][0][1].work if pairs[0] else None
-    time = time_of("step" if work == "same work" else "training")
+    works = {own[0][1].work for own in pairs if own}
+    time = time_of("step" if works == {"same work"} else "training")
     value: Value = time if rule.what == "time" else memory_of
     old, new = ([-math.log(ratio) for ratio in ratios(own, value)] for own in pairs)
     return _change_row(arm, rule, old, new)

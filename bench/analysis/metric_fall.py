@@ -78,4 +78,7 @@ def _metrics(
         gains = [(s, target.gain(b, c)) for s, b, c in both if b is not None and c is not None]
         return [(seed, gain) for seed, gain in gains if not math.isnan(gain)]
     names = (BASELINE, CONTROL) if arm == BASELINE else (arm,)
-    return [(t.seed, t.metric) for t in trials if t.ok and t.arm in names and t.metric is not None]
+    own = [t for t in trials if t.arm in names]
+    if arm != BASELINE and any(t.stage == "confirm" for t in own):
+        own = [t for t in own if t.stage == "confirm"]  # luck helped the screening choose it
+    return [(t.seed, t.metric) for t in own if t.ok and t.metric is not None]

@@ -179,3 +179,21 @@ def test_what_a_profile_left_out_is_not_told_and_what_is_measured_anew_is_named(
     found = compared(tmp_path / "found", [*own, refused], PAIRS, "memory=10%")
     assert (found.failed, found.unknown) == (False, False)
     assert "-  fast: not measured before: bounded: at most 1.02x" in found.text
+
+
+def test_a_confirmed_arm_is_compared_by_its_fresh_pairs_in_the_metric_too(tmp_path: Path) -> None:
+    lucky = paired("fast", STEADY, losses_of_metric=[-0.1] * len(STEADY))
+    fresh = paired("fast", STEADY, first=20, stage="confirm", baseline={"stage": "confirm"})
+    found = compared(tmp_path, [*lucky, *fresh], paired("fast", STEADY, first=40), "accuracy")
+    assert "fast: accuracy +0.0000 (between" in found.text
+
+
+def test_an_arm_whose_work_is_less_now_is_compared_by_whole_trainings(tmp_path: Path) -> None:
+    same = paired("fast", STEADY, work="same work")
+    less = [
+        t.model_copy(update={"work": "less work", "train_seconds": 2 * (t.train_seconds or 0.0)})
+        if t.arm == "fast" else t
+        for t in same
+    ]  # fmt: skip
+    found = compared(tmp_path, same, less, "time=5%")
+    assert "FAIL  fast: time +100.0%" in found.text
