@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 from typing import Any, NamedTuple
 
 from bench.errors import BenchError
@@ -17,6 +18,8 @@ from bench.launch.task import Task, answered
 EXTRA = 'the nodes of Ray need ray: pip install "trainpairs[ray]"'
 ADDRESS = "RAY_ADDRESS"
 KNOCK_SECONDS = 10.0
+KNOWN_SECONDS = 1.0
+"""How long the cluster is not asked again which nodes it has: many blocks are issued at once."""
 
 
 class _Running(NamedTuple):
@@ -51,6 +54,8 @@ class RayNodes:
         strategies: Any = import_module("ray.util.scheduling_strategies")
         self._on_node = strategies.NodeAffinitySchedulingStrategy
         self._running: dict[Any, _Running] = {}
+        self._there: list[dict[str, Any]] = []
+        self._known_until = -math.inf
 
     @property
     def size(self) -> int:
@@ -78,8 +83,12 @@ class RayNodes:
         return True
 
     def _nodes(self) -> list[dict[str, Any]]:
-        """Return the nodes that are alive and compute."""
-        return [n for n in self._ray.nodes() if n["Alive"] and n["Resources"].get("CPU")]
+        """Return the nodes that are alive and compute, as they were a moment ago at most."""
+        if monotonic() >= self._known_until:
+            known = self._ray.nodes()
+            self._there = [n for n in known if n["Alive"] and n["Resources"].get("CPU")]
+            self._known_until = monotonic() + KNOWN_SECONDS
+        return self._there
 
     def _whole(self, node: dict[str, Any]) -> dict[str, Any]:
         """Return options that place a task on a node, with all that Ray has to give there."""
