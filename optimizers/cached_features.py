@@ -29,6 +29,7 @@ from bench.errors import NotApplicable
 from bench.job import FixedItems, Job, Progress
 from bench.model.outputs import FAILURES, loss_without_training
 from bench.model.train_mode import evaluating
+from bench.model.untouched import untouched
 from bench.model.varied import varied
 from bench.random_state import undisturbed
 from bench.technique import Effect, Stage, Technique
@@ -56,7 +57,8 @@ class CachedFeatures(Technique):
         kind = type(cache.encoder)
         cache.encoder.__class__ = _teachable(kind, cache)
         try:
-            _check_losses(job, cache)
+            with untouched(job.model):
+                _check_losses(job, cache)
         except NotApplicable:
             cache.encoder.__class__ = kind
             raise

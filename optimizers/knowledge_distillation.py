@@ -34,6 +34,7 @@ from bench.model.hooks import UNHEARD, Calls, listening
 from bench.model.nested import scores_in
 from bench.model.outputs import check_classes, objection
 from bench.model.train_mode import evaluating
+from bench.model.untouched import untouched
 from bench.random_state import undisturbed
 from bench.recipes.assembly import build
 from bench.records.claim import read_exported
@@ -109,7 +110,8 @@ class _Lesson:
     def shape(self, model: nn.Module, job: Job) -> tuple[int, ...]:
         if said := objection(job, job.sample(2)):
             raise NotApplicable(f"the model does not take its own sample: {said}")
-        with torch.no_grad(), evaluating(model), self._listening(model) as heard:
+        kept = untouched(model)
+        with torch.no_grad(), kept, evaluating(model), self._listening(model) as heard:
             ask(model, job.sample(2))
         return tuple(self._compared(heard)[0].shape)
 

@@ -29,6 +29,7 @@ from bench.job import Job
 from bench.model.calls import Call, ask
 from bench.model.nested import tensors_in
 from bench.model.outputs import FAILURES
+from bench.model.untouched import untouched
 from bench.model.varied import varied
 from bench.random_state import undisturbed
 from bench.technique import PASSES, Effect, Parts, Stage, Technique
@@ -117,7 +118,7 @@ def _observed(job: Job) -> tuple[list[Tensor] | None, dict[nn.Module, Call]]:
     heard = [m for m in job.model.modules() if not isinstance(m, torch.jit.ScriptModule)]
     hooks = [m.register_forward_pre_hook(note, with_kwargs=True) for m in heard]
     try:
-        with torch.no_grad(), undisturbed(job.device):
+        with torch.no_grad(), undisturbed(job.device), untouched(job.model):
             return tensors_in(ask(job.model.eval(), job.sample(2))), calls
     except FAILURES:  # weights that were used after all, and are gone
         return None, calls

@@ -32,7 +32,7 @@ class ModuleState:
     def __init__(self, module: nn.Module) -> None:
         self._places = [place for part in module.modules() for place in _places(part)]
         self._values = [_own(place) for place in self._places]
-        self._copies = {
+        self._copies: dict[int, tuple[Any, Any, int]] = {
             id(value): (value, copied, value._version if isinstance(value, Tensor) else 0)
             for values in self._values
             for value in values.values()
@@ -51,6 +51,22 @@ class ModuleState:
         for key, (value, _, version) in list(self._copies.items()):
             if isinstance(value, Tensor) and value._version == version and value.nbytes > SMALL:
                 del self._copies[key]
+
+    def put_back(self) -> None:
+        """Let everything be what it was at that moment, the same objects."""
+        for place, values in zip(self._places, self._values, strict=True):
+            _fill(place, values)
+        for value, kept, version in self._copies.values():
+            if isinstance(value, Tensor) and value._version != version:
+                with torch.no_grad():
+                    value.copy_(kept)
+            elif isinstance(value, list | deque):
+                value.clear()
+                value.extend(kept)
+            elif isinstance(value, dict | set):
+                value.clear()
+                value.update(kept)
+        _set_generators(self._generators, self._global)
 
     @contextmanager
     def again(self) -> Iterator[None]:

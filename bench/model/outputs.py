@@ -14,6 +14,7 @@ from bench.job import Job, Loss
 from bench.model.calls import arguments, ask
 from bench.model.nested import mapped, scores_in, tensors_in
 from bench.model.train_mode import evaluating
+from bench.model.untouched import untouched
 from bench.random_state import undisturbed
 from bench.targets import Targets, check_shares
 
@@ -29,9 +30,12 @@ MOST_ALONE = 32
 
 
 def objection(job: Job, inputs: Inputs) -> str | None:
-    """Run the model on inputs in evaluation mode; return what it says against them, if anything."""
+    """Run the model on inputs in evaluation mode; return what it says against them, if anything.
+
+    The model is left as it was.
+    """
     try:
-        with torch.no_grad(), evaluating(job.model):
+        with torch.no_grad(), untouched(job.model), evaluating(job.model):
             ask(job.model, inputs)
     except FAILURES as error:
         return str(error).strip().partition("\n")[0] or type(error).__name__
@@ -50,7 +54,7 @@ def checked_scores(job: Job) -> None:
         )
     if said := objection(job, job.sample(2)):
         raise NotApplicable(f"the model does not take its own sample: {said}")
-    with torch.no_grad(), evaluating(job.model):
+    with torch.no_grad(), untouched(job.model), evaluating(job.model):
         found = ask(job.model, job.sample(2))
     scores = scores_in(found)
     if scores.dim() != 2 or not all(part.is_floating_point() for part in tensors_in(found)):
@@ -107,7 +111,8 @@ def checked_targets(job: Job) -> Targets:
     if job.targets.classes is None and job.fixed is not None and job.fixed.labels is not None:
         check_shares(job.fixed.labels)
     if job.targets.classes is not None:
-        _check_loss(job, job.targets, job.targets.classes)
+        with untouched(job.model):
+            _check_loss(job, job.targets, job.targets.classes)
     return job.targets
 
 

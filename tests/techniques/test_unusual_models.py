@@ -20,15 +20,18 @@ from optimizers.channels_last import ChannelsLast, is_channels_last
 from optimizers.compile import Compile
 from optimizers.early_stopping import EarlyStopping
 from optimizers.ema import Ema
+from optimizers.ensemble import Ensemble
 from optimizers.fused_optimizer import FusedOptimizer
 from optimizers.gradient_accumulation import GradientAccumulation
 from optimizers.gradient_checkpointing import GradientCheckpointing
+from optimizers.knowledge_distillation import KnowledgeDistillation
 from optimizers.label_smoothing import LabelSmoothing
 from optimizers.low_rank import LowRank
 from optimizers.memory_efficient_attention import MemoryEfficientAttention
 from optimizers.mixed_precision import MixedPrecision
 from optimizers.mixup import Mixup
 from optimizers.oversampling import Oversampling
+from optimizers.progressive_resizing import ProgressiveResizing
 from optimizers.pruning import Pruning
 from optimizers.sequence_reduction import SequenceReduction
 from optimizers.tta import TestTimeAugmentation
@@ -337,3 +340,44 @@ def test_a_scripted_model_is_stopped_early_and_not_watched_inside() -> None:
     assert train(EarlyStopping(every=1).apply(job())).losses
     with pytest.raises(NotApplicable, match="has a ScriptModule, whose calls can't be listened"):
         GradientCheckpointing(keep=0.5).apply(job())
+
+
+class Beginning(nn.Module):
+    """A net of images whose scale begins as that of its first batch (ActNorm), in any mode."""
+
+    begun: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale, self.shift = nn.Parameter(torch.ones(3, 1, 1)), nn.Parameter(torch.zeros(1))
+        self.register_buffer("begun", torch.tensor(False))
+        self.layers = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.head, self.seen = nn.Linear(4, 2), [0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen[0] += 1
+        if not self.begun:
+            with torch.no_grad():
+                self.scale.copy_(1 / (x.std((0, 2, 3))[:, None, None] + 1e-3))
+            self.begun = torch.tensor(True)
+        found: Tensor = self.head(self.layers(x * self.scale + self.shift))
+        return found
+
+
+@pytest.mark.parametrize(
+    "technique",
+    [MixedPrecision(), LabelSmoothing(), TestTimeAugmentation(), ProgressiveResizing(),
+     LowRank(after=0.9), Ensemble(), KnowledgeDistillation(), Pruning(after=0.9)],
+    ids=lambda one: one.name,
+)  # fmt: skip
+def test_what_a_model_begins_at_its_first_call_waits_for_training(technique: Any) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(16, 3, 8, 8)
+
+    def made(**parts: Any) -> Job:
+        return job_of(Beginning(), x, x[:, 0, 0, 0].gt(0).long(), epochs=4, **parts)
+
+    told: dict[str, Any] = {"again": lambda changes: made(), "sibling": lambda seed: made()}
+    job = technique.apply(made(targets=Targets(classes=2), **told))
+    model: Any = job.model
+    assert (bool(model.begun), model.seen, model.scale.flatten().tolist()) == (False, [0], [1] * 3)
