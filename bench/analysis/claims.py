@@ -32,7 +32,7 @@ from bench.analysis.quality import LEAST_STEPS
 from bench.analysis.results import Comparison
 from bench.analysis.sequential import FAILED_COUNT, FAILED_SHARE, LEAST_GAIN, look
 from bench.analysis.verdict import Verdict
-from bench.records.claim import Bounds, Claim
+from bench.records.claim import Claim
 from bench.records.measurement import BASELINE, CONTROL, Measurement
 from bench.records.text import amount
 
@@ -92,9 +92,14 @@ def judged(claim: Claim, comparison: Comparison, trials: Sequence[Measurement]) 
     rule = comparison.rule
     made = matched(trials, measured.arm)
     stated = {TIME.name: claim.time_ratio, MEMORY.name: claim.memory_ratio, **claim.other_ratios}
+    untold = [
+        f"claimed {_a_ratio(name, claimed[0])}, but none was measured"
+        for name, claimed in stated.items()
+        if claimed is not None and not _is_told(name, made, claim.time_basis)
+    ]
     for name, claimed in stated.items():
-        if name in BY_NAME:
-            proof, said = _ratio(BY_NAME[name], claimed, made, claim.time_basis, rule)
+        if claimed is not None and _is_told(name, made, claim.time_basis):
+            proof, said = _ratio(BY_NAME[name], claimed[0], made, claim.time_basis, rule)
             (problems if proof is Proof.BROKEN else undecided).extend(said)
     if claim.verdict != BASELINE:
         proof, said = _quality(claim, trials, measured, rule)
@@ -104,6 +109,7 @@ def judged(claim: Claim, comparison: Comparison, trials: Sequence[Measurement]) 
     proof, said = _metric(claim, pairs, rule)
     (problems if proof is Proof.BROKEN else undecided).extend(said)
     goes_on = bool(undecided) and not problems
+    undecided += untold  # no more pairs on this machine tell it
     proof, said = _failures(made)
     (problems if proof is Proof.BROKEN else undecided).extend(said)
     answer = Proof.BROKEN if problems else Proof.OPEN if undecided else Proof.HOLDS
@@ -153,24 +159,28 @@ def _other_problems(claim: Claim, measured: Evidence, trial: Measurement) -> lis
     return problems
 
 
+def _is_told(name: str, pairs: Sequence[Pair], basis: Basis) -> bool:
+    """Tell whether any pair measured an objective, one that is known here."""
+    row = BY_NAME.get(name)
+    return row is not None and bool(np.isfinite(log_ratios(pairs, row, basis)).any())
+
+
+def _a_ratio(what: str, low: float) -> str:
+    return f"a{'n' * (what[:1] in 'aeiou')} {what} ratio of at least {low:.3f}"
+
+
 def _ratio(
-    row: Objective, claimed: Bounds | None, pairs: Sequence[Pair], basis: Basis, rule: Rule
+    row: Objective, low: float, pairs: Sequence[Pair], basis: Basis, rule: Rule
 ) -> tuple[Proof, list[str]]:
-    if claimed is None:
-        return Proof.HOLDS, []
-    what, low = row.name, claimed[0]
     logs = log_ratios(pairs, row, basis)
     logs = logs[np.isfinite(logs)]
-    if not logs.size:
-        said = f"claimed a {what} ratio of at least {low:.3f}, but none was measured"
-        return Proof.BROKEN, [said]
     found = math.exp(float(logs.mean()))
     proof, _ = prove(logs, math.log(low), rule, clips(row, pairs))
     if proof is Proof.BROKEN:
-        return proof, [f"claimed a {what} ratio of at least {low:.3f}, measured {found:.3f}"]
+        return proof, [f"claimed {_a_ratio(row.name, low)}, measured {found:.3f}"]
     if proof is Proof.HOLDS or low <= LEAST_GAIN:
         return Proof.HOLDS, []
-    return proof, [f"{what} ratio of at least {low:.3f} claimed, {found:.3f} measured so far"]
+    return proof, [f"{row.name} ratio of at least {low:.3f} claimed, {found:.3f} measured so far"]
 
 
 def _quality(

@@ -322,3 +322,12 @@ def test_a_ratio_without_bounds_is_not_claimed() -> None:
     made = exported_of(header(), few, comparison, result, recipe())
     assert made is not None
     assert made.claim.time_ratio is None
+
+
+@pytest.mark.parametrize("name", ["energy", "inference time", "what a later version measures"])
+def test_what_this_machine_does_not_measure_breaks_no_claim(name: str) -> None:
+    found = told(claim(other_ratios={name: (1.2, 1.3, 1.4)}))
+    article = "an" if name[0] in "ei" else "a"
+    said = f"claimed {article} {name} ratio of at least 1.200, but none was measured"
+    assert (found.answer, found.problems, found.undecided) == (Proof.OPEN, [], [said])
+    assert not found.goes_on
