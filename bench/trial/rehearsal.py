@@ -31,6 +31,7 @@ from bench.random_state import undisturbed
 from bench.recipes import assembly
 from bench.recipes.loading import described
 from bench.technique import Effect, Stage, Technique
+from bench.trial.counted_items import check_items
 from bench.trial.evaluated import check_metric
 from bench.trial.scheduling import Rates, optimizer_of
 from bench.trial.spec import TrialSpec
@@ -222,7 +223,7 @@ def _steps(
             torch.cuda.synchronize(job.device)
         yield loss, perf_counter() - begun
         begun = perf_counter()
-        job.items(batch)
+        check_items(job.items(batch))
         rates.after_update()
         progress.step += 1
 

@@ -269,3 +269,10 @@ def test_a_batch_whose_items_can_not_be_counted_is_met_in_the_rehearsal() -> Non
 
 def uncountable(batch: Any) -> int:
     raise ValueError("no items here")
+
+
+@pytest.mark.parametrize("found", [0.3, -3, None, "8", float("nan"), torch.tensor([4, 4])], ids=str)
+def test_items_that_can_not_be_counted_are_told_before_anything_is_trained(found: object) -> None:
+    job: Any = linear_job(items=lambda batch: found)
+    with pytest.raises(BenchError, match=r"items gave .*; it gives how many items a batch holds"):
+        rehearse(job)
