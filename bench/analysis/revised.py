@@ -11,6 +11,7 @@ import numpy as np
 
 from bench.analysis.estimate import Estimate
 from bench.analysis.evidence import evidence_of
+from bench.analysis.failing import fails_again
 from bench.analysis.intervals import LARGEST_LOG, Interval, repeated_interval, t_quantile
 from bench.analysis.levels import Rule, boundary, rule_of
 from bench.analysis.metric import target_of
@@ -20,7 +21,7 @@ from bench.analysis.power import POWER
 from bench.analysis.regression import Change, Row, Seen, last_seen
 from bench.analysis.results import Comparison
 from bench.records.header import Header
-from bench.records.measurement import UNTRIED, Measurement, Purpose
+from bench.records.measurement import BASELINE, UNTRIED, Measurement, Purpose
 from bench.records.revisions import HEAD, Revisions
 from bench.records.text import metric_beside
 
@@ -102,9 +103,7 @@ def at_stage(header: Header, trials: Sequence[Measurement], stage: Purpose) -> R
     good, lost = whole(pairs), [pair for pair in pairs if failed(pair)]
     reason = _failures(lost, pairs) if lost else None
     if not good or asked is None:
-        dead = len(lost) >= LEAST_FAILED
-        answer = Answer.REGRESSED if dead else Answer.OPEN
-        return Revised(answer, (), len(pairs), reason=reason, goes_on=not dead)
+        return _not_measured(pairs, [trial for trial in trials if trial.stage == stage])
     rule, rows = rule_of(header, stage), _rows(header, asked, pairs)
     flags = np.array([failed(pair) for pair in pairs], bool)
     seen = last_seen(rows, rule, asked.alpha, flags) if rows else None
@@ -118,6 +117,17 @@ def at_stage(header: Header, trials: Sequence[Measurement], stage: Purpose) -> R
     goes_on = len(pairs) < rule.most and bool(rows) and (answer is Answer.OPEN or may_gain)
     goes_on = goes_on and not hopeless
     return Revised(answer, found, len(pairs), reason=reason, goes_on=goes_on)
+
+
+def _not_measured(pairs: Sequence[Pair], trials: Sequence[Measurement]) -> Revised:
+    """Judge a stage without a whole pair: trainings of the head that fail, or never end, tell."""
+    if lost := [(base, head) for base, head in pairs if base.ok and not head.ok]:
+        dead = len(lost) >= LEAST_FAILED
+        answer = Answer.REGRESSED if dead else Answer.OPEN
+        return Revised(answer, (), len(pairs), reason=_failures(lost, pairs), goes_on=not dead)
+    base = next((t for t in trials if t.arm == BASELINE and not t.ok), None)
+    reason = f"the base's trainings fail: {base.reason or base.status}" if base else None
+    return Revised(Answer.OPEN, reason=reason, goes_on=not fails_again(trials, BASELINE))
 
 
 def _answer(seen: Seen | None) -> Answer:

@@ -14,7 +14,7 @@ from bench.analysis.revised import Answer, revised
 from bench.cli.parse import parse_shares
 from bench.errors import BenchError
 from bench.records.header import Header
-from bench.records.measurement import Measurement
+from bench.records.measurement import BASELINE, Measurement, Status
 from bench.records.planned import check_planned
 from bench.records.recipe import Recipe
 from bench.records.revisions import HEAD, Revision, Revisions
@@ -118,6 +118,23 @@ def test_a_head_that_cant_be_rehearsed_has_regressed() -> None:
     trial = failed(HEAD, -1, reason="ValueError: no")
     found = revised(compared(), [trial])
     assert (found.answer, found.reason) == (Answer.REGRESSED, "ValueError: no")
+
+
+def test_a_head_that_never_ends_has_regressed_and_a_base_that_fails_says_why() -> None:
+    late = [
+        failed(t.arm, t.pair, Status.TIMED_OUT, "60 s are over") if t.arm == HEAD else t
+        for t in pairs(1.0)
+    ]
+    assert answers(late[:2]) == (Answer.OPEN, True)
+    found = revised(compared(mode="judge"), late[:4])
+    assert (found.answer, found.goes_on) == (Answer.REGRESSED, False)
+    assert found.reason == (
+        "2 of 2 trainings failed where the base's did not (timed out: 60 s are over)"
+    )
+    lost = [failed(t.arm, t.pair) if t.arm == BASELINE else t for t in pairs(1.0)]
+    found = revised(compared(mode="judge"), lost)
+    assert (found.answer, found.goes_on) == (Answer.OPEN, False)
+    assert found.reason == "the base's trainings fail: it broke"
 
 
 def test_the_answer_says_by_how_much_and_what_would_have_been_seen() -> None:
