@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from bench.records.checkpoint import Inputs
 
 CLASSES = "classes"
+UNREADABLE = (OSError, ValueError, EOFError, OverflowError, MemoryError)
+"""What is raised for a file that is no array, or says that it is larger than it is."""
 EXACT = 2**24 - 1
 """Up to here values, which are read as float32, are the whole numbers that were written."""
 
@@ -105,8 +107,12 @@ def _picture(values: Floats) -> Picture:
 
 def _array(path: Path) -> Floats:
     try:
-        with np.errstate(over="ignore"):  # what is too large is refused where it is taken
-            return np.load(path, allow_pickle=False).astype(np.float32)  # type: ignore[no-any-return]
-    except (OSError, ValueError, EOFError) as error:
+        made = np.load(path, allow_pickle=False)
+    except UNREADABLE as error:
         reason = " ".join(str(error).split())[:100]
         raise BenchError(f"{path} can't be read as an array of numbers ({reason})") from error
+    if not isinstance(made, np.ndarray) or made.dtype.kind not in "buif":
+        found = made.dtype if isinstance(made, np.ndarray) else "an archive"
+        raise BenchError(f"{path} can't be read as an array of numbers (it holds {found})")
+    with np.errstate(over="ignore"):  # what is too large is refused where it is taken
+        return made.astype(np.float32)

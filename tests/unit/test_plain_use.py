@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,6 +49,31 @@ def test_a_value_beyond_a_model_s_numbers_is_refused_in_a_file_too(tmp_path: Pat
     np.save(tmp_path / "item.npy", np.array([1e300, 1.0]))
     with pytest.raises(BenchError, match="a value is too large"):
         use("float32").read([tmp_path / "item.npy"])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([1 + 5j, 2]), np.array(["1", "2"]), np.array(["2020", "2021"], "datetime64[Y]"),
+        np.array([(1, 2.0)], [("a", int), ("b", float)]),
+    ],
+    ids=["complex", "texts", "dates", "records"],
+)  # fmt: skip
+def test_a_file_of_what_are_no_numbers_is_refused_and_not_turned_into_some(
+    tmp_path: Path, values: Any
+) -> None:
+    np.save(tmp_path / "item.npy", values)
+    with pytest.raises(BenchError, match=r"item\.npy can't be read as an array .*it holds"):
+        use("float32").read([tmp_path / "item.npy"])
+
+
+@pytest.mark.parametrize("length", ["9" * 13, "9" * 30])
+def test_a_file_that_says_it_is_larger_than_it_is_is_refused(tmp_path: Path, length: str) -> None:
+    head = f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({length},), }}".ljust(117) + "\n"
+    path = tmp_path / "item.npy"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head.encode())
+    with pytest.raises(BenchError, match=r"item\.npy can't be read as an array of numbers"):
+        use("float32").read([path])
 
 
 def test_scores_are_what_has_as_many_columns_as_there_are_classes() -> None:
