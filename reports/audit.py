@@ -90,10 +90,9 @@ def _found(path: Path, record: AuditRun, audit: Audit) -> tuple[Found, ...]:
     for claim in audit.claims:
         if claim.arithmetic is not None:
             told[claim.id] = of_arithmetic(claim)
-        elif claim.given is not None:
-            told[claim.id] = of_table(claim, record.rows(audit, claim))
         elif claim.untestable is not None:
             told[claim.id] = untestable(claim, claim.untestable)
+    told |= {claim.id: of_table(claim, rows) for claim, rows in record.given(audit)}
     return tuple(told[claim.id] for claim in audit.claims)
 
 

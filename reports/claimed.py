@@ -53,7 +53,7 @@ def honestly(one: Found) -> str:
     claim = one.claim
     if one.found is None:
         return "nothing can be said of it here" if one.held is Held.UNTESTABLE else "not measured"
-    what = claim.of or claim.quantity or claim.unit or "what is given"
+    what = claim.of or claim.quantity or "what is given"
     said = f"{what}: {found(claim, one.found)}"
     if claim.arithmetic is not None:
         return f"its own numbers give {found(claim, one.found)}"

@@ -152,6 +152,9 @@ def _looked_at(
     samples = samples_of(claim, pairs)
     if not samples.values:
         return Found(claim, Held.UNTESTABLE, _untold(claim, pairs), pairs=len(pairs))
+    if told.formula is None and samples.beyond(claim):
+        reason = "claimed of a share of the test items, which lies in 0 to 1: write 98 % as 0.98"
+        return Found(claim, Held.UNTESTABLE, reason, pairs=len(pairs))
     sides = claims * claim.sides  # a true claim may be missed on each side: they share the error
     looks = [len(samples.values)] if samples.exact else [*rule.looks(len(samples.values))]
     answer, shown, measured, at = Held.OPEN, None, None, len(samples.values)

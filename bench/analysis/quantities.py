@@ -43,6 +43,11 @@ class Samples(NamedTuple):
     ends: tuple[float, float] = UNBOUNDED
     """Between which the mean lies, whatever the values are."""
 
+    def beyond(self, claim: Stated) -> bool:
+        """Tell whether all of what is claimed lies beyond the ends: it is in another unit."""
+        ends = [end for end in claim.range if end is not None]
+        return all(not self.ends[0] <= end <= self.ends[1] for end in ends)
+
 
 def _step(measured: Measurement) -> float | None:
     return median(measured.step_seconds) if measured.step_seconds else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 import tempfile
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from bench.recipes.references import places_of
 from bench.recipes.resolve import prepared
 from bench.recipes.script import is_script
 from bench.records.schema import Json
+from bench.records.uncollected import leave_out
 from bench.run.applicability import Rehearsals
 from bench.run.start import runner_of
 from bench.technique import Technique
@@ -47,7 +47,7 @@ def listing(
     if what != "techniques":
         known = ["baselines", "techniques", "datasets"]
         raise BenchError(f'nothing named "{what}" to list; {registry.suggestion(what, known)}')
-    gc.freeze()  # torch's thousand modules stay: no search for cycles need look through them
+    leave_out()  # torch's thousand modules stay
     asked = registry.names(registry.TECHNIQUES) if name is None else [name]
     rows = _techniques(asked, baseline, data_dir, device, begin, rehearse or name is not None)
     return rows if name is None else [_card_of_technique(name, row) for row in rows]

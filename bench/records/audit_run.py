@@ -66,13 +66,19 @@ class AuditRun(Record):
     command: tuple[Text, ...] = ()
     environment: Json = {}
 
-    def rows(self, audit: Audit, claim: Claimed) -> list[Row]:
-        """Return the given measurements that a claim is judged by."""
-        assert claim.given is not None
-        name = f"{audit.name}/{claim.given.table}"
-        if name not in self.tables:
-            raise BenchError(f"{self.run} holds no table {name}: start the audit again")
-        return rows_of(self.tables[name].splitlines(), claim.given.table)
+    def given(self, audit: Audit) -> Iterator[tuple[Claimed, list[Row]]]:
+        """Yield each claim that given measurements tell, with them; a table is read once."""
+        known: dict[str, list[Row]] = {}
+        for claim in audit.claims:
+            if claim.given is None:
+                continue
+            table = claim.given.table
+            name = f"{audit.name}/{table}"
+            if name not in self.tables:
+                raise BenchError(f"{self.run} holds no table {name}: start the audit again")
+            if table not in known:
+                known[table] = rows_of(self.tables[name].splitlines(), table)
+            yield claim, known[table]
 
     def planned(self) -> Iterator[tuple[Audit, str]]:
         """Yield every run, by audit and name, in order; those that tell no claim are left out.

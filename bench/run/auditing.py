@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -98,10 +99,13 @@ def _check(record: AuditRun, audit: Audit) -> None:
         try:
             if claim.arithmetic is not None:
                 of_arithmetic(claim)
-            if claim.given is not None:
-                of_table(claim, record.rows(audit, claim))
             if claim.measured is not None and claim.measured.formula is not None:
                 checked(claim.measured.formula, claim.measured.numbers, "measured")
+        except BenchError as error:
+            raise BenchError(f"audit {audit.name}, claim {claim.id}: {error}") from None
+    for claim, rows in record.given(audit):
+        try:
+            of_table(claim, rows)
         except BenchError as error:
             raise BenchError(f"audit {audit.name}, claim {claim.id}: {error}") from None
     for name, run in audit.runs.items():
@@ -127,7 +131,24 @@ def _check_run(record: AuditRun, audit: Audit, name: str, run: Planned) -> None:
             raise BenchError(f"the arm {label} changes nothing: its settings are those before")
         make_techniques([_beside(place, text) for text in arm.techniques])
     for claim in experiment_of(audit, name).claims:
-        _check_direction(claim, baseline.target)
+        if claim.quantity == "metric" and not claim.of:
+            _check_bounds(claim, baseline.target)
+            _check_direction(claim, baseline.target)
+
+
+def _check_bounds(claim: Claimed, target: Target) -> None:
+    """Raise `BenchError` for a claim that the metric that judges can't reach: of another unit."""
+    least, most = target.bounds or (-math.inf, math.inf)
+    if claim.form == "change":
+        least, most = least - most, most - least
+    if claim.form not in ("value", "change") or (claim.measured and claim.measured.formula):
+        return
+    ends = [end for end in claim.range if end is not None]
+    if not all(least <= end <= most for end in ends):
+        raise BenchError(
+            f"claim {claim.id}: {target.metric}, or its change, lies in {least:g} to {most:g}, and "
+            f"{ends[-1]:g} is claimed: write it in that unit"
+        )
 
 
 def _check_direction(claim: Claimed, target: Target) -> None:
@@ -135,7 +156,7 @@ def _check_direction(claim: Claimed, target: Target) -> None:
 
     A change is held to be better higher where nothing is said.
     """
-    if claim.quantity != "metric" or claim.of or (claim.better is None and claim.form == "value"):
+    if claim.better is None and claim.form == "value":
         return
     side = "lower" if target.lower else "higher"
     if (claim.better or "higher") != side:

@@ -40,7 +40,7 @@ from bench.baseline import Target
 class Settings(BaseModel):
     epochs: int = 1
 class Net:
-    name, unit, target, settings = "net", "item", Target("rmse", direction="lower"), Settings
+    name, unit, target, settings = "net", "item", Target("rmse", None, (0, 2), "lower"), Settings
     def job(self, settings, device, seed): raise NotImplementedError
 """
 
@@ -288,6 +288,9 @@ def test_a_change_of_a_metric_takes_its_better_side_for_better(
     audit = audit_of(content, "mine.yaml")
     with pytest.raises(BenchError, match="rmse is better lower; write better: lower"):
         auditing.started([(audit, tmp_path)], {})
+    share = {**claim, "form": "value", "claimed": [None, 3.0], "better": "lower"}
+    with pytest.raises(BenchError, match="rmse, or its change, lies in 0 to 2, and 3 is claimed"):
+        auditing.started([(audit_of({**content, "claims": [share]}, "mine.yaml"), tmp_path)], {})
     same = {**content, "runs": {"one": {"arms": {"fast": {"settings": {"epochs": 1}}}}}}
     with pytest.raises(BenchError, match="the arm fast changes nothing: its settings are those"):
         auditing.started([(audit_of(same, "mine.yaml"), tmp_path)], {})

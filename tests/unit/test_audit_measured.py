@@ -94,6 +94,11 @@ def test_the_mean_of_shares_is_a_share() -> None:
     (found,) = of_trials(asked, trials, Rule())
     assert found.found is not None
     assert found.found.high == 1.0
+    percent = asked.model_copy(
+        update={"claims": (asked.claims[0].model_copy(update={"claimed": (98.0, None)}),)}
+    )
+    (found,) = of_trials(percent, trials, Rule())
+    assert (found.held, found.reason[-21:]) == (Held.UNTESTABLE, "1: write 98 % as 0.98")
 
 
 def test_what_is_not_counted_or_not_evaluated_is_not_testable_and_says_so() -> None:
