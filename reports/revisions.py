@@ -21,7 +21,7 @@ MOST_SHOWN = 9.0
 def said(asked: Revisions, found: Revised) -> str:
     """Return the answer, by what it was found, and the smallest regression that would show."""
     which = f"{asked.label[0].upper()}{asked.label[1:]}"
-    if found.reason and not found.rows:
+    if found.answer is Answer.REGRESSED and not found.rows:
         return f"head has regressed: it does not train where base does: {found.reason}. {which}."
     pairs = number(found.pairs, "fresh pair" if found.confirmed else "pair")
     parts = [f"{SAID[found.answer]}, in {pairs}"]

@@ -13,11 +13,12 @@ from typing import Literal
 from bench.analysis.attribution import lacking, orders_of, subsets_of
 from bench.analysis.comparison import compare_run
 from bench.analysis.estimate import Values
+from bench.analysis.failing import fails_again
 from bench.analysis.levels import FIRST
 from bench.analysis.objectives import TIME, Gain, basis_of
 from bench.analysis.passengers import Seen, Step, look
 from bench.analysis.screening import equal_trials
-from bench.analysis.subsets import Subset, largest, techniques_of, told_of
+from bench.analysis.subsets import TELLING, Subset, largest, techniques_of, told_of
 from bench.errors import BenchError
 from bench.recipes.combination import SAME_WORK, effect_of
 from bench.recipes.parts import part_of
@@ -217,18 +218,32 @@ def attribute(session: Session, combination: Combination) -> None:
     contrasts = _alike(session, combination, every)
     missing = _lacking(session, combination, contrasts, orders)
     broken = [contrast.arm for contrast in missing if not _trains(session, contrast)]
-    if broken:
-        session.show.note(
-            f"what each technique of {combination.whole.arm} adds can't be told: "
-            f"{', '.join(broken)} doesn't train"
-        )
+    if _say_untold(session, combination, broken, "doesn't train"):
         return
     first_seed = session.header.seed + 2 * session.header.repeats
     for number in range(FIRST):
         if not (missing := _lacking(session, combination, contrasts, orders)):
             break
+        if _say_untold(session, combination, _failing(session, missing), "fails"):
+            break
         if not _round(session, missing, first_seed + number, "attribute", number):
             break
+
+
+def _failing(session: Session, contrasts: Sequence[Contrast]) -> list[str]:
+    """Return the arms of which trials that tell parts have failed for good."""
+    own = [trial for trial in session.so_far if trial.stage in TELLING]
+    return [contrast.arm for contrast in contrasts if fails_again(own, contrast.arm)]
+
+
+def _say_untold(session: Session, combination: Combination, arms: Sequence[str], why: str) -> bool:
+    """Say of which arms it can't be told what techniques add; tell whether there are any."""
+    if arms:
+        session.show.note(
+            f"what each technique of {combination.whole.arm} adds can't be told: "
+            f"{', '.join(arms)} {why}"
+        )
+    return bool(arms)
 
 
 def _lacking(

@@ -13,15 +13,16 @@ from bench.analysis.subsets import Subset
 from bench.baseline import Baseline
 from bench.launch.local import Runner
 from bench.records.header import Arm, Header
-from bench.records.measurement import CONTROL, Measurement
+from bench.records.measurement import CONTROL, Ending, Measurement, Status
 from bench.records.run_folder import Folder
 from bench.run import modes
 from bench.run.session import Session
 from bench.trial.spec import Outcome, TrialSpec
+from tests.benchmarks import bench_search
 from tests.benchmarks.bench_search import Silent, compared, searched, subsets
 from tests.benchmarks.recorded import Recorded, Replayer, beside
 from tests.benchmarks.tables import write
-from tests.records import header, measurement, paired, recipe
+from tests.records import STARTED, header, measurement, paired, recipe
 
 GAINS = {"early-stopping": 1.5, "limit-steps": 1.3, "ema": 1.0}
 KEPT = (0.001, -0.001, 0.002, 0.0)
@@ -133,3 +134,24 @@ def test_a_round_that_was_cut_short_is_made_whole_where_all_arms_are_decided(
         made = sorted(trial.arm for trial in session.records)
         folder.close()
     assert made == ["baseline", "baseline#2", "early-stopping", "limit-steps"]
+
+
+def test_a_part_that_fails_alone_is_not_tried_again_and_again(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed: list[TrialSpec] = []
+
+    class Failing(Replayer):
+        def run(self, trial: TrialSpec) -> Outcome:
+            own = [use.name for use in trial.recipe.techniques]
+            if own != ["limit-steps"] or trial.stage == "test" or trial.kind == "build":
+                return super().run(trial)
+            failed.append(trial)
+            lost = Ending(status=Status.FAILED, reason="it broke", started=STARTED)
+            return Outcome(measurement=Measurement.of(trial.identity, lost))
+
+    monkeypatch.setattr(bench_search, "Replayer", Failing)
+    found = searched(Recorded.read(run), cast(Baseline, None), seed=3)
+    assert found.subset == {"early-stopping", "limit-steps"}
+    assert sum(trial.stage == "attribute" for trial in failed) <= 1
+    assert len(failed) <= 5

@@ -126,6 +126,12 @@ def test_a_head_that_never_ends_has_regressed_and_a_base_that_fails_says_why() -
         for t in pairs(1.0)
     ]
     assert answers(late[:2]) == (Answer.OPEN, True)
+    sides = compared().revisions
+    assert sides is not None
+    once = said(sides, revised(compared(), late[:2]))
+    assert once.startswith(
+        "Whether head has regressed could not be told, in 1 pair: 1 of 1 trainin"
+    )
     found = revised(compared(mode="judge"), late[:4])
     assert (found.answer, found.goes_on) == (Answer.REGRESSED, False)
     assert found.reason == (
@@ -135,6 +141,7 @@ def test_a_head_that_never_ends_has_regressed_and_a_base_that_fails_says_why() -
     found = revised(compared(mode="judge"), lost)
     assert (found.answer, found.goes_on) == (Answer.OPEN, False)
     assert found.reason == "the base's trainings fail: it broke"
+    assert said(sides, found).startswith("Whether head has regressed could not be told")
 
 
 def test_the_answer_says_by_how_much_and_what_would_have_been_seen() -> None:
