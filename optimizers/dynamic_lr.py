@@ -171,6 +171,11 @@ class _Rates:
                     self._settle(items)
                 seen += items
                 yield batch
+            if progress.epoch == 0 and self.rule.per == "step" and seen > 2 * self.epoch_items:
+                raise NotApplicable(
+                    f"the first epoch had {seen} items, and was to have {self.epoch_items}: its "
+                    "rates came too early; give the job epoch_steps, or epoch_items"
+                )
             self.epoch_items = max(seen, 1)  # where a last batch is dropped, or steps are capped
 
         return batches

@@ -196,9 +196,10 @@ def adds_up(job: Job, batch: Batch, loss: Loss | None = None) -> bool:
 def _telling(model: nn.Module, compared: Callable[[], PartsOfLoss]) -> PartsOfLoss:
     """Return what a comparison finds, at other weights where all losses are nearly equal here.
 
-    A head of zeros, or small weights, make them so at first.
+    A head of zeros, or small weights, make them so at first. Raises `NotApplicable` where a loss is
+    the same number whatever the weights are: its gradient is one of something else.
     """
-    found = compared()
+    found, unmoved = compared(), 0
     for seed in range(TRIES if len(found.parts) > 1 and not found.tells else 0):
         try:
             with varied(model, seed):
@@ -210,6 +211,12 @@ def _telling(model: nn.Module, compared: Callable[[], PartsOfLoss]) -> PartsOfLo
             return other
         if known and other.tells:
             break
+        unmoved += abs(other.whole - found.whole) <= EXACT * abs(found.whole)
+    if unmoved == TRIES and found.whole:
+        raise NotApplicable(
+            f"the loss is {found.whole:.5g} whatever the weights are (divided by itself, say), so "
+            "that it doesn't tell what its gradient is made of"
+        )
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -262,3 +263,10 @@ def test_rates_that_would_not_reach_the_optimizer_that_steps_are_refused() -> No
     job = linear_job(make_optimizer=lambda m: Outer(m.parameters(), lr=RATE))
     with pytest.raises(NotApplicable, match=r"\(Outer.inner\), whose .* no rate .* would reach"):
         DynamicLR().apply(job)
+
+
+def test_an_epoch_of_more_items_than_it_was_to_have_is_refused() -> None:
+    job = linear_job(items=lambda batch: 5 * len(batch[0]))  # nodes, say, and graphs are counted
+    with pytest.raises(NotApplicable, match=r"had 160 items, and was to have 32: .* epoch_steps"):
+        train(DynamicLR().apply(job))
+    assert train(DynamicLR().apply(replace(job, epoch_items=160))).losses

@@ -381,3 +381,12 @@ def test_what_a_model_begins_at_its_first_call_waits_for_training(technique: Any
     job = technique.apply(made(targets=Targets(classes=2), **told))
     model: Any = job.model
     assert (bool(model.begun), model.seen, model.scale.flatten().tolist()) == (False, [0], [1] * 3)
+
+
+def test_a_loss_divided_by_itself_does_not_tell_what_its_parts_are() -> None:
+    def loss(model: nn.Module, batch: Any) -> Tensor:
+        found = cross_entropy(model, batch)
+        return found / found.detach()
+
+    with pytest.raises(NotApplicable, match="the loss is 1 whatever the weights are"):
+        train(GradientAccumulation().apply(linear_job(loss=loss)))
