@@ -152,7 +152,8 @@ def _lost(header: Header, pair: Pair) -> float:
         return UNKNOWN if after is None else (after - before) / (abs(before) or 1.0) - WORSE_LOSS
     better = _better(header, pair)
     if better is None:
-        return 0.0
+        told = _metric(pair[0], header.chosen_by) is not None
+        return UNKNOWN if told else 0.0
     return -better / header.margin - 1 if header.margin else -better
 
 

@@ -79,11 +79,14 @@ def _noted(edit: Edit, header: Header) -> Edit:
 
 
 def _answer(run: reports.Run) -> str:
-    """Return what to do with the edit; what no more pair may tell is discarded."""
+    """Return what to do with the edit; what no more pair may tell is discarded.
+
+    Of a base that gives nothing itself, no edit is.
+    """
     from bench.analysis.revised import Answer
 
     found = run.revised
-    if found is None or found.goes_on:
+    if found is None or found.goes_on or (found.answer is Answer.OPEN and not found.pairs):
         return "more"
     return "keep" if found.answer is Answer.IMPROVED else "discard"
 

@@ -6,11 +6,13 @@ import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from bench.analysis.revised import Answer, revised
+from bench.cli.judge import _answer as to_do
 from bench.cli.parse import parse_shares
 from bench.errors import BenchError
 from bench.records.header import Header
@@ -141,6 +143,8 @@ def test_a_head_that_never_ends_has_regressed_and_a_base_that_fails_says_why() -
     found = revised(compared(mode="judge"), lost)
     assert (found.answer, found.goes_on) == (Answer.OPEN, False)
     assert found.reason == "the base's trainings fail: it broke"
+    run: Any = SimpleNamespace(revised=found)
+    assert to_do(run) == "more"  # no edit is to blame for it
     assert said(sides, found).startswith("Whether head has regressed could not be told")
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from bench.analysis.comparison import compare, compare_run
+from bench.analysis.tries import tried, yardstick
 from bench.analysis.verdict import Verdict
 from bench.baseline import Target
 from bench.records.measurement import BASELINE
-from tests.records import failed, header, measurement, paired
+from tests.records import failed, header, measurement, paired, recipe
 
 
 def test_a_trial_whose_baseline_has_not_run_yet_has_not_failed() -> None:
@@ -32,3 +33,13 @@ def test_an_arm_that_was_chosen_stays_so_until_a_fresh_pair_is_whole() -> None:
     asked = header(mode="full-optimization", first=4, repeats=30, screening=(1, 6))
     (result,) = compare_run(asked, [*screened, half], ()).arms
     assert result.verdict is Verdict.SCREENED
+
+
+def test_a_try_whose_metric_is_not_told_is_not_taken_for_one_that_keeps_it() -> None:
+    by = yardstick(header(mode="full-optimization", objectives=("time",)))
+    content = recipe("fast").model_dump(mode="json")
+    own = measurement("try-1", seconds=0.5, metric=None, stage="tune", recipe=content)
+    (unknown,) = tried([(measurement(stage="tune"), own)], by)
+    assert (unknown.fits, unknown.excess) == (False, 1.0)
+    (stepped,) = tried([(measurement(stage="tune", metric=None), own)], by)
+    assert stepped.fits  # trials of steps alone tell no metric, the baseline's neither
