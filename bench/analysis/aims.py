@@ -56,6 +56,8 @@ def excess_of_baseline(trials: Sequence[Measurement], aims: Aims) -> str | None:
 
 def excess_of_pairs(pairs: Sequence[Pair], aims: Aims, least: bool = False) -> str | None:
     """Say what of an arm is over a limit, its own or beside the baseline, by the median pair."""
+    if not aims.limits and not aims.times_baseline:
+        return None
     choose = min if least else median
     found = [excess([_deployed(pair) for pair in pairs], aims, least)]
     for name, most in aims.times_baseline.items():

@@ -35,7 +35,8 @@ def fall(
     Over the seeds of both, each counted once; where they share fewer than two, over each run's own.
     Where margins are shares, it is a share of what the metric was: none is told of 0.
     """
-    floor = floor_of([*old, *new], target.relative)
+    beside = [t for t in (*old, *new) if t.arm in (arm, BASELINE, CONTROL)]
+    floor = floor_of(beside, target.relative)
     before, after = (_metrics(own, arm, beside_baseline, target) for own in (old, new))
     known = len(dict(before)), len(dict(after))
     paired = by_seed(before, after) if beside_baseline else by_seed(before, after, target.gain)

@@ -197,3 +197,10 @@ def test_an_arm_whose_work_is_less_now_is_compared_by_whole_trainings(tmp_path: 
     ]  # fmt: skip
     found = compared(tmp_path, same, less, "time=5%")
     assert "FAIL  fast: time +100.0%" in found.text
+
+
+def test_a_share_of_test_items_is_one_whatever_other_arms_give(tmp_path: Path) -> None:
+    own = [*paired("fast", STEADY), *paired("odd", STEADY, first=20, metric=0.8123)]
+    found = compared(tmp_path, own, own, "accuracy")
+    told = next(row for row in found.rows if row.arm == "fast" and row.what == "accuracy")
+    assert "between +0.0000 and +0.0000" not in told.said
