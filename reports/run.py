@@ -101,7 +101,10 @@ class Run:
 
     @property
     def folder(self) -> str:
-        """Return the run's folder as seen from where its command was given."""
+        """Return the run's folder as seen from where its command was given.
+
+        An audit's run lies two deeper: in the audit's folder, and in that of its name.
+        """
         words = self.header.command
         output = "results"
         for word, following in zip(words, [*words[1:], ""], strict=False):
@@ -109,7 +112,8 @@ class Run:
                 output = following
             elif word.startswith("--output="):
                 output = word.partition("=")[2]
-        return shlex.quote(str(Path(output) / self.header.run))
+        deeper = self.path.resolve().parts[-3:-1] if words[1:2] == ("audit",) else ()
+        return shlex.quote(str(Path(output, *deeper, self.header.run)))
 
     @property
     def margin(self) -> str:

@@ -180,6 +180,8 @@ def reopen(path: Path) -> Folder:
 def read_header(path: Path) -> Header:
     """Read a run's ``run.json``."""
     if not (path / RUN).is_file():
+        if (path / "audit.json").is_file():
+            raise BenchError(f"{path} is an audit; print it by: bench audit --resume {path}")
         raise BenchError(f"{path} is not a run: it has no run.json; see the folders in results/")
     header = read_record(Header, path / RUN, "")
     check_seal(header, path / RUN)

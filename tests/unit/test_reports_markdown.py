@@ -175,6 +175,11 @@ def test_commands_name_the_folder_that_the_run_was_asked_to_use(tmp_path: Path) 
     head = made_up.header("baseline-only", command=command)
     run = reports.read(made_up.write(tmp_path / "run", head, made_up.control(count=1)))
     assert "bench --resume 'my runs/2026-11-20T12-00-00Z_timehut_baseline-only'" in _md(run)
+    head = made_up.header("baseline-only", command=("bench", "audit", "mine", "--output", "own"))
+    place = tmp_path / "an_audit" / "mine" / "run"
+    run = reports.read(made_up.write(place, head, made_up.control(count=1)))
+    deeper = "own/an_audit/mine/2026-11-20T12-00-00Z_timehut_baseline-only"
+    assert f"bench --resume {deeper}" in _md(run)
 
 
 def test_a_run_without_a_command_gets_one_that_asks_for_the_same(tmp_path: Path) -> None:
