@@ -18,6 +18,7 @@ from bench.batches import (
     inputs_of,
     select_items,
 )
+from bench.data import entries
 from bench.job import Job
 from bench.random_state import undisturbed
 
@@ -28,6 +29,8 @@ def items_held(one: Inputs, many: Inputs, asked: int) -> tuple[int, int]:
     What grows with the items tells it: a dimension, or a flattened one. Where nothing grows (a
     whole graph, a single item) it is the length of the first tensor.
     """
+    if (long := entries.lengths(one, many)) and long[1] % long[0] == 0:
+        return 1, long[1] // long[0]
     growth = [b // a for a, b in _sizes(one, many) if b % a == 0 and b > a]
     if not growth:
         return _first_length(one), _first_length(many)
@@ -37,15 +40,26 @@ def items_held(one: Inputs, many: Inputs, asked: int) -> tuple[int, int]:
 def with_layout(job: Job) -> Job:
     """Return a job that counts, splits and selects items along the dimension that they lie in.
 
-    Time-first batches ``(T, B, ...)`` have it second. What a baseline says itself is left as it is,
+    Time-first batches ``(T, B, ...)`` have it second; lists of images have items for entries, where
+    the sample is such a list. What a baseline says itself is left as it is,
     and so is everything where its samples don't tell.
     """
     if (job.items, job.split, job.select) != (first_size, chunk_items, select_items):
         return job
+    if _in_lists(job):
+        return replace(job, items=entries.count, split=entries.split, select=entries.select)
     dim = dim_of_items(job)
     if not dim:
         return job
     return replace(job, items=_count(dim), split=_split(dim), select=_select(dim))
+
+
+def _in_lists(job: Job) -> bool:
+    try:
+        with undisturbed(job.device):
+            return entries.lengths(job.sample(1), job.sample(2)) == (1, 2)
+    except Exception:  # noqa: BLE001 - advice costs no trial; what is wrong is said where it is used
+        return False
 
 
 def dim_of_items(job: Job) -> int | None:

@@ -81,3 +81,39 @@ def test_asking_for_the_layout_leaves_the_random_state_as_it_was() -> None:
     before = torch.get_rng_state()
     with_layout(job)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def detected(size: int) -> Any:
+    """Return a batch as detection scripts collate it: images of several sizes, and their boxes."""
+    images = [torch.full((3, 8 + n, 8), float(n)) for n in range(size)]
+    return images, [{"boxes": torch.zeros(1 + n, 4)} for n in range(size)]
+
+
+@pytest.mark.parametrize("size", [2, 3, 5])
+def test_a_list_of_images_holds_an_item_for_each(size: int) -> None:
+    batch = detected(size)
+    job = with_layout(linear_job(sample=lambda n: ([torch.zeros(3, 8, 8)] * n,)))
+    first, *_ = job.split(batch, 2)
+    assert job.items(batch) == size
+    assert [len(image[0]) for image in first[0]] == [8 + n for n in range(-(-size // 2))]
+    assert [len(one["boxes"]) for one in first[1]] == [1 + n for n in range(-(-size // 2))]
+    chosen = job.select(batch, torch.tensor([1, 0]))
+    assert [float(image.mean()) for image in chosen[0]] == [1, 0]
+    assert items_held(job.sample(1), job.sample(32), 32) == (1, 32)
+
+
+@pytest.mark.parametrize("batch", [
+    [{"image": torch.zeros(3, 8, 8), "boxes": torch.zeros(n, 4)} for n in (1, 2, 3)],
+    [(torch.zeros(3, 8, 8), torch.tensor(n)) for n in (1, 2, 3)],
+    {"images": [torch.zeros(3, 8, 8)] * 3, "labels": torch.arange(3)},
+])  # fmt: skip
+def test_a_list_of_items_is_counted_however_it_is_collated(batch: Any) -> None:
+    job = with_layout(linear_job(sample=lambda n: ([torch.zeros(3, 8, 8)] * n,)))
+    assert job.items(batch) == 3
+    assert [job.items(part) for part in job.split(batch, 2)] == [2, 1]
+
+
+def test_items_are_rows_where_a_sample_alone_is_a_list() -> None:
+    job = with_layout(linear_job(sample=lambda n: ([torch.zeros(3, 8, 8)] * n,)))
+    batch = torch.zeros(6, 3, 8, 8), torch.zeros(6, 3, 8, 8)
+    assert (job.items(batch), len(job.split(batch, 2)[0][1])) == (6, 3)
