@@ -15,7 +15,6 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
-from weakref import WeakSet
 
 import torch
 from pydantic import Field
@@ -71,13 +70,13 @@ class FusedOptimizer(Technique):
 
     def intercept(self, script: Script) -> None:
         """Switch every optimizer before its first step, and again where its state was loaded."""
-        seen: WeakSet[Optimizer] = WeakSet()
+        seen: set[str] = set()
 
         def change(made: Optimizer) -> None:
             groups = made.param_groups
-            if made in seen and all(in_use(g, script.device.type) == self.form for g in groups):
+            if seen and all(in_use(g, script.device.type) == self.form for g in groups):
                 return
-            seen.add(made)
+            seen.add(type(made).__name__)
             self._switched(made, script.device.type)
 
         script.each_optimizer(change, by=self.name)

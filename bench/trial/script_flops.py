@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 
 from bench.interception.script import Script
 from bench.records.measurement import Advice
 from bench.trial.flops import FlopCounter
 from bench.trial.recomputation import around_recomputation
 
+COMPILED = str(Path("torch", "_dynamo", "eval_frame.py"))
+"""Where compiled functions are called from."""
 TIMED = 2
 """Steps that are rehearsed before the one that is counted: they take as long as they take."""
 
@@ -20,12 +25,15 @@ class Counting:
     def __init__(self, script: Script) -> None:
         self._counter: FlopCounter | None = None
         self._done = False
+        self._thread = threading.get_ident()
         self._script = script
         script.on_step = self._stepped
         script.apart = self._apart
         script.throughout(self._ended)
 
     def _stepped(self, steps: int) -> None:
+        if threading.get_ident() != self._thread or _is_within_compiled():
+            return  # what counts is active in one thread, and is gone as a compiled call returns
         if steps == TIMED:
             self._counter = FlopCounter()
             self._counter.__enter__()  # type: ignore[no-untyped-call]  # torch's
@@ -62,7 +70,10 @@ class Counting:
         """Return what was counted."""
         found = self._counter
         if found is None or not self._done:
-            why = f"the script makes no more than {TIMED} steps, and the next one is counted"
+            why = (
+                f"the script makes no more than {TIMED} steps, and the next one is counted, in its "
+                "own thread and outside of compiled functions"
+            )
             return Advice(unknown={"model_flops_per_step": why})
         return Advice(
             model_flops_per_step=found.total,
@@ -70,3 +81,12 @@ class Counting:
             flops_uncounted=tuple(sorted(found.missed)),
             unknown={"forward_flops_per_item": "a script's model is given no sample"},
         )
+
+
+def _is_within_compiled() -> bool:
+    frame = sys._getframe()
+    while frame.f_back is not None:
+        frame = frame.f_back
+        if frame.f_code.co_filename.endswith(COMPILED):
+            return True
+    return False

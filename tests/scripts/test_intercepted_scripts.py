@@ -119,6 +119,20 @@ def test_an_optimizer_whose_state_was_loaded_is_fused_again(tmp_path: Path) -> N
     assert (tmp_path / "trial.log").read_text() == "True\n" * 3
 
 
+def test_an_optimizer_made_from_a_fused_one_s_checkpoint_is_no_baseline(tmp_path: Path) -> None:
+    text = (
+        "import torch\nfrom torch import nn\nmodel, kept = nn.Linear(2, 2), None\n"
+        "for _ in range(2):\n"
+        "    optimizer = torch.optim.Adam(model.parameters())\n"
+        "    if kept:\n        optimizer.load_state_dict(kept)\n"
+        "    model(torch.ones(1, 2)).sum().backward()\n    optimizer.step()\n"
+        "    kept = optimizer.state_dict()\n"
+    )
+    (tmp_path / "resumes.py").write_text(text)
+    run = intercepted(trial_of("resumes", tmp_path, "fused-optimizer", folder=tmp_path))
+    assert len(run.course.losses) == 2
+
+
 def test_one_of_many_modules_is_not_guessed(tmp_path: Path) -> None:
     text = (
         "import torch\nfrom torch import nn\nparts = [nn.Linear(4, 4) for _ in range(6)]\n"

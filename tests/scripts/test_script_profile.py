@@ -51,6 +51,24 @@ def test_a_script_of_few_steps_says_why_nothing_was_counted(tmp_path: Path) -> N
     assert "makes no more than 2 steps" in found.unknown["model_flops_per_step"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import threading\nthread = threading.Thread(target=train)\nthread.start()\nthread.join()",
+        "exec(compile('def call(f): f()', 'torch/_dynamo/eval_frame.py', 'exec'))\ncall(train)",
+    ],
+)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_no_part_of_the_work_is_taken_for_that_of_a_step(text: str, tmp_path: Path) -> None:
+    begin, steps = EVALUATES.split("for ", 1)
+    body = f"for {steps}".replace("\n", "\n    ")
+    (tmp_path / "own.py").write_text(f"{begin}def train():\n    {body}\n{text}")
+    run = intercepted(trial_of("own", tmp_path, folder=tmp_path, kind="build"))
+    assert run.flops is not None
+    assert run.flops.model_flops_per_step is None
+    assert "outside of compiled functions" in run.flops.unknown["model_flops_per_step"]
+
+
 def test_what_leaves_the_work_as_it_is_has_the_baseline_s_flops(tmp_path: Path) -> None:
     trial = trial_of("plain", tmp_path, kind="build")
     changed = trial_of("plain", tmp_path, "fused-optimizer", kind="build")
