@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -47,8 +50,8 @@ class Watch:
         """By number: finished steps."""
         self._lead, self._since = 0, Counter[int]()
         """Which leads, and what steps others made since it made its last one."""
-        self._stepping: list[Optimizer] = []
-        """Those that make a step now, each within the one before it."""
+        self._stepping: list[FrameType] = []
+        """The calls of steps that are being made, each within the one before it."""
         self._known: dict[int, Call] = {}
         """By id: what is called instead of a trained model, which it holds."""
         self._calls = Calls(patches, self._around)
@@ -110,9 +113,11 @@ class Watch:
 
     def before_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: Any) -> None:
         """Note that an optimizer is going to step, unless it does so within another's step."""
-        if any(one is optimizer for one in self._stepping):
-            self._stepping.clear()  # an error has ended its step
-        self._stepping.append(optimizer)
+        call = sys._getframe(1)
+        if self._stepping:  # an error has ended those that are no longer called
+            around = {id(frame) for frame, _ in traceback.walk_stack(call)}
+            self._stepping = [one for one in self._stepping if id(one) in around]
+        self._stepping.append(call)
         if len(self._stepping) > 1:
             return
         own = self._of(optimizer)
@@ -159,9 +164,9 @@ class Watch:
 
     def _pass_lead(self, number: int) -> None:
         """Let an optimizer lead that began to step after the last steps of the one that led."""
-        made = self._made[number]
-        took = LEARNT <= made == self._since[number] and self._made[self._lead] >= LEARNT
-        if took or number < self._lead:
+        made, led = self._made[number], self._made[self._lead]
+        took = LEARNT <= made == self._since[number] and led >= LEARNT
+        if took or (made and not led) or number < self._lead:
             self.steps += self._since[number]
             self._lead = number
             self._since.clear()

@@ -62,6 +62,16 @@ for epoch in range(3):
         except ValueError:
             pass
 """
+ANOTHER = """
+other = torch.optim.LBFGS(nn.Linear(1, 1).parameters())
+def fail():
+    raise ValueError
+try:
+    other.step(fail)
+except ValueError:
+    model = nn.Linear(4, 2)
+    fit(model, torch.optim.SGD(model.parameters(), 0.1), 3)
+"""
 
 
 def run_of(text: str, folder: Path, kind: str = "full") -> ScriptRun:
@@ -69,7 +79,7 @@ def run_of(text: str, folder: Path, kind: str = "full") -> ScriptRun:
     return intercepted(trial_of("own", folder, folder=folder, kind=kind, steps=15))
 
 
-@pytest.mark.parametrize("text", [ANEW, FOLDS, PRETRAINED, FAILING])
+@pytest.mark.parametrize("text", [ANEW, FOLDS, PRETRAINED, FAILING, ANOTHER])
 def test_each_update_is_a_step_whichever_optimizer_makes_it(text: str, tmp_path: Path) -> None:
     run = run_of(text, tmp_path)
     plain = losses_of(tmp_path / "own.py")
