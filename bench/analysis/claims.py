@@ -108,6 +108,8 @@ def judged(claim: Claim, comparison: Comparison, trials: Sequence[Measurement]) 
     (problems if proof is Proof.BROKEN else undecided).extend(said)
     proof, said = _metric(claim, pairs, rule)
     (problems if proof is Proof.BROKEN else undecided).extend(said)
+    if not undecided and len(pairs) < rule.first:  # a claim of no gain asks for nothing else
+        undecided.append(f"{len(pairs)} of {rule.first} pairs measured")
     goes_on = bool(undecided) and not problems
     undecided += untold  # no more pairs on this machine tell it
     proof, said = _failures(made)

@@ -331,3 +331,13 @@ def test_what_this_machine_does_not_measure_breaks_no_claim(name: str) -> None:
     said = f"claimed {article} {name} ratio of at least 1.200, but none was measured"
     assert (found.answer, found.problems, found.undecided) == (Proof.OPEN, [], [said])
     assert not found.goes_on
+
+
+@pytest.mark.parametrize(("pairs", "answer"), [(1, Proof.OPEN), (3, Proof.OPEN), (4, Proof.HOLDS)])
+def test_a_claim_of_no_gain_holds_after_as_many_pairs_as_another(pairs: int, answer: Proof) -> None:
+    unjudged = claim(
+        verdict="baseline", time_ratio=(1, 1, 1), time_basis="step", memory_ratio=None, metric=None
+    )
+    trials = paired(CONTROL, EQUAL[:pairs], baseline={"metric": None}, metric=None)
+    found = told(unjudged, trials)
+    assert (found.answer, found.goes_on) == (answer, answer is Proof.OPEN)
