@@ -41,8 +41,8 @@ def with_layout(job: Job) -> Job:
     """Return a job that counts, splits and selects items along the dimension that they lie in.
 
     Time-first batches ``(T, B, ...)`` have it second; lists of images have items for entries, where
-    the sample is such a list. What a baseline says itself is left as it is,
-    and so is everything where its samples don't tell.
+    the sample is such a list. What a baseline says itself is left as it is, and so is everything
+    where its samples don't tell.
     """
     if (job.items, job.split, job.select) != (first_size, chunk_items, select_items):
         return job
@@ -55,24 +55,26 @@ def with_layout(job: Job) -> Job:
 
 
 def _in_lists(job: Job) -> bool:
-    try:
-        with undisturbed(job.device):
-            return entries.lengths(job.sample(1), job.sample(2)) == (1, 2)
-    except Exception:  # noqa: BLE001 - advice costs no trial; what is wrong is said where it is used
-        return False
+    samples = _samples(job)
+    return samples is not None and entries.lengths(*samples) == (1, 2)
 
 
 def dim_of_items(job: Job) -> int | None:
     """Return where the first tensor of two items is twice as long as that of one."""
-    try:
-        with undisturbed(job.device):
-            one, two = _tensors(job.sample(1)), _tensors(job.sample(2))
-    except Exception:  # noqa: BLE001 - advice costs no trial; what is wrong is said where it is used
-        return None
+    one, two = map(_tensors, _samples(job) or ((), ()))
     if not one or not two or one[0].dim() != two[0].dim():
         return None
     sizes = zip(one[0].shape, two[0].shape, strict=True)
     return next((dim for dim, (a, b) in enumerate(sizes) if (a, b) == (1, 2)), None)
+
+
+def _samples(job: Job) -> tuple[Inputs, Inputs] | None:
+    """Return a sample of one item and of two; None where the job can't give them."""
+    try:
+        with undisturbed(job.device):
+            return job.sample(1), job.sample(2)
+    except Exception:  # noqa: BLE001 - advice costs no trial; what is wrong is said where it is used
+        return None
 
 
 def _tensors(inputs: Inputs) -> list[Tensor]:
