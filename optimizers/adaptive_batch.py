@@ -1,7 +1,8 @@
 """Adaptive batch size: find the fastest batch that fits, and train with it.
 
-What:    short step trials, each in a process of its own, at growing batch sizes: the largest that
-         fits in the memory limit is bracketed, and the one with the highest throughput is used.
+What:    short step trials, each in a process of its own, at growing batch sizes, until two in a
+         row are no faster or one doesn't fit in the memory limit: then the largest that fits is
+         bracketed. The one with the highest throughput is used.
 Helps:   devices that a small batch does not fill.
 Hurts:   quality: at equal epochs a larger batch makes fewer updates; scale the learning rate.
 Effect:  learning.
@@ -12,7 +13,7 @@ Source:  Smith et al., Don't Decay the Learning Rate, Increase the Batch Size, I
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -22,6 +23,8 @@ from bench.records.measurement import Measurement
 from bench.technique import Effect, Probe, SettingsT, Stage, Technique
 
 GIB = 1024**3
+DOUBLINGS = 2
+"""In a row that gain nothing, after which a larger batch is not tried."""
 
 
 class AdaptiveBatch(Technique):
@@ -40,7 +43,7 @@ class AdaptiveBatch(Technique):
     )
 
     def configure(self, settings: SettingsT, probe: Probe) -> SettingsT:
-        """Double the batch until it no longer fits, bisect the limit, choose by throughput."""
+        """Double the batch while that pays and fits, bisect the limit, choose by throughput."""
         start = getattr(settings, "batch_size", None)
         if start is None:
             raise NotApplicable("the baseline has no setting batch_size")
@@ -54,20 +57,21 @@ class AdaptiveBatch(Technique):
             raise NotApplicable(f"not even a batch of {start} fits: {first.reason}")
         fastest = min(fitting, key=lambda size: fitting[size].seconds_per_item or float("inf"))
         if fastest == start:
+            most = "" if len(fitting) == len(tried) else f" (the largest that fits: {max(fitting)})"
             raise NotApplicable(
                 f"the batch size {start} is the fastest of {', '.join(map(str, sorted(fitting)))}"
-                f" (the largest that fits: {max(fitting)})"
+                f"{most}"
             )
         return self._sized(settings, start, fastest)
 
     def _search(self, start: int, attempt: Callable[[int], Measurement]) -> dict[int, Measurement]:
-        """Try sizes up to the largest that works, to within an eighth of it.
+        """Try sizes up to the largest that works, to within an eighth of it, or that pays.
 
         No size above what the training part gives in one batch is kept: it would be that batch.
         """
         tried = {start: attempt(start)}
         works = fails = start
-        while tried[fails].ok and fails < self.largest:
+        while tried[fails].ok and fails < self.largest and not _levels_off(tried):
             works, fails = fails, min(2 * fails, self.largest)
             tried[fails] = attempt(fails)
             held = _held(tried[fails], tried[start], start)
@@ -92,6 +96,12 @@ class AdaptiveBatch(Technique):
             power = 1.0 if self.learning_rate_scaling == "linear" else 0.5
             changes["lr"] = lr * factor**power
         return settings.model_copy(update=changes)
+
+
+def _levels_off(tried: Mapping[int, Measurement]) -> bool:
+    """Tell whether neither of the two largest sizes is faster than the fastest of the smaller."""
+    seconds = [tried[size].seconds_per_item or math.inf for size in sorted(tried)]
+    return len(seconds) > DOUBLINGS and min(seconds[-DOUBLINGS:]) >= min(seconds[:-DOUBLINGS])
 
 
 def _held(record: Measurement, first: Measurement, start: int) -> float:

@@ -23,6 +23,7 @@ from bench.analysis.standing import standings
 from bench.analysis.verdict import Judgement, Verdict
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, Measurement, Purpose
+from bench.run.prospects import UNKNOWN, Prospect
 
 CONTROL_PAIRS = 10
 """Pairs of the A/A control: as many as tell how far equal trials differ."""
@@ -44,11 +45,13 @@ class Choice(NamedTuple):
 def next_round(
     header: Header, trials: Sequence[Measurement], arms: Sequence[str], number: int, rule: Rule,
     stage: Purpose, spent_seconds: float, won: bool = True,
+    expected: Mapping[str, Prospect] = MappingProxyType({}),
 ) -> Choice:  # fmt: skip
     """Choose among `arms`, of which `number` rounds are measured; nothing: the stage is over.
 
     What fails twice in the same way is not tried again; what the budget can't see through to a
-    first look is given up, the least promising first.
+    first look is given up, the least promising first. Before its first pair an arm takes, and
+    gains, what is `expected` of it.
     """
     each = by_arm(trials)
     asked, arms = arms, [arm for arm in arms if not fails_again(each.get(arm, ()), arm)]
@@ -63,11 +66,12 @@ def next_round(
     open_ = {arm: left for arm, left in needs.items() if left > 0 and arm not in done}
     own = [trial for trial in trials if trial.stage == stage]
     known = pair_seconds(own)
-    costs = {arm: known.get(arm, 0.0) for arm in open_}
+    costs = {arm: known.get(arm, expected.get(arm, UNKNOWN).seconds) for arm in open_}
     if left_seconds is None:
         measured = list(open_)
     elif number < rule.first:
-        measured = promising(own, open_, costs, rule.first - number, left_seconds)
+        hopes = {arm: expected.get(arm, UNKNOWN).gain for arm in open_}
+        measured = promising(own, hopes, costs, rule.first - number, left_seconds)
     else:
         measured = affordable(open_, costs, left_seconds)
     left = [arm for arm in open_ if arm not in measured]
@@ -133,21 +137,21 @@ def seen_by(header: Header, trials: Sequence[Measurement]) -> dict[str, Screened
 
 
 def promising(
-    trials: Sequence[Measurement], arms: Iterable[str], seconds: Mapping[str, float], rounds: int,
-    budget: float,
+    trials: Sequence[Measurement], hopes: Mapping[str, float], seconds: Mapping[str, float],
+    rounds: int, budget: float,
 ) -> list[str]:  # fmt: skip
     """Return the arms that so many more rounds can be paid of, those that gained most so far first.
 
-    All of them before the first round, when nothing is known.
+    `hopes` stand for the log gain of arms without a pair. One arm is always worth the first of all.
     """
     if budget <= 0:
         return []
     chosen: list[str] = []
     each = by_arm(trials)
-    gained = {arm: _gained(each.get(arm, ()), arm) for arm in arms}
+    gained = {arm: _gained(each.get(arm, ()), arm, hope) for arm, hope in hopes.items()}
     for arm in sorted(gained, key=lambda arm: (-gained[arm], arm)):
         need = seconds[arm] * rounds
-        if need <= budget:
+        if need <= budget or not (chosen or each):
             chosen.append(arm)
             budget -= need
     return [arm for arm in gained if arm in chosen]
@@ -216,11 +220,14 @@ def pays(trials: Sequence[Measurement], more: int, left_seconds: float | None) -
     return more * usual <= left_seconds
 
 
-def _gained(trials: Sequence[Measurement], arm: str) -> float:
-    """Return the mean log gain of an arm's pairs, in whichever objective it gains the most."""
+def _gained(trials: Sequence[Measurement], arm: str, hope: float) -> float:
+    """Return the mean log gain of an arm's pairs, in whichever objective it gains the most.
+
+    Without a pair that is what was hoped for.
+    """
     pairs = pairs_of(trials, arm)
     if not pairs:
-        return 0.0
+        return hope
     basis = basis_of(pairs[0][1])
     known = [ratios(pairs, row.value(basis)) for row in OBJECTIVES]
     return max((fmean(map(math.log, each)) for each in known if each), default=0.0)

@@ -9,6 +9,10 @@ from bench.run.plan import Planned
 from bench.run.session import Session
 from bench.technique import Probe
 
+STEPS = 5
+"""Of a probe at least, and three seconds of them: enough to choose a setting by its speed. Where a
+step takes seconds, as many as judge an arm would take minutes for each setting."""
+
 
 def probe_for(session: Session, label: str) -> Probe:
     """Return the probe of a technique, recorded under what it is called in this run."""
@@ -19,6 +23,6 @@ def probe_for(session: Session, label: str) -> Probe:
         recipe = session.recipe.model_copy(update={"settings": settings.model_dump(mode="json")})
         session.show.begin(f"{label}: probe {number + 1}")
         planned = Planned(label, number, session.header.seed, recipe, "step")
-        return session.probe(planned, memory_limit_bytes=memory_limit_bytes)
+        return session.probe(planned, memory_limit_bytes=memory_limit_bytes, least_steps=STEPS)
 
     return probe

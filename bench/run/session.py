@@ -42,6 +42,7 @@ from bench.run.margin import fix_margin
 from bench.run.observer import Observer
 from bench.run.open_arms import has_won, left_of, next_round, pays
 from bench.run.plan import Contrast, Planned
+from bench.run.prospects import prospects
 from bench.run.reuse import Earlier
 from bench.run.specs import asked_of, spec_of
 from bench.run.spread import spread_over
@@ -143,6 +144,7 @@ class Session:
         fresh = self.header.repeats if stage == "confirm" else 0  # seeds not seen yet
         rule = rule_of(self.header, stage)
         planned = [*self._rounds(todo, rule.most, self.header.seed + fresh, stage)]
+        expected = prospects(contrasts, self.rehearsed, self.probed) if stage == "test" else {}
         for number, blocks in enumerate(planned):
             if number == 0:
                 if self.dry_run:
@@ -152,11 +154,14 @@ class Session:
                 fix_margin(self.folder, self.show)
             begin, arms = min(block[0].pair for block in blocks), [c.arm for c in todo]
             records = [known for known in self.so_far if known.pair < begin]  # as it was then
-            won = self.header.budget_seconds is None or has_won(self.header, records, arms, stage)
-            choice = next_round(self.header, records, arms, number, rule, stage, self.spent, won)
+            head, over = self.header, f"the budget is spent after {number} rounds; still open"
+            won = head.budget_seconds is None or has_won(head, records, arms, stage)
+            choice = next_round(head, records, arms, number, rule, stage, self.spent, won, expected)
             if not choice.measured:
-                self._say_left(number, choice.left)
+                self._say(over, choice.left)
                 return
+            if number == 0:
+                self._say("the budget pays for no pair of the least promising", choice.left)
             chosen = frozenset(choice.measured)
             kept = [plan.only(block, chosen) for block in blocks]
             if number >= rule.first:
@@ -164,7 +169,7 @@ class Session:
             if self.spread:
                 self.spread.issue(self, planned[number:], chosen, rule.first - number)
             if not self._measure(kept, stage, won):
-                self._say_left(number, choice.measured + choice.left)
+                self._say(over, choice.measured + choice.left)
                 return
         fix_margin(self.folder, self.show)
 
@@ -226,11 +231,10 @@ class Session:
     def _known(self, planned: Planned) -> Measurement | None:
         return self.folder.trials.get((planned.pair, planned.arm))
 
-    def _say_left(self, rounds: int, left: Sequence[str]) -> None:
-        """Say what stays open where the budget ends a run."""
-        if left:
-            names = ", ".join([arm for arm in left if arm != CONTROL] or left)
-            self.show.note(f"the budget is spent after {rounds} rounds; still open: {names}")
+    def _say(self, what: str, arms: Sequence[str]) -> None:
+        if arms:
+            names = ", ".join([arm for arm in arms if arm != CONTROL] or arms)
+            self.show.note(f"{what}: {names}")
 
     def trial(self, planned: Planned) -> Measurement:
         """Return the record of a trial, running it if the journal doesn't hold it."""

@@ -134,7 +134,7 @@ def _measure_job(
         facts.append(Training(step_seconds=tuple(rehearsed.seconds)))
         return _described(trial, device) if trial.describe else None
     watch = _Watch(device, base.anonymous, base.file)
-    limit = StepLimit() if trial.kind == "step" else None
+    limit = StepLimit.of(trial.least_steps) if trial.kind == "step" else None
     profiler = Profiler(job, base.now) if trial.profile else None
     watched = profiler.watched() if profiler else job
     try:

@@ -143,7 +143,7 @@ def _limit(trial: TrialSpec, settings: ScriptSettings) -> Limit | None:
         return REHEARSED
     if settings.steps is not None:
         return Limit(settings.steps, 0.0, settings.steps)
-    return Limit(LEAST_STEPS, LEAST_SECONDS, MOST_STEPS)
+    return Limit(trial.least_steps or LEAST_STEPS, LEAST_SECONDS, MOST_STEPS)
 
 
 def _check_judged(techniques: Sequence[Technique], settings: ScriptSettings) -> None:

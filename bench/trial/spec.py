@@ -35,6 +35,8 @@ class TrialSpec(Record):
     """Count FLOPs after training: once a recipe, as counting takes as long as many steps."""
     profile: bool = False
     """Look at what a training is made of: once a run, of the baseline."""
+    least_steps: int | None = None
+    """Steps that a step trial makes at least; None: as many as losses are compared over."""
     timeout_seconds: float | None = None
     """After which it is ended; None: what the run allows every trial."""
     describe: bool = False

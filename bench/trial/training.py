@@ -35,6 +35,11 @@ class StepLimit:
     seconds: float = 3.0
     most_steps: int = 200
 
+    @classmethod
+    def of(cls, least: int | None) -> StepLimit:
+        """Return the limit of a trial that makes at least so many steps; None: the usual."""
+        return cls() if least is None else cls(steps=least)
+
 
 @dataclass
 class Trained:

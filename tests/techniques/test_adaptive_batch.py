@@ -83,7 +83,12 @@ def test_no_size_is_tried_twice_and_few_are_tried(fits: int) -> None:
 def test_the_fastest_is_used_even_where_larger_ones_fit() -> None:
     machine = Machine(fits=10_000, seconds=lambda size: abs(size - 64) + 1.0)
     assert chosen(machine).batch_size == 64
-    assert max(machine.tried) == 4096
+    assert machine.tried == [8, 16, 32, 64, 128, 256]  # two in a row gained nothing
+
+
+def test_one_size_that_gains_nothing_may_be_chance() -> None:
+    machine = Machine(fits=10_000, seconds=lambda size: 1.0 / size + (size == 32))
+    assert chosen(machine, largest=256).batch_size == 256
 
 
 def test_everything_fits_up_to_the_largest_asked_for() -> None:
@@ -94,10 +99,18 @@ def test_everything_fits_up_to_the_largest_asked_for() -> None:
 
 def test_where_the_start_is_the_fastest_it_does_not_apply() -> None:
     with pytest.raises(NotApplicable) as caught:
-        chosen(Machine(fits=40, seconds=float))
+        chosen(Machine(fits=24, seconds=float))
     assert str(caught.value) == (
-        "the batch size 8 is the fastest of 8, 16, 32, 40 (the largest that fits: 40)"
+        "the batch size 8 is the fastest of 8, 16, 24 (the largest that fits: 24)"
     )
+
+
+def test_what_gets_no_faster_is_not_made_larger() -> None:
+    machine = Machine(fits=10_000, seconds=float)
+    with pytest.raises(NotApplicable) as caught:
+        chosen(machine)
+    assert str(caught.value) == "the batch size 8 is the fastest of 8, 16, 32"
+    assert machine.tried == [8, 16, 32]
 
 
 def test_where_not_even_the_start_fits_it_does_not_apply() -> None:

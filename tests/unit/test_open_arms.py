@@ -15,6 +15,7 @@ from bench.errors import BenchError
 from bench.records.measurement import CONTROL, Measurement, Status
 from bench.records.run_folder import Folder
 from bench.run.open_arms import Choice, affordable, has_won, left_of, next_round
+from bench.run.prospects import Prospect
 from tests.records import claim, exported, failed, header, paired
 
 FASTER = (1.48, 1.5, 1.52, 1.49, 1.51, 1.5)
@@ -96,6 +97,24 @@ def test_a_budget_too_small_for_the_first_look_of_all_goes_to_what_gained_most()
         ["quick", CONTROL], ["noisy"]
     )
     assert chosen(records, 1, spent=5.0, budget_seconds=6.0) == Choice([], ["quick", "noisy"])
+
+
+EXPECTED = {"quick": Prospect(6.0, 0.3), "noisy": Prospect(3.0, 0.4)}
+
+
+@pytest.mark.parametrize(
+    ("budget", "measured"),
+    [(20.0, ["quick", "noisy"]), (8.0, ["noisy"]), (1.0, ["noisy"])],
+    ids=["for both", "for one", "for none"],
+)
+def test_the_first_round_is_of_what_is_expected_to_gain_most(
+    budget: float, measured: list[str]
+) -> None:
+    head = header(**{**AUTO, "first": 1, "budget_seconds": budget})
+    arms, rule = ["quick", "noisy", CONTROL], Rule(1, 30, 0.05, 2)
+    choice = next_round(head, [], arms, 0, rule, "test", 0.0, expected=EXPECTED)
+    assert choice.measured == [*measured, CONTROL]
+    assert choice.left == [arm for arm in ("quick", "noisy") if arm not in measured]
 
 
 def test_a_part_of_the_budget_is_kept_for_confirming() -> None:
