@@ -70,7 +70,7 @@ def next_round(
     if left_seconds is None:
         measured = list(open_)
     elif number < rule.first:
-        hopes = {arm: expected.get(arm, UNKNOWN).gain for arm in open_}
+        hopes = {arm: expected.get(arm, UNKNOWN).promise for arm in open_}
         measured = promising(own, hopes, costs, rule.first - number, left_seconds)
     else:
         measured = affordable(open_, costs, left_seconds)

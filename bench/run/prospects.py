@@ -13,12 +13,13 @@ from typing import NamedTuple
 from bench.analysis.bounds import HELD, PHASES, profiled
 from bench.analysis.payback import planned_seconds
 from bench.records.measurement import BASELINE, Measurement
-from bench.run.plan import BLOCK, Contrast
+from bench.run.plan import BLOCK, Contrast, Kind
 
 SURE = 5.0
 """Times as fast, or as slow, that a rehearsed step may be to be taken at its word."""
-REMOTE = -math.log(SURE)
-"""Of an arm that takes nothing away: it may only end at another time."""
+CHANCE, REMOTE = 0.2, 0.02
+"""Log gain that is allowed for what a rehearsal doesn't show; of an arm that takes nothing away,
+which may only end at another time."""
 
 
 class Prospect(NamedTuple):
@@ -26,8 +27,8 @@ class Prospect(NamedTuple):
 
     seconds: float
     """Of a pair, with its share of the baseline's trial."""
-    gain: float
-    """Of log time, by the rehearsed step alone."""
+    promise: float
+    """Log gain that may be found, a second."""
 
 
 UNKNOWN = Prospect(0.0, 0.0)
@@ -42,19 +43,18 @@ def prospects(
     whole = planned_seconds(profile) if profile else None
     if profile is None or baseline is None or whole is None:
         return {}
+
+    def trial(own: Measurement, kind: Kind, faster: float) -> float:
+        if kind == "step":
+            return (profile.wall_seconds or 0.0) / faster
+        return whole / faster + (own.wall_seconds or 0.0)  # its rehearsal built and evaluated
+
     found = {}
-    for contrast in contrasts:
-        own = known.get(contrast.arm)
-        if own is not None:
-            faster = _faster(baseline, own)
-            pair = [(baseline, 1.0, BLOCK), (own, faster, 1)]
-            seconds = math.fsum(
-                (whole / ratio + (one.wall_seconds or 0.0)) / sharing
-                if contrast.kind == "full"
-                else (profile.wall_seconds or 0.0) / ratio / sharing
-                for one, ratio, sharing in pair
-            )
-            found[contrast.arm] = Prospect(seconds, _gain(own, faster))
+    for arm, kind in ((one.arm, one.kind) for one in contrasts if one.arm in known):
+        own, faster = known[arm], _faster(baseline, known[arm])
+        less = _less_work(baseline, own) if kind == "full" else 1.0
+        seconds = trial(own, kind, faster * less) + trial(baseline, kind, 1.0) / BLOCK
+        found[arm] = Prospect(seconds, _gain(own, faster * less) / seconds if seconds else 0.0)
     return found
 
 
@@ -66,6 +66,16 @@ def _faster(baseline: Measurement, own: Measurement) -> float:
     return min(max(ratio, 1 / SURE), SURE)
 
 
+def _less_work(baseline: Measurement, own: Measurement) -> float:
+    """Return how many times as few steps a whole training plans; 1 where that isn't known."""
+    before, after = ((one.planned_epochs or 0) * (one.items_an_epoch or 0)
+                     for one in (baseline, own))  # fmt: skip
+    sizes = [one.recipe["settings"].get("batch_size") for one in (baseline, own)]
+    batch = sizes[1] / sizes[0] if all(isinstance(size, int) for size in sizes) else 1.0
+    return batch * before / after if before and after else 1.0
+
+
 def _gain(own: Measurement, faster: float) -> float:
-    takes_away = own.touches is None or {*own.touches} & {*map(str, PHASES | HELD)}
-    return math.log(faster) if takes_away else REMOTE
+    if own.touches is not None and not {*own.touches} & {*map(str, PHASES | HELD)}:
+        return REMOTE
+    return max(0.0, math.log(faster)) + CHANCE

@@ -1,0 +1,80 @@
+"""What is expected of arms before any pair: by their rehearsed steps and the baseline's profile."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from bench.records.measurement import BASELINE, Measurement
+from bench.records.profile import Profile
+from bench.run.plan import BLOCK, Contrast, Kind
+from bench.run.prospects import CHANCE, REMOTE, SURE, Prospect, prospects
+from tests.records import measurement, recipe
+
+PROFILED = measurement(
+    BASELINE, kind="step", seconds=10.0, items=80, items_seen=80, step_seconds=(1.0,) * 10,
+    window_seconds=10.0, planned_epochs=4, epoch_items=160, wall_seconds=12.0, profile=Profile(),
+)  # fmt: skip
+"""Of a training of 80 steps of a second."""
+
+
+def rehearsed(arm: str, step: float, **facts: Any) -> Measurement:
+    return measurement(
+        arm, **{"planned_epochs": 4, "epoch_items": 160, "wall_seconds": 5.0,
+                "step_seconds": (2 * step, step), "touches": None, **facts}
+    )  # fmt: skip
+
+
+def contrast(arm: str, kind: Kind = "full") -> Contrast:
+    return Contrast(arm, recipe(arm), recipe(), kind)
+
+
+def expected(arm: str, step: float, kind: Kind = "full", **facts: Any) -> Prospect:
+    known = [rehearsed(BASELINE, 1.0), rehearsed(arm, step, **facts)]
+    return prospects([contrast(arm, kind)], known, [PROFILED])[arm]
+
+
+def test_a_pair_is_a_training_at_the_rehearsed_pace_and_a_share_of_the_baseline_s() -> None:
+    found = expected("fast", 0.5)
+    assert found.seconds == pytest.approx(40 + 5 + (80 + 5) / BLOCK)
+    assert found.promise == pytest.approx((math.log(2) + CHANCE) / found.seconds)
+
+
+def test_of_steps_alone_a_pair_is_as_long_as_the_profile() -> None:
+    assert expected("fast", 0.5, "step").seconds == pytest.approx(6 + 12 / BLOCK)
+
+
+def test_fewer_items_an_epoch_are_less_work_and_larger_batches_fewer_steps() -> None:
+    half = rehearsed("half", 1.0, epoch_items=80)
+    wide = rehearsed("wide", 1.5, recipe=recipe("wide", batch_size=16).model_dump(mode="json"))
+    plain = rehearsed(BASELINE, 1.0, recipe=recipe(batch_size=8).model_dump(mode="json"))
+    arms = [contrast("half"), contrast("wide")]
+    found = prospects(arms, [plain, half, wide], [PROFILED])
+    assert found["half"].seconds == pytest.approx(40 + 5 + (80 + 5) / BLOCK)
+    assert found["wide"].seconds == pytest.approx(80 * 1.5 / 2 + 5 + (80 + 5) / BLOCK)
+
+
+def test_a_rehearsed_step_is_not_believed_beyond_reason() -> None:
+    found = expected("odd", 1e-6)
+    assert found.promise * found.seconds == pytest.approx(math.log(SURE) + CHANCE)
+
+
+def test_what_is_slower_may_yet_gain_otherwise() -> None:
+    found = expected("slow", 2.0)
+    assert found.promise * found.seconds == pytest.approx(CHANCE)
+
+
+@pytest.mark.parametrize("touches", [(), ("inference",)])
+def test_what_takes_nothing_away_comes_last(touches: tuple[str, ...]) -> None:
+    found = expected("ema", 0.5, touches=touches)
+    assert found.promise * found.seconds == pytest.approx(REMOTE)
+    assert expected("cast", 0.5, touches=("forward",)).promise > found.promise
+
+
+def test_nothing_is_expected_without_a_profile_or_a_rehearsal() -> None:
+    known = [rehearsed(BASELINE, 1.0)]
+    assert prospects([contrast("fast")], known, []) == {}
+    assert prospects([contrast("fast")], known, [PROFILED]) == {}
+    assert prospects([contrast("fast")], [], [PROFILED]) == {}
