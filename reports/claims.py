@@ -41,7 +41,9 @@ def _held(run: Run, claim: Claim) -> Iterator[str]:
             yield f"{name} {found} (claimed at least {formatting.ratio(its[0])})"
     if claim.metric is not None:
         found = formatting.metric_with_interval(measured.metric)
-        yield f"{claim.metric_name} {found} (claimed {formatting.metric(claim.metric[1])})"
+        lower = claim.metric_direction == "lower"
+        end, side = (claim.metric[2], "most") if lower else (claim.metric[0], "least")
+        yield f"{claim.metric_name} {found} (claimed at {side} {formatting.metric(end)})"
     if claim.quality_gain is not None:
         gain = next((result.quality_gain for result in run.comparison.arms), None)
         found = formatting.difference_with_interval(gain)

@@ -13,10 +13,12 @@ from reports.undone import unfinished
 def commands(run: Run) -> list[tuple[str, str]]:
     """Return (what for, command) of what a reader may want to do next."""
     found = []
-    if unfinished(run):
+    left = unfinished(run) is not None
+    if left:
         found.append(("go on with it", f"{run.header.resuming} {run.folder}"))
     if run.exported:
-        what = "recipe that won" if run.winner else "baseline: nothing beat it"
+        baseline = "baseline: nothing is shown to beat it" + " yet" * left
+        what = "recipe that won" if run.winner else baseline
         path = f"{run.folder}/optimized.json"
         found.append((f"train with the result (the {what})", f"bench train {path}"))
         found.append(("measure the result again, and hold it to its claim", f"bench verify {path}"))

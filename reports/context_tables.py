@@ -1,32 +1,19 @@
-"""What lies around the figures: searches, refusals, failures, settings, data, machine, commands."""
+"""What lies around the figures: searches, refusals, failures, settings, data, machine, trials."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import factorial
 from statistics import median
-from types import MappingProxyType
 from typing import Any
 
 from bench.analysis.verdict import Verdict
 from bench.data_card import DataCard
+from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, UNTRIED, Measurement
 from bench.records.recipe import LOCAL_SETTINGS, Recipe
 from reports import formatting
 from reports.run import Run
 from reports.tables import Table, table
-
-MODES: Mapping[str, str] = MappingProxyType({
-    "baseline-only": "the baseline alone",
-    "test": "techniques, each alone",
-    "combine": "techniques, together",
-    "full-optimization": "every technique screened, the winners combined and confirmed",
-    "recipe": "exported recipes",
-    "verify": "an exported recipe, measured again",
-    "ab": "two revisions of the code, one against the other",
-    "judge": "an edit, against the last commit",
-    "audit": "arms that tell published claims",
-})  # fmt: skip
 
 
 def searches(run: Run) -> list[tuple[str, Table]]:
@@ -128,7 +115,7 @@ def environment(run: Run) -> Table | None:
         "device": header.device,
         "threads of a trial": header.threads,
         "first seed": header.seed,
-        "pairs for each arm": header.repeats,
+        "pairs for each arm": _pairs(header),
         "margin": run.margin,
         "budget": formatting.seconds(header.budget_seconds) if header.budget_seconds else "none",
         "limit of a trial": formatting.seconds(header.trial_timeout_seconds),
@@ -212,6 +199,17 @@ def _part(items: int) -> str:
     return formatting.number(items, "item") if items else "unknown"
 
 
+def _pairs(header: Header) -> str:
+    """Return in how many pairs an arm is judged: a sequential test ends with its answer."""
+    if header.first is None:
+        return str(header.repeats)
+    judged = f"{header.first} to {header.repeats}"
+    if header.screening is None:
+        return judged
+    first, most = header.screening
+    return f"{first} to {most} to screen it, {judged} to confirm it"
+
+
 def _label(key: str) -> str:
     return key.removesuffix("_bytes").replace("_", " ")
 
@@ -231,21 +229,6 @@ def _fact(key: str, value: Any) -> str:
     if isinstance(value, list):
         return "; ".join(_fact("", part) for part in value) or "none"
     return formatting.UNKNOWN if value is None else formatting.value(value)
-
-
-def context(run: Run) -> str:
-    """Return what was run, where and when, in one line."""
-    header = run.header
-    card = next((trial.data for trial in run.trials if trial.data), None)
-    words = [
-        *([card.name] if card else []),
-        header.device,
-        formatting.number(header.threads, "thread"),
-        formatting.number(sum(trial.pair >= 0 for trial in run.trials), "trial"),
-        f"started {header.started}",
-        f"run {header.run}",
-    ]
-    return ", ".join(words)
 
 
 def counting(run: Run) -> list[str]:

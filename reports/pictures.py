@@ -7,6 +7,7 @@ from pathlib import Path
 from bench.records.files import write_text
 from reports.charts.intervals import HEIGHT
 from reports.charts.marks import element, label, line
+from reports.charts.names import shortened
 from reports.charts.theme import THEMES, style
 from reports.page.forest import Forest, forest_of
 from reports.run import FOREST, Run
@@ -62,7 +63,7 @@ def _head(forest: Forest, metric: str) -> str:
 
 def _row(forest: Forest, row: Row, top: float) -> str:
     parts = [
-        label(8, top + 15, _cut(row.arm), "arm", "start"),
+        label(8, top + 15, shortened(row.arm, LETTERS), "arm", "start"),
         label(8, top + 32, row.verdict or "identical runs", f"said {row.tone}", "start"),
         line(0, top + LINE - 4, "100%", top + LINE - 4, "rule"),
     ]
@@ -86,7 +87,3 @@ def _panel(place: int, top: float, inside: str, height: float) -> str:
 
 def _left(place: int) -> float:
     return float(NAME + place * (PANEL + GAP))
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"

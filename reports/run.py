@@ -28,6 +28,7 @@ from bench.records.measurement import BASELINE, CONTROL, Measurement, counting
 from bench.records.run_folder import read_run
 from bench.records.uncollected import uncollected
 from reports import formatting
+from reports.command_line import output_of
 
 MOST_TRACEBACKS = 20
 PLOTS = "plots"
@@ -106,14 +107,8 @@ class Run:
         An audit's run lies two deeper: in the audit's folder, and in that of its name.
         """
         words = self.header.command
-        output = "results"
-        for word, following in zip(words, [*words[1:], ""], strict=False):
-            if word == "--output":
-                output = following
-            elif word.startswith("--output="):
-                output = word.partition("=")[2]
         deeper = self.path.resolve().parts[-3:-1] if words[1:2] == ("audit",) else ()
-        return shlex.quote(str(Path(output, *deeper, self.header.run)))
+        return shlex.quote(str(Path(output_of(words), *deeper, self.header.run)))
 
     @property
     def margin(self) -> str:

@@ -25,7 +25,7 @@ def said(run: Run) -> str | None:
         return None
     tries = sum(len(one.gains) + one.failed for one in found)
     unfit = sum(not one.fits for one in found)
-    left = f"; {unfit} of them failed, or exceed a limit" if unfit else ""
+    left = f"; {unfit} of the choices {_unfit(run)}" if unfit else ""
     return (
         f"{number(len(found), 'choice')} of {number(len(run.header.ranges), 'setting')} in "
         f"{number(tries, 'trial')}{left}. {_chosen(run)} {_judged(run)}"
@@ -76,6 +76,14 @@ def _is_of_quality(run: Run) -> bool:
 
 def _costs(run: Run) -> str:
     return listing(run.header.objectives or ("time",))
+
+
+def _unfit(run: Run) -> str:
+    """Return why a choice can't be had: what of it applies to a run."""
+    aims = run.comparison.aims
+    limited = ["exceed a limit"] if aims.limits or aims.times_baseline else []
+    lost = ["don't keep the quality"] if not aims.quality and _kept(run) else []
+    return " or ".join(["failed", *limited, *lost])
 
 
 def _chosen(run: Run) -> str:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from types import MappingProxyType
 
-from bench.analysis.intervals import Interval
+from bench.analysis.objectives import TIME
 from bench.analysis.quality import LEAST_STEPS
 from bench.analysis.results import ArmResult, Control
-from bench.analysis.sequential import LEAST_GAIN
+from bench.analysis.tries import found_in
 from bench.analysis.verdict import Verdict
-from bench.records.measurement import BASELINE, Status
+from bench.records.measurement import BASELINE, CONTROL, Purpose, Status
 from reports import claims, formatting, revisions, undone
 from reports.formatting import listing, number
+from reports.gains import cost_of, gains_of
 from reports.run import Run
 
 SETUP_WORTH_SAYING = 1.0
@@ -36,7 +37,7 @@ def verdict(run: Run) -> str:
     if run.header.revisions and run.revised:
         return revisions.said(run.header.revisions, run.revised)
     if not run.comparison.arms:
-        return of_baseline(run)
+        return f"{_of_search(run)}{of_baseline(run)}"
     winner = run.winner
     return _of_winner(run, winner) if winner else _of_losers(run)
 
@@ -59,6 +60,8 @@ def reason(run: Run, result: ArmResult) -> str:
         parts.append("judged by fresh pairs, made after the screening")
     elif result.verdict is Verdict.SCREENED:
         parts.append("chosen by the screening, not confirmed in fresh pairs")
+        if _is_left_out(run, result):
+            parts.append("beside what was combined it was not shown to add to the gain")
     return "; ".join(parts) + "."
 
 
@@ -73,6 +76,8 @@ def noise(run: Run) -> list[str]:
         f"memory {formatting.ratio_with_interval(control.memory_ratio)}. "
         "Identical runs should give 1."
     ]
+    if not run.comparison.aims.counts(TIME):
+        return [*sentences, "No gain in time is looked for.", *_repeatable(control)]
     visible = run.comparison.smallest_visible_effect
     pairs = number(run.comparison.visible_pairs, "pair")
     if visible is None:
@@ -87,6 +92,12 @@ def noise(run: Run) -> list[str]:
             f"An effect of {formatting.percent(visible)} on time is found 4 times in 5 in "
             f"{pairs}; smaller ones mostly drown in the noise."
         )
+        if run.header.screening is not None:
+            most = number(run.header.screening[1], "pair")
+            sentences.append(
+                f"That holds of what is confirmed: the screening before, in {most} at most, misses "
+                "more."
+            )
     return [*sentences, *_repeatable(control)]
 
 
@@ -129,16 +140,23 @@ def of_baseline(run: Run) -> str:
     return f"{run.title} reaches {run.header.metric} {found} in {spent} of training."
 
 
+def _of_search(run: Run) -> str:
+    """Return that a search for settings found none; nothing where none was made, or goes on."""
+    aims = run.comparison.aims
+    if not aims.quality or undone.unfinished(run) is not None:
+        return ""
+    tried = number(len(found_in(run.header, run.trials)), "choice")
+    none = "none within the limits" if aims.limits or aims.times_baseline else "none"
+    own = f"the baseline's own, by {run.header.chosen_by}"
+    return f"Of {tried} of settings {none} is found to be better than {own}. "
+
+
 def _of_winner(run: Run, winner: ArmResult) -> str:
-    gains = [text for text in (_time_gain(winner), _memory_gain(winner)) if text]
-    gains += _metric_gain(run, winner)
-    gains += _deployed_gains(winner)
-    costs = [text for text in (_time_cost(winner), _memory_cost(winner)) if text]
-    but = f" at the cost of {listing(costs)}" if costs else ""
+    gains, but = listing(gains_of(run, winner)), cost_of(winner)
     if winner.quality_gain is not None:
-        return f"{winner.arm} {listing(gains)}{but}."
+        return f"{winner.arm} {gains}{but}."
     work = "the same work" if winner.work == "same work" else winner.work
-    what = f"{winner.arm} {listing(gains)}{but}, {_quality(run, winner)}"
+    what = f"{winner.arm} {gains}{but}, {_quality(run, winner)}"
     return f"{what}; it does {work}."
 
 
@@ -163,58 +181,6 @@ def _of_losers(run: Run) -> str:
         f"Nothing tried is shown to beat the baseline{open_ones} "
         f"({number(len(arms), 'candidate')}: {', '.join(said)})."
     )
-
-
-def _time_gain(result: ArmResult) -> str | None:
-    if "faster" not in result.gains or result.time_ratio is None:
-        return None
-    ratio = formatting.ratio_with_interval(result.time_ratio)
-    what = "the whole training" if result.time_basis == "training" else "training steps"
-    return f"makes {what} {ratio.replace('×', '× faster', 1)}"
-
-
-def _memory_gain(result: ArmResult) -> str | None:
-    if "smaller" not in result.gains or result.memory_ratio is None:
-        return None
-    ratio = formatting.ratio_with_interval(result.memory_ratio)
-    return f"needs {ratio.replace('×', '× less memory', 1)}"
-
-
-def _deployed_gains(result: ArmResult) -> list[str]:
-    found = []
-    if "less energy" in result.gains:
-        energy = formatting.ratio_with_interval(result.energy_ratio)
-        found.append(f"takes {energy.replace('×', '× less energy', 1)}")
-    if "faster inference" in result.gains and result.latency_ratio is not None:
-        found.append(f"answers {formatting.ratio(result.latency_ratio)} faster")
-    if "smaller file" in result.gains and result.size_ratio is not None:
-        found.append(f"deploys a file {formatting.ratio(result.size_ratio)} smaller")
-    return found
-
-
-def _metric_gain(run: Run, result: ArmResult) -> list[str]:
-    if "better metric" not in result.gains or result.metric_difference is None:
-        return []
-    change = formatting.difference_with_interval(
-        result.metric_difference, result.difference_is_relative
-    )
-    return [f"has a better {run.header.metric} ({change})"]
-
-
-def _time_cost(result: ArmResult) -> str | None:
-    factor = _surely_worse(result.time_ratio)
-    return f"{formatting.ratio(1 / factor)} the time" if factor else None
-
-
-def _memory_cost(result: ArmResult) -> str | None:
-    factor = _surely_worse(result.memory_ratio)
-    return f"{formatting.ratio(1 / factor)} the memory" if factor else None
-
-
-def _surely_worse(interval: Interval | None) -> float | None:
-    if interval is None or interval.high is None or interval.high * LEAST_GAIN >= 1:
-        return None
-    return interval.middle
 
 
 def _quality(run: Run, result: ArmResult) -> str:
@@ -254,9 +220,25 @@ def judged(run: Run) -> list[str]:
 def _why(run: Run, result: ArmResult) -> str:
     if result.verdict is not Verdict.WIN:
         return result.reason.removeprefix("failed: ")
-    costs = [text for text in (_time_cost(result), _memory_cost(result)) if text]
-    but = f" at the cost of {listing(costs)}" if costs else ""
-    return f"{result.reason}{but}, {_quality(run, result)}{_search_cost(result)}"
+    return f"{result.reason}{cost_of(result)}, {_quality(run, result)}{_search_cost(result)}"
+
+
+def _is_left_out(run: Run, result: ArmResult) -> bool:
+    """Tell whether an arm was tried in a combination, and is no part of what fresh pairs judge."""
+    own, fresh = _techniques(result.arm), _measured(run, "confirm")
+    tried = any(own < other for other in _measured(run, "combine"))
+    return tried and bool(fresh) and not any(own <= other for other in fresh)
+
+
+def _measured(run: Run, stage: Purpose) -> set[frozenset[str]]:
+    """Return the techniques of each arm that a stage measured."""
+    arms = {trial.arm for trial in run.trials if trial.stage == stage}
+    return {_techniques(arm) for arm in arms - {BASELINE, CONTROL}}
+
+
+def _techniques(arm: str) -> frozenset[str]:
+    """Return the names of an arm's techniques, whatever their settings."""
+    return frozenset(name.partition(":")[0] for name in arm.split("+"))
 
 
 def _search_cost(result: ArmResult) -> str:

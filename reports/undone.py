@@ -50,7 +50,8 @@ def _missing(run: Run) -> str | None:
     if found is not None:
         going = found.goes_on and done < rule.most
         return f"the claim is not decided in {number(done, 'pair')}" if going else None
-    seen = {trial.arm for trial in run.judging if trial.arm not in (BASELINE, CONTROL)}
+    tested = {trial.arm for trial in run.judging if trial.stage == "test"}
+    seen = tested - {BASELINE, CONTROL}
     unseen = sum(1 for arm in run.header.arms if arm.techniques) - len(seen)
     open_ones = [result.arm for result in run.candidates if result.goes_on]
     if unseen > 0:

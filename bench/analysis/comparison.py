@@ -96,7 +96,7 @@ def compare(
         **_of_baseline(trials, target, aims),
         control=control,
         smallest_visible_effect=None
-        if control and differs(control)
+        if not aims.counts(TIME) or (control and differs(control))
         else visible_effect(same, arms, rule, shown_in, target, aims),
         visible_pairs=shown_in,
         arms=arms,

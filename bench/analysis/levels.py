@@ -79,6 +79,15 @@ def rule_of(header: Header, stage: Purpose = "test") -> Rule:
     return Rule(first, header.repeats, header.alpha, max(1, arms))
 
 
+def looks_of(header: Header, rule: Rule, stage: Purpose = "test") -> tuple[int, int]:
+    """Return after how many pairs arms of a stage are looked at first, and last.
+
+    A screening looks before the rounds that a budget is to see its arms through.
+    """
+    screening = header.screening if stage == "test" else None
+    return screening or (rule.first, rule.most)
+
+
 def nominal(total: float, rule: Rule) -> float:
     """Return the one-sided level of every look with which all of them together err in `total`."""
     if rule.first == rule.most:

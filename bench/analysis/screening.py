@@ -34,6 +34,7 @@ Looks = tuple[int, int]
 NO_GAIN = f"a gain of {100 * (WORTH_FINDING - 1):.0f} % is not likely"
 LOSES = "a loss of the metric beyond the margin is likely"
 SLOWER = "it is likely slower by 5 %, others are faster, and no other gain is likely"
+HOPED = f"by over {100 * (WORTH_FINDING - 1):.0f} % in the mean of its pairs, which may be chance"
 
 
 class Standing(StrEnum):
@@ -51,7 +52,7 @@ class Screened(NamedTuple):
     pairs: int
     gains: tuple[Gain, ...] = ()
     why: str = ""
-    """It is left."""
+    """It is left; or chosen, though no gain is likely."""
     worth: bool = False
     """Whether one of its gains is likely one that is worth finding."""
 
@@ -136,7 +137,7 @@ def _look(own: Own, every: Every, count: int, last: bool, rivalled: bool) -> Scr
         return Screened(Standing.LEFT, count, why=SLOWER)
     hoped = tuple(row.gain for row, one, at in seen if at.middle > one.worth)
     if last and fit and hoped:
-        return Screened(Standing.CHOSEN, count, hoped)
+        return Screened(Standing.CHOSEN, count, hoped, why=HOPED)
     none = sure and all(at.high < one.worth for _, one, at in seen)
     left = none or last
     return Screened(Standing.LEFT, count, why=NO_GAIN) if left else Screened(Standing.OPEN, count)

@@ -21,7 +21,8 @@ def after_screening(result: ArmResult, seen: Screened | None) -> ArmResult:
         return result
     over = {"goes_on": False, "more_pairs": None, "needed_margin": None}
     if seen.standing is Standing.CHOSEN:
-        said = f"likely {', '.join(seen.gains)}: fresh pairs tell"
+        gains = ", ".join(seen.gains)
+        said = f"{gains} {seen.why}" if seen.why else f"likely {gains}"
         chosen = {"verdict": Verdict.SCREENED, "gains": seen.gains, "reason": said}
         return result.model_copy(update=over | chosen)
     after = f"{seen.pairs} pair{'s' * (seen.pairs > 1)}"

@@ -66,18 +66,18 @@ def as_text(found: Forecast | SearchForecast, refused: list[str], mode: str) -> 
 
 
 def _lines(found: Forecast, refused: list[str], mode: str) -> Iterator[str]:
-    rule, each, seconds = found.rule, found.trials_a_round, found.seconds_a_round
+    each, seconds = found.trials_a_round, found.seconds_a_round
     yield f"{_count(found.arms, 'arm')} would be measured"
     if refused:
         yield f"{len(refused)} would not, as they don't apply or can't gain: {', '.join(refused)}"
     for kind, took in found.trial_seconds.items():
         yield f"{KINDS[kind]} of the baseline took {took:.3g} s; an arm's is counted as long"
-    first, most = rule.first, rule.most
+    first, most = found.looks
     if first == most:
         yield f"{_count(most, 'pair')} each: {each * most} trials, about {shown(seconds * most)}"
     else:
         until, whole = (f"{each * n} trials, about {shown(seconds * n)}" for n in (first, most))
-        yield f"until the first look, after {first} pairs: {until}"
+        yield f"until the first look, after {_count(first, 'pair')}: {until}"
         yield f"at most, in {most} pairs: {whole}; decided arms stop before"
     if mode == "full-optimization":
         yield "what is chosen is then combined, and confirmed in fresh pairs"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from bench.analysis.levels import rule_of
+from bench.analysis.levels import looks_of, rule_of
 from bench.cli.course import Course, named, shown
 from bench.cli.output import say
 from bench.records.measurement import Measurement, Status
@@ -92,8 +92,7 @@ class Shown(NoProgress):
 
         header = self._folder.header
         arms = header.raced.get("test", len(header.arms))
-        rule = rule_of(header)
-        first, most = rule.first, rule.most
+        first, most = looks_of(header, rule_of(header))
         pairs = number(most, "pair") if first == most else f"{first} to {number(most, 'pair')}"
         until = "" if first == most else " until the first look"
         budget = f"; budget {shown(header.budget_seconds)}" if header.budget_seconds else ""

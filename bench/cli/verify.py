@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from bench.analysis.objectives import QUALITY
@@ -31,5 +32,5 @@ def request(
         objectives=(QUALITY.name,) if claim.quality_gain else (),
         claim=claim,
         output=output,
-        command=("bench", "verify", str(recipe)),
+        command=("bench", *sys.argv[1:]),
     )

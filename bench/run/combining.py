@@ -32,6 +32,9 @@ from bench.run.plan import BLOCK, Contrast, Kind
 from bench.run.session import Session
 from bench.technique import Effect
 
+ATTRIBUTED_FROM = 20_000
+"""After a run's first seed: what parts add is told on seeds that nothing else has, nor `verify`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Combination:
@@ -220,7 +223,7 @@ def attribute(session: Session, combination: Combination) -> None:
     broken = [contrast.arm for contrast in missing if not _trains(session, contrast)]
     if _say_untold(session, combination, broken, "doesn't train"):
         return
-    first_seed = session.header.seed + 2 * session.header.repeats
+    first_seed = session.header.seed + ATTRIBUTED_FROM
     for number in range(FIRST):
         if not (missing := _lacking(session, combination, contrasts, orders)):
             break
@@ -279,7 +282,8 @@ def _round(
     """Measure contrasts once; tell whether the budget paid for it."""
     if not contrasts or session.side(contrasts, seed, stage):
         return True
-    session.show.note(f"the budget is spent after {number} rounds of {stage}")
+    rounds = f"{number} round{'s' * (number != 1)}"
+    session.show.note(f"the budget is spent after {rounds} of {stage}")
     return False
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.analysis.levels import Rule
+from bench.analysis.levels import Rule, looks_of
 from bench.errors import BenchError
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, Measurement
@@ -26,6 +26,8 @@ class Forecast:
     seconds_a_round: float
     trial_seconds: Mapping[Kind, float]
     rule: Rule
+    looks: tuple[int, int]
+    """After how many pairs arms are looked at first, and last."""
     budget_seconds: float | None
 
     @property
@@ -80,5 +82,6 @@ def forecast(
         seconds_a_round=sum(trial_seconds[one.kind] for one in planned),
         trial_seconds=trial_seconds,
         rule=rule,
+        looks=looks_of(header, rule),
         budget_seconds=header.budget_seconds,
     )

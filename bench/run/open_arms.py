@@ -59,13 +59,13 @@ def next_round(
     if fails_again(trials, BASELINE) or (not candidates and set(asked) != set(arms)):
         return Choice([], [])
     left_seconds = left_of(header, stage, spent_seconds, won)
+    own = [trial for trial in trials if trial.stage == stage]
+    known = pair_seconds(own)
     if rule.first == rule.most:
-        return _fixed(arms, number, spent_seconds, left_seconds)
+        return _fixed(arms, known, left_seconds)
     needs = _pairs_left(header, trials, candidates or arms, rule, stage)
     done = decided(header, trials, stage)
     open_ = {arm: left for arm, left in needs.items() if left > 0 and arm not in done}
-    own = [trial for trial in trials if trial.stage == stage]
-    known = pair_seconds(own)
     costs = {arm: known.get(arm, expected.get(arm, UNKNOWN).seconds) for arm in open_}
     if left_seconds is None:
         measured = list(open_)
@@ -110,6 +110,8 @@ def has_won(
     header: Header, trials: Sequence[Measurement], arms: Iterable[str], stage: Purpose
 ) -> bool:
     """Tell whether an arm of a stage has won so far, or is chosen to be confirmed."""
+    if header.revisions is not None:
+        return False  # only a regression is confirmed, and that ends the stage
     done = decided(header, trials, stage)
     if any(done.get(arm) is Standing.CHOSEN for arm in arms):
         return True
@@ -171,12 +173,10 @@ def affordable(left: dict[str, float], seconds: dict[str, float], budget: float)
     return chosen
 
 
-def _fixed(
-    arms: Sequence[str], number: int, spent_seconds: float, left_seconds: float | None
-) -> Choice:
-    if left_seconds is None or (number == 0 and left_seconds > 0):
-        return Choice([*arms], [])
-    over = number == 0 or spent_seconds / number > left_seconds
+def _fixed(arms: Sequence[str], seconds: Mapping[str, float], left_seconds: float | None) -> Choice:
+    """Choose all arms as long as a round of them fits, by what their pairs so far took."""
+    need = math.fsum(seconds.get(arm, 0.0) for arm in arms)
+    over = left_seconds is not None and (left_seconds <= 0 or need > left_seconds)
     return Choice([], [*arms]) if over else Choice([*arms], [])
 
 

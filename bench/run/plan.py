@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from bench.records.measurement import BASELINE, Purpose
+from bench.records.measurement import BASELINE, CONTROL, Purpose
 from bench.records.recipe import Recipe
 
 Kind = Literal["step", "full"]
@@ -51,6 +51,14 @@ class Planned:
 
 Block = list[Planned]
 """A trial of the baseline among those of the arms that are paired with it, back to back."""
+
+
+def with_control(contrasts: Sequence[Contrast], recipe: Recipe) -> list[Contrast]:
+    """Return contrasts with the A/A control of a baseline, of whole trainings unless all step."""
+    if any(one.arm == CONTROL for one in contrasts):
+        return [*contrasts]
+    full = not contrasts or any(one.kind == "full" for one in contrasts)
+    return [*contrasts, Contrast(CONTROL, recipe, recipe, "full" if full else "step")]
 
 
 def rounds(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from bench.analysis.levels import rule_of
+from bench.analysis.levels import looks_of, rule_of
 from bench.baseline import Baseline
 from bench.errors import BenchError
 from bench.launch.local import Runner
@@ -137,24 +137,22 @@ class Session:
         if self.spent_before:
             self.show.note("the budget is spent before a pair is measured: give it more")
             return
-        contrasts = self.in_steps(contrasts)
-        full = not contrasts or any(c.kind == "full" for c in contrasts)
-        control = Contrast(CONTROL, self.recipe, self.recipe, "full" if full else "step")
-        todo = [*contrasts] if any(c.arm == CONTROL for c in contrasts) else [*contrasts, control]
-        fresh = self.header.repeats if stage == "confirm" else 0  # seeds not seen yet
         rule = rule_of(self.header, stage)
+        look, _ = looks_of(self.header, rule, stage)
+        todo = plan.with_control(self.in_steps(contrasts), self.recipe)
+        arms = [contrast.arm for contrast in todo]
+        fresh = self.header.repeats if stage == "confirm" else 0  # seeds not seen yet
         planned = [*self._rounds(todo, rule.most, self.header.seed + fresh, stage)]
-        expected = prospects(contrasts, self.rehearsed, self.probed) if stage == "test" else {}
+        expected = prospects(todo, self.rehearsed, self.probed) if stage == "test" else {}
+        if self.dry_run:
+            raise PlanOnly(foresee(self, planned[0], rule))
+        self.show.expect(plan.trials_in(planned[0]) * look)
         for number, blocks in enumerate(planned):
-            if number == 0:
-                if self.dry_run:
-                    raise PlanOnly(foresee(self, blocks, rule))
-                self.show.expect(plan.trials_in(blocks) * rule.first)
             if number == rule.first:
                 fix_margin(self.folder, self.show)
-            begin, arms = min(block[0].pair for block in blocks), [c.arm for c in todo]
+            head, begin = self.header, min(block[0].pair for block in blocks)
             records = [known for known in self.so_far if known.pair < begin]  # as it was then
-            head, over = self.header, f"the budget is spent after {number} rounds; still open"
+            over = f"the budget is spent after {number} round{'s' * (number != 1)}; still open"
             won = head.budget_seconds is None or has_won(head, records, arms, stage)
             choice = next_round(head, records, arms, number, rule, stage, self.spent, won, expected)
             if not choice.measured:
@@ -162,12 +160,11 @@ class Session:
                 return
             if number == 0:
                 self._say("the budget pays for no pair of the least promising", choice.left)
-            chosen = frozenset(choice.measured)
-            kept = [plan.only(block, chosen) for block in blocks]
-            if number >= rule.first:
+            kept = [plan.only(block, choice.measured) for block in blocks]
+            if number >= look:
                 self.show.expect(plan.trials_in(kept))
             if self.spread:
-                self.spread.issue(self, planned[number:], chosen, rule.first - number)
+                self.spread.issue(self, planned[number:], choice.measured, rule.first - number)
             if not self._measure(kept, stage, won):
                 self._say(over, choice.measured + choice.left)
                 return
@@ -209,10 +206,8 @@ class Session:
     @property
     def spent_before(self) -> bool:
         """Tell whether the budget is spent before it is settled which arms are measured."""
-        budget = self.header.budget_seconds
-        if budget is None or self.dry_run or self.header.raced:
-            return False
-        return self.spent >= budget
+        budget = None if self.dry_run or self.header.raced else self.header.budget_seconds
+        return budget is not None and self.spent >= budget
 
     def _measure(self, blocks: Sequence[plan.Block], stage: Purpose, won: bool = True) -> bool:
         """Run trials; tell whether the budget paid for all: it is overrun by one at most."""

@@ -69,9 +69,10 @@ def names(dots: Sequence[tuple[str, float, float]], deep: float) -> list[str]:
     return parts
 
 
-def shortened(name: str) -> str:
-    """Return a name as it stands beside its dot; the whole one is told there, and in the table."""
-    return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"
+def shortened(name: str, letters: int = LETTERS) -> str:
+    """Return a name as it stands in a drawing: both ends, as combinations often begin alike."""
+    half = (letters - 1) // 2
+    return name if len(name) <= letters else f"{name[: letters - 1 - half]}…{name[-half:]}"
 
 
 def _box(name: str, across: float, down: float, corner: tuple[int, int, str]) -> Box:

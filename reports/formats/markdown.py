@@ -15,6 +15,7 @@ from reports import (
     commands,
     context_tables,
     formatting,
+    heading,
     learning,
     processes,
     searched,
@@ -80,8 +81,8 @@ def _content(run: Run) -> dict[str, Any]:  # long: an entry a line
     view = view_of(run)
     return {
         "title": run.title,
-        "asked": context_tables.MODES.get(run.header.mode, run.header.mode),
-        "context": context_tables.context(run),
+        "asked": heading.asked(run),
+        "context": heading.context(run),
         "answer": view.answer,
         "race": sentences.race(run),
         "remarks": [r for r in (undone.unfinished(run), undone.incomplete(run)) if r],
@@ -98,6 +99,8 @@ def _content(run: Run) -> dict[str, Any]:  # long: an entry a line
         "aims": aims.said(run),
         "attribution": context_tables.attribution(run),
         "attribution_basis": context_tables.attribution_basis(run),
+        "attributed": run.comparison.attribution.arm if run.comparison.attribution else None,
+        "judged": run.judged is not None,
         "noise": [*sentences.noise(run), *sentences.judged(run)],
         "warnings": warnings.warnings(run),
         "undecided": _undecided(view),

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from bench.analysis.objectives import TIME
 from bench.analysis.verdict import Verdict
 from bench.records.measurement import BASELINE
 from bench.records.text import printable
@@ -206,6 +207,8 @@ def _noise(run: Run) -> str:
     if control is None or not control.pairs:
         return "noise: unknown, no pair of the baseline with itself was measured"
     ratio = formatting.ratio_with_interval(control.time_ratio)
+    if not run.comparison.aims.counts(TIME):
+        return f"noise: baseline against itself (A/A) {ratio} in time, in which no gain counts"
     shows = sentences.visible(run)
     return f"noise: smallest effect that shows {shows}; baseline against itself (A/A) {ratio}"
 
@@ -213,7 +216,7 @@ def _noise(run: Run) -> str:
 def _files(run: Run) -> list[str]:
     lines = [f"report: {run.path / 'report.html'}"]
     if run.exported:
-        kept = "" if run.winner else "  (the baseline's: nothing that was measured is better)"
+        kept = "" if run.winner else "  (the baseline's: nothing is shown to be better)"
         lines.append(f"recipe: {run.path / 'optimized.json'}{kept}")
     return lines
 

@@ -11,10 +11,12 @@ from bench.analysis.results import ArmResult
 from bench.analysis.verdict import Verdict
 from bench.records.recipe import reference_in
 from reports import commands, formatting, undone
+from reports.command_line import own_words
 from reports.run import Run
 
 WITHOUT_VALUES = ("--baseline-only", "--full-optimization", "--quiet", "--json", "--dry-run")
-LEFT_OUT = ("--test", "--combine", "--recipe", "--vary", "--repeats", "--budget")
+LEFT_OUT = ("--test", "--combine", "--recipe", "--vary", "--repeats", "--budget", "--processes",
+            "--shard")  # fmt: skip
 """Options of the run that a command for other arms doesn't take over."""
 
 
@@ -70,12 +72,11 @@ def asking(run: Run, *options: str) -> str:
     """
     if not run.header.command:
         return shlex.join(["bench", *options, *commands.asked(run)])
-    words = run.header.command[1:]
-    end = words.index("--") if "--" in words else len(words)
+    words = own_words(run.header.command)
     varied = {text.partition(":add=")[2] for text in _asked(run)}
-    kept = [word for word in _kept(words[:end], varied) if word not in varied]
+    kept = [word for word in _kept(words[1:], varied) if word not in varied]
     asked = [*kept, *options] if kept[:1] == ["script"] else [*options, *kept]
-    return shlex.join(["bench", *asked, *words[end:]])
+    return shlex.join(["bench", *asked, *run.header.command[len(words) :]])
 
 
 def as_asked(run: Run, arm: str) -> str:
@@ -93,7 +94,7 @@ def _kept(words: Sequence[str], values: Collection[str]) -> list[str]:
     kept: list[str] = []
     keep = True
     for word in words:
-        if word.startswith("--") and word not in values:
+        if word.startswith("-") and word not in values:
             keep = word.partition("=")[0] not in (*WITHOUT_VALUES, *LEFT_OUT)
         if keep:
             kept.append(word)

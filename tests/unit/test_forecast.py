@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.analysis.levels import Rule
+from bench.analysis.levels import Rule, rule_of
 from bench.cli.forecast import as_text
 from bench.records.measurement import CONTROL
 from bench.records.ranges import Range
@@ -49,6 +49,15 @@ def test_a_plan_says_trials_minutes_and_what_is_left_out() -> None:
         "what is chosen is then combined, and confirmed in fresh pairs",
     ]
     assert "6 pairs each: 36 trials, about 4 min" in as_text(planned(rule=Rule(6, 6)), [], "test")
+
+
+def test_a_screening_is_planned_by_its_first_look() -> None:
+    head = header(mode="full-optimization", first=4, repeats=30, screening=(1, 6))
+    (first,) = rounds([Contrast("fast", recipe("fast"), PLAIN, "full")], 1, seed=0)
+    found = forecast(head, first, rule_of(head), {"full": 10.0})
+    said = as_text(found, [], "full-optimization")
+    assert "until the first look, after 1 pair: 2 trials, about 20 s" in said
+    assert "at most, in 6 pairs: 12 trials" in said
 
 
 RANGES = {"lr": Range(values=(0.001, 0.01, 0.1)), "width": Range(low=1, high=8)}

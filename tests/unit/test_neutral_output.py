@@ -88,7 +88,7 @@ def test_a_lost_combination_says_that_the_baseline_is_exported(tmp_path: Path) -
     run_of(tmp_path, mode="combine")
     (tmp_path / "optimized.json").write_text("{}")
     text = reports.summary(reports.read(tmp_path))
-    assert "optimized.json  (the baseline's: nothing that was measured is better)\n" in text
+    assert "optimized.json  (the baseline's: nothing is shown to be better)\n" in text
 
 
 class Stream(io.TextIOWrapper):

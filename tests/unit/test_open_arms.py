@@ -142,8 +142,20 @@ def test_a_fixed_test_makes_the_rounds_that_still_fit() -> None:
     fixed: dict[str, Any] = {"first": None, "repeats": 6, "budget_seconds": 10.0}
     assert chosen([], 0, spent=1.0, **fixed).measured == ["quick", "noisy", CONTROL]
     assert chosen([], 0, spent=99.0, **fixed).measured == []
-    assert chosen([], 2, spent=7.0, **fixed) == Choice([], ["quick", "noisy", CONTROL])
-    assert chosen([], 2, spent=6.0, **fixed).left == []
+    records = trials(2, quick=FASTER, noisy=NOISY, control=EQUAL)  # rounds of 11.7 s
+    fixed["budget_seconds"] = 20.0
+    assert chosen(records, 2, spent=9.0, **fixed) == Choice([], ["quick", "noisy", CONTROL])
+    assert chosen(records, 2, spent=8.0, **fixed).left == []
+
+
+def test_a_fixed_test_counts_what_its_own_rounds_took() -> None:
+    facts: dict[str, Any] = {"first": None, "repeats": 4, "mode": "full-optimization"}
+    head = header(budget_seconds=100.0, **facts)
+    rule, arms = rule_of(head, "confirm"), ["quick", CONTROL]
+    before = paired("quick", [1.0], first=9, wall_seconds=60.0)
+    own = paired("quick", [1.0], stage="confirm", baseline={"stage": "confirm"})
+    choice = next_round(head, [*before, *own], arms, 1, rule, "confirm", 72.0)
+    assert choice == Choice(arms, [])
 
 
 def test_a_budget_goes_to_the_arms_that_need_the_fewest_pairs() -> None:
@@ -176,6 +188,17 @@ def test_a_recipe_is_verified_on_seeds_that_it_was_not_chosen_by(tmp_path: Path)
     file.write_text(made.model_dump_json())
     asked = request(file, None, "auto", "cpu", None, tmp_path)
     assert (asked.seed, asked.repeats) == (63, None)
+
+
+def test_a_verification_is_recorded_as_it_was_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "optimized.json"
+    file.write_text(exported("fast").model_dump_json())
+    words = ["bench", "verify", str(file), "--output", "again", "--data-dir", "there"]
+    monkeypatch.setattr("sys.argv", words)
+    asked = request(file, Path("there"), "auto", "cpu", None, Path("again"))
+    assert asked.command == tuple(words)
 
 
 def test_among_how_many_arms_the_error_is_shared_is_written_once(tmp_path: Path) -> None:

@@ -217,6 +217,11 @@ def test_once_its_choice_is_being_confirmed_a_search_is_not_taken_further(tmp_pa
     _, heard = run(folder, trained)
     assert {spec.stage for spec in trained.asked} == {"confirm"}
     assert heard.notes == ["no settings are found that are better than the baseline's own"]
+    folder.close()
+    found = reports.read(tmp_path / "run")
+    said = "Of 0 choices of settings none is found to be better than the baseline's own, by "
+    assert reports.verdict(found).startswith(said)
+    assert "every technique screened" not in reports.render("md", found)
 
 
 def test_what_a_search_chose_is_one_arm_and_of_settings_that_it_searched(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from bench.analysis.pairs import pairs_of
 from bench.analysis.points import points
 from bench.analysis.verdict import Verdict
 from bench.records.measurement import CONTROL, Evaluation, Measurement, Status
+from reports import sentences
 from reports.charts import marks
 from reports.charts.scale import Scale, linear_scale, ratio_scale, ratio_ticks, signed, ticks
 from reports.page.forest import forest_of
@@ -189,6 +190,35 @@ def test_a_varied_script_s_winner_is_combined_as_it_was_asked_for(tmp_path: Path
     assert asking(run, "--combine", as_asked(run, "script-arguments")) == (
         f"bench script t.py --metric acc --combine '{given}' -- --epochs 2"
     )
+
+
+def test_processes_that_won_are_offered_once(tmp_path: Path) -> None:
+    text = "data-parallel:processes=2"
+    head = made_up.header("test", (text,), command=("bench", "--processes", "2"))
+    run = reports.read(made_up.write(tmp_path / "run", head, made_up.control(6)))
+    asked = asking(run, "--combine", as_asked(run, "data-parallel"))
+    assert asked == f"bench --combine {text}"
+
+
+def test_a_module_that_is_run_as_a_script_stays_in_the_commands(tmp_path: Path) -> None:
+    words = ("bench", "script", "--test", "a", "-m", "pkg.train", "--", "--output", "own")
+    head = made_up.header("test", ("a",), command=words)
+    run = reports.read(made_up.write(tmp_path / "run", head, made_up.control(6)))
+    assert asking(run, "--combine", "a") == (
+        "bench script -m pkg.train --combine a -- --output own"
+    )
+
+
+def test_noise_in_time_says_nothing_of_a_run_after_memory(tmp_path: Path) -> None:
+    wobble: tuple[float, ...] = (0.5, 1.9, 1.1, 0.6, 1.7, 0.9)
+    equal = made_up.pairs(CONTROL, lambda n: made_up.trial(CONTROL, n, wobble[n % 6]), 6)
+    arm = made_up.pairs("a", lambda n: made_up.trial("a", n, wobble[n]))
+    head = made_up.header("test", ("a",), objectives=("memory",))
+    run = reports.read(made_up.write(tmp_path / "run", head, [*arm, *equal]))
+    assert run.comparison.smallest_visible_effect is None
+    assert not view_of(run).answer.headline.startswith("This machine was too noisy")
+    assert "No gain in time is looked for." in sentences.noise(run)
+    assert "in time, in which no gain counts" in reports.summary(run)
 
 
 def test_every_verdict_has_its_place_and_its_tone() -> None:

@@ -8,16 +8,18 @@ import json
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import reports
 from bench.errors import BenchError
 from bench.records.header import Arm
-from bench.records.measurement import Status
+from bench.records.measurement import Inference, Measurement, Purpose, Status
 from reports.formats.columns import cut
-from reports.sentences import verdict
+from reports.sentences import reason, verdict
 from reports.undone import unfinished
 from tests.golden import made_up
 from tests.records import header, measurement
@@ -191,3 +193,38 @@ def test_arms_that_the_budget_left_unmeasured_are_not_said_to_gain_nothing(tmp_p
     bounded = measurement("ema", pair=-1, status=Status.BOUNDED, reason="at most 1.01x")
     run = reports.made(tmp_path, head, [bounded], ())
     assert verdict(run).startswith("No arm was measured against the baseline yet. ")
+
+
+def test_what_is_confirmed_is_not_taken_for_an_arm_that_was_planned(tmp_path: Path) -> None:
+    arms = tuple(Arm(techniques=(name,)) for name in ("mixup", "quick", "small"))
+    head = header(mode="full-optimization", first=4, repeats=30, screening=(1, 6), arms=arms)
+    trials = [measurement(), measurement("quick"), measurement("small")]
+    both = [measurement(arm, 9, stage="confirm") for arm in ("baseline", "quick+small")]
+    said = unfinished(reports.made(tmp_path, head, [*trials, *both], ()))
+    assert said is not None
+    assert "1 arm of 3 were not measured: mixup" in said
+
+
+def test_a_winner_that_answers_more_slowly_says_so(tmp_path: Path) -> None:
+    slow: dict[str, Any] = {
+        "work": "other mathematics", "effect": "model", "model_bytes": 637_248,
+        "inference": (Inference(items=1, seconds=(0.0056,) * 5),),
+    }  # fmt: skip
+    small = made_up.pairs("small", lambda n: made_up.trial("small", n, **slow))
+    head = made_up.header("test", ("small",))
+    run = reports.read(made_up.write(tmp_path / "run", head, [*small, *made_up.control(6)]))
+    assert "smaller at the cost of 2.00× the inference time, with accuracy" in verdict(run)
+
+
+def test_what_was_left_out_of_the_combination_says_so(tmp_path: Path) -> None:
+    stages: tuple[tuple[str, Purpose], ...] = (
+        ("a", "test"), ("b", "test"), ("c", "test"), ("a+b+c", "combine"), ("a+b", "confirm")
+    )  # fmt: skip
+    trials: list[Measurement] = []
+    for number, (arm, stage) in enumerate(stages):
+        made = partial(made_up.trial, arm, gain=1.4, stage=stage)
+        trials += made_up.pairs(arm, made, 6 * number, stage=stage)
+    head = made_up.header("full-optimization", ("a", "b", "c"))
+    run = reports.read(made_up.write(tmp_path / "run", head, trials))
+    left = "beside what was combined it was not shown to add to the gain"
+    assert [one.arm for one in run.candidates if left in reason(run, one)] == ["c"]

@@ -99,7 +99,8 @@ def test_what_a_deployed_model_gains_is_said(tmp_path: Path) -> None:
     }  # fmt: skip
     pairs = made_up.pairs("int8", lambda n: made_up.trial("int8", n, **small))
     text = _report(tmp_path, [*pairs, *made_up.control(6)])
-    assert "**int8 answers 2.00× faster and deploys a file 4.00× smaller, with accuracy" in text
+    gains = r"answers 2\.00+× faster \[[^]]+\] and deploys a file 4\.00× smaller"
+    assert re.search(rf"\*\*int8 {gains}, with accuracy", text)
     (latency,) = re.findall(r"^\| int8 \|.*1.40 ms.*$", text, re.MULTILINE)
     assert latency == "| int8 | 622 KiB | 4.00× | unknown | 1.40 ms | 2.00× |"
 
@@ -133,7 +134,8 @@ def test_a_claim_that_holds_stands_beside_what_was_measured(tmp_path: Path) -> N
     run = replace(run, header=run.header.model_copy(update={"claim": lower}))
     text = reports.render("md", run)
     assert "(claimed at least 1.36×), memory 0.999×" in text
-    assert "and accuracy 0.9805 [0.9793, 0.9817] (claimed 0.9800).**" in text
+    assert "and accuracy 0.9805 [0.9793, 0.9817] (claimed at least 0.9770).**" in text
+    assert "wider than those by which the claim is" in text
     assert json.loads(reports.render("json", run))["claim"]["holds"] is True
 
 
@@ -180,6 +182,16 @@ def test_commands_name_the_folder_that_the_run_was_asked_to_use(tmp_path: Path) 
     run = reports.read(made_up.write(place, head, made_up.control(count=1)))
     deeper = "own/an_audit/mine/2026-11-20T12-00-00Z_timehut_baseline-only"
     assert f"bench --resume {deeper}" in _md(run)
+    command = ("bench", "script", "t.py", "--", "--output", "own")
+    head = made_up.header("baseline-only", command=command)
+    run = reports.read(made_up.write(tmp_path / "script", head, made_up.control(count=1)))
+    assert "bench --resume results/2026-11-20T12-00-00Z_timehut_baseline-only" in _md(run)
+
+
+def test_a_run_that_goes_on_does_not_say_that_nothing_beats_the_baseline(tmp_path: Path) -> None:
+    path = made_up.interrupted(tmp_path / "run")
+    (path / "optimized.json").write_text("{}")
+    assert "(the baseline: nothing is shown to beat it yet)" in _md(reports.read(path))
 
 
 def test_a_run_without_a_command_gets_one_that_asks_for_the_same(tmp_path: Path) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+import reports
 from bench.analysis.intervals import Interval
 from bench.data_card import DataCard
-from reports import context_tables, formatting
+from reports import context_tables, formatting, sentences
+from reports.charts.names import shortened
+from tests.golden import made_up
 
 
 @pytest.mark.parametrize(
@@ -113,3 +119,23 @@ def test_a_little_energy_is_not_none() -> None:
 def test_a_stream_s_part_is_of_unknown_size_and_not_of_none() -> None:
     rows = dict(context_tables._data_rows(DataCard("stream", "0" * 64, 0, 8)))
     assert (rows["training part"], rows["test part"]) == ("unknown", "8 items")
+
+
+def test_a_sequential_run_says_how_many_pairs_an_arm_may_have(tmp_path: Path) -> None:
+    facts: dict[str, Any] = {"first": 4, "repeats": 30}
+    both = "1 to 6 to screen it, 4 to 30 to confirm it"
+    for screening, said in ((None, "4 to 30"), ((1, 6), both)):
+        mode = "full-optimization" if screening else "test"
+        head = made_up.header(mode, ("a",), screening=screening, **facts)
+        run = reports.read(made_up.write(tmp_path / mode, head, made_up.control()))
+        table = context_tables.environment(run)
+        assert table is not None
+        assert ("pairs for each arm", said) in table.rows
+        noise = " ".join(sentences.noise(run))
+        assert ("the screening before, in 6 pairs at most, misses more." in noise) is bool(screening)
+
+
+def test_both_ends_of_a_long_name_are_kept() -> None:
+    found = shortened("scale-model+limit-steps+sequence-reduction", 27)
+    assert found == "scale-model+l…nce-reduction"
+    assert shortened("scale-model", 27) == "scale-model"

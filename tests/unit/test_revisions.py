@@ -21,6 +21,7 @@ from bench.records.planned import check_planned
 from bench.records.recipe import Recipe
 from bench.records.revisions import HEAD, Revision, Revisions
 from bench.run.compared import RECIPE, Compared
+from bench.run.open_arms import has_won
 from bench.run.sides import Place, side_of
 from reports.revisions import said
 from tests.records import MIB, exported, failed, header, measurement, recipe
@@ -104,6 +105,11 @@ def test_a_change_that_may_yet_be_a_gain_is_measured_on() -> None:
     found = revised(compared(), pairs(0.97))
     assert (found.answer, found.goes_on) == (Answer.KEPT, True)
     assert answers([*pairs(1.3), *pairs(0.97, "confirm", 40)]) == (Answer.KEPT, False)
+
+
+def test_nothing_of_a_budget_is_kept_to_confirm_that_a_change_is_better() -> None:
+    head = compared(budget_seconds=100.0, margin=0.5)  # of 20 test items a smaller one isn't kept
+    assert not has_won(head, pairs(0.7), [HEAD], "test")
 
 
 def test_a_metric_of_one_seed_again_and_again_is_no_evidence() -> None:

@@ -9,12 +9,14 @@ import pytest
 
 from bench.analysis.comparison import compare_run
 from bench.analysis.evidence import Evidence
-from bench.analysis.levels import Rule, rule_of
+from bench.analysis.levels import Rule, looks_of, rule_of
 from bench.analysis.noise import unequal
 from bench.analysis.objectives import BY_NAME
 from bench.analysis.pairs import again
+from bench.analysis.results import ArmResult
 from bench.analysis.screening import (
     FIRST,
+    HOPED,
     LOSES,
     MOST,
     NO_GAIN,
@@ -25,6 +27,7 @@ from bench.analysis.screening import (
     screen,
 )
 from bench.analysis.sequential import Objective, Quality
+from bench.analysis.unconfirmed import after_screening
 from bench.analysis.verdict import Verdict
 from bench.records.measurement import CONTROL, Measurement
 from bench.run.open_arms import has_won, next_round
@@ -69,7 +72,7 @@ def test_what_is_likely_to_lose_the_metric_is_left_however_fast_it_is() -> None:
 def test_the_last_look_leaves_nothing_open() -> None:
     noisy = {f"n{k}": arm([0.5, -0.4, 0.6, -0.5, 0.55, sign]) for k, sign in enumerate((0.3, -0.9))}
     found = standing(**noisy)
-    assert found["n0"] == Screened(Standing.CHOSEN, MOST, ("faster",))
+    assert found["n0"] == Screened(Standing.CHOSEN, MOST, ("faster",), why=HOPED)
     assert found["n1"] == Screened(Standing.LEFT, MOST, why=NO_GAIN)
 
 
@@ -175,6 +178,8 @@ def test_a_run_measures_no_more_of_what_its_screening_is_done_with() -> None:
     rule = rule_of(HEAD)
     assert rule == Rule(2, MOST, 0.05, 3)
     assert rule_of(HEAD, "confirm").first == 4
+    assert looks_of(HEAD, rule) == (FIRST, MOST)
+    assert looks_of(HEAD, rule_of(HEAD, "confirm"), "confirm") == (4, 30)
     choice = next_round(HEAD, records, arms, 2, rule, "test", 0.0)
     assert choice.measured == ["unsure"]
     assert has_won(HEAD, records, arms, "test")
@@ -192,11 +197,17 @@ def test_what_is_chosen_is_screened_and_what_is_left_unlikely_until_fresh_pairs_
     records = trials(2, quick=(1.5, 1.52), idle=(1.0, 1.002), control=(1.0, 1.004))
     quick, idle = compare_run(HEAD, records, []).arms
     assert (quick.verdict, quick.gains) == (Verdict.SCREENED, ("faster",))
-    assert quick.reason == "likely faster: fresh pairs tell"
+    assert quick.reason == "likely faster"
     assert (idle.verdict, idle.goes_on) == (Verdict.UNLIKELY, False)
     assert idle.reason == "a gain of 5 % is not likely after 2 pairs"
     without = HEAD.model_copy(update={"screening": None})
     assert {a.verdict for a in compare_run(without, records, []).arms} == {Verdict.UNDECIDED}
+
+
+def test_what_six_pairs_only_hope_of_is_not_called_likely() -> None:
+    arm = ArmResult(arm="a", verdict=Verdict.UNDECIDED, reason="", pairs=MOST)
+    found = after_screening(arm, Screened(Standing.CHOSEN, MOST, ("faster",), why=HOPED))
+    assert found.reason == "faster by over 5 % in the mean of its pairs, which may be chance"
 
 
 def test_an_arm_of_which_a_training_failed_is_not_chosen() -> None:

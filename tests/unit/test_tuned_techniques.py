@@ -127,6 +127,7 @@ def test_what_is_faster_and_keeps_the_metric_is_exported_once_shown(tmp_path: Pa
     assert "chosen by what they gain in time beside the baseline of the same seed, among" in text
     assert "accuracy of the test part, as the baseline holds no items out" in text
     assert "early-stopping.patience=5, limit-steps.share=0.35" in text
+    assert "of the choices failed or don't keep the quality. They were chosen" in text
 
     again = Stopped(most=len(whole.asked) - 9)
     with pytest.raises(KeyboardInterrupt):
