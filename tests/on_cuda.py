@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import subprocess
 import sys
 import tempfile
@@ -77,6 +78,7 @@ def checks() -> Iterator[Check]:
     yield Check("fp16 with scaler and clipping", half_precision)
     yield Check("CUDA graphs", graphs)
     yield Check("out of memory is recovered from", out_of_memory)
+    yield Check("a script on a GPU is no CPU's", another_device)
     names = sorted(registry.names(registry.TECHNIQUES), key=lambda name: (name in LAST, name))
     quick = [name for name in names if name not in LAST]
     yield from (Check(f"promises of {name}", promises(name)) for name in quick)
@@ -214,6 +216,25 @@ def out_of_memory(device: torch.device) -> str:
     assert said.get("too-much") == "out_of_memory", said
     assert said.get("baseline") == "ok", said
     return "; ".join(f"{arm}: {status}" for arm, status in said.items())
+
+
+def another_device(device: torch.device) -> str:
+    """See that a script which trains on the GPU is not measured by the CPU's clock."""
+    _needs_cuda(device)
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "takes.py").write_text(
+            "import torch\nmodel = torch.nn.Linear(2, 1).cuda()\n"
+            "optimizer = torch.optim.SGD(model.parameters(), 0.1)\nfor _ in range(20):\n"
+            "    model(torch.ones(4, 2).cuda()).sum().backward()\n    optimizer.step()\n"
+        )
+        done = subprocess.run(
+            [*BENCH, "script", "takes.py", "--device", "cpu", "--quiet"], cwd=folder, check=False,
+            capture_output=True, text=True, timeout=300,
+            env={**os.environ, "PYTHONPATH": str(HERE.parent)},
+        )  # fmt: skip
+    assert done.returncode == 2, done.stderr[-300:]
+    assert "the script trains on cuda" in done.stderr, done.stderr[-300:]
+    return done.stderr.strip().splitlines()[-1]
 
 
 def full(baseline: str) -> Callable[[torch.device], str]:

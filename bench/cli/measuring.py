@@ -197,7 +197,8 @@ def script(  # long: an option a line
         bool, Option("--lower-is-better", help="lower values of the metric are better")
     ] = False,
     seed_argument: Annotated[
-        str | None, Option(help="the script's argument that seeds it: --seed")
+        str | None,
+        Option(help="the script's argument that seeds it: --seed, or seed= where it takes seed=0"),
     ] = None,
     model: Annotated[
         str | None, Option(help="the class of the models that techniques change (all trained)")

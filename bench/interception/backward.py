@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -13,8 +12,11 @@ from bench.interception.events import Kind
 from bench.interception.patches import Patches
 from bench.interception.script import Script
 
+BACKING, BACKWARD = Kind.BACKING, Kind.BACKWARD  # an enum is slow to look things up in
 MOST_WITHOUT = 5000
 """Backward passes without any optimizer's step that are waited for."""
+UNSCALED = "_unscaled_by_bench"
+"""What a scaled loss keeps the loss itself as."""
 
 
 class Backward:
@@ -24,13 +26,12 @@ class Backward:
         self._script, self._recorder, self._passes = script, script.recorder, 0
         self._plain = torch.autograd.backward
         self._scale = torch.amp.GradScaler.scale
-        self._unscaled: WeakKeyDictionary[Tensor, Tensor] = WeakKeyDictionary()
         patches.replace(torch.autograd, "backward", self._backward)
 
         def scale(scaler: torch.amp.GradScaler, outputs: Any) -> Any:
             scaled = self._scale(scaler, outputs)
             if isinstance(scaled, Tensor) and scaled is not outputs:
-                self._unscaled[scaled] = outputs.detach()
+                setattr(scaled, UNSCALED, outputs.detach())
             return scaled
 
         patches.replace(torch.amp.GradScaler, "scale", scale)
@@ -43,7 +44,7 @@ class Backward:
         if scaling is not None:
             begun = scaling.scaled(tensors, *args, **kwargs)
         self._script.going_back = True
-        self._recorder.note(Kind.BACKING)
+        self._recorder.note(BACKING)
         try:
             self._plain(begun, *args, **kwargs)
         finally:
@@ -52,7 +53,7 @@ class Backward:
             self._hold_steps()
         if scaling is not None:
             scaling.settle()
-        self._recorder.note(Kind.BACKWARD, self._recorder.note_loss(self._loss_of(tensors)))
+        self._recorder.note(BACKWARD, self._recorder.note_loss(self._loss_of(tensors)))
 
     def _hold_steps(self) -> None:
         """End a script that seems to update its weights by other means than an optimizer."""
@@ -67,10 +68,10 @@ class Backward:
 
     def _loss_of(self, tensors: Any) -> Tensor | None:
         """Return the loss that a backward pass is of; the sum of several."""
-        if isinstance(tensors, Tensor) and not self._unscaled:
-            return tensors
-        several = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+        if isinstance(tensors, Tensor):
+            found: Tensor = getattr(tensors, UNSCALED, tensors)
+            return found
+        several = [getattr(one, UNSCALED, one) for one in tensors]
         if any(one.numel() != 1 for one in several):
             return None
-        known = [self._unscaled.get(one, one).detach().reshape(()) for one in several]
-        return known[0] if len(known) == 1 else torch.stack(known).sum()
+        return torch.stack([one.detach().reshape(()) for one in several]).sum()

@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+BROUGHT = 1000
+"""Losses that stay on a GPU at most where nobody measures."""
+
 
 class Kind(StrEnum):
     """What happened. What takes time has a beginning, and an end of the name of the whole."""
@@ -48,7 +51,10 @@ class Event(NamedTuple):
 
 @dataclass
 class Recorder:
-    """Collects events; on CUDA their times and losses are read only at the end."""
+    """Collects events; with `cuda`, times and losses are read from the GPU only at the end.
+
+    Without it times are the host's, and losses are brought there, a thousand at once.
+    """
 
     cuda: bool = False
     losses: list[float | Tensor] = field(default_factory=list)
@@ -71,6 +77,8 @@ class Recorder:
         if loss is None or loss.numel() != 1:
             return -1
         self.losses.append(loss.detach().clone() if loss.is_cuda else loss.item())
+        if not self.cuda and loss.is_cuda and len(self.losses) % BROUGHT == 0:
+            self.losses[-BROUGHT:] = map(float, self.losses[-BROUGHT:])
         return len(self.losses) - 1
 
     def events(self) -> Iterator[Event]:

@@ -2,7 +2,8 @@
 
 Folders are made anew, small files and checkpoints copied, large files and large folders linked. Its
 parents are there too, with links to what lies in them, so that ``../data`` leads where it did; a
-script that lies elsewhere has its own folder made anew too.
+script that lies elsewhere has its own folder made anew too. What a link of the user's leads to is
+put in its place as if it lay there, once: a link to what has its place leads to that.
 """
 
 from __future__ import annotations
@@ -17,13 +18,17 @@ from bench.errors import BenchError
 
 COPIED_BYTES = 2**20
 """Files up to this size are copied."""
-CHECKPOINTS = frozenset({".pt", ".pth", ".ckpt", ".safetensors", ".bin", ".pkl", ".npz", ".db"})
+CHECKPOINTS = frozenset({".pt", ".pth", ".ckpt", ".safetensors"})
 """Endings of files that a script may write over in place: copied, whatever their size."""
+DATA = frozenset({".bin", ".pkl", ".npz", ".db"})
+"""Endings of such files that may be data sets, too: copied up to ..."""
+DATA_BYTES = 2**31
+"""... this size. A folder elsewhere of which more would be copied is linked."""
 MOST_FILES = 500
 """A folder that holds more, with those inside it, is linked."""
 LINKED = frozenset({".git", ".hg", ".venv", "venv", "node_modules", ".tox", ".mypy_cache"})
-RUN = "run.json"
-"""What tells a folder of our own results, which no script reads."""
+RUN, OURS = "run.json", ("trials.jsonl", "scratch")
+"""What tells our own results, which no script reads: the first, with one of the others."""
 
 
 @dataclass
@@ -34,6 +39,24 @@ class Mirror:
     folder: Path
     linked: dict[Path, tuple[int, int]] = field(default_factory=dict)
     """What all trials share, with size and time of change when it was linked."""
+    places: dict[Path, Path] = field(init=False)
+    """Where the mirror is of what lies in each folder, or of a file that a link leads to."""
+
+    def __post_init__(self) -> None:
+        """Know the first place."""
+        self.places = {self.original: self.folder}
+
+    def place_of(self, path: Path) -> Path | None:
+        """Return where the mirror of something is; None where it has none."""
+        for outer in (path, *path.parents):
+            if outer in self.places:
+                return self.places[outer] / path.relative_to(outer)
+        return None
+
+    def link(self, path: Path, place: Path) -> None:
+        """Let trials share something, and watch it."""
+        place.symlink_to(path)
+        self.linked[path] = _stamp(path)
 
     def check(self) -> None:
         """Raise `BenchError` where a file or folder that trials share was written to."""
@@ -73,6 +96,7 @@ def mirror_also(mirror: Mirror, folder: Path, scratch: Path) -> Path:
             place.mkdir()
             if outer != whole:
                 link_siblings(outer, place)
+    mirror.places[whole] = place
     for entry in _entries(whole):
         if (own := place / entry.name).is_symlink():
             own.unlink()
@@ -90,8 +114,14 @@ def link_siblings(parent: Path, made: Path) -> None:
 
 
 def put(original: Path, place: Path) -> None:
-    """Put a file or a folder in another place, as a mirror of the folder that it lies in would."""
-    _put(Mirror(original.parent, place.parent), original, place, place.parent)
+    """Put a file or a folder in another place, as a mirror of the folder that it lies in would.
+
+    A link leads where it did: what lies beside it may not be there.
+    """
+    if original.is_symlink():
+        place.symlink_to(os.path.realpath(original))
+    else:
+        _put(Mirror(original.parent, place.parent), original, place, place.parent)
 
 
 def _fill(mirror: Mirror, folder: Path, made: Path, scratch: Path) -> None:
@@ -101,14 +131,14 @@ def _fill(mirror: Mirror, folder: Path, made: Path, scratch: Path) -> None:
 
 def _put(mirror: Mirror, path: Path, place: Path, scratch: Path) -> None:
     if path.is_symlink():
-        place.symlink_to(path.resolve())
+        _follow(mirror, Path(os.path.realpath(path)), place, scratch)
     elif path.is_dir():
-        if path == scratch or (path / RUN).is_file() or path.name == "__pycache__":
+        if path == scratch or _is_results(path) or path.name == "__pycache__":
             return
-        if path.name in LINKED or (not scratch.is_relative_to(path) and _is_large(path)):
+        if path.name in LINKED:
             place.symlink_to(path)
-            if path.name not in LINKED:
-                mirror.linked[path] = _stamp(path)
+        elif not scratch.is_relative_to(path) and _files(path) is None:
+            mirror.link(path, place)
         else:
             place.mkdir()
             _fill(mirror, path, place, scratch)
@@ -116,21 +146,60 @@ def _put(mirror: Mirror, path: Path, place: Path, scratch: Path) -> None:
         _take(mirror, path, place)
 
 
+def _follow(mirror: Mirror, target: Path, place: Path, scratch: Path) -> None:
+    """Put what a link leads to in the link's place; in a circle of links, each folder once."""
+    around = any(inner.is_relative_to(target) for inner in (mirror.original, scratch))
+    if (known := mirror.place_of(target)) is not None:
+        place.symlink_to(known)
+    elif around or place.name in LINKED or not _is_readable(target):
+        place.symlink_to(target)
+    elif target.is_file():
+        mirror.places[target] = place
+        _take(mirror, target, place)
+    elif (files := _files(target)) is None or _is_heavy(files):
+        mirror.link(target, place)
+        mirror.linked |= {one: _stamp(one) for one in files or () if one.is_file()}
+    else:
+        mirror.places[target] = place
+        place.mkdir()
+        _fill(mirror, target, place, scratch)
+
+
 def _take(mirror: Mirror, path: Path, place: Path) -> None:
-    if path.suffix in CHECKPOINTS or path.stat().st_size <= COPIED_BYTES:
+    if _is_copied(path):
         shutil.copy2(path, place)
     else:
-        place.symlink_to(path)
-        mirror.linked[path] = _stamp(path)
+        mirror.link(path, place)
 
 
-def _is_large(folder: Path) -> bool:
-    count = 0
-    for _, _, files in os.walk(folder):
-        count += len(files)
-        if count > MOST_FILES:
-            return True
-    return False
+def _is_copied(path: Path) -> bool:
+    size = path.stat().st_size
+    data = path.suffix in DATA and size <= DATA_BYTES
+    small = size <= COPIED_BYTES or path.suffix in CHECKPOINTS or data
+    return small and os.access(path, os.R_OK)
+
+
+def _is_results(folder: Path) -> bool:
+    return (folder / RUN).is_file() and any((folder / name).exists() for name in OURS)
+
+
+def _is_readable(path: Path) -> bool:
+    return os.access(path, os.R_OK) and (path.is_file() or path.is_dir())
+
+
+def _files(folder: Path) -> list[Path] | None:
+    """Return the files in a folder, and in those inside it; None where it is a large one."""
+    found: list[Path] = []
+    for inner, _, names in os.walk(folder):
+        found += [Path(inner, name) for name in names]
+        if len(found) > MOST_FILES:
+            return None
+    return found
+
+
+def _is_heavy(files: list[Path]) -> bool:
+    copied = (one for one in files if one.is_file() and _is_copied(one))
+    return sum(one.stat().st_size for one in copied) > DATA_BYTES
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:

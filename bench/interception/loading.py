@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import random
-import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import get_ident
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakSet
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from bench.interception.script import Script
 from bench.interception.watch import items_of
 from bench.random_state import undisturbed
 
+DRAWING, DRAW = Kind.DRAWING, Kind.DRAW  # an enum is slow to look things up in
 THREAD = "thread"
 AHEAD = 2
 """Batches that a thread reads ahead."""
@@ -31,6 +32,8 @@ LOOKED_AT = 20
 """Batches whose items are chosen to see whether that draws random numbers."""
 NOTHING = object()
 """What a thread finds when all was drawn."""
+ASKED = "_asked_by_bench"
+"""Where what draws keeps how many items each batch that was asked for is made of, 0: unknown."""
 
 
 class Draws:
@@ -39,33 +42,32 @@ class Draws:
     def __init__(self, script: Script, patches: Patches, loader: str | None) -> None:
         self._script, self._loader = script, loader
         self._seen: WeakSet[DataLoader[Any]] = WeakSet()
-        self._thread = threading.get_ident()
+        self._thread = get_ident()
         self._inside = False
-        self._asked = WeakKeyDictionary[Any, deque[int]]()
-        """By what draws: how many items each batch is made of that was asked for, 0: unknown."""
         iterate, draw = DataLoader.__iter__, _BaseDataLoaderIter.__next__
         begin: Any = _BaseDataLoaderIter._reset
         ask: Any = _BaseDataLoaderIter._next_index
 
         def __iter__(loader: DataLoader[Any]) -> Any:  # noqa: N807
-            if loader not in self._seen and threading.get_ident() == self._thread:
+            if loader not in self._seen and get_ident() == self._thread:
                 self._seen.add(loader)
                 script.changes_loader(loader)
             batches = iterate(loader)
             return self._ahead(batches) if self._loader == THREAD else batches
 
         def __next__(batches: Any) -> Any:  # noqa: N807
-            if self._inside or threading.get_ident() != self._thread:
+            if self._inside or get_ident() != self._thread:
                 return draw(batches)
             return self._noted(batches, draw, batches)
 
         def _reset(batches: Any, *args: Any, **kwargs: Any) -> None:
-            self._asked.pop(batches, None)
+            vars(batches).pop(ASKED, None)
             begin(batches, *args, **kwargs)
 
         def _next_index(batches: Any) -> Any:
             index = ask(batches)
-            self._asked.setdefault(batches, deque()).append(_named_in(index, batches._dataset_kind))
+            asked = vars(batches).setdefault(ASKED, deque())
+            asked.append(_named_in(index, batches._dataset_kind))
             return index
 
         patches.replace(DataLoader, "__iter__", __iter__)
@@ -78,14 +80,14 @@ class Draws:
         if self._script.over:
             self._script.finish()
         self._inside = True
-        recorder.note(Kind.DRAWING)
+        recorder.note(DRAWING)
         try:
             batch = draw(*of)
-            asked = self._asked.get(batches)
+            asked = getattr(batches, ASKED, None)
             items = _items(batch, asked.popleft() if asked else 0)
         finally:
             self._inside = False
-            recorder.note(Kind.DRAW, items)
+            recorder.note(DRAW, items)
         return batch
 
     def _ahead(self, batches: Iterator[Any]) -> Iterator[Any]:
@@ -117,8 +119,10 @@ def _items(batch: Any, asked: int) -> int:
     """
     if batch is NOTHING:
         return 0
-    alone = isinstance(batch, (list, tuple)) and len(batch) > 0 and all(map(_is_of_one, batch))
-    return asked if asked > 1 or (asked and alone) else items_of(batch)
+    if asked > 1:
+        return asked
+    alone = asked and isinstance(batch, (list, tuple)) and batch and all(map(_is_of_one, batch))
+    return asked if alone else items_of(batch)
 
 
 def _is_of_one(part: Any) -> bool:

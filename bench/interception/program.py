@@ -98,7 +98,9 @@ def run(program: Program) -> None:
         known = sys.modules.get("__main__")
         sys.modules["__main__"] = main
         try:
-            exec(compile(program.path.read_bytes(), whole, "exec"), vars(main))
+            # not by the future statements of this file, which would make texts of its annotations
+            code = compile(program.path.read_bytes(), whole, "exec", dont_inherit=True)
+            exec(code, vars(main))
         finally:
             if known is not None:
                 sys.modules["__main__"] = known

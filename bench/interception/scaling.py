@@ -63,7 +63,7 @@ class Scaling:
     def settle(self) -> None:
         """Note, without waiting for the device, which optimizers' gradients overflowed."""
         for optimizer in self.script.optimizers:
-            grads = _gradients(optimizer)
+            grads = gradients_of(optimizer)
             if not grads:
                 continue
             bad = ~torch.stack(torch._foreach_norm(grads)).isfinite().all()
@@ -142,6 +142,7 @@ class Scaling:
         self.script.end(NotApplicable(f"{self.by}: no scaler can be placed right: {why}"))
 
 
-def _gradients(optimizer: Optimizer) -> list[Tensor]:
+def gradients_of(optimizer: Optimizer) -> list[Tensor]:
+    """Return the gradients that an optimizer's weights have."""
     weights = (weight for group in optimizer.param_groups for weight in group["params"])
     return [weight.grad for weight in weights if weight.grad is not None]

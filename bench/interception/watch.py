@@ -20,7 +20,10 @@ from torch.optim import Optimizer
 from bench.interception.calls import Call, Calls
 from bench.interception.events import Kind
 from bench.interception.patches import Patches
-from bench.interception.script import Script
+from bench.interception.script import Limit, Script
+
+CALLING, CALL, ASKED = Kind.CALLING, Kind.CALL, Kind.ASKED  # an enum is slow to look things up in
+STEPPING, STEP = Kind.STEPPING, Kind.STEP
 
 LEARNT = 2
 """Steps of every optimizer after which it is known which modules the script calls, and in what
@@ -44,9 +47,11 @@ class Watch:
         """Finished steps of the optimizer that leads: the one that stepped first, or took over."""
         self._begun = 0.0
         self._own = WeakKeyDictionary[Optimizer, Own]()
+        self._outermost = Own(0)
+        """That of the optimizer whose step is being made, or was made last."""
         self._numbers: dict[frozenset[int], int] = {}
         """By the weights of an optimizer, their ids: its number, in order of the first steps."""
-        self._made = Counter[int]()
+        self._made: list[int] = []
         """By number: finished steps."""
         self._lead, self._since = 0, Counter[int]()
         """Which leads, and what steps others made since it made its last one."""
@@ -69,7 +74,8 @@ class Watch:
         patches.replace(Optimizer, "__init__", __init__)
 
     def _around(self, module: nn.Module, call: Call, args: Any, kwargs: Any) -> Any:
-        if self.script.going_back:
+        script, recorder = self.script, self.recorder
+        if script.going_back:
             return call(*args, **kwargs)
         known = self._known.get(id(module))
         if not torch.is_grad_enabled():
@@ -79,11 +85,11 @@ class Watch:
             if early or not self._is_trained(module):  # a first look at it, or none of the trained
                 return call(*args, **kwargs)
             self._forget()
-            known = self._known[id(module)] = self.script.changes_model(module, call)
+            known = self._known[id(module)] = script.changes_model(module, call)
         number, cpu = int(not module.training), not self.steps  # later a step's end has read it
-        self.recorder.note(Kind.CALLING, number, cpu)
+        recorder.note(CALLING, number, cpu)
         answer = known(*args, **kwargs)
-        self.recorder.note(Kind.CALL, items_of(args) or items_of(kwargs))
+        recorder.note(CALL, items_of(args) or items_of(kwargs))
         return answer
 
     def _without_gradients(
@@ -91,7 +97,7 @@ class Watch:
     ) -> Any:
         if module.training or not (known or self._is_trained(module)):
             answer = call(*args, **kwargs)
-            self.recorder.note(Kind.ASKED, int(module.training))
+            self.recorder.note(ASKED, int(module.training))
             return answer
         self.recorder.note(Kind.EVALUATING)
         with self.script.apart():
@@ -113,26 +119,27 @@ class Watch:
 
     def before_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: Any) -> None:
         """Note that an optimizer is going to step, unless it does so within another's step."""
-        call = sys._getframe(1)
+        call, script = sys._getframe(1), self.script
         if self._stepping:  # an error has ended those that are no longer called
             around = {id(frame) for frame, _ in traceback.walk_stack(call)}
             self._stepping = [one for one in self._stepping if id(one) in around]
         self._stepping.append(call)
         if len(self._stepping) > 1:
             return
-        own = self._of(optimizer)
-        self._pass_lead(own.number)
-        if self.script.over or (own.number == self._lead and self._is_enough()):
+        own = self._outermost = self._of(optimizer)
+        if own.number != self._lead:
+            self._pass_lead(own.number)
+        if script.over or (own.number == self._lead and self._is_enough(script.limit)):
             self._stepping.clear()
-            if not self.script.over:
-                self.script.on_enough()
-            self.script.finish()
+            if not script.over:
+                script.on_enough()
+            script.finish()
         if own.groups != id(optimizer.param_groups):
             own.groups = id(optimizer.param_groups)
-            self.script.changes_optimizer(optimizer)
-        if self.script.scaling is not None:
-            self.script.scaling.before_step(optimizer, args, kwargs)
-        self.recorder.note(Kind.STEPPING, own.number)
+            script.changes_optimizer(optimizer)
+        if script.scaling is not None:
+            script.scaling.before_step(optimizer, args, kwargs)
+        self.recorder.note(STEPPING, own.number)
 
     def after_step(self, optimizer: Optimizer, args: object, kwargs: object) -> None:
         """Note that an optimizer has stepped."""
@@ -140,15 +147,16 @@ class Watch:
             self._stepping.pop()
         if self._stepping:
             return
-        number = self._of(optimizer).number
-        self.recorder.note(Kind.STEP, number, cpu=True)
+        number = self._outermost.number
+        self.recorder.note(STEP, number, cpu=True)
         self.script.stepped = True
         self._made[number] += 1
-        self._since[number] += 1
         if number == self._lead:
             self.steps += 1
             self._since.clear()
             self.script.on_step(self.steps)
+        else:
+            self._since[number] += 1
         if self._calls.learning and min(map(self._steps_of, self.script.optimizers)) >= LEARNT:
             self._calls.learn(False)
 
@@ -159,7 +167,10 @@ class Watch:
         own = self._own.get(optimizer)
         if own is None:
             weights = frozenset(map(id, _weights(optimizer)))
-            own = self._own[optimizer] = Own(self._numbers.setdefault(weights, len(self._numbers)))
+            own = self._own[optimizer] = Own(self._numbers.setdefault(weights, len(self._made)))
+            if own.number == len(self._made):
+                self._made.append(0)
+            self.script.optimizers.add(optimizer)  # a copy, and what was unpickled, wasn't made
         return own
 
     def _pass_lead(self, number: int) -> None:
@@ -171,11 +182,12 @@ class Watch:
             self._lead = number
             self._since.clear()
 
-    def _is_enough(self) -> bool:
+    def _is_enough(self, limit: Limit | None) -> bool:
+        if limit is None:
+            return False
         now = time.perf_counter()
         self._begun = self._begun or now
-        limit = self.script.limit
-        return limit is not None and limit.reached(self.steps, now - self._begun)
+        return limit.reached(self.steps, now - self._begun)
 
 
 def _weights(optimizer: Optimizer) -> Iterator[Tensor]:

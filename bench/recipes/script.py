@@ -32,7 +32,9 @@ class ScriptSettings(Settings):
     script: str = Field(description="its path, from there")
     module: str | None = Field(None, description="its name, where it is run as a module (-m)")
     arguments: tuple[str, ...] = Field((), description="its own arguments")
-    seed_argument: str | None = Field(None, description="the argument that seeds it")
+    seed_argument: str | None = Field(
+        None, description="the argument that seeds it; one that ends with = is joined with the seed"
+    )
     metric: str | None = Field(
         None, description="a pattern over its output, a reported name, FILE.json:key, "
         "FILE.csv:column or tensorboard:TAG",

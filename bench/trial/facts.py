@@ -32,6 +32,16 @@ from bench.trial.timing import Timeline
 from bench.trial.training import Trained
 
 
+def parameters_of(models: Sequence[nn.Module]) -> Parameters:
+    """Return how many numbers the trained models hold; a weight that they share counts once."""
+    weights = {id(p): p for model in models for p in model.parameters()}.values()
+    return Parameters(
+        trainable=sum(p.numel() for p in weights if p.requires_grad),
+        frozen=sum(p.numel() for p in weights if not p.requires_grad),
+        buffers=sum(b.numel() for model in models for b in model.buffers()),
+    )
+
+
 def advised(known: Advice, name: str, tell: Callable[[], Advice]) -> Advice:
     """Return `known` with what `tell` adds; where that raises, `name` is unknown, and why."""
     try:
@@ -91,7 +101,7 @@ def timed(line: Timeline) -> Training:
 
 def advisory_facts(trial: TrialSpec, job: Job, deployed: nn.Module) -> Advice:
     """Return what is known of the model and its deployment beside what is judged."""
-    known = Advice(parameters=_parameters(job.model))
+    known = Advice(parameters=parameters_of([job.model]))
     known = advised(known, "model_bytes", lambda: _file_facts(deployed, Path(trial.scratch)))
     if trial.kind == "full" and trial.inference:
         known = advised(
@@ -104,15 +114,6 @@ def advisory_facts(trial: TrialSpec, job: Job, deployed: nn.Module) -> Advice:
     if "finish" in job.taken:
         known = advised(known, "forward_flops_per_item", lambda: _deployed_flops(job, deployed))
     return known
-
-
-def _parameters(trained: nn.Module) -> Parameters:
-    weights = {id(p): p for p in trained.parameters()}.values()
-    return Parameters(
-        trainable=sum(p.numel() for p in weights if p.requires_grad),
-        frozen=sum(p.numel() for p in weights if not p.requires_grad),
-        buffers=sum(b.numel() for b in trained.buffers()),
-    )
 
 
 def _validated(job: Job, deployed: nn.Module) -> Advice:

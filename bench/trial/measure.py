@@ -161,6 +161,7 @@ def _measure_script(
     seen: list[ScriptProfiler] = []
 
     def look(script: Script, folder: Path) -> None:
+        script.on_step = watch.look_at_workers  # a rehearsal, which times nothing, has its own
         if trial.profile:
             seen.append(ScriptProfiler(script, watch.base_bytes))
 
@@ -202,6 +203,12 @@ class _Watch:
     def __post_init__(self) -> None:
         self._before = Snapshot.take()
         self._counters = read_counters(self.device.type)
+        self._workers = 0
+
+    def look_at_workers(self, steps: int) -> None:
+        """Note what processes hold that a script has started: at its end they are gone."""
+        if steps == 1:  # the time that it takes is of the second step, which is warm-up
+            self._workers = children_bytes()
 
     def check_clocks(self) -> None:
         """Raise `Untimed` where the clock that measures disagrees with the machine's."""
@@ -213,10 +220,11 @@ class _Watch:
         self.check_clocks()
         after, cuda = Snapshot.take(), self.device.type == "cuda"
         now, counters = resident(), read_counters(self.device.type)
+        workers = max(self._workers, children_bytes())
         return Usage(
             surroundings=Surroundings(**after.since(self._before)),
             energy_joules=joules_between(self._counters, counters),
-            peak_rss_bytes=None if now.peak is None else now.peak + children_bytes(),
+            peak_rss_bytes=None if now.peak is None else now.peak + workers,
             end_anonymous_bytes=_change(self.base_anonymous, now.anonymous),
             end_file_bytes=_change(self.base_file, now.file),
             peak_allocated_bytes=torch.cuda.max_memory_allocated(self.device) if cuda else None,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from bench.interception.calls import Call
+from bench.interception.scaling import gradients_of
 from bench.interception.script import Script
 from bench.job import Job, never_stop, plain_step
 from bench.machine.memory import resident
@@ -41,7 +42,7 @@ class Seen:
             self.backward_peak = self._held()[1]
         if id(optimizer) not in self.optimizers:
             self.optimizers[id(optimizer)] = optimizer
-            self.gradient_bytes += _bytes(_gradients(optimizer))
+            self.gradient_bytes += _bytes(gradients_of(optimizer))
 
     def read(
         self, models: Sequence[nn.Module], line: Timeline, own_step: bool, stops: bool
@@ -113,11 +114,6 @@ class ScriptProfiler:
     def read(self, line: Timeline, own_step: bool) -> Profile:
         """Return what was seen; `own_step`: a step's phases lie within one another."""
         return self._seen.read(self._script.models, line, own_step, stops=False)
-
-
-def _gradients(optimizer: Optimizer) -> list[Tensor]:
-    weights = (weight for group in optimizer.param_groups for weight in group["params"])
-    return [weight.grad for weight in weights if weight.grad is not None]
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

@@ -29,6 +29,7 @@ from bench.recipes.combination import SAME_WORK, effect_of
 from bench.recipes.references import FilePaths
 from bench.recipes.script import LEAST_STEPS, MOST_STEPS, ScriptSettings
 from bench.recipes.source import Source, Sources, given_by
+from bench.records.failures import LOG
 from bench.records.measurement import Advice
 from bench.records.recipe import Recipe
 from bench.technique import Technique
@@ -39,13 +40,10 @@ from bench.trial.script_metric import Reading
 from bench.trial.script_timeline import Course, course_of
 from bench.trial.spec import TrialSpec
 
-LOG = "trial.log"
 REHEARSED = Limit(TIMED + 1, 0.0, TIMED + 1)
 """Two steps, and one whose FLOPs are counted."""
 LEAST_SECONDS = 3.0
 """How long a trial that only steps goes on at least."""
-
-
 UNLIKELY = 7_340_033
 """Added to the seed of a rehearsal: no script gives this one to itself."""
 
@@ -87,6 +85,7 @@ def run_script(
     ending, reported = _run(script, techniques, settings, program, seed)
     mirror.check()
     if script.rehearsed:
+        check_device(script)
         _check_seeds(techniques, settings, torch.initial_seed() != seed)
     if not ending.early:
         on_trained()
@@ -118,7 +117,7 @@ def train_script(recipe: Recipe, places: FilePaths, device: torch.device, seed: 
     for name, digest in recipe.files.items():
         if (path.parent / name).exists() or name == path.name:
             Source(path.parent / name, digest).read()
-    script = Script(device, Recorder(device.type == "cuda"), model=settings.model)
+    script = Script(device, Recorder(), model=settings.model)  # nothing is timed
     program = _program(settings, path, folder, seed)
     ending, reported = _run(script, techniques, settings, program, seed)
     _check_ending(ending, settings, None)
@@ -146,6 +145,32 @@ def _limit(trial: TrialSpec, settings: ScriptSettings) -> Limit | None:
     return Limit(trial.least_steps or LEAST_STEPS, LEAST_SECONDS, MOST_STEPS)
 
 
+def check_device(script: Script) -> None:
+    """Raise `BenchError` where a script trains elsewhere than its time and memory are read.
+
+    Losses on a GPU tell where; without any, the weights do: not all of these may be kept aside.
+    """
+    own = script.device.type
+    weights = {p.device for model in script.models for p in model.parameters()}
+    weights = {one for one in weights if one.type != "meta"}
+    losses = {loss.device for loss in script.recorder.losses if isinstance(loss, torch.Tensor)}
+    used = losses or weights
+    if used and all(one.type != own for one in used):
+        other = min(one.type for one in used)
+        given = f", or give --device {other}" if other in ("cpu", "cuda") else ""
+        raise BenchError(
+            f"the script trains on {other}, and its trials are measured on {own}: let its own "
+            f"arguments choose {own}{given}"
+        )
+    on_gpus = {one.index for one in losses | weights if one.type == "cuda"}
+    if own == "cuda" and on_gpus and torch.cuda.current_device() not in on_gpus:
+        raise BenchError(
+            f"the script trains on cuda:{min(on_gpus)}, and cuda:{torch.cuda.current_device()} is "
+            "measured: let it train on that, or call torch.cuda.set_device; CUDA_VISIBLE_DEVICES "
+            "chooses another GPU"
+        )
+
+
 def _check_judged(techniques: Sequence[Technique], settings: ScriptSettings) -> None:
     """Refuse what changes the course of training where nothing tells what that costs."""
     if effect_of(techniques) in SAME_WORK:
@@ -162,7 +187,7 @@ def _check_seeds(techniques: Sequence[Technique], settings: ScriptSettings, own:
     if effect_of(techniques) not in SAME_WORK and own and settings.seed_argument is None:
         raise NotApplicable(
             "it changes what is learnt, and the script seeds itself, so that quality would be seen "
-            "on one seed only: give --seed-argument, such as --seed-argument --seed"
+            "on one seed only: give --seed-argument: --seed, or seed= where it takes seed=0"
         )
 
 
@@ -217,7 +242,9 @@ def _put_code(sources: Sources, folder: Path) -> None:
 
 
 def _program(settings: ScriptSettings, path: Path, folder: Path, seed: int) -> Program:
-    more = [] if settings.seed_argument is None else [settings.seed_argument, str(seed)]
+    name, more = settings.seed_argument, list[str]()
+    if name is not None:
+        more = [f"{name}{seed}"] if name.endswith("=") else [name, str(seed)]
     return Program(path, settings.module, [*settings.arguments, *more], folder)
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from bench.errors import Diverged
 from bench.model.weights_file import file_bytes
-from bench.records.measurement import Advice, Evaluation, Parameters, Training
-from bench.trial.facts import advised, timed
+from bench.records.measurement import Advice, Evaluation, Training
+from bench.trial.facts import advised, parameters_of, timed
 from bench.trial.script import ScriptRun
 from bench.trial.spec import TrialSpec
 
@@ -39,14 +39,7 @@ def training_of(run: ScriptRun, trial: TrialSpec) -> Training:
 def advice_of(run: ScriptRun, scratch: Path) -> Advice:
     """Return what is known of the trained models, beside what is judged."""
     models = run.script.models
-    weights = {id(p): p for model in models for p in model.parameters()}.values()
-    known = Advice(
-        parameters=Parameters(
-            trainable=sum(p.numel() for p in weights if p.requires_grad),
-            frozen=sum(p.numel() for p in weights if not p.requires_grad),
-            buffers=sum(b.numel() for model in models for b in model.buffers()),
-        )
-    )
+    known = Advice(parameters=parameters_of(models))
     if len(models) != 1:
         why = f"the script trains {len(models)} modules that it calls by themselves"
         return known.model_copy(update={"unknown": {"model_bytes": why}})

@@ -25,7 +25,7 @@ from bench.recipes.resolve import threads_of
 from bench.recipes.source import given_by
 from bench.records.plain_loop import Place, PlainLoop
 from bench.records.recipe import Recipe, file_in
-from bench.use.plain_source import Plain, imports_engine, names_in, plain_source
+from bench.use.plain_source import Plain, imported, imports_engine, names_in, plain_source
 
 if TYPE_CHECKING:
     from bench.baseline import Baseline
@@ -219,17 +219,28 @@ def _with_imports(text: str, user: Plain, file: str) -> str:
 
     Raises `BenchError` where the user's file calls something of its own as the script does.
     """
-    lines = [line for line in text.splitlines() if line.strip() != NOTHING]
+    lines = [line for line in text.split("\n") if line.strip() != NOTHING]
     ours = _parsed("\n".join(lines).replace(user.source, ""), file)
     defined = {n.name for n in ours.body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
     read = {*names_in([ours], ast.Load)}
     needed = {name: line for name, line in IMPORTS.items() if name in read}
-    if both := sorted(user.names & (defined | set(needed) | {"SETTINGS"})):
-        raise BenchError(f"{file} has a {both[0]} of its own, and the script another: rename it")
     imports = "\n".join(dict.fromkeys(needed.values()))
+    taken = user.names & {*defined, *needed, "SETTINGS"}
+    if both := sorted(taken | _hidden(user, imports, defined, file)):
+        raise BenchError(f"{file} has a {both[0]} of its own, and the script another: rename it")
     whole = text.replace(NOTHING, imports, 1)
-    whole = "\n".join(line for line in whole.splitlines() if line.strip() != NOTHING)
+    whole = "\n".join(line for line in whole.split("\n") if line.strip() != NOTHING)
     return re.sub(r"\n{4,}", "\n\n\n", whole).rstrip() + "\n"
+
+
+def _hidden(user: Plain, imports: str, defined: set[str], file: str) -> set[str]:
+    """Return what the user's imports, which come after ours, put in the place of ours.
+
+    A name that is imported from some module may be the same one of another.
+    """
+    ours, theirs = imported(_parsed(imports, file)), imported(_parsed(user.source, file))
+    modules = {name: what for name, what in ours.items() if "." not in what}
+    return {n for n, what in theirs.items() if n in defined or modules.get(n, what) != what}
 
 
 def _parsed(text: str, file: str) -> ast.Module:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import dedent
@@ -44,7 +45,8 @@ def plain_source(file: str, text: str, own: Iterable[str] = ()) -> Plain:
     for node in tree.body:
         if _is_future(node) or _is_main(node):
             drop |= _lines_of(node)
-    kept = (drop.get(number, line) for number, line in enumerate(text.splitlines(), 1))
+    lines = re.split(r"\r\n|\r|\n", text)  # as Python counts them: no form feed ends one
+    kept = (drop.get(number, line) for number, line in enumerate(lines, 1))
     source = "\n".join(line for line in kept if line is not None).strip()
     before = [dedent(inspect.getsource(one)).strip() for one in stand_ins]  # type: ignore[arg-type]  # classes and functions
     before += ["\n".join(f"{name} = {real}" for name, real in aliases.items() if name != real)]
@@ -113,6 +115,19 @@ def _bound(body: Sequence[ast.stmt]) -> Iterator[str]:
             yield node.name
         elif not isinstance(node, ast.Import | ast.ImportFrom):
             yield from names_in([node], ast.Store)
+
+
+def imported(tree: ast.Module) -> dict[str, str]:
+    """Return the names that imports at the top of a file bind, and what each of them is."""
+    found: dict[str, str] = {}
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            for one in node.names:
+                whole = one.name if one.asname else one.name.partition(".")[0]
+                found[one.asname or whole] = whole
+        elif isinstance(node, ast.ImportFrom):
+            found |= {one.asname or one.name: f"{node.module}.{one.name}" for one in node.names}
+    return found
 
 
 def names_in(nodes: Iterable[ast.AST], context: type[ast.expr_context]) -> Iterator[str]:

@@ -41,7 +41,7 @@ def losses_of(path: Path) -> tuple[float, ...]:
         patch.object(sys, "argv", [str(path)]),
         redirect_stdout(io.StringIO()),
     ):
-        exec(compile(path.read_bytes(), str(path), "exec"), found)
+        exec(compile(path.read_bytes(), str(path), "exec", dont_inherit=True), found)
     return tuple(found["losses"])
 
 

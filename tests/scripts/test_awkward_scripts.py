@@ -225,3 +225,40 @@ def test_a_script_may_close_what_it_prints_to(tmp_path: Path) -> None:
     (tmp_path / "closes.py").write_text(BEGIN + "sys.stdout.close()\nfor x, in loader: step(x)")
     run = intercepted(trial_of("closes", tmp_path, folder=tmp_path, kind="step"))
     assert len(run.course.timeline.steps) == 20
+
+
+def test_annotations_of_a_script_are_no_texts(tmp_path: Path) -> None:
+    text = (
+        "from dataclasses import dataclass, fields\n@dataclass\nclass Given:\n"
+        "    rate: float = 0.1\nassert fields(Given)[0].type is float\nstep(torch.ones(1, 2))\n"
+    )
+    (tmp_path / "typed.py").write_text(BEGIN + text)
+    run = intercepted(trial_of("typed", tmp_path, folder=tmp_path))
+    assert len(run.course.timeline.steps) == 1
+
+
+OWN_CALL = """
+class Net(nn.Module):
+    made = 0
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+    def __call__(self, x):
+        Net.made += 1
+        return super().__call__(x / 2)
+    def forward(self, x):
+        return self.inner(x)
+"""
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_model_s_own_call_is_made_every_time(late: bool, tmp_path: Path) -> None:
+    made = "optimizer = torch.optim.SGD(model.parameters(), 0.1)\n"
+    text = (
+        f"{OWN_CALL}{'' if late else made}model = Net(model)\n"
+        "for x, in loader:\n    step(x)\nassert Net.made == 20, Net.made\n"
+    )
+    (tmp_path / "calls.py").write_text(BEGIN + text)
+    run = intercepted(trial_of("calls", tmp_path, folder=tmp_path))
+    assert len(run.course.timeline.steps) == 20
+    assert [type(model).__name__ for model in run.script.models] == ["Net"]

@@ -11,8 +11,10 @@ import torch
 
 from bench.errors import NotApplicable
 from bench.recipes import registry
+from bench.recipes.script import ScriptSettings
 from bench.technique import Effect, Technique
 from bench.testing import CLOSE
+from bench.trial.script import _program
 from tests.scripts.cases import NAMES, intercepted, plainly, trial_of
 from tests.scripts.test_measured_scripts import patched
 
@@ -166,6 +168,14 @@ def test_items_that_draw_random_numbers_are_not_read_ahead(tmp_path: Path) -> No
     (tmp_path / "noisy.py").write_text(text)
     with pytest.raises(NotApplicable, match="draw random numbers"):
         intercepted(trial_of("noisy", tmp_path, folder=tmp_path, loader="1", kind="build"))
+
+
+@pytest.mark.parametrize(
+    ("given", "arguments"), [("seed=", ["seed=5"]), ("--seed", ["--seed", "5"])]
+)
+def test_a_seed_is_given_as_the_script_takes_it(given: str, arguments: list[str]) -> None:
+    settings = ScriptSettings(data_dir=".", script="a.py", seed_argument=given)
+    assert _program(settings, Path("a.py"), Path(), 5).arguments == arguments
 
 
 def test_what_changes_learning_needs_a_metric_and_seeds(tmp_path: Path) -> None:

@@ -12,6 +12,10 @@ from torch.utils.data import DataLoader
 
 import bench
 from bench.errors import BenchError
+from bench.interception.events import Recorder
+from bench.interception.folder import mirrored
+from bench.interception.script import Script
+from bench.trial.script import check_device
 from tests.scripts.cases import HERE, NAMES, intercepted, plainly, trial_of
 
 
@@ -106,3 +110,96 @@ def test_what_trials_share_is_not_written_to_unnoticed(
     shared = work / Path(place).parts[0]
     with pytest.raises(BenchError, match=f"the script writes to {shared}, which its trials share"):
         intercepted(trial_of("writes", scratch, folder=work, kind="build"))
+
+
+def test_what_lies_behind_links_stays_as_it_is(tmp_path: Path) -> None:
+    work, scratch, away = tmp_path / "work", tmp_path / "scratch", tmp_path / "away"
+    for folder in (work, scratch, away):
+        folder.mkdir()
+    (away / "last.pt").write_text("the user's")
+    (away / "back").symlink_to(away)  # may lead in a circle
+    (work / "ckpt").symlink_to(away)
+    (work / "again").symlink_to(away)
+    (work / "epoch.pt").write_text("the user's")
+    (work / "latest.pt").symlink_to("epoch.pt")
+    (work / "gone").symlink_to(tmp_path / "nothing")
+    (work / "itself").symlink_to("itself")
+    (work / "writes.py").write_text(
+        (HERE / "plain.py").read_text()
+        + "\nassert not Path('ckpt/new.pt').exists()\n"
+        + "for name in ('ckpt/last.pt', 'ckpt/back/new.pt', 'latest.pt'):\n"
+        + "    open(name, 'w').write('x')\n"
+        + "assert Path('epoch.pt').read_text() == Path('again/new.pt').read_text() == 'x'\n"
+    )
+    for _ in range(2):
+        intercepted(trial_of("writes", scratch, folder=work))
+    assert sorted(one.name for one in away.iterdir()) == ["back", "last.pt"]
+    assert {(away / "last.pt").read_text(), (work / "epoch.pt").read_text()} == {"the user's"}
+
+
+@pytest.mark.parametrize("most", ["MOST_FILES", "DATA_BYTES"])
+def test_a_large_folder_that_a_link_leads_to_is_shared_and_watched(
+    most: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"bench.interception.folder.{most}", 2)
+    work, away = tmp_path / "work", tmp_path / "away"
+    work.mkdir()
+    away.mkdir()
+    for number in range(3):
+        (away / f"{number}.pt").write_text("x")
+    (work / "shards").symlink_to(away)
+    made = mirrored(work, tmp_path / "scratch")
+    assert (made.folder / "shards").readlink() == away
+    made.check()
+    (made.folder / "shards" / ("new.pt" if most == "MOST_FILES" else "0.pt")).write_text("mine")
+    with pytest.raises(BenchError, match=f"the script writes to {away}"):
+        made.check()
+
+
+def test_a_large_data_set_that_is_called_like_a_checkpoint_is_linked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.interception.folder.COPIED_BYTES", 10)
+    monkeypatch.setattr("bench.interception.folder.DATA_BYTES", 1000)
+    work = tmp_path / "work"
+    work.mkdir()
+    for name, size in (("train.bin", 2000), ("small.bin", 500), ("last.pt", 2000)):
+        (work / name).write_bytes(b"x" * size)
+    made = mirrored(work, tmp_path / "scratch")
+    assert {one.name for one in made.folder.iterdir() if one.is_symlink()} == {"train.bin"}
+    assert [*made.linked] == [work.resolve() / "train.bin"]
+
+
+def test_only_our_own_results_are_left_out_of_a_mirror(tmp_path: Path) -> None:
+    for name, beside in (("sacred", "config.json"), ("ours", "trials.jsonl")):
+        (tmp_path / "work" / name).mkdir(parents=True)
+        for file in ("run.json", beside):
+            (tmp_path / "work" / name / file).write_text("{}")
+    made = mirrored(tmp_path / "work", tmp_path / "scratch")
+    assert sorted(one.name for one in made.folder.iterdir()) == ["sacred"]
+
+
+def test_a_script_that_trains_on_another_device_is_not_measured() -> None:
+    model, apart = nn.Linear(1, 1), nn.Linear(1, 1, device="meta")
+    script = Script(torch.device("cuda"), Recorder(), models=[model, apart])
+    said = "trains on cpu, and its trials .* on cuda: .* choose cuda, or give --device cpu"
+    with pytest.raises(BenchError, match=said):
+        check_device(script)
+    check_device(Script(torch.device("cpu"), Recorder(), models=[model]))
+    check_device(Script(torch.device("cuda"), Recorder(), models=[apart]))
+
+
+def test_losses_of_a_training_that_nobody_measures_leave_the_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class OnCuda(torch.Tensor):
+        is_cuda = True
+
+    monkeypatch.setattr("bench.interception.events.BROUGHT", 3)
+    for cuda, kept in ((False, 1), (True, 4)):
+        recorder = Recorder()
+        recorder.cuda = cuda
+        for _ in range(4):
+            recorder.note_loss(torch.ones(()).as_subclass(OnCuda))
+        assert sum(isinstance(one, torch.Tensor) for one in recorder.losses) == kept
+        assert recorder.values() == [1.0] * 4

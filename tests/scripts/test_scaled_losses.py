@@ -15,7 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import NotApplicable
+from bench.interception.backward import Backward
 from bench.interception.events import Recorder
+from bench.interception.patches import Patches
 from bench.interception.scaling import Scaling
 from bench.interception.script import Ended, Script
 from bench.technique import Effect, Stage, Technique
@@ -123,3 +125,16 @@ def test_a_step_whose_gradients_overflowed_is_left_out(scaling: Scaling) -> None
 def test_fp16_is_refused_on_a_cpu(tmp_path: Path) -> None:
     with pytest.raises(NotApplicable, match="fp16 needs CUDA: on the CPU use precision=bf16"):
         intercepted(trial_of("plain", tmp_path, "mixed-precision:precision=fp16", kind="build"))
+
+
+def test_a_scaled_loss_is_found_without_a_look_at_its_value(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Patches() as patches:
+        seen = Backward(script, patches)
+        loss = torch.full((), 3.0, requires_grad=True) * 1
+        scaled = torch.amp.GradScaler("cpu").scale(loss)
+        monkeypatch.setattr(torch.Tensor, "__eq__", lambda *_: pytest.fail("compared"))
+        found = seen._loss_of(scaled)
+    assert found is not None
+    assert found.item() == 3.0

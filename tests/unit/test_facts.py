@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor, nn
 
 from bench.errors import reason_of
 from bench.records.measurement import Advice
 from bench.trial.facts import advised, advisory_facts
+from bench.trial.measure import _Watch
 from bench.trial.spec import TrialSpec
 from tests.jobs import linear_job
 from tests.records import recipe
@@ -73,3 +75,14 @@ def test_a_reason_is_one_line_that_can_be_shown_and_written_anywhere() -> None:
         "ValueError: bad \\udcff name \\x1b[31m"
     )
     assert len(reason_of(ValueError("y" * 10_000_000))) == 300
+
+
+def test_workers_that_have_ended_with_their_loader_are_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held = iter([2**40, 0])
+    monkeypatch.setattr("bench.trial.measure.children_bytes", lambda: next(held))
+    watch = _Watch(torch.device("cpu"), None, None)
+    watch.look_at_workers(1)
+    found = watch.read().peak_rss_bytes
+    assert found is None or found > 2**40  # None: no /proc

@@ -19,6 +19,7 @@ from bench.recipes.source import hashed, places_in
 from bench.records.recipe import Recipe, Use
 from bench.trial.training import train
 from bench.use.plain_script import plain_script
+from bench.use.plain_source import plain_source
 from tests.cli.calls import call
 
 CPU = torch.device("cpu")
@@ -103,7 +104,7 @@ def run(text: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     with monkeypatch.context() as patch:
         for name in [name for name in sys.modules if name.partition(".")[0] == "bench"]:
             patch.setitem(sys.modules, name, None)
-        exec(compile(text, "plain.py", "exec"), vars(module))
+        exec(compile(text, "plain.py", "exec", dont_inherit=True), vars(module))
     return module
 
 
@@ -188,6 +189,7 @@ REFUSED = {
         r"mine.py, line 7: it uses bench.data.sampling.labelled, which stands in no plain script",
     ),
     "the whole": (f"import bench\n{NET}", (), "it uses the whole of bench"),
+    "an import": (f"from random import random\n{NET}", (), "mine.py has a random of its own, and"),
     "its own name": (f"def main(): ...\n{NET}", (), "mine.py has a main of its own, and the"),
     "plateau": (
         NET.replace("make_scheduler", "again"),
@@ -202,6 +204,11 @@ def test_what_can_not_be_written_out_is_refused_in_one_line(
 ) -> None:
     with pytest.raises(BenchError, match=said):
         written(tmp_path, recipe_of(tmp_path, text, "Net", *uses))
+
+
+def test_a_form_feed_ends_no_line() -> None:
+    text = "a = 1\n\f\nb = 2\nfrom bench.job import Job\nc = 3\n"
+    assert plain_source("mine.py", text).source.split("\n") == ["a = 1", "\f", "b = 2", "c = 3"]
 
 
 def test_a_registered_baseline_is_not_written_out() -> None:
