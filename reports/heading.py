@@ -44,4 +44,3 @@ def context(run: Run) -> str:
         f"run {header.run}",
     ]
     return ", ".join(words)
-

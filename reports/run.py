@@ -118,7 +118,7 @@ class Run:
         if not header.margin_auto:
             return size
         if header.margin_seeds is None:
-            return f"{size} or more (--margin auto: the baseline's first trials will fix it)"
+            return f"{size} so far (--margin auto: fixed by the baseline before an arm is judged)"
         return f"{size} ({header.margin_why}, by {header.margin_seeds} seeds of the baseline)"
 
     @property

@@ -15,6 +15,7 @@ from bench.analysis.control import control_of, visible_effect, visible_pairs
 from bench.analysis.evidence import evidence_of
 from bench.analysis.intervals import Interval
 from bench.analysis.levels import Rule, rule_of
+from bench.analysis.margin import margin_now
 from bench.analysis.metric import (
     judged_change,
     metric_of,
@@ -129,7 +130,7 @@ def compare_run(
     rules: dict[Purpose, Rule] = {stage: rule_of(header, stage) for stage in get_args(Purpose)}
     judging = [trial for trial in trials if trial.judges]
     found = compare(
-        judging, header.margin, target_of(header), probes, rules,
+        judging, margin_now(header, judging), target_of(header), probes, rules,
         header.mode == "full-optimization", header.screening, aims_of(header),
     )  # fmt: skip
     baseline, own = profiled(probes), dict[str, list[Measurement]]()

@@ -8,8 +8,10 @@ from statistics import fmean, stdev
 from typing import NamedTuple
 
 from bench.analysis.grid import step_of
+from bench.analysis.metric import target_of
 from bench.analysis.ratio_of_ratios import seed_means
 from bench.baseline import Target
+from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, Measurement
 
 SHOWN_OF_DEVIATION = 0.62
@@ -25,6 +27,16 @@ class Margin(NamedTuple):
     seeds: int
     """Of the baseline's trainings."""
     why: str
+
+
+def margin_now(header: Header, trials: Sequence[Measurement]) -> float:
+    """Return a run's margin; where it is still to be fixed, what the trials so far would make it.
+
+    By that arms are screened, never judged.
+    """
+    if not header.margin_auto or header.margin_seeds is not None:
+        return header.margin
+    return automatic_margin(trials, target_of(header), header.margin).size
 
 
 def automatic_margin(trials: Sequence[Measurement], target: Target, wished: float) -> Margin:

@@ -31,6 +31,7 @@ FIRST, MOST = 1, 6
 HALF = 0.5
 """Of the margin, that the metric of one pair alone may fall by."""
 Looks = tuple[int, int]
+LOOKS: Looks = (FIRST, MOST)
 NO_GAIN = f"a gain of {100 * (WORTH_FINDING - 1):.0f} % is not likely"
 LOSES = "a loss of the metric beyond the margin is likely"
 SLOWER = "it is likely slower by 5 %, others are faster, and no other gain is likely"

@@ -81,6 +81,8 @@ class Header(Record):
     """How many arms share it, by stage; written before the stage's first trial."""
     blocks: dict[Purpose, Positive] = {}
     """How many arms share a trial of the baseline, by stage; 1 where that was not written."""
+    order: dict[Purpose, tuple[Text, ...]] = {}
+    """In which they share them, the most promising together, by stage; else in a random one."""
     objectives: tuple[Text, ...] = ()
     """In which a gain counts, by name; none: in any."""
     limits: dict[Text, Amount] = {}

@@ -55,9 +55,9 @@ class Folder:
         if not self.trials.records and not self.probes.records:
             shutil.rmtree(self.path, ignore_errors=True)
 
-    def race(self, stage: Purpose, arms: int, block: int = 1) -> None:
+    def race(self, stage: Purpose, arms: int, block: int = 1, order: Sequence[str] = ()) -> None:
         """Write what is fixed before a stage's first trial: among how many arms it shares the
-        error, and how many of them share a trial of the baseline.
+        error, and how many of them share a trial of the baseline, in which order.
 
         What stands in ``run.json`` already is never changed.
         """
@@ -65,7 +65,8 @@ class Folder:
             return
         raced = {**self.header.raced, stage: arms}
         blocks = {**self.header.blocks, stage: block}
-        self._fix(raced=raced, blocks=blocks)
+        ordered = {stage: tuple(order)} if order else {}
+        self._fix(raced=raced, blocks=blocks, order=self.header.order | ordered)
 
     def fix_margin(self, margin: float, seeds: int, why: str) -> None:
         """Write the margin that trials of the baseline gave; once it stands there it stays."""

@@ -9,9 +9,14 @@ from bench.run.observer import Observer
 
 
 def fix_margin(folder: Folder, show: Observer) -> None:
-    """Write the margin into ``run.json``, before any arm is judged; where it stands, it stays."""
+    """Write the margin into ``run.json``, before any arm is judged; where it stands, it stays.
+
+    What is screened is judged only when it is confirmed.
+    """
     header = folder.header
     if not header.margin_auto or header.margin_seeds is not None:
+        return
+    if header.screening is not None and "confirm" not in header.raced:
         return
     trials = folder.trials.counting
     found = automatic_margin(trials, target_of(header), header.margin)

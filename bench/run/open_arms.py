@@ -13,7 +13,8 @@ from bench.analysis.comparison import aims_of, compare_run
 from bench.analysis.durations import pair_seconds
 from bench.analysis.failing import fails_again
 from bench.analysis.findings import more_pairs
-from bench.analysis.levels import Rule
+from bench.analysis.levels import FIRST, Rule
+from bench.analysis.margin import margin_now
 from bench.analysis.metric import target_of
 from bench.analysis.objectives import OBJECTIVES, basis_of
 from bench.analysis.pairs import by_arm, pairs_of, ratios
@@ -32,6 +33,8 @@ SHARES: Mapping[Purpose, float] = MappingProxyType({"test": 0.6, "combine": 0.75
 they found."""
 BEFORE_A_WIN = 0.85
 """Of that budget, when the first stage is over while there is nothing to confirm."""
+LEAST = 0.4
+"""Of that budget, that a stage may take however long it takes to confirm what it finds."""
 CONFIRMING = frozenset({"full-optimization", "ab"})
 
 
@@ -58,7 +61,7 @@ def next_round(
     candidates = [arm for arm in arms if arm != CONTROL]
     if fails_again(trials, BASELINE) or (not candidates and set(asked) != set(arms)):
         return Choice([], [])
-    left_seconds = left_of(header, stage, spent_seconds, won)
+    left_seconds = left_of(header, trials, stage, spent_seconds, won)
     own = [trial for trial in trials if trial.stage == stage]
     known = pair_seconds(own)
     if rule.first == rule.most:
@@ -96,14 +99,30 @@ def _control_pairs(
     return 0 if screened_beside else rule.first
 
 
-def left_of(header: Header, stage: Purpose, spent_seconds: float, won: bool = True) -> float | None:
-    """Return what a stage may still take, given whether any arm has won; None: no budget."""
-    if header.budget_seconds is None:
+def left_of(
+    header: Header, trials: Sequence[Measurement], stage: Purpose, spent_seconds: float,
+    won: bool = True,
+) -> float | None:  # fmt: skip
+    """Return what a stage may still take, given whether any arm has won; None: no budget.
+
+    A stage whose finds are confirmed leaves at least what a first look at one of them takes.
+    """
+    budget = header.budget_seconds
+    if budget is None:
         return None
     share = SHARES.get(stage, 1.0) if header.mode in CONFIRMING else 1.0
     if not won:
         share = max(share, BEFORE_A_WIN)
-    return share * header.budget_seconds - spent_seconds
+    until = share * budget
+    if stage in SHARES and header.screening is not None:
+        until = min(until, max(LEAST * budget, budget - _to_confirm(trials)))
+    return until - spent_seconds
+
+
+def _to_confirm(trials: Sequence[Measurement]) -> float:
+    """Return what four fresh pairs of an arm would take, of the one that was quickest so far."""
+    whole = [trial for trial in trials if trial.kind == "full" and trial.arm != CONTROL]
+    return FIRST * min(pair_seconds(whole).values(), default=0.0)
 
 
 def has_won(
@@ -135,7 +154,8 @@ def unsure(header: Header, trials: Sequence[Measurement]) -> list[str]:
 
 def seen_by(header: Header, trials: Sequence[Measurement]) -> dict[str, Screened]:
     """Return what a run's screening makes of its arms."""
-    return screened(trials, header.margin, target_of(header), aims_of(header), header.screening)
+    margin = margin_now(header, trials)
+    return screened(trials, margin, target_of(header), aims_of(header), header.screening)
 
 
 def promising(

@@ -68,12 +68,13 @@ def rounds(
     first_pair: int = 0,
     stage: Purpose = "test",
     block: int = BLOCK,
+    ordered: bool = False,
 ) -> Iterator[list[Block]]:
     """Yield one round after another: every contrast once, in blocks that share a baseline's trial.
 
-    Contrasts are in random order within a round, and the baseline has a random place within its
-    block. The trials of a block share one pair number; a round's share one training seed, and every
-    round has another.
+    Contrasts are in random order within a round, or, where they are `ordered`, in blocks of those
+    that follow each other; the baseline has a random place within its block. The trials of a block
+    share one pair number; a round's share one training seed, and every round has another.
     """
     for number in range(repeats):
         order = random.Random(f"{seed}/{first_pair}/{number}")
@@ -81,7 +82,7 @@ def rounds(
         yield [
             _block([contrasts[i] for i in indices], begin + min(indices), seed + number, stage,
                    order)
-            for indices in _shared(contrasts, order, block)
+            for indices in _shared(contrasts, order, block, ordered)
         ]  # fmt: skip
 
 
@@ -96,10 +97,13 @@ def only(block: Block, arms: Collection[str]) -> Block:
     return kept if len(kept) > 1 else []
 
 
-def _shared(contrasts: Sequence[Contrast], order: random.Random, most: int) -> list[list[int]]:
+def _shared(
+    contrasts: Sequence[Contrast], order: random.Random, most: int, ordered: bool
+) -> list[list[int]]:
     """Return contrasts in random order, together where one trial of the baseline serves them."""
     indices = list(range(len(contrasts)))
-    order.shuffle(indices)
+    if not ordered:
+        order.shuffle(indices)
     blocks: list[list[int]] = []
     open_: dict[tuple[str, str], list[int]] = {}
     for index in indices:
@@ -108,6 +112,10 @@ def _shared(contrasts: Sequence[Contrast], order: random.Random, most: int) -> l
             open_[serves] = []
             blocks.append(open_[serves])
         open_[serves].append(index)
+    if ordered:
+        order.shuffle(blocks)
+        for one in blocks:
+            order.shuffle(one)
     return blocks
 
 

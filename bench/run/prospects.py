@@ -7,12 +7,13 @@ none.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from bench.analysis.bounds import HELD, PHASES, profiled
 from bench.analysis.payback import planned_seconds
-from bench.records.measurement import BASELINE, Measurement
+from bench.records.header import Header
+from bench.records.measurement import BASELINE, CONTROL, Measurement, Purpose
 from bench.run.plan import BLOCK, Contrast, Kind
 
 SURE = 5.0
@@ -35,9 +36,15 @@ UNKNOWN = Prospect(0.0, 0.0)
 
 
 def prospects(
-    contrasts: Sequence[Contrast], rehearsed: Sequence[Measurement], probed: Sequence[Measurement]
-) -> dict[str, Prospect]:
-    """Return what is to be expected of arms; nothing where the baseline was not profiled."""
+    header: Header, stage: Purpose, contrasts: Sequence[Contrast],
+    rehearsed: Sequence[Measurement], probed: Sequence[Measurement],
+) -> dict[str, Prospect]:  # fmt: skip
+    """Return what is to be expected of arms; nothing where the baseline was not profiled.
+
+    Nor where there is no budget to choose for, or the arms were chosen before.
+    """
+    if header.budget_seconds is None or stage != "test":
+        return {}
     profile, known = profiled(probed), {one.arm: one for one in rehearsed}
     baseline = known.get(BASELINE)
     whole = planned_seconds(profile) if profile else None
@@ -56,6 +63,17 @@ def prospects(
         seconds = trial(own, kind, faster * less) + trial(baseline, kind, 1.0) / BLOCK
         found[arm] = Prospect(seconds, _gain(own, faster * less) / seconds if seconds else 0.0)
     return found
+
+
+def ranked(arms: Iterable[str], expected: Mapping[str, Prospect]) -> list[str]:
+    """Return arms, those that promise most first, beside the A/A control; none: nothing is known.
+
+    Those that a budget pays for so share trials of the baseline with each other.
+    """
+    if not expected:
+        return []
+    known = {**expected, CONTROL: Prospect(0.0, math.inf)}
+    return sorted(arms, key=lambda arm: -known.get(arm, UNKNOWN).promise)
 
 
 def _faster(baseline: Measurement, own: Measurement) -> float:

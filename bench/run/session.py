@@ -42,7 +42,7 @@ from bench.run.margin import fix_margin
 from bench.run.observer import Observer
 from bench.run.open_arms import has_won, left_of, next_round, pays
 from bench.run.plan import Contrast, Planned
-from bench.run.prospects import prospects
+from bench.run.prospects import prospects, ranked
 from bench.run.reuse import Earlier
 from bench.run.specs import asked_of, spec_of
 from bench.run.spread import spread_over
@@ -141,9 +141,9 @@ class Session:
         look, _ = looks_of(self.header, rule, stage)
         todo = plan.with_control(self.in_steps(contrasts), self.recipe)
         arms = [contrast.arm for contrast in todo]
-        fresh = self.header.repeats if stage == "confirm" else 0  # seeds not seen yet
-        planned = [*self._rounds(todo, rule.most, self.header.seed + fresh, stage)]
-        expected = prospects(todo, self.rehearsed, self.probed) if stage == "test" else {}
+        expected = prospects(self.header, stage, todo, self.rehearsed, self.probed)
+        seed = self.header.seed + (self.header.repeats if stage == "confirm" else 0)  # not seen yet
+        planned = [*self._rounds(todo, rule.most, seed, stage, ranked(arms, expected))]
         if self.dry_run:
             raise PlanOnly(foresee(self, planned[0], rule))
         self.show.expect(plan.trials_in(planned[0]) * look)
@@ -155,17 +155,14 @@ class Session:
             over = f"the budget is spent after {number} round{'s' * (number != 1)}; still open"
             won = head.budget_seconds is None or has_won(head, records, arms, stage)
             choice = next_round(head, records, arms, number, rule, stage, self.spent, won, expected)
-            if not choice.measured:
-                self._say(over, choice.left)
-                return
-            if number == 0:
+            if number == 0 and choice.measured:
                 self._say("the budget pays for no pair of the least promising", choice.left)
             kept = [plan.only(block, choice.measured) for block in blocks]
             if number >= look:
                 self.show.expect(plan.trials_in(kept))
             if self.spread:
                 self.spread.issue(self, planned[number:], choice.measured, rule.first - number)
-            if not self._measure(kept, stage, won):
+            if not (choice.measured and self._measure(kept, stage, won)):
                 self._say(over, choice.measured + choice.left)
                 return
         fix_margin(self.folder, self.show)
@@ -174,7 +171,7 @@ class Session:
         """Run a round that judges no arm, of all contrasts; tell whether the budget pays for it."""
         (blocks,) = self._rounds(contrasts, 1, seed, stage)
         trials = plan.trials_in(blocks)
-        if not pays(self.records, trials, left_of(self.header, stage, self.spent)):
+        if not pays(self.records, trials, left_of(self.header, self.records, stage, self.spent)):
             return False
         self.show.expect(trials)
         self.issue(blocks)
@@ -182,16 +179,19 @@ class Session:
         return True
 
     def _rounds(
-        self, contrasts: Sequence[Contrast], count: int, seed: int, stage: Purpose
-    ) -> Iterator[list[plan.Block]]:
+        self, contrasts: Sequence[Contrast], count: int, seed: int, stage: Purpose,
+        order: Sequence[str] = (),
+    ) -> Iterator[list[plan.Block]]:  # fmt: skip
         """Fix what a stage may not change any more, and return its rounds."""
         contrasts = self.in_steps(contrasts)
         arms = sum(contrast.arm != CONTROL for contrast in contrasts)
-        self.folder.race(stage, arms, plan.BLOCKS.get(stage, plan.BLOCK))
+        self.folder.race(stage, arms, plan.BLOCKS.get(stage, plan.BLOCK), order)
+        place = {arm: number for number, arm in enumerate(self.header.order.get(stage, ()))}
+        contrasts = sorted(contrasts, key=lambda one: place.get(one.arm, len(place)))
         first_pair = self.numbered
         self.numbered += len(contrasts) * count
         block = self.header.blocks.get(stage, 1)
-        return plan.rounds(contrasts, count, seed, first_pair, stage, block)
+        return plan.rounds(contrasts, count, seed, first_pair, stage, block, bool(place))
 
     def in_steps(self, contrasts: Sequence[Contrast]) -> Sequence[Contrast]:
         """Return contrasts as trials that only step, where a whole training tells no metric."""
@@ -216,7 +216,7 @@ class Session:
                 for taken in self.earlier.take(block, self.data_sha256) or ():
                     self.folder.trials.append(taken)
             for planned in block:
-                left = left_of(self.header, stage, self.spent, won)
+                left = left_of(self.header, self.records, stage, self.spent, won)
                 if left is not None and left <= 0 and self._known(planned) is None:
                     return False
                 if self.spread is None or self.spread.holds(planned):

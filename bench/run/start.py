@@ -11,9 +11,7 @@ from pydantic import BaseModel
 
 from bench.analysis.levels import ALPHA, FIRST, MOST
 from bench.analysis.objectives import QUALITY
-from bench.analysis.screening import FIRST as FIRST_SCREENED
-from bench.analysis.screening import MOST as MOST_SCREENED
-from bench.analysis.screening import Looks
+from bench.analysis.screening import LOOKS
 from bench.baseline import Baseline, Target
 from bench.errors import BenchError
 from bench.launch.local import Runner
@@ -178,7 +176,7 @@ def header_of(  # long: a field a line
         seed=asked.seed,
         repeats=fixed or MOST,
         first=None if fixed else FIRST,
-        screening=None if fixed or asked.mode != "full-optimization" or over else looks(asked),
+        screening=LOOKS if asked.mode == "full-optimization" and not (fixed or over) else None,
         alpha=ALPHA,
         objectives=asked.objectives,
         limits=dict(asked.limits),
@@ -218,11 +216,6 @@ def check_counted(asked: Request, device: str) -> None:
             f"this machine counts no energy of its {device}, or lets none but root read it: leave "
             "energy out of --objective and --limit"
         )
-
-
-def looks(asked: Request) -> Looks:
-    """Return the looks of a screening: a margin is fixed by as many rounds as a verdict has."""
-    return FIRST if asked.margin_auto else FIRST_SCREENED, MOST_SCREENED
 
 
 def is_search(asked: Request) -> bool:

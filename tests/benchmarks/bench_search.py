@@ -87,7 +87,7 @@ def searched(recorded: Recorded, baseline: Baseline, seed: int) -> Found:
     """Replay a full optimisation, its own code, once."""
     header = recorded.header.model_copy(update={
         "mode": "full-optimization", "first": FIRST, "repeats": MOST,
-        "screening": (screening.FIRST, screening.MOST), "raced": {}, "blocks": {},
+        "screening": screening.LOOKS, "raced": {}, "blocks": {}, "order": {},
         "budget_seconds": None, "objectives": ("time",), "limits": {},
         "arms": tuple(Arm(techniques=(name,)) for name in recorded.techniques),
     })  # fmt: skip

@@ -11,8 +11,9 @@ from typing import Any, cast
 import pytest
 
 from bench.analysis.comparison import compare_run
-from bench.analysis.margin import automatic_margin
+from bench.analysis.margin import automatic_margin, margin_now
 from bench.analysis.metric import target_of
+from bench.analysis.screening import LOOKS
 from bench.launch.local import Runner
 from bench.recipes.parts import part_of
 from bench.recipes.resolve import make_techniques
@@ -320,3 +321,19 @@ def test_an_automatic_margin_is_fixed_by_the_baseline_before_any_arm_is_judged(
     assert (written["margin"], written["margin_seeds"]) == (fixed.size, 4)
     made.folder.fix_margin(0.5, 30, "later")
     assert made.header.margin == fixed.size
+
+
+def test_arms_are_screened_by_what_an_automatic_margin_would_be_and_it_is_fixed_to_confirm(
+    tmp_path: Path,
+) -> None:
+    made, _, show = session(tmp_path, Machine({}), margin_auto=True, screening=LOOKS)
+    contrasts = [Contrast("compile", recipe("compile"), recipe(), "full")]
+    made.measure(contrasts)
+    assert made.header.margin_seeds is None
+    seen = [measurement(metric=m, seed=s) for s, m in enumerate((0.91, 0.85))]
+    now = automatic_margin(seen, target_of(made.header), 0.01).size
+    assert margin_now(made.header, seen) == now > 0.02
+    made.measure(contrasts, "confirm")
+    assert made.header.margin_seeds is not None
+    assert margin_now(made.header, seen) == made.header.margin
+    assert "--margin auto" in "".join(show.noted)

@@ -12,11 +12,11 @@ import pytest
 from bench.analysis.levels import Rule, rule_of
 from bench.cli.verify import request
 from bench.errors import BenchError
-from bench.records.measurement import CONTROL, Measurement, Status
+from bench.records.measurement import BASELINE, CONTROL, Measurement, Status
 from bench.records.run_folder import Folder
 from bench.run.open_arms import Choice, affordable, has_won, left_of, next_round
 from bench.run.prospects import Prospect
-from tests.records import claim, exported, failed, header, paired
+from tests.records import claim, exported, failed, header, measurement, paired
 
 FASTER = (1.48, 1.5, 1.52, 1.49, 1.51, 1.5)
 EQUAL = (0.995, 1.005, 1.0, 1.002, 0.998, 1.0)
@@ -119,15 +119,27 @@ def test_the_first_round_is_of_what_is_expected_to_gain_most(
 
 def test_a_part_of_the_budget_is_kept_for_confirming() -> None:
     head = header(mode="full-optimization", budget_seconds=100.0)
-    assert left_of(head, "test", 10.0) == pytest.approx(50.0)
-    assert left_of(head, "confirm", 10.0) == pytest.approx(90.0)
-    assert left_of(header(budget_seconds=100.0), "test", 10.0) == pytest.approx(90.0)
-    assert left_of(header(), "test", 10.0) is None
+    assert left_of(head, [], "test", 10.0) == pytest.approx(50.0)
+    assert left_of(head, [], "confirm", 10.0) == pytest.approx(90.0)
+    assert left_of(header(budget_seconds=100.0), [], "test", 10.0) == pytest.approx(90.0)
+    assert left_of(header(), [], "test", 10.0) is None
+
+
+@pytest.mark.parametrize(("slower", "until"), [(1.0, 60.0), (8.0, 52.0), (20.0, 40.0)])
+def test_enough_is_kept_for_a_first_look_at_what_was_quickest(slower: float, until: float) -> None:
+    head = header(mode="full-optimization", budget_seconds=100.0, screening=(1, 6))
+    trials = [
+        measurement(arm, pair, kind="full", wall_seconds=slower * seconds)
+        for pair, arm, seconds in ((0, BASELINE, 1.0), (0, "quick", 0.5), (0, CONTROL, 1.0),
+                                   (1, BASELINE, 2.0), (1, "slow", 2.0))
+    ]  # fmt: skip
+    assert left_of(head, trials, "test", 10.0) == pytest.approx(until - 10.0)
+    assert left_of(head, trials, "confirm", 10.0) == pytest.approx(90.0)
 
 
 def test_what_is_kept_for_confirming_is_raced_with_while_nothing_has_won() -> None:
     head = header(mode="full-optimization", budget_seconds=100.0, **AUTO)
-    assert left_of(head, "test", 10.0, won=False) == pytest.approx(75.0)
+    assert left_of(head, [], "test", 10.0, won=False) == pytest.approx(75.0)
     records = trials(4, quick=FASTER, noisy=NOISY, control=EQUAL)
     assert has_won(head, records, ["quick", "noisy"], "test")
     assert not has_won(head, records, ["noisy"], "test")
@@ -205,12 +217,13 @@ def test_among_how_many_arms_the_error_is_shared_is_written_once(tmp_path: Path)
     head = header(first=4, repeats=30)
     (tmp_path / "run.json").write_text(head.model_dump_json())
     folder = Folder(tmp_path, head)
-    folder.race("test", 7)
-    folder.race("test", 9)
+    folder.race("test", 7, order=["b", "a"])
+    folder.race("test", 9, order=["a", "b"])
     folder.race("confirm", 2)
     folder.close()
     written = json.loads((tmp_path / "run.json").read_text())
     assert written["raced"] == {"test": 7, "confirm": 2}
+    assert written["order"] == {"test": ["b", "a"]}
     assert (written["first"], written["repeats"], written["alpha"]) == (4, 30, 0.05)
     assert rule_of(folder.header) == Rule(4, 30, 0.05, 7)
     assert rule_of(folder.header, "confirm") == Rule(4, 30, 0.05, 2)

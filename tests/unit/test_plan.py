@@ -103,6 +103,16 @@ def test_the_baseline_comes_first_about_half_of_the_time(arm: str) -> None:
     assert 30 <= sum(firsts) <= 70
 
 
+def test_ordered_contrasts_share_blocks_with_their_neighbours() -> None:
+    seven = [Contrast(name, recipe(name), recipe(), "full") for name in "abcdefg"]
+    seen = set()
+    for blocks in rounds(seven, 20, 0, ordered=True):
+        found = {frozenset(arms(block)) - {BASELINE} for block in blocks}
+        assert found == {frozenset("abc"), frozenset("def"), frozenset("g")}
+        seen |= {tuple(arms(block)) for block in blocks}
+    assert len(seen) > 20  # in random order
+
+
 def test_contrasts_change_places_between_rounds() -> None:
     assert len({next(a for a in arms(blocks[0]) if a != BASELINE) for blocks in plan(30)}) >= 4
 

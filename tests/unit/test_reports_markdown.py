@@ -173,7 +173,7 @@ def test_cuda_memory_has_columns_of_its_own(tmp_path: Path) -> None:
 
 
 def test_commands_name_the_folder_that_the_run_was_asked_to_use(tmp_path: Path) -> None:
-    command = ("bench", "--baseline-only", "--output", "my runs")
+    command: tuple[str, ...] = ("bench", "--baseline-only", "--output", "my runs")
     head = made_up.header("baseline-only", command=command)
     run = reports.read(made_up.write(tmp_path / "run", head, made_up.control(count=1)))
     assert "bench --resume 'my runs/2026-11-20T12-00-00Z_timehut_baseline-only'" in _md(run)

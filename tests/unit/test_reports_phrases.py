@@ -131,8 +131,8 @@ def test_a_sequential_run_says_how_many_pairs_an_arm_may_have(tmp_path: Path) ->
         table = context_tables.environment(run)
         assert table is not None
         assert ("pairs for each arm", said) in table.rows
-        noise = " ".join(sentences.noise(run))
-        assert ("the screening before, in 6 pairs at most, misses more." in noise) is bool(screening)
+        misses = "the screening before, in 6 pairs at most, misses more."
+        assert (misses in " ".join(sentences.noise(run))) is bool(screening)
 
 
 def test_both_ends_of_a_long_name_are_kept() -> None:
