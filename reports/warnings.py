@@ -10,6 +10,8 @@ from reports import bounds, formatting
 from reports.formatting import listing, number, seconds
 from reports.run import Run
 
+SEEDS = 4
+"""So many trainings from different seeds hardly reach one and the same metric, if they learn."""
 FAR = 1.5
 """Times more or fewer items than an epoch should hold, at which that is said."""
 
@@ -28,6 +30,7 @@ def warnings(run: Run) -> list[str]:
         *_other_items(run),
         *_skewed(run),
         *_without_spread(run),
+        *_unmoved(run),
         *bounds.warnings(run),
         *_reused(run),
     ]
@@ -92,6 +95,22 @@ def _without_spread(run: Run) -> list[str]:
     return [
         f"Every pair of {listing(arms)} differs by the same in {run.header.metric}: with no spread "
         "its interval has no width, and says little."
+    ]
+
+
+def _unmoved(run: Run) -> list[str]:
+    """Say which arms reach the same metric from every seed, where the baseline doesn't."""
+    metrics = {arm: {trial.seed: trial.metric for trial in run.of(arm) if trial.metric is not None}
+               for arm in (BASELINE, *(result.arm for result in run.candidates))}  # fmt: skip
+    if len({*metrics.pop(BASELINE).values()}) < 2:
+        return []
+    same = {arm: {*own.values()} for arm, own in metrics.items() if len(own) >= SEEDS}
+    return [
+        f"{arm} reaches {run.header.metric} {formatting.metric(found.pop())} from each of "
+        f"{len(metrics[arm])} seeds: so does a model that answers all items alike. Look at its "
+        "answers."
+        for arm, found in same.items()
+        if len(found) == 1
     ]
 
 

@@ -1,24 +1,21 @@
-"""Combine what won: drop the parts that add nothing, and measure what each of the others adds.
+"""Combine what won: drop the parts that add nothing, or with which it loses more than it may.
 
-Neither judges an arm: a combination is judged by its own fresh pairs.
+That judges no arm: a combination is judged by its own fresh pairs.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from bench.analysis.attribution import lacking, orders_of, subsets_of
-from bench.analysis.comparison import compare_run
 from bench.analysis.estimate import Values
-from bench.analysis.failing import fails_again
 from bench.analysis.levels import FIRST
 from bench.analysis.objectives import TIME, Gain, basis_of
+from bench.analysis.overdone import exceeding, overdone
 from bench.analysis.passengers import Seen, Step, look
 from bench.analysis.screening import equal_trials
-from bench.analysis.subsets import TELLING, Subset, largest, techniques_of, told_of
+from bench.analysis.subsets import Subset, largest, told_of
 from bench.errors import BenchError
 from bench.recipes.combination import SAME_WORK, effect_of
 from bench.recipes.parts import part_of
@@ -28,12 +25,12 @@ from bench.records.measurement import Measurement, Status
 from bench.records.recipe import Recipe
 from bench.run import arm_names
 from bench.run.arm_names import Used
-from bench.run.plan import BLOCK, Contrast, Kind
+from bench.run.plan import Contrast, Kind
 from bench.run.session import Session
 from bench.technique import Effect
 
-ATTRIBUTED_FROM = 20_000
-"""After a run's first seed: what parts add is told on seeds that nothing else has, nor `verify`."""
+NOTHING, TOO_MUCH = "gains nothing by", "loses too much with"
+"""Why a combination is better without some part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,18 +119,34 @@ def _shortest(
 
     The combination and its neighbours with one part left out are measured in rounds of their own
     until some part is seen to add nothing, and so on with the rest. Of several such parts the worst
-    is left out: without it another may add again, as one of two that do the same, or fight.
+    is left out: without it another may add again, as one of two that do the same, or fight. Before
+    that, one is left out as long as together they lose more than they may.
     """
     while len(combination.parts) > 1:
         names = [names_in(part.recipe) for part in combination.parts if part in tried]
         steps = {part: (combination.whole, combination.without(part).whole) for part in names}
-        looks = _looks(session, combination, _trained(session, steps), won)
-        worst = next((seen.idle[0] for seen in looks if seen.idle), None)
-        if worst is None:
+        found = _to_leave(session, combination, _trained(session, steps), won)
+        if found is None:
             break
-        _say_left_out(session, combination, [worst], combination)
-        combination = combination.without(worst)
+        _say_left_out(session, combination, [found[0]], combination, found[1])
+        combination = combination.without(found[0])
     return combination
+
+
+def _to_leave(
+    session: Session, combination: Combination, steps: Beside, won: Parts
+) -> tuple[Subset, str] | None:
+    """Return a part that a combination is better without, and why, once rounds tell one."""
+    whole = names_in(combination.whole.recipe)
+    without = {part: names_in(less.recipe) for part, (_, less) in steps.items()}
+    (own,) = alike(session, combination, [combination.whole])
+    for seen in _looks(session, combination, steps, won):
+        told = told_by(session, combination, own.kind)
+        if (part := overdone(session.header, told, whole, without)) is not None:
+            return part, TOO_MUCH
+        if seen.idle:
+            return seen.idle[0], NOTHING
+    return None
 
 
 def _joining(
@@ -154,24 +167,28 @@ def _joining(
     open_, idle = {*steps}, list[Subset]()
     for seen in _looks(session, combination, steps, won, joining=True):
         open_, idle = {*seen.open}, [*idle, *seen.idle]
-    if idle:
-        _say_left_out(session, combination, idle, core)
-    return [part for part in parts if names_in(part.recipe) in steps.keys() - open_ - {*idle}]
+    (own,) = alike(session, combination, [combination.whole])
+    over = exceeding(session.header, told_by(session, combination, own.kind))
+    dear = [part for part, (more, _) in steps.items() if names_in(more.recipe) in over]
+    _say_left_out(session, combination, idle, core, NOTHING)
+    _say_left_out(session, combination, {*dear} - {*idle}, core, TOO_MUCH)
+    out = {*open_, *idle, *dear}
+    return [part for part in parts if names_in(part.recipe) in steps.keys() - out]
 
 
 def _say_left_out(
-    session: Session, combination: Combination, idle: Collection[Subset], rest: Combination
-) -> None:
-    out = [part.arm for part in combination.parts if names_in(part.recipe) in idle]
-    session.show.note(
-        f"{rest.whole.arm} gains nothing by {', '.join(out)}: "
-        f"{'it is' if len(out) == 1 else 'they are'} left out"
-    )
+    session: Session, combination: Combination, left: Collection[Subset], rest: Combination,
+    why: str,
+) -> None:  # fmt: skip
+    out = [part.arm for part in combination.parts if names_in(part.recipe) in left]
+    if out:
+        are = "it is" if len(out) == 1 else "they are"
+        session.show.note(f"{rest.whole.arm} {why} {', '.join(out)}: {are} left out")
 
 
 def _trained(session: Session, steps: Beside) -> Beside:
     """Return what can be measured: both sides train."""
-    return {part: both for part, both in steps.items() if all(_trains(session, c) for c in both)}
+    return {part: both for part, both in steps.items() if all(trains(session, c) for c in both)}
 
 
 def _looks(
@@ -185,9 +202,9 @@ def _looks(
     rounds = min(FIRST, session.header.repeats)
     for number in range(rounds) if steps else ():
         both = {one.arm: one for pair in steps.values() for one in pair}
-        contrasts = _alike(session, combination, both.values())
-        paid = _round(session, contrasts, session.header.seed + number, "combine", number)
-        told = _told(session, combination, contrasts[0].kind)
+        contrasts = alike(session, combination, both.values())
+        paid = one_round(session, contrasts, session.header.seed + number, "combine", number)
+        told = told_by(session, combination, contrasts[0].kind)
         seen = look(told, asked, _equal(session, told), timed(session.header),
                     last=number + 1 == rounds or not paid, joining=joining)  # fmt: skip
         idle = tuple(part for part in seen.idle if part in steps)
@@ -205,63 +222,7 @@ def _equal(session: Session, told: Sequence[Measurement]) -> list[Values]:
     return equal_trials(session.so_far, told[0].kind, value)
 
 
-def attribute(session: Session, combination: Combination) -> None:
-    """Measure those subsets of a combination that tell what each technique adds, and are missing.
-
-    Rounds end as soon as of each technique it is told whether it helps, or gains less than what is
-    worth finding.
-    """
-    if len(combination.parts) < 2:
-        return
-    orders = orders_of([use.name for use in combination.whole.recipe.techniques])
-    every = [
-        combination.of([p for p in combination.parts if names_in(p.recipe) <= subset]).whole
-        for subset in subsets_of(orders)
-    ]
-    contrasts = _alike(session, combination, every)
-    missing = _lacking(session, combination, contrasts, orders)
-    broken = [contrast.arm for contrast in missing if not _trains(session, contrast)]
-    if _say_untold(session, combination, broken, "doesn't train"):
-        return
-    first_seed = session.header.seed + ATTRIBUTED_FROM
-    for number in range(FIRST):
-        if not (missing := _lacking(session, combination, contrasts, orders)):
-            break
-        if _say_untold(session, combination, _failing(session, missing), "fails"):
-            break
-        if not _round(session, missing, first_seed + number, "attribute", number):
-            break
-
-
-def _failing(session: Session, contrasts: Sequence[Contrast]) -> list[str]:
-    """Return the arms of which trials that tell parts have failed for good."""
-    own = [trial for trial in session.so_far if trial.stage in TELLING]
-    return [contrast.arm for contrast in contrasts if fails_again(own, contrast.arm)]
-
-
-def _say_untold(session: Session, combination: Combination, arms: Sequence[str], why: str) -> bool:
-    """Say of which arms it can't be told what techniques add; tell whether there are any."""
-    if arms:
-        session.show.note(
-            f"what each technique of {combination.whole.arm} adds can't be told: "
-            f"{', '.join(arms)} {why}"
-        )
-    return bool(arms)
-
-
-def _lacking(
-    session: Session, combination: Combination, contrasts: Sequence[Contrast],
-    orders: Sequence[Sequence[str]],
-) -> list[Contrast]:  # fmt: skip
-    """Return the contrasts to measure next, so that of each technique it is told what it adds."""
-    found = compare_run(session.header, session.so_far, ()).attribution
-    known = _told(session, combination, contrasts[0].kind)
-    pairs = Counter(frozenset(techniques_of(trial)) for trial in known)
-    wanted = lacking(orders, pairs, found, BLOCK)
-    return [one for one in contrasts if names_in(one.recipe) in wanted]
-
-
-def _alike(
+def alike(
     session: Session, combination: Combination, contrasts: Iterable[Contrast]
 ) -> Sequence[Contrast]:
     """Return contrasts as trials of one kind: that by which the combination's parts are chosen."""
@@ -269,13 +230,13 @@ def _alike(
     return session.in_steps([replace(contrast, kind=kind) for contrast in contrasts])
 
 
-def _told(session: Session, combination: Combination, kind: Kind) -> list[Measurement]:
+def told_by(session: Session, combination: Combination, kind: Kind) -> list[Measurement]:
     """Return the trials so far that tell what parts of a combination gain."""
     uses = combination.whole.recipe.model_dump(mode="json")["techniques"]
     return told_of(session.so_far, uses, kind)
 
 
-def _round(
+def one_round(
     session: Session, contrasts: Sequence[Contrast], seed: int,
     stage: Literal["combine", "attribute"], number: int,
 ) -> bool:  # fmt: skip
@@ -287,7 +248,7 @@ def _round(
     return False
 
 
-def _trains(session: Session, contrast: Contrast) -> bool:
+def trains(session: Session, contrast: Contrast) -> bool:
     """Tell whether a recipe was measured, or makes its first steps."""
     recipe = contrast.recipe.model_dump(mode="json")
     if any(record.ok and record.recipe == recipe for record in session.records):

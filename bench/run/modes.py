@@ -23,11 +23,11 @@ from bench.records.ranges import TUNED
 from bench.records.recipe import Recipe
 from bench.run import arm_names
 from bench.run.arm_names import Used
+from bench.run.attributing import attribute
 from bench.run.audited import published_claims
 from bench.run.bounding import Bounding
 from bench.run.combining import (
     Combination,
-    attribute,
     judged_by,
     raced_by,
     without_passengers,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,9 +22,9 @@ from bench.records.header import Arm
 from bench.records.measurement import Measurement, Status
 from bench.records.recipe import Recipe, Use
 from bench.records.run_folder import Folder
+from bench.run.attributing import attribute
 from bench.run.combining import (
     Combination,
-    attribute,
     judged_by,
     raced_by,
     without_passengers,
@@ -40,8 +41,10 @@ TIMES = (1.0, 1.01, 0.99, 1.005)
 class Machine:
     """Runs no trial: says how long it would have taken."""
 
-    def __init__(self, gains: dict[str, float], broken: str = "") -> None:
-        self.gains, self.broken = gains, broken
+    def __init__(
+        self, gains: dict[str, float], broken: str = "", lose: Collection[str] = ()
+    ) -> None:
+        self.gains, self.broken, self.lose = gains, broken, {*lose}
         self.asked: list[TrialSpec] = []
 
     def run(self, trial: TrialSpec) -> Outcome:
@@ -53,6 +56,8 @@ class Machine:
             "recipe": trial.recipe.model_dump(mode="json"),
             "seconds": TIMES[trial.seed % 4] / gain,
         }  # fmt: skip
+        if self.lose and self.lose <= {use.name for use in trial.recipe.techniques}:
+            facts["metric"] = 0.5  # together they lose what each alone keeps
         if trial.recipe.arm == self.broken:
             facts |= {"status": Status.NOT_APPLICABLE, "reason": "it can't be"}
         made = measurement(trial.arm, max(0, trial.pair), **facts)
@@ -128,6 +133,34 @@ def test_where_one_part_is_all_the_gain_it_is_left_alone(tmp_path: Path) -> None
     made, _, _ = session(tmp_path, Machine({"compile": 1.2}))
     found = without_passengers(made, combined(*NAMES), GAINS)
     assert (found.whole.arm, found.whole.recipe) == ("compile", recipe("compile"))
+
+
+def test_of_parts_that_lose_the_quality_together_the_slower_is_left_out(tmp_path: Path) -> None:
+    gains = {"early-stopping": 1.5, "adaptive-batch": 2.0, "compile": 1.3}
+    machine = Machine(gains, lose=("early-stopping", "adaptive-batch"))
+    made, _, show = session(tmp_path, machine)
+    found = without_passengers(made, combined(*NAMES), GAINS)
+    assert found.whole.arm == "adaptive-batch+compile"
+    assert show.noted == [f"{'+'.join(NAMES)} loses too much with early-stopping: it is left out"]
+
+
+def test_a_part_that_loses_the_quality_is_left_out_before_any_that_only_adds_nothing(
+    tmp_path: Path,
+) -> None:
+    machine = Machine({"early-stopping": 1.5, "adaptive-batch": 2.0}, lose=("compile",))
+    made, _, show = session(tmp_path, machine)
+    found = without_passengers(made, combined(*NAMES), GAINS)
+    assert found.whole.arm == "early-stopping+adaptive-batch"
+    assert show.noted == [f"{'+'.join(NAMES)} loses too much with compile: it is left out"]
+
+
+def test_what_loses_the_quality_of_the_others_does_not_join(tmp_path: Path) -> None:
+    gains = {"early-stopping": 1.5, "compile": 1.3}
+    machine = Machine(gains, lose=("early-stopping", "compile"))
+    made, _, show = session(tmp_path, machine)
+    found = without_passengers(made, combined("early-stopping", "compile"), GAINS, ["compile"])
+    assert found.whole.arm == "early-stopping"
+    assert show.noted == ["early-stopping loses too much with compile: it is left out"]
 
 
 def test_a_doubtful_part_joins_the_others_last_and_only_if_they_gain_by_it(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import reports
 from bench.analysis.intervals import Interval
 from bench.data_card import DataCard
-from reports import context_tables, formatting, sentences
+from reports import context_tables, formatting, sentences, warnings
 from reports.charts.names import shortened
 from tests.golden import made_up
 
@@ -139,3 +139,14 @@ def test_both_ends_of_a_long_name_are_kept() -> None:
     found = shortened("scale-model+limit-steps+sequence-reduction", 27)
     assert found == "scale-model+l…nce-reduction"
     assert shortened("scale-model", 27) == "scale-model"
+
+
+def test_a_metric_that_no_seed_moves_is_doubted(tmp_path: Path) -> None:
+    stuck = made_up.pairs("stuck", lambda n: made_up.trial("stuck", n, metric=0.75), 5)
+    moving = made_up.pairs("stuck", lambda n: made_up.trial("stuck", n), 5)
+    for name, trials, count in (("all", stuck, 1), ("few", stuck[:6], 0), ("moving", moving, 0)):
+        head = made_up.header("test", ("stuck",))
+        run = reports.read(made_up.write(tmp_path / name, head, trials))
+        said = [text for text in warnings.warnings(run) if "seeds: so does a model" in text]
+        assert len(said) == count
+        assert all(text.startswith("stuck reaches accuracy 0.75") for text in said)
