@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from statistics import fmean
 
 from bench.analysis.figures import middle
+from bench.analysis.subsets import Subset, techniques_of
 from bench.records.measurement import BASELINE, Measurement
 
 
@@ -26,6 +28,25 @@ def pair_seconds(trials: Sequence[Measurement]) -> dict[str, float]:
         / len(spent)
         for arm, spent in own.items()
     }
+
+
+def likely_seconds(trials: Sequence[Measurement], techniques: Collection[str], kind: str) -> float:
+    """Return what a trial of techniques together likely takes, by the trials so far of its kind.
+
+    What its like took, or else, of the baseline's time, what is left by the part that takes the
+    most away, and as many times that as other parts make it longer; 0 where no trial tells.
+    """
+    taken: dict[Subset, list[float]] = {}
+    for trial in trials:
+        if trial.kind == kind and trial.wall_seconds is not None:
+            taken.setdefault(frozenset(techniques_of(trial)), []).append(trial.wall_seconds)
+    usual = {names: fmean(own) for names, own in taken.items()}
+    if (asked := frozenset(techniques)) in usual:
+        return usual[asked]
+    baseline = usual.get(frozenset(), fmean(usual.values()) if usual else 0.0)
+    parts = {names: own / baseline for names, own in usual.items() if names <= asked and baseline}
+    longer = math.prod(max(1.0, part) for names, part in parts.items() if len(names) == 1)
+    return baseline * min([1.0, *parts.values()]) * longer
 
 
 def pace(trials: Sequence[Measurement]) -> list[float | None]:

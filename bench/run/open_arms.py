@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from bench.analysis.claims import judged
 from bench.analysis.comparison import aims_of, compare_run
-from bench.analysis.durations import pair_seconds
+from bench.analysis.durations import likely_seconds, pair_seconds
 from bench.analysis.failing import fails_again
 from bench.analysis.findings import more_pairs
 from bench.analysis.levels import FIRST, Rule
@@ -24,6 +24,7 @@ from bench.analysis.standing import standings
 from bench.analysis.verdict import Judgement, Verdict
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, Measurement, Purpose
+from bench.run.plan import Planned
 from bench.run.prospects import UNKNOWN, Prospect
 
 CONTROL_PAIRS = 10
@@ -231,13 +232,17 @@ def _of_standing(now: Judgement, rule: Rule) -> float:
     return float(rule.most if now.more_pairs is None else now.more_pairs)
 
 
-def pays(trials: Sequence[Measurement], more: int, left_seconds: float | None) -> bool:
-    """Tell whether what is left pays for more trials that take what those so far took."""
+def pays(
+    trials: Sequence[Measurement], more: Iterable[Planned], left_seconds: float | None
+) -> bool:
+    """Tell whether what is left pays for more trials, by what their like and their parts took."""
     if left_seconds is None:
         return True
-    seconds = [trial.wall_seconds for trial in trials if trial.wall_seconds is not None]
-    usual = math.fsum(seconds) / max(1, len(seconds))
-    return more * usual <= left_seconds
+    need = math.fsum(
+        likely_seconds(trials, [use.name for use in one.recipe.techniques], one.kind)
+        for one in more
+    )
+    return need <= left_seconds
 
 
 def _gained(trials: Sequence[Measurement], arm: str, hope: float) -> float:

@@ -170,10 +170,10 @@ class Session:
     def side(self, contrasts: Sequence[Contrast], seed: int, stage: Purpose) -> bool:
         """Run a round that judges no arm, of all contrasts; tell whether the budget pays for it."""
         (blocks,) = self._rounds(contrasts, 1, seed, stage)
-        trials = plan.trials_in(blocks)
-        if not pays(self.records, trials, left_of(self.header, self.records, stage, self.spent)):
+        missing = [planned for block in blocks for planned in block if not self._known(planned)]
+        if not pays(self.records, missing, left_of(self.header, self.records, stage, self.spent)):
             return False
-        self.show.expect(trials)
+        self.show.expect(plan.trials_in(blocks))
         self.issue(blocks)
         self._measure(blocks, stage)
         return True

@@ -113,7 +113,7 @@ class Search:
         known = session.folder.trials.get
         missing = [planned for planned in block if known((planned.pair, planned.arm)) is None]
         chosen = "confirm" in session.header.raced
-        if missing and (chosen or not pays(session.records, len(missing), self._left(share))):
+        if missing and (chosen or not pays(session.records, missing, self._left(share))):
             return False
         session.show.expect(len(block))
         session.issue([block])

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.records.claim import read_exported
-from bench.records.recipe import LOCAL_SETTINGS, Recipe, Use
+from bench.records.recipe import LOCAL_SETTINGS, Recipe, Use, file_in
 from tests.records import claim, exported
 
 texts = st.text(st.characters(codec="utf-8"), max_size=12)
@@ -23,8 +23,15 @@ values = st.recursive(
 )
 names = texts.filter(lambda name: name not in LOCAL_SETTINGS)
 settings_of = st.dictionaries(names, values, max_size=6)
-uses = st.lists(st.builds(Use, name=texts, settings=settings_of), max_size=3).map(tuple)
-recipes = st.builds(Recipe, baseline=texts, settings=settings_of, techniques=uses)
+entries = texts.filter(lambda name: file_in(name) is None)
+"""What names no file: a recipe has the hash of each file that it names."""
+uses = st.lists(st.builds(Use, name=entries, settings=settings_of), max_size=3).map(tuple)
+recipes = st.builds(
+    Recipe, baseline=entries, settings=settings_of, techniques=uses
+) | st.builds(
+    Recipe, baseline=st.just("mine.py:Mine"), settings=settings_of, techniques=uses,
+    files=st.fixed_dictionaries({"mine.py": texts}),
+)  # fmt: skip
 
 
 def shuffled(value: Any, random: Any) -> Any:

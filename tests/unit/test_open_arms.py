@@ -14,9 +14,10 @@ from bench.cli.verify import request
 from bench.errors import BenchError
 from bench.records.measurement import BASELINE, CONTROL, Measurement, Status
 from bench.records.run_folder import Folder
-from bench.run.open_arms import Choice, affordable, has_won, left_of, next_round
+from bench.run.open_arms import Choice, affordable, has_won, left_of, next_round, pays
+from bench.run.plan import Planned
 from bench.run.prospects import Prospect
-from tests.records import claim, exported, failed, header, measurement, paired
+from tests.records import claim, exported, failed, header, measurement, paired, recipe
 
 FASTER = (1.48, 1.5, 1.52, 1.49, 1.51, 1.5)
 EQUAL = (0.995, 1.005, 1.0, 1.002, 0.998, 1.0)
@@ -135,6 +136,32 @@ def test_enough_is_kept_for_a_first_look_at_what_was_quickest(slower: float, unt
     ]  # fmt: skip
     assert left_of(head, trials, "test", 10.0) == pytest.approx(until - 10.0)
     assert left_of(head, trials, "confirm", 10.0) == pytest.approx(90.0)
+
+
+TOOK = {BASELINE: 10.0, "a": 4.0, "b": 6.0, "slow": 20.0, "b+slow": 15.0, "other": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [(("b", "slow"), 15.0), (("a", "b"), 4.0), (("a", "slow"), 8.0), (("a", "b", "slow"), 8.0),
+     (("new",), 10.0), ((), 10.0)],
+    ids=["measured", "two that won", "one that slows", "a subset known", "unknown", "baseline"],
+)  # fmt: skip
+def test_a_budget_pays_for_trials_by_what_their_like_and_their_parts_took(
+    asked: tuple[str, ...], seconds: float
+) -> None:
+    records = [measurement(arm, 0, wall_seconds=took) for arm, took in TOOK.items()]
+    records += [measurement(arm, 1, wall_seconds=99.0, kind="step") for arm in ("a", "a+b")]
+    more = [Planned("new", 7, 0, recipe(*asked), "full")] * 3
+    assert pays(records, more, 3 * seconds + 0.1)
+    assert not pays(records, more, 3 * seconds - 0.1)
+    assert pays(records, more, None)
+
+
+def test_a_budget_pays_for_what_no_trial_tells_of_while_anything_is_left() -> None:
+    more = [Planned("new", 0, 0, recipe("new"), "full")]
+    assert pays([], more, 0.0)
+    assert not pays([], more, -0.1)
 
 
 def test_what_is_kept_for_confirming_is_raced_with_while_nothing_has_won() -> None:
