@@ -82,8 +82,9 @@ class FusedOptimizer(Technique):
         script.each_optimizer(change, by=self.name)
 
     def write(self, script: Writing) -> None:
-        """Ask for the form where each optimizer is made."""
-        script.each_optimizer(by=self.name, **{self.form: "True"})
+        """Ask for the form where each optimizer is made, and for no other: torch takes only one."""
+        others = {one: "False" for one in FORMS if one != self.form}
+        script.each_optimizer(by=self.name, given=others, **{self.form: "True"})
 
     def write_loop(self, loop: PlainLoop, job: Job) -> None:
         """Set the options that torch's optimizers read at each step."""

@@ -37,14 +37,14 @@ Context = AbstractContextManager[None]
 WRITTEN = '''
 import functools
 
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import checkpoint as recomputed
 
 
 def checkpoint_blocks(model, *names):
     """Compute blocks again in the backward pass, and keep only their inputs until then."""
     for name in names:
         block = model.get_submodule(name)
-        block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
+        block.forward = functools.partial(recomputed, block.forward, use_reentrant=False)
 '''
 
 

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
+
 from bench.errors import NotApplicable
 from bench.interception.script import Script
 from bench.interception.writing import Writing
@@ -43,8 +45,10 @@ class ThreadTuning(Technique):
             raise NotApplicable(f"the baseline can't be timed as it is: {first.reason}")
         seconds = {first.threads: first.seconds_per_item}
         for count in (n for n in candidates(cores) if n != first.threads):
-            found = probe(settings.model_copy(update={"threads": count})).seconds_per_item
-            seconds |= {count: found} if found is not None else {}
+            found = probe(settings.model_copy(update={"threads": count}))
+            if found.seconds_per_item is not None:
+                _check_kept(count, found.threads)
+                seconds[count] = found.seconds_per_item
         fastest = min(seconds, key=lambda count: seconds[count])
         if seconds[first.threads] < LEAST_GAIN * seconds[fastest]:
             tried = ", ".join(map(str, sorted(seconds)))
@@ -52,12 +56,27 @@ class ThreadTuning(Technique):
         return settings.model_copy(update={"threads": fastest})
 
     def intercept(self, script: Script) -> None:
-        """Leave the script as it is: it starts with the threads that were found."""
+        """Leave the script as it is: it starts with the threads that were found, and keeps them."""
+        given = torch.get_num_threads()
+
+        def check() -> None:
+            if script.rehearsed:
+                _check_kept(given, torch.get_num_threads())
+
+        script.at_end(check)
 
     def write(self, script: Writing) -> None:
         """Set the number of threads where the script begins."""
         threads = getattr(script.settings, "threads", None)
         script.at_start(f"import torch\ntorch.set_num_threads({threads})", by=self.name)
+
+
+def _check_kept(given: int, found: int) -> None:
+    """Raise `NotApplicable` where a training didn't run on the threads that it was given."""
+    if found != given:
+        raise NotApplicable(
+            f"the training sets its number of threads itself ({found}, where it was given {given})"
+        )
 
 
 def candidates(cores: int) -> list[int]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -129,9 +130,17 @@ def spread(args: list[str], commands: frozenset[str], own: Collection[str] = ())
 
 
 def _is_option(word: str, option: str, own: Collection[str]) -> bool:
-    if option in VERBATIM:
-        return word.partition("=")[0] in own
-    return word.startswith("-")
+    """Tell whether a word is an option of ours; refuse what may as well be a value."""
+    if option not in VERBATIM:
+        return word.startswith("-")
+    name, joined, _ = word.partition("=")
+    if joined and name in own and name != option:
+        raise BenchError(
+            f"{option}: {word} may be meant for the script, or be bench's own {name}: write "
+            f"{shlex.quote(word.replace('=', ' ', 1))} for the script, or bench's own before "
+            f"{option}"
+        )
+    return name in own
 
 
 def check_text(words: Iterable[str]) -> None:

@@ -18,7 +18,7 @@ SECONDS = 300.0
 FORWARD = {
     True: "called by the loss",
     False: "NOT called by the loss: what replaces the model's forward (compile) does nothing",
-    None: "of a ScriptModule: whether the loss calls it can't be told",
+    None: "whether the loss calls it can't be told",
 }
 """By whether the loss calls the model's forward."""
 
@@ -56,7 +56,7 @@ def as_text(found: Findings) -> str:
     rows = {
         "batch": f"{found.items} items: {found.batch}",
         "loss": f"{_shown(found.loss)}; {_parts(found)}",
-        "forward": FORWARD[found.calls_forward],
+        "forward": FORWARD[found.calls_forward] + (f": {found.unheard}" if found.unheard else ""),
         "metrics": "; ".join(filter(None, (
             ", ".join(others), f"judged by {found.metric}", found.item_scores,
         ))),

@@ -33,8 +33,8 @@ def export_script(
 
     A script's first steps are run, to see where it calls its models, and makes its optimizers and
     loaders. The patch is for git apply, or patch -p1, in the script's working folder; where no
-    place is sure, lines are to be added by hand. Of your own model it is a script that trains it as
-    the recipe does, without bench; it stands beside the model's file.
+    place is sure, or none was reached, lines are to be added by hand. Of your own model it is a
+    script that trains it as the recipe does, without bench; it stands beside the model's file.
     """
     text = exported(recipe, data_dir, device, output)
     if output is None:
@@ -64,7 +64,7 @@ def exported(path: Path, data_dir: Path | None, device: str, output: Path | None
     settings = ScriptSettings.model_validate(recipe.settings)
     written = _written(path, recipe, settings, device)
     folder = Path(settings.data_dir)
-    patch, notes = _patch(folder, written)
+    patch, notes = patched(folder, written)
     notes += _started(settings, found)
     return "".join(f"{line}\n" for line in [_headline(recipe, folder, patch), *notes]) + patch
 
@@ -117,7 +117,7 @@ def _written(path: Path, recipe: Recipe, settings: ScriptSettings, device: str) 
     return outcome.written
 
 
-def _patch(folder: Path, written: Written) -> tuple[str, list[str]]:
+def patched(folder: Path, written: Written) -> tuple[str, list[str]]:
     """Return the patch of all files, and lines about what it holds and what it doesn't."""
     from bench.interception.edits import applied, difference
 
@@ -127,6 +127,8 @@ def _patch(folder: Path, written: Written) -> tuple[str, list[str]]:
     for edit in written.edits:
         if edit.place is None:
             notes += _by_hand(edit, "it is in none of the script's own files")
+        elif ".." in Path(edit.place.file).parts:
+            notes += _by_hand(edit, "it lies outside the working folder, where no patch reaches")
         else:
             by_file[edit.place.file].append(edit)
     for file, edits in by_file.items():
@@ -135,6 +137,9 @@ def _patch(folder: Path, written: Written) -> tuple[str, list[str]]:
         patch += difference(file, raw, made) if made != raw else ""
         for index, edit in enumerate(edits):
             notes += _by_hand(edit, unsure[index]) if index in unsure else _said(edit)
+    for edit in written.unreached:
+        notes += _by_hand(edit, f"not reached in the first {written.steps} steps")
+    notes.append(f"{written.steps} steps were seen: no line that is reached only later is changed")
     return patch, list(dict.fromkeys(notes))
 
 
@@ -146,6 +151,8 @@ def _by_hand(edit: Edit, why: str) -> list[str]:
     """Return lines about an edit that is to be made by hand."""
     if edit.kind == "callee":
         what = [f"let {edit.name}(…)(…) be called, where it calls …(…)"]
+    elif edit.given:
+        what = [f"let {edit.name} be {edit.text}, where it is given"]
     elif edit.kind == "keyword":
         what = [f"add the argument {edit.name}={edit.text}"]
     else:

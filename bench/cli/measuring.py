@@ -205,7 +205,9 @@ def script(  # long: an option a line
     ] = None,
     steps: Annotated[int | None, Option(help="steps of a trial that only steps (15, 3 s)")] = None,
     device: Device = "auto",
-    threads: Annotated[int | None, Option(help="CPU threads of a trial (all)")] = None,
+    threads: Annotated[
+        int | None, Option(help="CPU threads of a trial (OMP_NUM_THREADS, else all)")
+    ] = None,
     seed: Annotated[int, Option(help="the first training seed; each pair takes the next")] = 0,
     repeats: Annotated[str, Option(help="pairs of trials for each arm, or auto")] = "auto",
     budget: Annotated[str | None, Option(help="stop after this time: 90s, 15m, 2h")] = None,

@@ -3,7 +3,9 @@
 While it is being learnt which those are, the call of all modules is watched, and not watched within
 such a call: parts cost nothing, and what compiles sees its modules as they are. Later the classes
 that were found are watched alone. Those with a call of their own are watched from the time that an
-optimizer is made: from within such a call, which calls that of all modules, it is too late.
+optimizer is made: from within such a call, which calls that of all modules, it is too late. When a
+module is first put in evaluation mode later, it is learnt again: what is called then by itself may
+have been a part of another before.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from collections.abc import Callable
 from threading import get_ident
 from types import FunctionType
 from typing import Any, Protocol
+from weakref import WeakSet
 
 import torch
 from torch import nn
@@ -37,10 +40,14 @@ class Calls:
         self._patches, self._around = patches, around
         self._thread = get_ident()
         self._inside = False
+        self._switching = False
+        self._evaluated = WeakSet[nn.Module]()
+        """Modules for which it was learnt again."""
         self._watched = {nn.Module}
         self._defining: dict[Any, tuple[Call, Call]] = {}
         """Classes that define a call: that, and what stands in its place while it is learnt."""
         self._define(nn.Module, nn.Module.__call__)
+        patches.replace(nn.Module, "train", self._switched(nn.Module.train))
         self.learn(True)
 
     def learn(self, yes: bool) -> None:
@@ -87,6 +94,23 @@ class Calls:
                     self._set()
 
         return __call__
+
+    def _switched(self, plain: Call) -> Call:
+        """Return what stands in the place of `nn.Module.train`, which sets either mode."""
+
+        def train(module: nn.Module, mode: bool = True) -> Any:
+            if mode or torch.compiler.is_compiling() or self._switching:  # or within another one
+                return plain(module, mode)
+            if not (self.learning or module in self._evaluated or get_ident() != self._thread):
+                self._evaluated.add(module)
+                self.learn(True)
+            self._switching = True
+            try:
+                return plain(module, mode)
+            finally:
+                self._switching = False
+
+        return train
 
     def _learn(self, kind: type[nn.Module], watching: Call, plain: Call) -> bool:
         """Watch a class from now on; tell whether this call is not within one of its own."""

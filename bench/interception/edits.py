@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import ast
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bench.interception.names import taken
 from bench.records.schema import Count, Record, Text
 
 Scope = ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
@@ -44,6 +45,8 @@ class Edit(Record):
     """Lines for the top of the file that define what is used."""
     position: Count | None = None
     """Arguments before this one that may be given without their names."""
+    given: bool = False
+    """The argument is changed where the call gives it by name, and added nowhere."""
 
 
 class Written(Record):
@@ -52,6 +55,10 @@ class Written(Record):
     edits: tuple[Edit, ...] = ()
     refused: dict[Text, Text] = {}
     """By technique: why it has no lines."""
+    unreached: tuple[Edit, ...] = ()
+    """The same for calls of the same kind that the steps which were seen did not reach."""
+    steps: Count = 0
+    """How many were seen."""
 
 
 class Unsure(Exception):  # noqa: N818 - what is found of a place
@@ -82,18 +89,16 @@ class Source:
 
     def add(self, edit: Edit, place: Place) -> None:
         """Take a change; raise `Unsure` where its place is not."""
-        known = self._names()
-        defined = _defined(edit.helper)
-        if edit.helper not in self.top and (taken := defined & known):
-            raise Unsure(f"the file has a {', '.join(sorted(taken))} of its own")
+        if edit.helper not in self.top and (names := taken(self.tree, edit.helper)):
+            raise Unsure(f"the file has a {', '.join(sorted(names))} of its own")
         if edit.kind == "start":
             self.top.append(edit.text)
             return
-        call = self._call(place)
+        call = self.call(place)
         if edit.kind == "callee":
             self.wrapped.setdefault(id(call), (call, []))[1].append(edit.name)
         elif edit.kind == "keyword":
-            self.changes.append(self._argument(call, edit))
+            self.changes += self._argument(call, edit)
         else:
             self.changes.append(self._after(call, edit.text))
         if edit.helper and edit.helper not in self.top:
@@ -120,11 +125,8 @@ class Source:
             raise Unsure(f"what was written there is no Python: {error}") from None
         return made
 
-    def _names(self) -> set[str]:
-        nodes = ast.walk(self.tree)
-        return {name for node in nodes for name in _bound(node)}
-
-    def _call(self, place: Place) -> ast.Call:
+    def call(self, place: Place) -> ast.Call:
+        """Return the call that ends at a place; raise `Unsure` where none surely does."""
         for node in ast.walk(self.tree):
             end = getattr(node, "end_lineno", None), getattr(node, "end_col_offset", None)
             if isinstance(node, ast.Call) and end == (place.line, place.column):
@@ -133,20 +135,22 @@ class Source:
                     return node
         raise Unsure("no call ends there that can be told from others")
 
-    def _argument(self, call: ast.Call, edit: Edit) -> tuple[int, int, str]:
-        """Return the change that gives a call an argument by name."""
+    def _argument(self, call: ast.Call, edit: Edit) -> list[tuple[int, int, str]]:
+        """Return the change, if one is wanted, that gives a call an argument by name."""
         for keyword in call.keywords:
             if keyword.arg == edit.name:
-                return *self._range(keyword.value), edit.text
+                return [(*self._range(keyword.value), edit.text)]
         starred = any(isinstance(one, ast.Starred) for one in call.args)
         if starred or any(keyword.arg is None for keyword in call.keywords):
             raise Unsure("its arguments are unpacked (*, **)")
         if edit.position is not None and len(call.args) > edit.position:
             raise Unsure(f"{edit.name} is given there without its name")
+        if edit.given:
+            return []
         arguments: list[ast.expr | ast.keyword] = [*call.args, *call.keywords]
         given = [self._range(one)[1] for one in arguments]
         end = max(given, default=self._range(call)[1] - 1)
-        return end, end, f"{', ' if given else ''}{edit.name}={edit.text}"
+        return [(end, end, f"{', ' if given else ''}{edit.name}={edit.text}")]
 
     def _after(self, call: ast.Call, lines: str) -> tuple[int, int, str]:
         """Return the change that puts lines after the statement that a call is in."""
@@ -234,21 +238,6 @@ def _block(texts: Sequence[str], tree: ast.Module) -> str:
             others.append(f"\n\n{above}{lines}\n" if whole else f"{lines}\n")
     first = "" if not others or others[0].startswith("\n") else "\n"
     return "".join(f"{line}\n" for line in dict.fromkeys(imports)) + first + "".join(others)
-
-
-def _bound(node: ast.AST) -> Iterator[str]:
-    match node:
-        case ast.Name(id=name) | ast.FunctionDef(name=name) | ast.ClassDef(name=name):
-            yield name
-        case ast.alias(name=name, asname=other):
-            yield other or name
-        case ast.arg(arg=name):
-            yield name
-
-
-def _defined(helper: str) -> set[str]:
-    body = ast.parse(helper).body
-    return {node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
 
 
 def _holds(node: ast.AST, inner: ast.expr | ast.stmt) -> bool:

@@ -35,7 +35,10 @@ class Kind(StrEnum):
     """The backward pass of loss number `number` is over; -1: of no single number."""
     STEPPING = "stepping"
     STEP = "step"
-    """Optimizer number `number`, in order of their first steps, has changed its weights."""
+    """Optimizer number `number`, in order of their first steps, has changed its weights.
+
+    Or it was left out: by a scaler, as gradients had overflowed.
+    """
 
 
 class Event(NamedTuple):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,8 +38,8 @@ class Mirror:
 
     original: Path
     folder: Path
-    linked: dict[Path, tuple[int, int]] = field(default_factory=dict)
-    """What all trials share, with size and time of change when it was linked."""
+    linked: dict[Path, int] = field(default_factory=dict)
+    """What all trials share, with the stamp that it had when it was linked."""
     places: dict[Path, Path] = field(init=False)
     """Where the mirror is of what lies in each folder, or of a file that a link leads to."""
 
@@ -133,7 +134,7 @@ def _put(mirror: Mirror, path: Path, place: Path, scratch: Path) -> None:
     if path.is_symlink():
         _follow(mirror, Path(os.path.realpath(path)), place, scratch)
     elif path.is_dir():
-        if path == scratch or _is_results(path) or path.name == "__pycache__":
+        if path == scratch or _is_left_out(path):
             return
         if path.name in LINKED:
             place.symlink_to(path)
@@ -158,7 +159,6 @@ def _follow(mirror: Mirror, target: Path, place: Path, scratch: Path) -> None:
         _take(mirror, target, place)
     elif (files := _files(target)) is None or _is_heavy(files):
         mirror.link(target, place)
-        mirror.linked |= {one: _stamp(one) for one in files or () if one.is_file()}
     else:
         mirror.places[target] = place
         place.mkdir()
@@ -179,7 +179,10 @@ def _is_copied(path: Path) -> bool:
     return small and os.access(path, os.R_OK)
 
 
-def _is_results(folder: Path) -> bool:
+def _is_left_out(folder: Path) -> bool:
+    """Tell whether a folder holds our own results, or what Python keeps of imported files."""
+    if folder.name == "__pycache__":
+        return True
     return (folder / RUN).is_file() and any((folder / name).exists() for name in OURS)
 
 
@@ -210,6 +213,24 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
         return
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+def _stamp(path: Path) -> int:
+    """Return what changes where a file is written to, or anything that lies in a folder."""
+    if path.is_dir():
+        return sum(map(hash, _within(path)))
     found = path.stat()
-    return found.st_size, found.st_mtime_ns
+    return hash((found.st_size, found.st_mtime_ns))
+
+
+def _within(folder: Path) -> Iterator[tuple[str, int, int]]:
+    """Yield path, size and time of change of all that lies in a folder, in whatever order."""
+    todo = [folder]
+    while todo:
+        with suppress(OSError), os.scandir(todo.pop()) as found:
+            for entry in found:
+                if not entry.is_dir(follow_symlinks=False):
+                    gone = entry.is_symlink() and not os.access(entry.path, os.F_OK)
+                    known = entry.stat(follow_symlinks=not gone)
+                    yield entry.path, known.st_size, known.st_mtime_ns
+                elif entry.name not in LINKED and not _is_left_out(inner := Path(entry.path)):
+                    todo.append(inner)
+                    yield entry.path, 0, 0

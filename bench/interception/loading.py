@@ -14,7 +14,7 @@ from weakref import WeakSet
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import BatchSampler, DataLoader, IterableDataset, SequentialSampler
 from torch.utils.data.dataloader import _BaseDataLoaderIter, _DatasetKind
 
 from bench.errors import NotApplicable
@@ -34,6 +34,8 @@ NOTHING = object()
 """What a thread finds when all was drawn."""
 ASKED = "_asked_by_bench"
 """Where what draws keeps how many items each batch that was asked for is made of, 0: unknown."""
+BEGUN = "_begun_by_bench"
+"""Where it keeps its loader, and the random state that it was begun in, until its first batch."""
 
 
 class Draws:
@@ -42,6 +44,9 @@ class Draws:
     def __init__(self, script: Script, patches: Patches, loader: str | None) -> None:
         self._script, self._loader = script, loader
         self._seen: WeakSet[DataLoader[Any]] = WeakSet()
+        self._turned: WeakSet[DataLoader[Any]] = WeakSet()
+        """Those that were given workers, or lost them: with workers the order of the items is drawn
+        when a loader is begun, without at its first batch."""
         self._thread = get_ident()
         self._inside = False
         iterate, draw = DataLoader.__iter__, _BaseDataLoaderIter.__next__
@@ -49,10 +54,8 @@ class Draws:
         ask: Any = _BaseDataLoaderIter._next_index
 
         def __iter__(loader: DataLoader[Any]) -> Any:  # noqa: N807
-            if loader not in self._seen and get_ident() == self._thread:
-                self._seen.add(loader)
-                script.changes_loader(loader)
-            batches = iterate(loader)
+            own = get_ident() == self._thread
+            batches = self._begun(loader, iterate) if own else iterate(loader)
             return self._ahead(batches) if self._loader == THREAD else batches
 
         def __next__(batches: Any) -> Any:  # noqa: N807
@@ -75,10 +78,40 @@ class Draws:
         patches.replace(_BaseDataLoaderIter, "_reset", _reset)
         patches.replace(_BaseDataLoaderIter, "_next_index", _next_index)
 
+    def _begun(self, loader: DataLoader[Any], iterate: Any) -> Any:
+        """Begin a loader, which techniques change before its first time."""
+        script, first = self._script, loader not in self._seen
+        if first:
+            self._seen.add(loader)
+            alone = loader.num_workers == 0
+            script.changes_loader(loader)
+            if alone != (loader.num_workers == 0):
+                self._turned.add(loader)
+        batches = iterate(loader)
+        looked = script.rehearsed or (first and script.limit is not None)
+        if looked and loader in self._turned and (state := _order_state(loader)) is not None:
+            setattr(batches, BEGUN, (loader, state))
+        return batches
+
+    def _hold_order(self, batches: object) -> None:
+        """Refuse where it matters whether a loader's order is drawn now, or was when it began."""
+        loader, state = getattr(batches, BEGUN)
+        delattr(batches, BEGUN)
+        if state != _order_state(loader):
+            self._script.end(
+                NotApplicable(
+                    "random numbers are drawn between the beginning of a DataLoader and its first "
+                    "batch (loaders that are drawn from together, or one begun early): where "
+                    "workers read it, its order is drawn before them, and would be another"
+                )
+            )
+
     def _noted(self, batches: object, draw: Any, *of: Any) -> Any:
         recorder, items = self._script.recorder, 0
         if self._script.over:
             self._script.finish()
+        if hasattr(batches, BEGUN):
+            self._hold_order(batches)
         self._inside = True
         recorder.note(DRAWING)
         try:
@@ -181,6 +214,17 @@ def _draws_again(loader: DataLoader[Any]) -> bool:
     indices = itertools.islice(loader.batch_sampler or loader.sampler, LOOKED_AT)
     begun = next((_random_state() for _ in indices), None)
     return any(_random_state() != begun for _ in indices)
+
+
+def _order_state(loader: DataLoader[Any]) -> object:
+    """Return the state of what a loader's order is drawn from; None where it is always the same."""
+    sampler: Any = loader.sampler if loader.batch_sampler is None else loader.batch_sampler
+    if type(sampler) is BatchSampler:
+        sampler = sampler.sampler
+    if type(sampler) is SequentialSampler:
+        return None
+    own = getattr(sampler, "generator", None)
+    return own.get_state().tolist() if isinstance(own, torch.Generator) else _random_state()
 
 
 @contextmanager

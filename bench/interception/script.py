@@ -61,7 +61,7 @@ class Script:
     """Whether it is run for a few steps that nobody times: techniques may look closely then."""
     on_enough: Callable[[], None] = lambda: None
     on_step: Callable[[int], None] = lambda steps: None
-    """Called when the optimizer that stepped first has made so many steps."""
+    """Called when the optimizer that stepped first has made so many steps, or left one out."""
     apart: Callable[[], AbstractContextManager[object]] = nullcontext
     """What a model's answer in evaluation is given within."""
     models: list[nn.Module] = field(default_factory=list)
@@ -91,6 +91,8 @@ class Script:
     """By id: models that were changed in place."""
     _waiting: dict[str, str] = field(default_factory=dict)
     """By technique: what has not come yet that it changes."""
+    _kinds: dict[str, None] = field(default_factory=dict)
+    """The classes of all trained models, in order."""
 
     def each_model(self, change: Callable[[nn.Module], None], by: str) -> None:
         """Change every trained model in place, before it is first called for a gradient."""
@@ -147,9 +149,16 @@ class Script:
         self._throughout.append(context)
 
     def check_acted(self) -> None:
-        """Raise what a technique said; `NotApplicable` where what one changes never came."""
+        """Raise what a technique said; `NotApplicable` where what one changes never came.
+
+        Raises `BenchError` where no trained model has the class that was asked for.
+        """
         if self.refused is not None:
             raise self.refused
+        if self.rehearsed and self.model and self._kinds and self.model not in self._kinds:
+            raise BenchError(
+                f"no trained model is a {self.model}; there are: {', '.join(self._kinds)}"
+            )
         for by, what in self._waiting.items():
             raise NotApplicable(f"{by} changes nothing here: the script {what}")
         for check in self._checks:
@@ -177,7 +186,9 @@ class Script:
 
     def changes_model(self, model: nn.Module, call: Call) -> Call:
         """Change a model that is about to be called for a gradient; return its call from now on."""
-        if self.model is not None and type(model).__name__ != self.model:
+        kind = type(model).__name__
+        self._kinds[kind] = None
+        if self.model is not None and kind != self.model:
             return call
         self.models.append(model)
         self._hold_count()

@@ -43,10 +43,11 @@ class Made:
 
 @dataclass
 class Sites:
-    """What was seen of a script that runs in `folder`."""
+    """What was seen of a script that lies in `home`, and runs in `folder`."""
 
     script: Script
     folder: Path
+    home: Path
     calls: dict[Site, None] = field(default_factory=dict)
     """Calls of trained models for a gradient, in order."""
     optimizers: list[Made] = field(default_factory=list)
@@ -105,8 +106,10 @@ class Sites:
 
     def _name(self, frame: FrameType) -> str | None:
         """Return the name of a frame's file from the folder; None where it lies elsewhere."""
-        name = os.path.relpath(frame.f_code.co_filename, self.folder)
-        return None if name.startswith("..") or not (self.folder / name).is_file() else name
+        file = frame.f_code.co_filename
+        name = os.path.relpath(file, self.folder)
+        elsewhere = name.startswith("..") and not Path(file).is_relative_to(self.home)
+        return None if elsewhere or not (self.folder / name).is_file() else name
 
 
 def _position(frame: FrameType) -> tuple[int | None, int | None, int | None, int | None]:

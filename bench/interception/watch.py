@@ -27,7 +27,7 @@ STEPPING, STEP = Kind.STEPPING, Kind.STEP
 
 LEARNT = 2
 """Steps of every optimizer after which it is known which modules the script calls, and in what
-order optimizers step."""
+order optimizers step. What is evaluated later is learnt until the next step."""
 
 
 @dataclass(slots=True)
@@ -61,6 +61,7 @@ class Watch:
         """By id: what is called instead of a trained model, which it holds."""
         self._calls = Calls(patches, self._around)
         self._patch_optimizers(patches)
+        self._patch_scalers(patches)
 
     def _patch_optimizers(self, patches: Patches) -> None:
         plain, script = Optimizer.__init__, self.script
@@ -72,6 +73,30 @@ class Watch:
                 self._calls.learn(True)
 
         patches.replace(Optimizer, "__init__", __init__)
+
+    def _patch_scalers(self, patches: Patches) -> None:
+        """Note the steps that a scaler leaves out."""
+        plain: Any = torch.amp.GradScaler._maybe_opt_step
+
+        def _maybe_opt_step(scaler: object, optimizer: Optimizer, *args: Any, **kwargs: Any) -> Any:
+            made = sum(self._made)
+            answer = plain(scaler, optimizer, *args, **kwargs)
+            if sum(self._made) == made and optimizer in self.script.optimizers:
+                self._leave_out(optimizer)
+            return answer
+
+        patches.replace(torch.amp.GradScaler, "_maybe_opt_step", _maybe_opt_step)
+
+    def _leave_out(self, optimizer: Optimizer) -> None:
+        """Note a step that changes no weight; a fused optimizer makes such a one itself.
+
+        It is none of those that a trial makes at least: what techniques do waits for an update.
+        """
+        number = self._of(optimizer).number
+        self.recorder.note(STEPPING, number)
+        self.recorder.note(STEP, number, cpu=True)
+        if number == self._lead:
+            self.script.on_step(self.steps)
 
     def _around(self, module: nn.Module, call: Call, args: Any, kwargs: Any) -> Any:
         script, recorder = self.script, self.recorder

@@ -7,7 +7,7 @@ says in lines. Text in braces, ``{model}``, stands for the name that a model has
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -17,6 +17,7 @@ from torch import nn
 from bench.errors import NotApplicable
 from bench.interception.edits import Edit, Place, Written
 from bench.interception.sites import Made, Sites
+from bench.interception.unreached import unreached
 
 
 @dataclass
@@ -67,9 +68,12 @@ class Writing:
         """Call ``name(model)(...)`` for ``model(...)``, around all other that is done to it."""
         self._calls(self._around, name, helper, by)
 
-    def each_optimizer(self, by: str, **arguments: str) -> None:
-        """Give every optimizer arguments where it is made."""
+    def each_optimizer(
+        self, by: str, given: Mapping[str, str] | None = None, **arguments: str
+    ) -> None:
+        """Give every optimizer arguments where it is made; those in `given` where it has them."""
         self._arguments(self.sites.optimizers, arguments, by)
+        self._arguments(self.sites.optimizers, given or {}, by, given=True)
 
     def each_loader(self, by: str, **arguments: str) -> None:
         """Give every DataLoader arguments where it is made."""
@@ -83,9 +87,14 @@ class Writing:
                 helper=helper,
             ))  # fmt: skip
 
-    def written(self, refused: dict[str, str]) -> Written:
-        """Return all that is to be written; `refused`: what said why it has no lines."""
-        return Written(edits=(*self._edits, *self._around), refused=refused)
+    def written(self, refused: dict[str, str], steps: int) -> Written:
+        """Return all that is to be written, after so many steps were seen.
+
+        `refused`: what said why it has no lines.
+        """
+        edits = (*self._edits, *self._around)
+        others = unreached(self.sites.folder, edits)
+        return Written(edits=edits, refused=refused, unreached=others, steps=steps)
 
     def _calls(self, edits: dict[Edit, None], name: str, helper: str, by: str) -> None:
         for site in self.sites.calls:
@@ -93,7 +102,9 @@ class Writing:
                 by=by, kind="callee", place=site.place, where=site.where, name=name, helper=helper
             )] = None  # fmt: skip
 
-    def _arguments(self, all_made: list[Made], arguments: dict[str, str], by: str) -> None:
+    def _arguments(
+        self, all_made: list[Made], arguments: Mapping[str, str], by: str, given: bool = False
+    ) -> None:
         if not all_made:
             raise NotApplicable("none is made in the first steps")
         for made in all_made:
@@ -102,7 +113,7 @@ class Writing:
                 position = known.index(name) if name in known else None
                 self._add(Edit(
                     by=by, kind="keyword", place=made.site.place, where=made.site.where, name=name,
-                    text=value, position=position,
+                    text=value, position=position, given=given,
                 ))  # fmt: skip
 
     def _named(self, model: nn.Module) -> tuple[Made | None, str]:

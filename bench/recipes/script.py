@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, field_validator
 from bench.baseline import Settings, Target
 from bench.errors import BenchError
 from bench.interception.metric_files import check_readable, told_in_files
+from bench.machine.variables import threads_given
 
 if TYPE_CHECKING:
     import torch
@@ -86,6 +87,10 @@ class ScriptBaseline:
         if settings.metric is None:
             return self.target
         return Target(metric_name(settings.metric), direction="lower" if settings.lower else None)
+
+    def threads_for(self, settings: ScriptSettings) -> int | None:
+        """Return the threads that the environment gives a script in plain Python."""
+        return threads_given()
 
     def steps_alone(self, settings: ScriptSettings) -> bool:
         """Tell whether trials only step: there is no metric that a whole training would tell."""

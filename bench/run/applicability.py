@@ -62,9 +62,9 @@ class Rehearsals:
 
     def _rehearsed(self, arm: str, recipe: Recipe) -> Measurement:
         trial = TrialSpec(
-            arm=arm, pair=0, seed=0, kind="build", recipe=recipe, device=self.device, threads=1,
-            metric=self.target.metric, bounds=self.target.bounds, places=self.places,
-            scratch=self.scratch,
+            arm=arm, pair=0, seed=0, kind="build", recipe=recipe, device=self.device,
+            threads=recipe.settings.get("threads") or 1, metric=self.target.metric,
+            bounds=self.target.bounds, places=self.places, scratch=self.scratch,
         )  # fmt: skip
         if self.runner is None:
             from bench.trial.applied import applied  # with torch: trials have it in their processes

@@ -21,9 +21,12 @@ from bench.interception.loading import read_by
 from bench.interception.output import Reported
 from bench.interception.patches import Patches
 from bench.interception.program import Ending, Program, watched
+from bench.interception.read_once import ReadOnce
 from bench.interception.script import Limit, Script
 from bench.machine.memory import is_out_of_memory
+from bench.machine.variables import as_the_user_had
 from bench.random_state import seed_everything
+from bench.recipes import own_packages
 from bench.recipes.assembly import techniques_of
 from bench.recipes.combination import SAME_WORK, effect_of
 from bench.recipes.references import FilePaths
@@ -82,6 +85,7 @@ def run_script(
     reading = Reading(settings.metric, mirror.folder)
     seed = trial.seed + UNLIKELY if script.rehearsed else trial.seed
     counting = Counting(script) if script.rehearsed else None
+    reads = ReadOnce(script) if script.rehearsed and settings.threads is None else None
     ending, reported = _run(script, techniques, settings, program, seed)
     mirror.check()
     if script.rehearsed:
@@ -91,6 +95,8 @@ def run_script(
         on_trained()
     log = Path(trial.scratch) / LOG
     _check_ending(ending, settings, log)
+    if reads:
+        reads.check(settings.module or settings.script)
     metric = reading.read(reported, log) if trial.kind == "full" else None
     return ScriptRun(script, _course(script), metric, counting.facts() if counting else None)
 
@@ -205,6 +211,7 @@ def _run(
     if settings.loader is not None:
         change = read_by(settings.loader, script)
         script.each_loader(change, f"loader={settings.loader}")
+    _find_modules_as_alone(script)
     reported = Reported()
     seed_everything(seed)  # what the script seeds itself, it seeds anew
     try:
@@ -230,6 +237,12 @@ def _run(
                 stream.flush()
     script.check_acted()
     return ending, reported
+
+
+def _find_modules_as_alone(script: Script) -> None:
+    """Let a script, and what it starts, find modules as they would without a trial around them."""
+    script.throughout(own_packages.lent)
+    script.throughout(as_the_user_had)
 
 
 def _put_code(sources: Sources, folder: Path) -> None:

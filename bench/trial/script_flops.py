@@ -34,12 +34,12 @@ class Counting:
     def _stepped(self, steps: int) -> None:
         if threading.get_ident() != self._thread or _is_within_compiled():
             return  # what counts is active in one thread, and is gone as a compiled call returns
-        if steps == TIMED:
-            self._counter = FlopCounter()
-            self._counter.__enter__()  # type: ignore[no-untyped-call]  # torch's
-        elif self._counter is not None:
+        if self._counter is not None:
             self._done = True
             self._script.finish()
+        elif steps == TIMED:
+            self._counter = FlopCounter()
+            self._counter.__enter__()  # type: ignore[no-untyped-call]  # torch's
 
     @contextmanager
     def _ended(self) -> Iterator[None]:

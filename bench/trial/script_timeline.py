@@ -105,11 +105,12 @@ def _where_trained(items: list[int], drawn: list[list[int]], backs: list[int]) -
 
     Such a loader gives a batch more than a step takes as an epoch begins, and none at its end.
     """
-    found, spare, ahead = [*items], None, False
+    found, spare, begun, ahead = [*items], None, False, False
     for at, own in enumerate(drawn):
+        begun = begun or bool(own)
         if len(own) > backs[at]:
             spare = at
-        elif not own and any(drawn[:at]):
+        elif not own and begun:
             ahead = True
             if spare is not None:
                 found[at] = drawn[spare][-1]

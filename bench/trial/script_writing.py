@@ -25,9 +25,11 @@ def written(trial: TrialSpec, techniques: Sequence[Technique]) -> Written:
     seen: list[Sites] = []
 
     def look(script: Script, folder: Path) -> None:
-        seen.append(Sites(script, folder))
+        home = Path(os.path.normpath(folder / settings.script)).parent
+        seen.append(Sites(script, folder, home))
 
-    run_script(trial.model_copy(update={"recipe": recipe}), (), on_trained=lambda: None, look=look)
+    plainly = trial.model_copy(update={"recipe": recipe})
+    ran = run_script(plainly, (), on_trained=lambda: None, look=look)
     script = Writing(seen[0], settings, os.path.normpath(settings.script))
     refused: dict[str, str] = {}
     for technique in techniques:
@@ -35,4 +37,4 @@ def written(trial: TrialSpec, techniques: Sequence[Technique]) -> Written:
             technique.write(script)
         except NotApplicable as reason:
             refused[technique.name] = str(reason)
-    return script.written(refused)
+    return script.written(refused, len(ran.course.timeline.steps))

@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from multiprocessing import resource_tracker
+from multiprocessing import process, resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,9 @@ def _detach(trial: TrialSpec, lifeline: Connection) -> None:
     os.dup2(handle, 2)
     os.close(handle)
     multiprocessing.set_start_method(None, force=True)  # the user's code may still choose one
+    own: Any = multiprocessing.current_process()
+    own.name, own._identity = "MainProcess", ()  # as code asks that is to run only there
+    vars(process)["_parent_process"] = None
 
 
 def _close_what_can_be_written() -> None:

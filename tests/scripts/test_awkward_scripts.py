@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import importlib
 import sys
 from pathlib import Path
@@ -26,6 +27,7 @@ def step(x):
     model(x).sum().backward()
     optimizer.step()
 """
+MEASURED = ("--metric", r"acc=([\d.]+)", "--repeats", "1", "--quiet")
 AROUND_ALL = "try:\n    for x, in loader:\n        step(x)\nexcept:\n    {}"
 AROUND_A_STEP = (
     "made = 0\nfor x, in loader:\n    try:\n        step(x)\n        made += 1\n    except:\n"
@@ -194,14 +196,88 @@ def test_a_script_has_its_process_to_itself(tmp_path: Path) -> None:
     text = (
         "import getpass, multiprocessing, os\nmultiprocessing.set_start_method('spawn')\n"
         "assert os.getsid(0) == os.getpid()\n"
+        "assert multiprocessing.current_process().name == 'MainProcess'\n"
+        "assert multiprocessing.parent_process() is None\n"
+        "assert ':' not in multiprocessing.Process().name\n"
         "for x, in loader:\n    step(x)\nsys.stdout.buffer.write(b'\\xff\\x00acc=0.5\\n')\n"
     )
     (tmp_path / "own.py").write_text(BEGIN + text)
-    done = call(
-        "script", "own.py", "--metric", r"acc=([\d.]+)", "--repeats", "1", "--quiet", cwd=tmp_path
-    )
+    done = call("script", "own.py", *MEASURED, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert {record["metric"] for record in records(only_run(tmp_path))} == {0.5}
+
+
+def test_what_a_script_starts_imports_what_lies_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "prepare.py").write_text("import nearby\nopen('ready', 'w').close()\n")
+    (tmp_path / "nearby.py").write_text("")
+    text = (
+        "import os, subprocess\nassert 'PYTHONSAFEPATH' not in os.environ\n"
+        "subprocess.run([sys.executable, 'prepare.py'], check=True)\nopen('ready').close()\n"
+        "for x, in loader:\n    step(x)\nprint('acc=0.5')\n"
+    )
+    (tmp_path / "starts.py").write_text(BEGIN + text)
+    done = call("script", "starts.py", *MEASURED, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_workers_of_a_script_may_be_interpreters_of_their_own(method: str, tmp_path: Path) -> None:
+    text = (
+        "if __name__ == '__main__':\n"
+        f"    given = {{'num_workers': 1, 'multiprocessing_context': {method!r}}}\n"
+        "    for x, in DataLoader(loader.dataset, 4, **given):\n        step(x)\n"
+        "    print('acc=0.5')\n"
+    )
+    (tmp_path / "workers.py").write_text(BEGIN + text)
+    done = call("script", "workers.py", *MEASURED, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("before", "then", "said"),
+    [
+        ("os.environ['OMP_NUM_THREADS'] = '4'", "", "or use --threads 4"),
+        ("os.environ['OMP_NUM_THREADS'] = '2'", "", None),  # as it was
+        ("os.environ['OMP_NUM_THREADS'] = '1'", "", None),  # as many as the trial has
+        ("", "os.environ['OMP_NUM_THREADS'] = '4'", None),  # plain Python, too, reads it before
+    ],
+)
+def test_a_variable_that_torch_has_read_before_is_not_set_unnoticed(
+    before: str, then: str, said: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    text = f"import os\n{before}\n{BEGIN}\n{then}\nfor x, in loader:\n    step(x)\n"
+    (tmp_path / "sets.py").write_text(text)
+    plain = builtins.__import__
+    trial = trial_of("sets", tmp_path, folder=tmp_path, kind="build")
+    if said is None:
+        assert len(intercepted(trial).course.timeline.steps) == 3
+    else:
+        with pytest.raises(BenchError) as refusal:
+            intercepted(trial)
+        assert str(refusal.value) == (
+            "sets.py sets OMP_NUM_THREADS=4, which torch has read already: set it when starting "
+            f"bench, {said}"
+        )
+    assert builtins.__import__ is plain
+
+
+def test_a_package_of_one_of_our_names_anywhere_is_a_script_s_own(tmp_path: Path) -> None:
+    for folder in ("optimizers", "scripts"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "optimizers" / "__init__.py").write_text("")
+    (tmp_path / "optimizers" / "lion.py").write_text("mine = 5")
+    text = (
+        "from pathlib import Path\nsys.path.insert(0, str(Path(__file__).parents[1]))\n"
+        "from optimizers.lion import mine\nfor x, in loader:\n    step(x)\n"
+    )
+    (tmp_path / "scripts" / "train.py").write_text(BEGIN + text)
+    trial = trial_of("scripts/train", tmp_path, "fused-optimizer", folder=tmp_path)
+    before = importlib.import_module("optimizers"), [*sys.meta_path]
+    assert len(intercepted(trial).course.timeline.steps) == 20
+    assert (sys.modules["optimizers"], [*sys.meta_path]) == before
+    assert "optimizers.lion" not in sys.modules
 
 
 def test_what_lies_beside_a_script_is_imported_whatever_is_installed(tmp_path: Path) -> None:

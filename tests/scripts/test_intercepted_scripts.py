@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 import torch
 
-from bench.errors import NotApplicable
+from bench.errors import BenchError, NotApplicable
+from bench.interception.events import Recorder
+from bench.interception.script import Script
 from bench.recipes import registry
 from bench.recipes.script import ScriptSettings
 from bench.technique import Effect, Technique
 from bench.testing import CLOSE
 from bench.trial.script import _program
+from optimizers.thread_tuning import ThreadTuning
 from tests.scripts.cases import NAMES, intercepted, plainly, trial_of
 from tests.scripts.test_measured_scripts import patched
 
@@ -148,6 +151,25 @@ def test_one_of_many_modules_is_not_guessed(tmp_path: Path) -> None:
         intercepted(trial_of("parts", tmp_path, "mixed-precision", folder=tmp_path))
     intercepted(trial_of("parts", tmp_path, "mixed-precision", folder=tmp_path, model="Linear"))
     intercepted(trial_of("parts", tmp_path, "fused-optimizer", folder=tmp_path))
+
+
+@pytest.mark.parametrize("used", [[], ["mixed-precision", "allocator"]])
+def test_a_class_that_no_trained_model_has_is_told(used: list[str], tmp_path: Path) -> None:
+    with pytest.raises(BenchError) as refusal:
+        intercepted(trial_of("plain", tmp_path, *used, kind="build", model="Nte"))
+    assert type(refusal.value) is BenchError
+    assert str(refusal.value) == "no trained model is a Nte; there are: Sequential"
+
+
+def test_a_script_is_held_to_the_threads_that_it_was_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    script, given = Script(torch.device("cpu"), Recorder(), rehearsed=True), torch.get_num_threads()
+    ThreadTuning().intercept(script)
+    script.check_acted()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: given + 1)
+    with pytest.raises(NotApplicable, match="the training sets its number of threads itself"):
+        script.check_acted()
 
 
 @pytest.mark.parametrize("loader", ["thread", "1"])

@@ -46,6 +46,16 @@ class Sampler:
             yield torch.randint(20, (4,)).tolist()
 fit(DataLoader(data, batch_sampler=Sampler()))
 """
+TOGETHER = """
+source, target = (DataLoader(data, 4, shuffle=True) for _ in range(2))
+fit(zip(source, target), inputs=lambda pair: torch.cat([pair[0][0], pair[1][0]]))
+"""
+EARLY = """
+batches = iter(DataLoader(data, 4, shuffle=True))
+model[1].reset_parameters()
+fit(batches, inputs=lambda batch: batch[0])
+"""
+OWN = "shuffle=True, generator=torch.Generator().manual_seed(1)"
 
 
 def trial(text: str, folder: Path, **given: str) -> TrialSpec:
@@ -74,3 +84,24 @@ def test_batches_read_by_a_thread_are_of_as_many_items(text: str, tmp_path: Path
 def test_items_that_a_sampler_chooses_batch_by_batch_are_not_read_ahead(tmp_path: Path) -> None:
     with pytest.raises(NotApplicable, match="the sampler of a DataLoader draws random numbers"):
         intercepted(trial(AT_RANDOM, tmp_path, loader="thread", kind="build"))
+
+
+@pytest.mark.parametrize("text", [TOGETHER, EARLY])
+def test_an_order_that_workers_would_have_drawn_earlier_is_not_read_by_them(
+    text: str, tmp_path: Path
+) -> None:
+    for kind in ("build", "step"):  # of a probe nothing is rehearsed before
+        with pytest.raises(NotApplicable, match="between the beginning of a DataLoader and its fi"):
+            intercepted(trial(text, tmp_path, loader="1", kind=kind))
+    run = intercepted(trial(text, tmp_path, loader="thread"))
+    assert tuple(run.course.losses) == losses_of(tmp_path / "own.py")
+
+
+@pytest.mark.parametrize("order", ["shuffle=False", OWN])
+def test_an_order_that_nothing_else_has_part_in_is_read_by_workers(
+    order: str, tmp_path: Path
+) -> None:
+    text = EARLY.replace("shuffle=True", order)
+    intercepted(trial(text, tmp_path, loader="1", kind="build"))
+    run = intercepted(trial(text, tmp_path, loader="1", kind="step"))
+    assert tuple(run.course.losses) == losses_of(tmp_path / "own.py")

@@ -22,8 +22,9 @@ from tests.scripts.cases import HERE, NAMES, intercepted, plainly, trial_of
 def patched() -> tuple[object, ...]:
     """Return what interception replaces while a script runs."""
     return (
-        nn.Module.__call__, nn.Sequential.__dict__.get("__call__"), Optimizer.__init__,
-        torch.autograd.backward, torch.amp.GradScaler.scale, DataLoader.__iter__, bench.report,
+        nn.Module.__call__, nn.Module.train, nn.Sequential.__dict__.get("__call__"),
+        Optimizer.__init__, torch.autograd.backward, torch.amp.GradScaler.scale,
+        torch.amp.GradScaler._maybe_opt_step, DataLoader.__iter__, bench.report,
         sys.modules["__main__"], tuple(sys.argv), tuple(sys.path), Path.cwd(),
     )  # fmt: skip
 
@@ -94,14 +95,14 @@ def test_a_script_that_seeds_nothing_has_the_seed_of_its_pair(tmp_path: Path) ->
     assert intercepted(trial.model_copy(update={"seed": 1})).course.losses != first
 
 
-@pytest.mark.parametrize("place", ["large.bin2", "many/new"])
+@pytest.mark.parametrize("place", ["large.bin2", "many/new", "many/0", "many/sub/new"])
 def test_what_trials_share_is_not_written_to_unnoticed(
     place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.interception.folder.MOST_FILES", 3)
     monkeypatch.setattr("bench.interception.folder.COPIED_BYTES", 1000)
     work, scratch = tmp_path / "work", tmp_path / "scratch"
-    (work / "many").mkdir(parents=True)
+    (work / "many" / "sub").mkdir(parents=True)
     scratch.mkdir()
     for number in range(5):
         (work / "many" / str(number)).touch()
@@ -110,6 +111,22 @@ def test_what_trials_share_is_not_written_to_unnoticed(
     shared = work / Path(place).parts[0]
     with pytest.raises(BenchError, match=f"the script writes to {shared}, which its trials share"):
         intercepted(trial_of("writes", scratch, folder=work, kind="build"))
+
+
+def test_what_python_keeps_of_imported_files_is_not_written_by_a_script(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.interception.folder.MOST_FILES", 1)
+    package = tmp_path / "work" / "package"
+    package.mkdir(parents=True)
+    for name in ("__init__.py", "net.py"):
+        (package / name).touch()
+    (package / "gone").symlink_to(tmp_path / "nothing")
+    made = mirrored(tmp_path / "work", tmp_path / "scratch")
+    assert (made.folder / "package").is_symlink()
+    (package / "__pycache__").mkdir()
+    (package / "__pycache__" / "net.pyc").touch()
+    made.check()
 
 
 def test_what_lies_behind_links_stays_as_it_is(tmp_path: Path) -> None:

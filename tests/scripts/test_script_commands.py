@@ -60,6 +60,14 @@ def test_what_can_t_be_started_is_told_before_anything_runs(
     assert str(refusal.value).startswith(said)
 
 
+def test_a_model_s_class_that_is_mistyped_is_the_user_s_to_fix(tmp_path: Path) -> None:
+    shutil.copy(HERE / "plain.py", tmp_path)
+    done = call("script", "plain.py", "--model", "Nte", "--quiet", cwd=tmp_path)
+    assert done.returncode == 2
+    said = "bench: no trained model is a Nte; there are: Sequential"
+    assert done.stderr.splitlines()[-1] == said
+
+
 def test_a_module_is_found_from_the_current_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,6 +91,23 @@ def test_lines_to_vary_may_begin_with_a_dash() -> None:
     assert variations(["--lr 1e-3"]) == ("script-arguments:add=--lr 1e-3",)
     with pytest.raises(BenchError, match="No closing quotation"):
         variations(["--name 'x"])
+
+
+def test_what_may_be_an_option_of_either_is_no_line_to_vary() -> None:
+    own = {"--vary", "--model", "--steps"}
+    words = ["--vary", "--lr 1e-3", "--model=resnet50"]
+    with pytest.raises(BenchError) as refusal:
+        list(spread(words, frozenset(), own))
+    assert str(refusal.value) == (
+        "--vary: --model=resnet50 may be meant for the script, or be bench's own --model: write "
+        "'--model resnet50' for the script, or bench's own before --vary"
+    )
+    assert list(spread(["--steps=500", "--vary", "--model resnet50"], frozenset(), own)) == [
+        "--steps=500", "--vary", "--model resnet50",
+    ]  # fmt: skip
+    assert list(spread(["--vary", "--a", "--vary=--b", "--steps", "9"], frozenset(), own)) == [
+        "--vary", "--a", "--vary=--b", "--steps", "9",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

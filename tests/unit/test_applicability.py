@@ -24,6 +24,7 @@ from bench.run.applicability import Rehearsals
 from bench.technique import Effect, Probe, SettingsT, Stage, Technique
 from bench.trial import applied
 from bench.trial.spec import Outcome, TrialSpec
+from optimizers import thread_tuning
 from optimizers.adaptive_batch import AdaptiveBatch
 from optimizers.memory_efficient_loading import MemoryEfficientLoading
 from tests.jobs import ConvNet, ConvSettings
@@ -45,7 +46,8 @@ class Told:
         self.asked.append(trial)
         reason = self.says(trial.recipe.settings)
         status = Status.OK if reason is None else Status.NOT_APPLICABLE
-        return Outcome(measurement=failed(trial.arm, 0, status, reason or ""))
+        ended = failed(trial.arm, 0, status, reason or "")
+        return Outcome(measurement=ended.model_copy(update={"threads": trial.threads}))
 
 
 def rehearsals(says: Says) -> tuple[Rehearsals, Told]:
@@ -66,6 +68,13 @@ def test_a_search_is_rehearsed_in_its_first_settings_alone() -> None:
     assert made.why_not("adaptive-batch", AdaptiveBatch()) is None
     assert [trial.recipe.settings["batch_size"] for trial in told.asked] == [8, 16]
     assert {(trial.kind, trial.metric) for trial in told.asked} == {("build", "auroc")}
+
+
+def test_a_number_of_threads_is_rehearsed_on_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(thread_tuning, "usable_cores", lambda: 4)
+    made, told = rehearsals(lambda settings: None)
+    assert made.why_not("thread-tuning", thread_tuning.ThreadTuning()) is None
+    assert [trial.threads for trial in told.asked] == [1, 2]
 
 
 def test_nothing_is_listed_for_a_baseline_that_does_not_train() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from bench.errors import BenchError
+from bench.recipes import own_packages
 from bench.recipes.loading import load
 from bench.recipes.own_packages import HOME
 from bench.recipes.program import notices_on, program_of
@@ -105,6 +106,26 @@ def test_an_own_package_of_one_of_our_names_does_not_hide_ours(tmp_path: Path) -
     file = written(tmp_path, mine=text, bench="1/0", optimizers____init__="1/0", reports="1/0")
     assert names(file) == ["mine.py"]
     assert loaded(file).Compile.name == "compile"
+
+
+def test_ours_are_found_as_they_were_where_a_script_has_nothing_of_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = importlib.import_module("optimizers")
+    ours, spec = importlib.import_module("optimizers.compile"), whole.__spec__
+    with own_packages.lent():
+        assert "optimizers" not in sys.modules
+        assert importlib.import_module("optimizers.compile") is ours
+    written(tmp_path, optimizers__lion="x = 5")
+    (tmp_path / "optimizers" / "__init__.py").write_text("")
+    with own_packages.lent():
+        monkeypatch.syspath_prepend(tmp_path)
+        assert importlib.import_module("optimizers.lion").x == 5
+        assert importlib.import_module("optimizers.compile") is ours
+    assert (sys.modules["optimizers"], whole.__spec__) == (whole, spec)
+    with pytest.raises(ZeroDivisionError), own_packages.lent():
+        raise ZeroDivisionError
+    assert sys.modules["optimizers.compile"] is ours
 
 
 def test_a_stale_compiled_file_is_not_run(tmp_path: Path) -> None:
