@@ -54,7 +54,9 @@ def select_items(batch: Batch, index: Tensor) -> Batch:
     """Return the items of a batch at `index` ``(N,)``, in that order."""
 
     def chosen(values: Batch) -> Batch:
-        return values[index] if isinstance(values, Tensor) else [values[i] for i in index.tolist()]
+        if isinstance(values, Tensor):
+            return values[index.to(values.device)]
+        return [values[i] for i in index.tolist()]
 
     return _of_items(batch, first_size(batch), chosen)
 
@@ -122,6 +124,11 @@ def each_tensor(batches: Sequence[Batch], change: Callable[[list[Tensor]], Tenso
         return first
     columns = zip(*(_values(batch) for batch in batches), strict=True)
     return rebuilt(first, [each_tensor(column, change) for column in columns])
+
+
+def joined(batches: Sequence[Batch]) -> Batch:
+    """Return one batch with the items of all; a single number is that of the first."""
+    return each_tensor(batches, lambda parts: torch.cat(parts) if parts[0].dim() else parts[0])
 
 
 def rebuilt(batch: Batch, values: Iterable[Batch]) -> Batch:

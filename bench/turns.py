@@ -31,7 +31,7 @@ class Turns(Optimizer):
         super().__init__([torch.zeros(0, requires_grad=True)], {})  # torch wants one; not kept
         self.named = dict(named)
         self._opt_called = True  # or torch's schedulers warn that this whole never steps
-        self._gather()
+        self.gather()
 
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]  # torch's has two forms
         """Let each make a step."""
@@ -51,9 +51,10 @@ class Turns(Optimizer):
         """Put back the state of each."""
         for name, one in self.named.items():
             one.load_state_dict(state_dict[name])
-        self._gather()
+        self.gather()
 
-    def _gather(self) -> None:
+    def gather(self) -> None:
+        """Take for groups those that the optimizers have now."""
         self.param_groups = [group for one in self.named.values() for group in one.param_groups]
 
 

@@ -24,7 +24,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from bench.batches import Batch, each_tensor, inputs_of, with_inputs
+from bench.batches import Batch, each_tensor, inputs_of, joined, select_items, with_inputs
 from bench.errors import NotApplicable
 from bench.job import FixedItems, Job, Progress
 from bench.model.outputs import FAILURES, loss_without_training
@@ -88,16 +88,27 @@ def _fixed(job: Job) -> tuple[nn.Module, FixedItems]:
 def _check_repeatable(job: Job, encoder: nn.Module, items: FixedItems) -> None:
     """Run a few items as in training, together and alone, and compare."""
     x = inputs_of(items.batch(torch.arange(min(2, items.count), device=job.device)))
-    before = [buffer.clone() for buffer in encoder.buffers()]
     job.model.train()
     with undisturbed(job.device), torch.no_grad():
-        first, second, alone = encoder(x), encoder(x), encoder(x[:1])
-    same = all(torch.equal(a, b) for a, b in zip(before, encoder.buffers(), strict=True))
-    if not (same and torch.equal(first, second) and torch.allclose(first[:1], alone, 1e-3, 1e-4)):
+        same = _repeats(encoder, x)
+    if not same:
         raise NotApplicable(
             f"the encoder ({job.encoder}) gives other outputs for the same items (dropout, or"
             " statistics of the batch): put it into evaluation mode"
         )
+
+
+def _repeats(encoder: nn.Module, x: Tensor) -> bool:
+    """Tell whether items are encoded as before, one of them alone too, and buffers stay."""
+    before = [buffer.clone() for buffer in encoder.buffers()]
+    first, second = encoder(x), encoder(x)
+    same = all(torch.equal(a, b) for a, b in zip(before, encoder.buffers(), strict=True))
+    if not (same and torch.equal(first, second)):
+        return False
+    try:
+        return torch.allclose(first[:1], encoder(x[:1]), 1e-3, 1e-4)
+    except FAILURES:  # batch norm, say, which wants several
+        return False
 
 
 def _check_losses(job: Job, cache: _Cache) -> None:
@@ -144,22 +155,36 @@ class _Cache:
     mode: Literal["run", "pass", "remember"] = "run"
     whole: Batch | None = None  # all training items, features in place of the inputs
     remembered: dict[bytes, Tensor] = field(default_factory=dict)
+    made_of: list[nn.Parameter] = field(init=False)  # the encoder's weights when they were made
+
+    not_remembered: ClassVar[frozenset[str]] = frozenset({"made_of"})
+
+    def __post_init__(self) -> None:
+        self.made_of = [*self.encoder.parameters()]
 
     def batches(self, progress: Progress) -> Iterator[Batch]:
+        self._follow()
         for rows in self.items.rows(progress):
             if self.whole is None:
                 self.whole = self._extract(self.at_once or len(rows), rows.device)
             yield _taken(self.whole, rows)
 
+    def _follow(self) -> None:
+        """Let go of features where the encoder has other weights since: pruned, factorised."""
+        now = [*self.encoder.parameters()]
+        if [*map(id, now)] != [*map(id, self.made_of)]:
+            self.made_of, self.whole = now, None
+            self.remembered.clear()
+
     def _extract(self, size: int, device: torch.device) -> Batch:
-        """Return all items as one batch of features; the last pass is filled up with the first."""
+        """Return all items as one batch of features, and what the last pass is filled up with."""
         made, count = [], self.items.count
         for start in range(0, count, size):
             rows = torch.arange(start, start + size, device=device)
             batch = self.items.batch(rows % count)
             with torch.no_grad():
                 made.append(with_inputs(batch, self.encoder(inputs_of(batch))))
-        whole = each_tensor(made, lambda parts: torch.cat(parts)[:count])
+        whole = joined(made)
         return with_inputs(whole, _mapped(inputs_of(whole))) if self.in_file else whole
 
     def call(self, run: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -193,7 +218,7 @@ def _teachable(kind: type[nn.Module], cache: _Cache) -> type[nn.Module]:
 
 
 def _taken(whole: Batch, rows: Tensor) -> Batch:
-    return each_tensor([whole], lambda one: one[0][rows.to(one[0].device)].to(rows.device))
+    return each_tensor([select_items(whole, rows)], lambda one: one[0].to(rows.device))
 
 
 def _mapped(values: Tensor) -> Tensor:

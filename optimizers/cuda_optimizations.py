@@ -26,6 +26,7 @@ from bench.errors import NotApplicable
 from bench.interception.script import Script
 from bench.interception.writing import Writing
 from bench.job import Job, Mark, Step
+from bench.model.float32 import Float32
 from bench.technique import Effect, Probe, SettingsT, Stage, Technique
 
 TF32_SINCE = (8, 0)
@@ -90,12 +91,13 @@ class CudaOptimizations(Technique):
 @contextmanager
 def switches(benchmark: bool, tf32: bool) -> Iterator[None]:
     """Turn on cuDNN's timing and TF32, where asked for, and turn them back."""
-    cudnn, before = torch.backends.cudnn, torch.get_float32_matmul_precision()
-    was = cudnn.benchmark, cudnn.allow_tf32
-    cudnn.benchmark, cudnn.allow_tf32 = was[0] or benchmark, was[1] or tf32
-    torch.set_float32_matmul_precision("high" if tf32 and before == "highest" else before)
+    cudnn, before = torch.backends.cudnn, Float32.now()
+    was, cudnn.benchmark = cudnn.benchmark, cudnn.benchmark or benchmark
+    if tf32:
+        cudnn.allow_tf32 = True
+        torch.set_float32_matmul_precision("medium" if before.products == "medium" else "high")
     try:
         yield
     finally:
-        cudnn.benchmark, cudnn.allow_tf32 = was
-        torch.set_float32_matmul_precision(before)
+        cudnn.benchmark = was
+        before.put_back()

@@ -42,7 +42,10 @@ class DataParallel(Technique):
     name: ClassVar[str] = "data-parallel"
     stage: ClassVar[Stage] = Stage.GROUP
     effect: ClassVar[Effect] = Effect.ROUNDING
-    conflicts: ClassVar[frozenset[str]] = frozenset({"selective-backprop", "pruning"})
+    # of a last batch processes may make unlike numbers of microbatches, and wait for each other
+    conflicts: ClassVar[frozenset[str]] = frozenset(
+        {"gradient-accumulation", "selective-backprop", "pruning"}
+    )
 
     processes: int = Field(1, ge=1, le=64, description="that train together; also --processes")
     shard: bool = Field(False, description="share out the model too (FSDP2); also --shard")

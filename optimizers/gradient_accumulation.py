@@ -26,6 +26,7 @@ from bench.batches import Batch
 from bench.data.plain_batches import ITEMS_OF, MICROBATCHES, plain_batch
 from bench.errors import NotApplicable
 from bench.job import Job, Loss, Mark, turns
+from bench.model.batch_norm import has_batch_norm
 from bench.model.parts_of_loss import adds_up, parts_of_loss
 from bench.records.plain_loop import PlainLoop
 from bench.technique import Effect, Probe, SettingsT, Stage, Technique
@@ -61,7 +62,7 @@ class GradientAccumulation(Technique):
 
     def write_loop(self, loop: PlainLoop, job: Job) -> None:
         """Train each batch in parts; a mean over items counts a part by what it holds."""
-        batch, least = plain_batch(job), 2 if _has_batch_norm(job.model) else 1
+        batch, least = plain_batch(job), 2 if has_batch_norm(job.model) else 1
         parts = job.split(batch, self.microbatches)
         loop.define(ITEMS_OF)
         loop.define(MICROBATCHES)
@@ -125,7 +126,7 @@ class _Accumulated:
 
     def _split(self, job: Job, batch: Batch) -> list[Batch]:
         """Return the parts that hold items; batch norm gets no part of one item of several."""
-        least = 2 if job.items(batch) > 1 and _has_batch_norm(job.model) else 1
+        least = 2 if job.items(batch) > 1 and has_batch_norm(job.model) else 1
         for count in range(self.microbatches, 1, -1):
             parts = [part for part in job.split(batch, count) if job.items(part)]
             if parts and all(job.items(part) >= least for part in parts):
@@ -143,10 +144,6 @@ def _unmoved(model: nn.Module) -> Iterator[None]:
             "the weights change while gradients are computed (a hook that steps, say), so that a "
             "batch in parts would change them several times"
         )
-
-
-def _has_batch_norm(model: nn.Module) -> bool:
-    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
 
 
 def sums_up(job: Job, loss_of: Loss, batch: Batch, parts: list[Batch]) -> bool:

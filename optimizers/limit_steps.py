@@ -19,7 +19,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from bench.batches import Batch
+from bench.batches import Batch, first_size, select_items
 from bench.data.sampling import items_an_epoch
 from bench.errors import NotApplicable
 from bench.job import Batches, Job, Progress
@@ -62,14 +62,34 @@ class LimitSteps(Technique):
 
 
 def sizes_of(job: Job) -> list[int]:
-    """Return the items of each step of the first epoch; where they may change, as in its first."""
-    start = Progress(job.epochs)
+    """Return the items of each step of the first epoch; where they may change, as in its first.
+
+    Raises `NotApplicable` where nothing tells how many steps there are.
+    """
+    start = Progress(job.epochs, epoch_steps=job.epoch_steps)
     if job.fixed is not None:
         return [len(rows) for rows in job.fixed.rows(start)]
     if "batches" in job.taken and job.again is not None:  # others may wait for training to begin
         job = job.again({})
-    items = job.items(next(iter(job.batches(start))))
+    batch = next(iter(job.batches(start)))
+    items = job.items(batch)
+    if not (job.epoch_steps or job.epoch_items) and _counts_otherwise(job, batch, items):
+        raise NotApplicable(
+            f"a batch of {first_size(batch)} items counts as {items} (tokens, say), and how many "
+            f"steps an epoch of {items_an_epoch(job)} has can't be told; give the job epoch_steps, "
+            "such as len(loader)"
+        )
     return [items] * (job.epoch_steps or math.ceil(items_an_epoch(job) / items))
+
+
+def _counts_otherwise(job: Job, batch: Batch, items: int) -> bool:
+    """Tell whether a batch's items are not what is selected of it, which a training part has."""
+    if job.select is not select_items:  # laid out otherwise: it counts what it selects
+        return False
+    try:
+        return items != first_size(batch)
+    except NotApplicable:  # it holds no tensors
+        return False
 
 
 def first(most: int, batches: Iterable[Batch]) -> Iterator[Batch]:

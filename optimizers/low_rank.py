@@ -25,6 +25,8 @@ from torch.nn.utils import skip_init
 from bench.errors import NotApplicable
 from bench.job import Job
 from bench.model.halves import widened
+from bench.model.outputs import objection
+from bench.model.replaced import check_replaced
 from bench.model.surgery import after_share
 from bench.model.weight_reads import layers_read
 from bench.random_state import undisturbed
@@ -65,9 +67,9 @@ class LowRank(Technique):
             raise NotApplicable(f"the model has no linear layer that could be factorised{more}")
         if self.energy is None and not any(_shrinks(layer, self._rank(layer)) for layer in layers):
             raise NotApplicable(self._refusal(layers))
-        return after_share(job, self.after, lambda m: self._factorise(m, read), by=self.name)
+        return after_share(job, self.after, lambda m: self._factorise(m, read, job), by=self.name)
 
-    def _factorise(self, model: nn.Module, read: set[nn.Module]) -> None:
+    def _factorise(self, model: nn.Module, read: set[nn.Module], job: Job) -> None:
         """Replace every layer that becomes smaller by it; raise `NotApplicable` if none does."""
         layers = [place for place in _linear_layers(model) if place[2] not in read]
         shrunk = [place for place in layers if _shrinks(place[2], self._rank(place[2]))]
@@ -75,11 +77,15 @@ class LowRank(Technique):
             raise NotApplicable(self._refusal([layer for _, _, layer in layers]))
         for parent, name, layer in shrunk:
             setattr(parent, name, _factors(layer, self._rank(layer)))
+        with undisturbed(job.device), torch.compiler.set_stance("force_eager"):
+            check_replaced([place[2] for place in shrunk], lambda: objection(job, job.sample(2)))
 
     def _rank(self, layer: nn.Linear) -> int:
         if self.energy is None:
             return max(1, round(self.rank * min(layer.in_features, layer.out_features)))
         squares = torch.linalg.svdvals(widened(layer.weight.detach())).square()
+        if not squares.any():  # of zeros there is no share to keep
+            return len(squares)
         kept = squares.cumsum(0) / squares.sum()
         return min(len(squares), int((kept < self.energy).sum()) + 1)
 
@@ -127,17 +133,22 @@ class Factors(nn.Sequential):
 
 
 def _factors(layer: nn.Linear, rank: int) -> Factors:
-    """Return two layers whose product is the nearest of that rank, their scales shared evenly."""
+    """Return two layers whose product is the nearest of that rank, their scales shared evenly.
+
+    Where a scale is 0 the first keeps the direction: of two that are 0, neither would ever train.
+    """
     weight = layer.weight.detach()
     u, s, v = torch.linalg.svd(widened(weight), full_matrices=False)
-    root = s[:rank].sqrt()
+    above = (s > s[0] * torch.finfo(s.dtype).eps * max(weight.shape))[:rank]
+    inner = torch.where(above, s[:rank].sqrt(), 1.0)
+    outer = torch.where(above, s[:rank].sqrt(), s[:rank])
     like: dict[str, Any] = {"device": weight.device, "dtype": weight.dtype}
     ends, biased = (layer.in_features, layer.out_features), layer.bias is not None
     down: nn.Linear = _empty(nn.Linear, ends[0], rank, bias=False, **like)
     up: nn.Linear = _empty(nn.Linear, rank, ends[1], bias=biased, **like)
     with torch.no_grad():
-        down.weight.copy_(root[:, None] * v[:rank])
-        up.weight.copy_(u[:, :rank] * root)
+        down.weight.copy_(inner[:, None] * v[:rank])
+        up.weight.copy_(u[:, :rank] * outer)
         if biased:
             up.bias.copy_(layer.bias)
     made = Factors(down, up).requires_grad_(layer.weight.requires_grad)

@@ -22,7 +22,7 @@ from torch import Tensor
 from bench.batches import Batch, inputs_of, rebuilt
 from bench.errors import NotApplicable
 from bench.job import Batches, Job, Progress
-from bench.model.outputs import checked_targets, pairs_to_mix
+from bench.model.outputs import checked_targets, like, pairs_to_mix
 from bench.technique import Effect, Parts, Stage, Technique
 
 
@@ -38,9 +38,9 @@ class Mixup(Technique):
 
     def apply(self, job: Job) -> Job:
         """Wrap `batches`; what is drawn follows from the trial's seed."""
-        targets, inputs = checked_targets(job), inputs_of(job.sample(1))
-        if not inputs.is_floating_point():
-            raise NotApplicable(f"the inputs are {inputs.dtype}: a mean of two means nothing")
+        targets, sampled = checked_targets(job), inputs_of(job.sample(1))
+        if not sampled.is_floating_point():
+            raise NotApplicable(f"the inputs are {sampled.dtype}: a mean of two means nothing")
         draw = np.random.default_rng([torch.initial_seed(), *self.name.encode()])
 
         def wrapper(old: Batches) -> Batches:
@@ -50,7 +50,8 @@ class Mixup(Technique):
                     order = order.to(inputs.device, non_blocking=True)
                     weight = float(draw.beta(self.alpha, self.alpha))
                     soft = targets.soft(known)
-                    yield rebuilt(batch, [mixed(part, order, weight) for part in (inputs, soft)])
+                    parts = like(sampled, inputs), soft
+                    yield rebuilt(batch, [mixed(part, order, weight) for part in parts])
 
             return batches
 

@@ -20,7 +20,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.batches import Batch, each_tensor
+from bench.batches import Batch, joined, select_items
 from bench.data.sampling import labelled, redrawn
 from bench.errors import NotApplicable
 from bench.job import FixedItems, Job
@@ -85,12 +85,10 @@ def repeated(table: Tensor, wanted: int, most: int) -> Tensor:
 
 def copied(items: FixedItems, extra: Tensor) -> FixedItems:
     """Return items that lie in memory, those of the rows `extra` as often again as they occur."""
-    whole = each_tensor(
-        [items.take(torch.arange(items.count)), items.take(extra)], lambda parts: torch.cat(parts)
-    )
+    whole = joined([items.take(torch.arange(items.count)), items.take(extra)])
 
     def take(rows: Tensor) -> Batch:
-        return each_tensor([whole], lambda parts: parts[0][rows.to(parts[0].device)])
+        return select_items(whole, rows)
 
     labels = None if items.labels is None else torch.cat([items.labels, items.labels[extra]])
     return replace(items, count=items.count + len(extra), take=take, labels=labels)

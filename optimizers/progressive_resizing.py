@@ -49,6 +49,11 @@ class ProgressiveResizing(Technique):
             raise NotApplicable(
                 f"the inputs have the shape {tuple(images.shape[1:])}: these are no images"
             )
+        if not images.is_floating_point():
+            raise NotApplicable(
+                f"the images are {images.dtype}, of which no means are taken; give them to the "
+                "model as floating-point numbers"
+            )
         small = self.resized(images, Progress(job.epochs))
         sides = f"{small.shape[2]}x{small.shape[3]}"
         if small.shape == images.shape:

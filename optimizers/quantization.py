@@ -34,6 +34,7 @@ from bench.model.calls import Call, arguments
 from bench.model.copies import copied, weights_of
 from bench.model.hooks import calls_in_training
 from bench.model.nested import cast
+from bench.model.replaced import check_replaced
 from bench.random_state import undisturbed
 from bench.technique import Effect, Part, Parts, Stage, Technique
 
@@ -85,8 +86,9 @@ class Quantization(Technique):
         args, kwargs = calls[0]
         try:
             with torch.no_grad():
+                before = {*plain.modules()}
                 made = CONVERSIONS[self.mode](plain, calls, rough)
-                made(*args, **kwargs)
+                check_replaced(before - {*made.modules()}, lambda: made(*args, **kwargs))
         except (NotApplicable, torch.OutOfMemoryError):
             raise
         except Exception as error:  # tracing and conversion raise anything
@@ -138,7 +140,7 @@ def _dynamic(model: nn.Module, calls: list[Call], rough: bool) -> nn.Module:
     from torch.ao.quantization import quantize_dynamic
 
     before = weights_of(model)
-    made = quantize_dynamic(model, DYNAMIC)  # type: ignore[no-untyped-call]  # torch's
+    made = quantize_dynamic(model, DYNAMIC, inplace=True)  # type: ignore[no-untyped-call]  # torch's
     return _checked(made, before, "linear or recurrent layer")
 
 
@@ -156,12 +158,15 @@ def _checked(made: nn.Module, before: int, what: str) -> nn.Module:
 
 
 def _bf16(model: nn.Module, calls: list[Call], rough: bool) -> nn.Module:
-    """Cast the model; its inputs are cast on the way in, its outputs to float32 on the way out."""
+    """Cast the model; its inputs are cast on the way in, its outputs to float32 on the way out.
+
+    Complex numbers stay as they are: as real ones they would lose their imaginary part.
+    """
     if not any(p.dtype is torch.float32 for p in model.parameters()):
         raise NotApplicable("the model has no float32 weights to cast")
     model.register_forward_pre_hook(_into_bf16, with_kwargs=True)
     model.register_forward_hook(_into_float32)
-    return model.to(torch.bfloat16)
+    return model.bfloat16()
 
 
 def _into_bf16(model: nn.Module, *call: object) -> Outputs:

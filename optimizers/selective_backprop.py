@@ -24,6 +24,7 @@ from torch.optim import Optimizer
 from bench.batches import Batch
 from bench.errors import NotApplicable
 from bench.job import Job, Mark, Progress, Schedule, plain_step
+from bench.model.batch_norm import has_batch_norm
 from bench.model.parts_of_loss import check_items_apart
 from bench.model.train_mode import evaluating
 from bench.technique import Effect, Stage, Technique
@@ -63,7 +64,7 @@ class SelectiveBackprop(Technique):
                 "them on a choice"
             )
         draw = torch.Generator(job.device).manual_seed(torch.initial_seed())
-        choice = _Choice(self, draw, job.items)
+        choice = _Choice(self, draw, job.items, least=2 if has_batch_norm(job.model) else 1)
         job = job.claim("step", choice.step, by=self.name)
         job = job.wrap("items", choice.items, by=self.name)
         return job.wrap("schedule", choice.schedule, by=self.name)
@@ -72,9 +73,9 @@ class SelectiveBackprop(Technique):
         """Tell whether an epoch, of so many, trains on a share of its items."""
         return epoch >= self.after * epochs
 
-    def kept(self, items: int) -> int:
-        """Return how many of so many items are trained on."""
-        return max(1, round(self.keep * items))
+    def kept(self, items: int, least: int) -> int:
+        """Return how many of so many items are trained on: at least `least`, if there are."""
+        return min(items, max(least, round(self.keep * items)))
 
 
 @dataclass
@@ -84,6 +85,8 @@ class _Choice:
     rule: SelectiveBackprop
     random: torch.Generator
     count: Items
+    least: int
+    """Items that the model trains on at least: batch norm wants two."""
     selects: bool = False
     compared: bool = False
     """Whether the items' losses were compared with the baseline's loss."""
@@ -119,7 +122,7 @@ class _Choice:
         weights = (ranks / len(losses)) ** self.rule.power
         # a race of exponential clocks draws without replacement; multinomial would synchronise
         clocks = torch.empty_like(weights).exponential_(generator=self.random) / weights
-        return clocks.topk(self.rule.kept(len(losses)), largest=False).indices
+        return clocks.topk(self.rule.kept(len(losses), self.least), largest=False).indices
 
 
 def scores(job: Job, batch: Batch) -> Tensor:

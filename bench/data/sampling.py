@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from bench.batches import Batch, each_tensor
 from bench.errors import NotApplicable
 from bench.job import FixedItems, Job, Progress
+from bench.random_state import undisturbed
 
 Order = Callable[[torch.Generator], Tensor]
 """Draws the rows of one epoch, in their order."""
@@ -90,8 +91,18 @@ def redrawn(job: Job, items: FixedItems, order: Order, by: str) -> Job:
     if drawn != count:
         known = job.epoch_items or job.data.train_items
         grown = round(known * drawn / count) if known else None
-        job = replace(job, epoch_steps=None, epoch_items=grown)
+        job = replace(job, epoch_steps=_grown_steps(job, own, drawn), epoch_items=grown)
     return job.claim("fixed", new, by=by).claim("batches", new.batches, by=by)
+
+
+def _grown_steps(job: Job, items: FixedItems, drawn: int) -> int | None:
+    """Return the batches of an epoch where so many items are drawn; None: the job tells none."""
+    if job.epoch_steps is None:
+        return None
+    progress = Progress(job.epochs, epoch_steps=job.epoch_steps)
+    with undisturbed(job.device):
+        sizes = [len(rows) for rows in items.rows(progress)]
+    return len(_grown(sizes, items.count, drawn))
 
 
 def _grown(sizes: list[int], count: int, drawn: int) -> list[int]:

@@ -68,8 +68,9 @@ def calls_in_training(job: Job, model: nn.Module, batches: int) -> list[Call]:
 
     Raises `NotApplicable` where the loss calls something else.
     """
+    progress = Progress(job.epochs, epoch_steps=job.epoch_steps)
     with torch.no_grad(), listening(model.eval()) as heard:
-        for batch in itertools.islice(job.batches(Progress(job.epochs)), batches):
+        for batch in itertools.islice(job.batches(progress), batches):
             job.loss(model, batch)
     if not heard.calls:
         raise NotApplicable(UNHEARD)

@@ -23,7 +23,8 @@ def own_change(job: Job) -> int | None:
     optimizer = job.make_optimizer(job.model)
     before = rates_of(optimizer)
     for epoch in range(job.epochs):
-        job.schedule(optimizer, Progress(job.epochs, epoch, epoch, [1.0] * epoch))
+        progress = Progress(job.epochs, epoch, epoch, [1.0] * epoch, job.epoch_steps)
+        job.schedule(optimizer, progress)
         if rates_of(optimizer) != before:
             return epoch
     return None

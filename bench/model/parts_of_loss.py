@@ -14,6 +14,7 @@ from torch.nn.modules.module import register_module_forward_hook
 from bench.batches import Batch
 from bench.errors import NotApplicable
 from bench.job import Job, Loss
+from bench.model.float32 import Float32, compute_in_full
 from bench.model.halves import HALVES
 from bench.model.nested import tensors_in
 from bench.model.outputs import FAILURES, loss_without_training
@@ -223,10 +224,8 @@ def _telling(model: nn.Module, compared: Callable[[], PartsOfLoss]) -> PartsOfLo
 @contextmanager
 def _exactly() -> Iterator[set[torch.dtype]]:
     """Compute as it is written, float32 in full; yield the dtypes of what the modules answer."""
-    seen = set[torch.dtype]()
-    cudnn, before = torch.backends.cudnn, torch.get_float32_matmul_precision()
-    was, cudnn.allow_tf32 = cudnn.allow_tf32, False
-    torch.set_float32_matmul_precision("highest")
+    seen, before = set[torch.dtype](), Float32.now()
+    compute_in_full()
     handle = register_module_forward_hook(
         lambda module, args, found: seen.update(one.dtype for one in tensors_in(found))
     )
@@ -235,8 +234,7 @@ def _exactly() -> Iterator[set[torch.dtype]]:
             yield seen
     finally:
         handle.remove()
-        cudnn.allow_tf32 = was
-        torch.set_float32_matmul_precision(before)
+        before.put_back()
 
 
 def _repeated(job: Job, batch: Batch, loss: Loss | None = None) -> tuple[float, float]:

@@ -258,7 +258,8 @@ def _plain_losses(job: Job, *models: nn.Module) -> list[float]:
     """Return each model's mean loss of the same few training batches, in a plain job."""
     with torch.no_grad(), undisturbed(job.device):
         torch.manual_seed(0)
-        batches = list(itertools.islice(job.batches(Progress(job.epochs)), 8))
+        progress = Progress(job.epochs, epoch_steps=job.epoch_steps)
+        batches = list(itertools.islice(job.batches(progress), 8))
         return [_mean_loss(job, copied(model).train(), batches) for model in models]
 
 

@@ -14,6 +14,7 @@ from bench.analysis.quality import LEAST_STEPS
 from bench.batches import Outputs
 from bench.job import Job
 from bench.model.calls import ask
+from bench.model.float32 import Float32
 from bench.model.weights_file import copied_state
 from bench.recipes import assembly, registry, resolve
 from bench.recipes.references import parse_technique, places_of, whole_path
@@ -207,8 +208,7 @@ def global_state() -> dict[str, object]:
         "autocast": (torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "threads": torch.get_num_threads(),
-        "matmul": torch.get_float32_matmul_precision(),
-        "tf32": (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32),
+        "float32": Float32.now(),
         "cudnn": (torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic),
         "fastpath": torch.backends.mha.get_fastpath_enabled(),
         "anomaly": torch.is_anomaly_enabled(),

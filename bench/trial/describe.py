@@ -61,16 +61,18 @@ def _items_of(found: Mapping[str, float], metric: str) -> str | None:
 
 def _loss_facts(job: Job, batch: Batch) -> Json:
     """Return the loss of a batch, whether it is the mean of its parts, and what it calls."""
-    given = copied(job.model)  # or a loss that calls the model around it would seem to call it
+    given = job.model
+    calls: bool | None = None
+    unheard: str | None = None
     with torch.no_grad(), undisturbed(job.device):
-        calls: bool | None = None
         try:
+            given = copied(job.model)  # or a loss that calls the model around it seems to call it
             with listening(given) as heard:
                 loss = float(job.loss(given, batch))
             calls = bool(heard.calls)
-        except NotApplicable:
-            loss = float(job.loss(given, batch))
-    facts: Json = {"loss": _finite(loss), "calls_forward": calls}
+        except NotApplicable as why:
+            unheard, loss = str(why), float(job.loss(given, batch))
+    facts: Json = {"loss": _finite(loss), "calls_forward": calls, "unheard": unheard}
     try:
         found = parts_of_loss(job, batch, job.split(batch, 2))
     except BenchError as reason:

@@ -169,7 +169,7 @@ def _step_counts(job: Job, counter: FlopCounter) -> Iterator[int]:
     for epoch, most in _visits(job):
         known = CountsByShape(count, most)
         while not (known.settled or known.full):
-            progress = Progress(job.epochs, epoch=epoch, epoch_losses=[0.0] * epoch)
+            progress = Progress(job.epochs, epoch, 0, [0.0] * epoch, job.epoch_steps)
             job.schedule(optimizer, progress)
             made = list(known.of(itertools.islice(job.batches(progress), LOOKED_AT)))
             if not made:

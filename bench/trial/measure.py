@@ -138,7 +138,10 @@ def _measure_job(
     profiler = Profiler(job, base.now) if trial.profile else None
     watched = profiler.watched() if profiler else job
     try:
-        result = train(watched, limit, on_trained=lambda: facts.append(watch.read()))
+        result = train(
+            watched, limit, on_trained=lambda: facts.append(watch.read()),
+            on_first_step=lambda: watch.look_at_workers(1),
+        )  # fmt: skip
     except Exception:
         watch.check_clocks()  # times that can't be are refused as they are recorded
         raise
@@ -193,7 +196,7 @@ def _described(trial: TrialSpec, device: torch.device) -> Findings:
 
 @dataclass
 class _Watch:
-    """Reads memory, energy and surroundings when training ends, before others need memory."""
+    """Reads memory, energy and surroundings when training is finished, before it is evaluated."""
 
     device: torch.device
     base_anonymous: int | None
@@ -206,8 +209,8 @@ class _Watch:
         self._workers = 0
 
     def look_at_workers(self, steps: int) -> None:
-        """Note what processes hold that a script has started: at its end they are gone."""
-        if steps == 1:  # the time that it takes is of the second step, which is warm-up
+        """Note what processes hold that a training has started: at its end they are gone."""
+        if steps == 1:  # of a script, the time that it takes is of the second step: warm-up
             self._workers = children_bytes()
 
     def check_clocks(self) -> None:

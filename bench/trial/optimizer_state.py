@@ -6,7 +6,7 @@ from typing import Any
 
 from torch.optim import Optimizer
 
-from bench.turns import parts_of
+from bench.turns import Turns, parts_of
 
 
 def put_back(optimizer: Optimizer, kept: dict[str, Any]) -> None:
@@ -20,6 +20,8 @@ def put_back(optimizer: Optimizer, kept: dict[str, Any]) -> None:
         state.clear()
         state.update(found)
         one.param_groups, one.state = groups, state
+    if isinstance(optimizer, Turns):
+        optimizer.gather()
 
 
 def _torch_s(optimizer: Optimizer) -> list[Optimizer]:

@@ -151,7 +151,7 @@ def _is_theirs(error: Exception, techniques: Iterable[Technique]) -> bool:
     files = {sys.modules[type(technique).__module__].__file__ for technique in techniques}
     libraries = Path(torch.__file__).parents[1], Path(__file__).parents[1]
     places = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
-    ours = [p for p in places if not any(Path(p).is_relative_to(room) for room in libraries)]
+    ours = [p for p in places if p in files or not any(map(Path(p).is_relative_to, libraries))]
     return bool(ours) and ours[-1] in files
 
 

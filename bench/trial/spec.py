@@ -72,6 +72,8 @@ class Findings(Record):
     """Of that batch, before training; None: no finite number, as in what follows."""
     calls_forward: bool | None
     """Whether the loss calls the forward of the model that it is given; None: can't be told."""
+    unheard: str | None = None
+    """Why it can't be told."""
     whole: float | None = None
     """The loss in evaluation mode."""
     parts: float | None = None

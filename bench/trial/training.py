@@ -75,11 +75,13 @@ def train(
     on_epoch: Callable[[Progress], None] | None = None,
     on_trained: Callable[[], None] | None = None,
     keeper: Checkpointer | None = None,
+    on_first_step: Callable[[], None] | None = None,
 ) -> Trained:
     """Train to the end and evaluate, or, with a `limit`, only step.
 
-    `on_epoch` is called after every epoch with the clock paused; `on_trained` once the last step is
-    done, before anything else needs memory. Raises `Diverged` when a loss is not finite.
+    `on_first_step` and, after every epoch, `on_epoch` are called with the clock paused;
+    `on_trained` once the training is finished, before its last evaluation needs memory. Raises
+    `Diverged` when a loss is not finite.
     """
     clock = Clock(job.device)
     progress = Progress(job.epochs, epoch_steps=job.epoch_steps)
@@ -88,7 +90,7 @@ def train(
     result = Trained(progress, job.model, rates, timeline=clock.timeline)
     done = keeper.begin(job, optimizer, result) if keeper else False
     while not done and result.progress.epoch < job.epochs:
-        done = _epoch(job, optimizer, result, clock, limit)
+        done = _epoch(job, optimizer, result, clock, limit, on_first_step)
         if on_epoch:
             on_epoch(result.progress)
         # a step trial only steps: metrics at unlike steps would not compare
@@ -96,10 +98,12 @@ def train(
             _evaluate(job, job.snapshot(job.model), result)
         if keeper:
             keeper.keep(done)
+    if not limit:
+        _finish(job, result)
     if on_trained:
         on_trained()
     if not limit:
-        _finish(job, result)
+        _evaluate(job, result.model, result)
     return result
 
 
@@ -108,8 +112,9 @@ def _is_due(job: Job, progress: Progress) -> bool:
 
 
 def _epoch(
-    job: Job, optimizer: Optimizer, result: Trained, clock: Clock, limit: StepLimit | None
-) -> bool:
+    job: Job, optimizer: Optimizer, result: Trained, clock: Clock, limit: StepLimit | None,
+    on_first_step: Callable[[], None] | None,
+) -> bool:  # fmt: skip
     """Run one epoch; tell whether training is over."""
     progress, losses, rates = result.progress, list[Tensor](), result.rates
     job.model.train()
@@ -124,6 +129,10 @@ def _epoch(
         rates.after_update()
         clock.end_step(job.items(batch))
         progress.step += 1
+        if on_first_step and progress.step == 1:
+            clock.pause("data_wait")
+            on_first_step()
+            clock.resume()
         if limit and _reached(limit, progress.step, time.perf_counter() - begun, job.group):
             full = True
             break
@@ -194,7 +203,6 @@ def _finish(job: Job, result: Trained) -> None:
     with _updates(result):
         result.model = job.finish(job, job.snapshot(job.model))
     result.finish_seconds = time.perf_counter() - begun
-    _evaluate(job, result.model, result)
 
 
 @contextmanager

@@ -95,7 +95,8 @@ def local(job: Job, rows: Tensor, seed: int) -> Job:
     items = check_job(job)
     if not len(rows):
         raise NotApplicable("a client has no item to train on")
-    size = min(len(rows), max(map(len, items.rows(Progress(job.epochs)))))
+    progress = Progress(job.epochs, epoch_steps=job.epoch_steps)
+    size = min(len(rows), max(map(len, items.rows(progress))))
     draw = shuffled(len(rows), size, seed)
     own = replace(items, count=len(rows), rows=lambda p: (rows[at] for at in draw(p)))
     return replace(

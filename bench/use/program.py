@@ -170,7 +170,7 @@ def apart(one: Tensor, other: Tensor) -> float:
     """
     if one.shape != other.shape:
         raise BenchError(f"the program answers {tuple(other.shape)}, the model {tuple(one.shape)}")
-    ones, others = one.double(), other.double()
+    ones, others = _real(one), _real(other)
     same = (ones == others) | (ones.isnan() & others.isnan())
     far = torch.where(same, 0.0, (ones - others).abs()).nan_to_num(nan=math.inf)
     largest = float(torch.where(torch.isfinite(ones), ones, 0.0).abs().max())
@@ -182,7 +182,13 @@ def close(ones: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
     same = [a.shape == b.shape for a, b in zip(ones, others, strict=False)]
     if len(ones) != len(others) or not all(same):
         return False
-    return all(apart(a.float(), b.float()) <= TOLERANCE for a, b in zip(ones, others, strict=True))
+    return all(apart(a, b) <= TOLERANCE for a, b in zip(ones, others, strict=True))
+
+
+def _real(numbers: Tensor) -> Tensor:
+    """Return numbers in 64 bits, complex ones as pairs."""
+    pairs = torch.view_as_real(numbers.resolve_conj()) if numbers.is_complex() else numbers
+    return pairs.double()
 
 
 def _timed(asks: Sequence[Callable[[], object]], device: torch.device) -> tuple[float, ...]:

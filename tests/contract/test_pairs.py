@@ -147,6 +147,7 @@ def compiled_losses(name: str) -> list[float]:
     [
         ("gradient-accumulation", "selective-backprop", "both replace the job's step"),
         ("curriculum-learning", "selective-backprop", "exclude each other"),
+        ("data-parallel:processes=2", "gradient-accumulation", "exclude each other"),
         ("adafactor", "fused-optimizer", "have a fused form|both replace the job's make_optimizer"),
     ],
 )

@@ -263,3 +263,12 @@ def test_a_choice_that_no_epoch_would_make_is_refused() -> None:
     with pytest.raises(NotApplicable, match=r"after=0.2 trains all 1 epochs on whole batches"):
         SelectiveBackprop().apply(linear_job(epochs=1, item_losses=item_losses))
     assert SelectiveBackprop().apply(linear_job(epochs=2, item_losses=item_losses)).taken
+
+
+def test_batch_norm_is_left_with_two_items_of_a_last_batch() -> None:
+    model = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Linear(8, 2))
+    job = linear_job(model=model, item_losses=item_losses, size=10)  # 32 items: 2 at the end
+    line = train(SelectiveBackprop(after=0.0).apply(job)).timeline
+    assert [step.items for step in line.steps[:4]] == [5, 5, 5, 2]
+    plain = linear_job(item_losses=item_losses, size=10)
+    assert train(SelectiveBackprop(after=0.0).apply(plain)).timeline.steps[3].items == 1

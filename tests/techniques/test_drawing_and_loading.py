@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import OneCycleLR
 
 from bench.data.prefetch import with_loader
 from bench.data.sampling import labelled
@@ -15,10 +18,12 @@ from bench.errors import NotApplicable
 from bench.job import FixedItems, Job, Progress
 from bench.machine.memory import children_bytes
 from bench.testing import Case, stepped
+from bench.trial.training import train
 from optimizers.oversampling import Oversampling, repeated
 from optimizers.weighted_sampling import WeightedSampling, weights_of
 from tests.contract.cases import SMALL
 from tests.contract.child import in_child
+from tests.jobs import linear_job
 
 S4 = Case("s4-ecg", SMALL["s4-ecg"])
 NO_ITEMS = Case("timehut", SMALL["timehut"])
@@ -71,6 +76,34 @@ def test_oversampling_by_index_and_by_copy_train_alike() -> None:
     assert by_index.fixed is not None
     assert by_copy.fixed is not None
     assert (by_index.fixed.count, by_copy.fixed.count) == (40, 40 + 32)
+
+
+def test_copied_items_keep_their_texts() -> None:
+    labels = (torch.arange(40) % 10 == 0).long()
+
+    def take(rows: Tensor) -> dict[str, object]:
+        texts = [str(int(row)) for row in rows]
+        return {"x": rows.float(), "text": texts, "scale": torch.tensor(2.0)}
+
+    items = FixedItems(40, lambda p: torch.split(torch.randperm(40), 8), take, labels=labels)
+    job = Oversampling(how="copy").apply(with_items(items))
+    for batch in job.batches(Progress(1)):
+        assert [int(text) for text in batch["text"]] == batch["x"].int().tolist()
+        assert batch["scale"] == 2.0
+
+
+def test_a_schedule_of_all_steps_ends_with_an_oversampled_training() -> None:
+    items, _ = one_label(40, 8)
+    x = torch.randn(40, 6)
+    items = replace(items, take=lambda rows: (x[rows], (rows % 10 == 0).long()))
+
+    def cycle(optimizer: Optimizer, progress: Progress) -> OneCycleLR:
+        return OneCycleLR(optimizer, 0.1, total_steps=progress.total_steps)
+
+    own: dict[str, Any] = {"fixed": items, "batches": items.batches, "make_scheduler": cycle}
+    job = Oversampling().apply(linear_job(epoch_steps=5, **own))
+    assert job.epoch_steps == 9  # of 36 and 36 items, in batches of 8
+    assert len(train(job).losses) == 3 * 9
 
 
 def test_an_oversampled_epoch_has_all_items_and_the_repeated_ones() -> None:

@@ -23,6 +23,7 @@ from optimizers import thread_tuning
 from optimizers.allocator import Allocator
 from optimizers.cached_features import CachedFeatures
 from optimizers.freeze_encoder import FreezeEncoder
+from optimizers.low_rank import LowRank
 from optimizers.scale_model import ScaleModel
 from optimizers.thread_tuning import ThreadTuning, candidates
 from tests.contract.cases import SMALL, Case
@@ -165,6 +166,13 @@ class Mixing(nn.Module):
         return x[:, :5] - x[:, :5].mean(0)
 
 
+def normed(**options: Any) -> Job:
+    """Return a job whose encoder is frozen, and its batch norm left in training mode."""
+    job = encoded(nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5, **options)))
+    job.model.get_submodule("0").requires_grad_(False)
+    return job
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
@@ -174,6 +182,8 @@ class Mixing(nn.Module):
         (lambda: encoded(Drawing()), "other outputs for the same items"),
         (lambda: encoded(Mixing()), "other outputs for the same items"),
         (lambda: encoded(nn.Sequential(nn.Dropout(0.5), Mixing())), "other outputs"),
+        (lambda: normed(track_running_stats=True), "put it into evaluation mode"),
+        (lambda: normed(track_running_stats=False), "put it into evaluation mode"),
     ],
 )
 def test_features_that_may_change_are_not_cached(make: Callable[[], Job], reason: str) -> None:
@@ -185,6 +195,38 @@ def test_batches_that_another_technique_changed_are_a_clash() -> None:
     job = frozen(encoded()).wrap("batches", lambda old: old, by="crops")
     with pytest.raises(Clash, match="cached-features and crops both replace the job's batches"):
         CachedFeatures().apply(job)
+
+
+@pytest.mark.parametrize("store", ["memory", "file"])
+def test_texts_and_numbers_of_a_batch_stay_with_its_items(store: str) -> None:
+    x, y = torch.randn(32, 6), torch.arange(32) % 2
+    shuffle = torch.Generator().manual_seed(0)
+
+    def take(rows: Tensor) -> Any:
+        texts = [str(int(row)) for row in rows]
+        return {"x": x[rows], "text": texts, "y": y[rows], "scale": torch.tensor(2.0)}
+
+    def loss(model: nn.Module, batch: Any) -> Tensor:
+        return nn.functional.cross_entropy(model(batch["x"]), batch["y"])
+
+    items = FixedItems(32, lambda p: torch.split(torch.randperm(32, generator=shuffle), 8), take)
+    job = replace(frozen(encoded(loss=loss)), fixed=items, batches=items.batches)
+    cached = CachedFeatures(store=store, at_once=5).apply(job)
+    encoder = job.model.get_submodule("0")
+    for batch in cached.batches(Progress(3)):
+        rows = [int(text) for text in batch["text"]]
+        assert torch.allclose(batch["x"], encoder(x[rows]), atol=1e-6)
+        assert batch["y"].tolist() == y[rows].tolist()
+        assert batch["scale"] == 2.0
+
+
+def test_features_are_made_anew_of_an_encoder_that_is_changed_in_the_midst() -> None:
+    def job() -> Job:
+        inner = nn.Sequential(nn.Linear(6, 64), nn.ReLU(), nn.Linear(64, 5))
+        return LowRank(after=0.5).apply(frozen(encoded(inner)))
+
+    plain, cached = train(job()).losses, train(CachedFeatures().apply(job())).losses
+    assert cached == pytest.approx(plain, rel=1e-5)
 
 
 @pytest.mark.parametrize("store", ["memory", "file"])
@@ -282,6 +324,16 @@ def test_where_all_cores_are_the_fastest_it_does_not_apply(speeds: dict[int, flo
 @pytest.mark.usefixtures("_four_cores")
 def test_a_number_that_fails_is_not_used() -> None:
     assert ThreadTuning().configure(Settings(), machine({1: 1.0, 4: 2.0})).threads == 1
+
+
+@pytest.mark.usefixtures("_four_cores")
+def test_a_training_that_sets_its_threads_itself_is_not_tuned() -> None:
+    def probe(settings: Any, memory_limit_bytes: int | None = None) -> Measurement:
+        return measurement(seconds=float(settings.threads or 9)).model_copy(update={"threads": 4})
+
+    said = r"the training sets its number of threads itself \(4, where it was given 1\)"
+    with pytest.raises(NotApplicable, match=said):
+        ThreadTuning().configure(Settings(), probe)
 
 
 def test_numbers_double_up_to_the_cores() -> None:

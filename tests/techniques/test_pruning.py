@@ -383,3 +383,64 @@ def test_weights_that_an_inner_optimizer_would_go_on_with_are_refused() -> None:
     job = linear_job(model=model, make_optimizer=lambda m: Inner(m.parameters()))
     with pytest.raises(NotApplicable, match=r"lets another one step \(Inner.inner\), whose groups"):
         train(Pruning(after=0.5).apply(job))
+
+
+class Listed(nn.Module):
+    """Holds its layers in a plain list, beside the names that it gives them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = [nn.Linear(6, 64), nn.Linear(64, 2)]
+        for number, layer in enumerate(self.layers):
+            self.add_module(f"fc{number}", layer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+def test_a_model_that_would_go_on_calling_the_layers_it_had_is_refused() -> None:
+    said = r"still calls 2 of its layers \(Linear\) that others took the place of: .* plain list"
+    with pytest.raises(NotApplicable, match=said):
+        LowRank(after=0).apply(linear_job(model=Listed()))
+    with pytest.raises(NotApplicable, match=said):
+        rehearse(LowRank(after=0.5).apply(linear_job(model=Listed())))
+
+
+def zeroed() -> Job:
+    job = wide_job()
+    nn.init.zeros_(job.model.get_submodule("2").weight)  # type: ignore[arg-type]  # of a layer
+    return job
+
+
+def factors_in(job: Job) -> tuple[Tensor, Tensor]:
+    """Return the weights of the two layers in the place of the wide one."""
+    down, up = job.model.get_submodule("2").children()
+    assert isinstance(down, nn.Linear)
+    assert isinstance(up, nn.Linear)
+    return down.weight, up.weight
+
+
+def test_factors_of_zeros_are_zeros_together_and_learn() -> None:
+    job = LowRank(after=0).apply(zeroed())
+    down, up = factors_in(job)
+    assert not (up @ down).any()
+    train(job)
+    assert (up @ down).any()
+
+
+def test_directions_that_a_weight_lacks_are_as_long_as_any_that_can_be_learnt() -> None:
+    job = wide_job()
+    layer = job.model.get_submodule("2")
+    assert isinstance(layer, nn.Linear)
+    with torch.no_grad():
+        layer.weight.copy_(layer.weight[:, :1] @ layer.weight[:1])  # of rank 1
+    down, up = factors_in(LowRank(after=0).apply(job))
+    assert torch.allclose(down.norm(dim=1)[1:], torch.ones(15), atol=1e-4)
+    assert torch.allclose(up @ down, layer.weight, atol=1e-5)
+
+
+def test_a_weight_of_zeros_has_no_energy_to_keep_a_share_of() -> None:
+    job = LowRank(energy=0.5, after=0).apply(zeroed())
+    assert [type(job.model.get_submodule(name)) for name in "02"] == [Factors, nn.Linear]

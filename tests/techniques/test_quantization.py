@@ -18,7 +18,7 @@ from bench.trial.flops import whole_forward_flops
 from bench.trial.training import train
 from optimizers.quantization import Quantization
 from tests.jobs import linear_job
-from tests.techniques.test_pruning import conv_job, wide_job
+from tests.techniques.test_pruning import Listed, conv_job, wide_job
 
 
 def deployed(job: Job, **settings: Any) -> nn.Module:
@@ -188,3 +188,35 @@ def test_int8_leaves_prelu_in_float_where_torch_s_own_answers_otherwise() -> Non
     made = Quantization()._converted(model, [((x,), {})])
     plain, found = (one.eval()(x) for one in (model, made))
     assert (found - plain).norm() < 0.05 * plain.norm()
+
+
+class Turned(nn.Module):
+    """Turns pairs of numbers by angles, which it keeps as complex numbers."""
+
+    turns: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(6, 2)
+        angles = torch.tensor([0.5, 1.5, 2.5])
+        self.register_buffer("turns", torch.polar(torch.ones(3), angles))
+
+    def forward(self, x: Tensor) -> Tensor:
+        pairs = torch.view_as_complex(x.float().view(len(x), 3, 2)) * self.turns
+        found: Tensor = self.head(torch.view_as_real(pairs).flatten(1).to(x.dtype))
+        return found
+
+
+def test_complex_numbers_keep_their_imaginary_part_in_bf16() -> None:
+    job = linear_job(model=Turned())
+    made = deployed(job, mode="bf16")
+    assert isinstance(job.model, Turned)
+    assert torch.equal(made.get_buffer("turns"), job.model.turns)
+    x = torch.randn(8, 6, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        assert torch.allclose(made(x), job.model.eval()(x), atol=0.05)
+
+
+def test_a_model_that_goes_on_calling_the_layers_it_holds_in_a_list_is_refused() -> None:
+    with pytest.raises(NotApplicable, match=r"still calls 2 of its layers \(Linear\) that others"):
+        Quantization(mode="dynamic").apply(linear_job(model=Listed()))

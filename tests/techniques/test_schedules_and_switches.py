@@ -240,6 +240,14 @@ def test_an_epoch_is_as_long_as_its_steps_whatever_its_items_are() -> None:
     assert LimitSteps(share=0.5).apply(linear_job(items=tokens, **told)).epoch_steps == 2
 
 
+def test_a_share_of_steps_that_nothing_tells_is_refused() -> None:
+    job = linear_job(items=lambda batch: 10 * len(batch[0]))  # tokens, and texts are counted
+    with pytest.raises(NotApplicable, match=r"of 8 items counts as 80 .* give the job epoch_steps"):
+        LimitSteps(share=0.5).apply(job)
+    for told in (replace(job, epoch_steps=4), replace(job, epoch_items=320)):
+        assert LimitSteps(share=0.5).apply(told).epoch_steps == 2
+
+
 def test_a_rate_of_whole_epochs_is_that_of_their_middle_and_never_zero() -> None:
     rule = DynamicLR(per="epoch", warmup=0.5)
     found = rates_while_training(rule)[::4]

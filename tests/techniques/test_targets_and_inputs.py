@@ -169,6 +169,23 @@ def test_images_that_would_stay_as_they_are_and_vectors_do_not_apply() -> None:
         ProgressiveResizing().apply(linear_job())
 
 
+def test_images_of_whole_numbers_are_not_resized() -> None:
+    images = torch.zeros(8, 1, 8, 8, dtype=torch.uint8)
+    with pytest.raises(NotApplicable, match=r"the images are torch\.uint8, of which no means"):
+        ProgressiveResizing().apply(linear_job(sample=lambda n: (images[:n],)))
+
+
+def test_batches_of_whole_numbers_are_not_mixed_where_the_sample_is_of_others() -> None:
+    plain = pictures()
+
+    def batches(progress: Progress) -> Any:
+        return (((255 * x).byte(), y) for x, y in plain.batches(progress))
+
+    job = Mixup().apply(replace(plain, batches=batches))
+    with pytest.raises(NotApplicable, match=r"the first tensor of a batch is .* of torch\.uint8"):
+        epoch(job)
+
+
 def lengths(job: Job) -> list[int]:
     return [epoch(job, number)[0][0].shape[2] for number in range(job.epochs)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -118,3 +119,20 @@ def test_batches_that_are_used_up_are_told(tmp_path: Path) -> None:
     left = iter([*linear_job().batches(Progress(1))][:2])  # as many as are rehearsed
     with pytest.raises(BenchError, match="no iterator that is used up"):
         described(tmp_path, batches=lambda progress: left)
+
+
+class Locked(nn.Linear):
+    """A model that can't be copied."""
+
+    def __init__(self) -> None:
+        super().__init__(6, 2)
+        self.lock = threading.Lock()
+
+
+def test_a_model_that_can_not_be_copied_is_described_but_for_what_its_copy_tells(
+    tmp_path: Path,
+) -> None:
+    found = describe(lambda: linear_job(model=Locked()), "accuracy", tmp_path)
+    assert (found.calls_forward, found.mean_of_parts) == (None, True)
+    said = "whether the loss calls it can't be told: the model can't be copied: its lock: TypeError"
+    assert said in as_text(found)

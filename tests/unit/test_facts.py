@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from bench.errors import reason_of
-from bench.records.measurement import Advice
+from bench.records.measurement import Advice, Status
 from bench.trial.facts import advised, advisory_facts
-from bench.trial.measure import _Watch
+from bench.trial.measure import _Watch, observe
 from bench.trial.spec import TrialSpec
+from tests.contract.cases import PICTURES
+from tests.contract.child import in_child
 from tests.jobs import linear_job
 from tests.records import recipe
 
@@ -86,3 +89,27 @@ def test_workers_that_have_ended_with_their_loader_are_counted(
     watch.look_at_workers(1)
     found = watch.read().peak_rss_bytes
     assert found is None or found > 2**40  # None: no /proc
+
+
+def test_workers_of_a_job_s_own_loader_are_looked_at_while_they_live(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    looks: list[int] = []
+
+    def held() -> int:
+        looks.append(0 if looks else 2**40)  # with the epoch they are gone
+        return looks[-1]
+
+    recipe, places = PICTURES.recipe()
+    trial = spec(tmp_path).model_copy(
+        update={"recipe": recipe, "places": places, "kind": "step", "least_steps": 2}
+    )
+    monkeypatch.setattr("bench.trial.measure.children_bytes", held)
+
+    def check() -> None:
+        found = observe(trial, monotonic()).measurement
+        assert found.status is Status.OK, found.reason
+        assert looks == [2**40, 0]
+        assert found.peak_rss_bytes is None or found.peak_rss_bytes > 2**40  # None: no /proc
+
+    in_child(check)

@@ -16,7 +16,7 @@ from bench.records.recipe import Use as UseOf
 from bench.use.checkpoint import Loaded
 from bench.use.made_up import inputs_of, made_up
 from bench.use.plain import Plain
-from bench.use.program import apart, compared, exported, operator_in
+from bench.use.program import apart, close, compared, exported, operator_in
 from bench.use.rebuilt import KEPT_APART, built, unlike
 from bench.use.row_by_row import check_row_by_row
 from tests.jobs import linear_job
@@ -129,3 +129,10 @@ def test_what_can_not_be_exported_is_said_with_its_line_and_nothing_is_printed(
     assert capfd.readouterr() == ("", "")
     fixed = ValueError("Constraints violated (items)!\n  - your code specialized it to be 2. If\n")
     assert operator_in(fixed).endswith("your code specialized it to be 2.")
+
+
+def test_complex_answers_are_compared_in_both_their_parts() -> None:
+    one, other = torch.tensor([1 + 1j]), torch.tensor([1 - 1j])
+    assert apart(one, other) == 2.0
+    assert not close([one], [other])
+    assert close([one], [other.conj()])

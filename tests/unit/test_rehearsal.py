@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -165,6 +166,13 @@ def test_what_fails_under_a_technique_is_not_applicable_and_its_own_mistake_is_n
     for techniques in ([Own()], []):
         with pytest.raises(ValueError, match="no masks"), attributed(techniques, "a step failed"):
             raise ValueError("no masks")
+
+
+def test_a_technique_installed_beside_torch_is_no_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    packages = Path(__file__).parents[2]  # as if this file and torch lay in one folder
+    monkeypatch.setattr(torch, "__file__", str(packages / "torch" / "__init__.py"))
+    with pytest.raises(ValueError, match="no masks"), attributed([Own()], "a step failed"):
+        raise ValueError("no masks")
 
 
 @pytest.mark.parametrize(

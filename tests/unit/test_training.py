@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -216,10 +217,28 @@ def test_gradients_are_cleared_after_every_update() -> None:
     assert all(parameter.grad is None for parameter in job.model.parameters())
 
 
-def test_the_end_of_training_is_told_before_anything_is_evaluated() -> None:
+def test_the_end_of_training_is_told_once_it_is_finished_before_it_is_evaluated() -> None:
+    """What finishing it takes, the members of an ensemble say, is part of what it takes."""
     calls: list[str] = []
     train(recorded(calls), on_trained=lambda: calls.append("trained"))
-    assert calls[-4:] == ["trained", "snapshot", "finish", "evaluate"]
+    assert calls[-4:] == ["snapshot", "finish", "trained", "evaluate"]
+    calls.clear()
+    train(recorded(calls), StepLimit(9, 0), on_trained=lambda: calls.append("trained"))
+    assert calls[-2:] == ["step", "trained"]
+
+
+def test_the_first_step_is_told_and_the_time_that_it_takes_to_hear_it_is_not_counted() -> None:
+    calls: list[str] = []
+
+    def heard() -> None:
+        calls.append("heard")
+        time.sleep(0.5)
+
+    result = train(recorded(calls), on_first_step=heard)
+    assert calls[:4] == ["schedule 0", "step", "heard", "step"]
+    assert calls.count("heard") == 1
+    assert result.timeline.seconds < 0.5
+    assert len(result.timeline.steps) == 2 * STEPS_PER_EPOCH
 
 
 def test_every_epoch_is_told() -> None:

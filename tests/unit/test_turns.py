@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from bench.errors import BenchError, NotApplicable
 from bench.job import Job, Progress
 from bench.testing import plain_state
+from bench.trial.optimizer_state import put_back
 from bench.trial.training import train
 from bench.turns import Turns, each_changed, in_turns, parts_of
 from optimizers.ema import Ema
@@ -176,3 +178,11 @@ def test_one_optimizer_in_the_place_of_all_is_refused() -> None:
 def test_losses_and_optimizers_have_the_same_names() -> None:
     with pytest.raises(BenchError, match="losses of critic, generator, but optimizers of critic;"):
         in_turns(LOSSES, {"critic": OPTIMIZERS["critic"]})
+
+
+def test_a_schedule_reaches_each_optimizer_once_a_state_is_put_back() -> None:
+    job = gan_job()
+    optimizer = job.make_optimizer(job.model)
+    put_back(optimizer, copy.deepcopy(optimizer.state_dict()))
+    own = [group for one in parts_of(optimizer) for group in one.param_groups]
+    assert [*map(id, optimizer.param_groups)] == [*map(id, own)]
