@@ -116,7 +116,7 @@ def race(run: Run) -> str | None:
     raced = f"{number(rule.arms, 'arm')} raced"
     if run.header.screening is not None:
         screened = number(run.header.raced.get("test", 0), "arm")
-        confirmed = run.header.raced.get("confirm", 0)
+        confirmed = sum(result.confirmed for result in run.candidates)
         raced = f"{screened} screened, {confirmed} confirmed in fresh pairs"
     chance = f"{rule.alpha:.0%}".replace("%", " %")
     words = f"{raced}: any false win in at most {chance} of such runs"

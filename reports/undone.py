@@ -19,8 +19,16 @@ def unfinished(run: Run) -> str | None:
         return None
     budget = run.header.budget_seconds
     why = f"; its budget was {formatting.seconds(budget)}" if budget is not None else ""
+    if is_chosen(run):
+        return f"Not everything was measured: {missing}{why}. What is confirmed was chosen without."
     again = f"{run.header.resuming} {run.folder}"
     return f"This run is not finished: {missing}{why}. {again} goes on with it."
+
+
+def is_chosen(run: Run) -> bool:
+    """Tell whether all is measured of what a search has chosen: the rest is not taken up again."""
+    open_ones = [result for result in run.candidates if result.confirmed and result.goes_on]
+    return run.revised is None and run.header.is_over("test") and not open_ones
 
 
 def incomplete(run: Run) -> str | None:

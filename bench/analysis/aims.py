@@ -8,7 +8,7 @@ from statistics import median
 
 from bench.analysis.front import front
 from bench.analysis.objectives import BY_NAME, DEPLOYED, OBJECTIVES, TIME, Gain, Objective
-from bench.analysis.pairs import Pair
+from bench.analysis.pairs import Pair, of_one_kind
 from bench.analysis.payback import planned_seconds
 from bench.analysis.results import Aims, ArmResult, Comparison
 from bench.analysis.verdict import Verdict
@@ -51,7 +51,7 @@ def excess(trials: Sequence[Measurement], aims: Aims, least: bool = False) -> st
 
 def excess_of_baseline(trials: Sequence[Measurement], aims: Aims) -> str | None:
     """Say what of the baseline is over a limit: one below 1x is a gain that is asked for."""
-    return excess_of_pairs([(trial, trial) for trial in trials], aims)
+    return excess_of_pairs([(trial, trial) for trial in of_one_kind(trials)], aims)
 
 
 def excess_of_pairs(pairs: Sequence[Pair], aims: Aims, least: bool = False) -> str | None:
@@ -73,17 +73,30 @@ def excess_of_pairs(pairs: Sequence[Pair], aims: Aims, least: bool = False) -> s
 def violation(pair: Pair, aims: Aims) -> float:
     """Return by what share of a limit a pair exceeds it, the one it exceeds most; below 0: none.
 
-    What is not known exceeds it by all of it.
+    What is not known exceeds it by all of it, unless that is not known of the baseline either.
     """
-    shares = [UNKNOWN if used is None else used / most - 1 for _, used, most in _held(pair, aims)]
+    shares = [
+        UNKNOWN if taken is None else taken / most - 1
+        for row, taken, most in _held(pair, aims)
+        if taken is not None or used(row, pair[0]) is not None
+    ]
     return max(shares, default=0.0)
 
 
 def untold(pairs: Sequence[Pair], aims: Aims) -> list[str]:
     """Return what is limited of an arm and known of none of its pairs."""
-    known = {row.name for pair in pairs for row, used, _ in _held(pair, aims) if used is not None}
+    known = {row.name for pair in pairs for row, taken, _ in _held(pair, aims) if taken is not None}
     asked = dict.fromkeys((*aims.limits, *aims.times_baseline))
     return [_whole(BY_NAME[name]) for name in asked if name not in known]
+
+
+def told_by_steps(aims: Aims) -> bool:
+    """Tell whether trials of steps alone tell all that is limited, where the work is the same.
+
+    How many times the baseline's a deployed model takes is known without a trial there.
+    """
+    times = [name for name in aims.times_baseline if BY_NAME[name].effects != DEPLOYED]
+    return all(BY_NAME[name].in_steps for name in (*aims.limits, *times))
 
 
 def _held(pair: Pair, aims: Aims) -> list[tuple[Objective, float | None, float]]:
@@ -110,16 +123,21 @@ def _deployed(pair: Pair) -> Measurement:
 def _times(row: Objective, pair: Pair) -> float | None:
     """Return how many times what the baseline takes a candidate does."""
     _, candidate = pair
-    if row.effects == DEPLOYED and candidate.ok and candidate.effect != "model":
-        return 1.0  # of the same model, whether it was timed or not
-    before, after = (used(row, trial) if trial.ok else None for trial in pair)
+    if row.is_shared(candidate):
+        return 1.0
+    told = row.in_steps or candidate.kind == "full"
+    before, after = (
+        (used(row, trial) if told else row.of_step(trial)) if trial.ok else None for trial in pair
+    )
     return after / before if before and after is not None else None
 
 
 def used(row: Objective, trial: Measurement) -> float | None:
-    """Return what a limit is on: of time, a whole training's, reckoned from its steps."""
-    if row is not TIME or trial.kind == "full":
+    """Return what a limit is on, of a whole training: of time, reckoned from its steps."""
+    if trial.kind == "full":
         return row.of_training(trial)
+    if row is not TIME:
+        return row.of_training(trial) if row.in_steps else None
     steps = planned_seconds(trial)
     return None if steps is None else steps + (trial.setup_seconds or 0.0)
 

@@ -79,7 +79,7 @@ def attribution(
     if not trials or len(techniques_of(whole := largest(trials))) < 2:
         return None
     orders = orders_of(techniques_of(whole), seed)
-    known = gained_in(trials, objective.value(basis_of(whole)))
+    known = gained_in(trials, objective.log_ratio(basis_of(whole)))
     needed = subsets_of(orders)
     if not (rounds := fewest(known, needed)):
         return None

@@ -15,7 +15,7 @@ from bench.analysis.control import control_of, visible_effect, visible_pairs
 from bench.analysis.evidence import evidence_of
 from bench.analysis.intervals import Interval
 from bench.analysis.levels import Rule, rule_of
-from bench.analysis.margin import margin_now
+from bench.analysis.margin import margin_now, screening_margin
 from bench.analysis.metric import (
     judged_change,
     metric_of,
@@ -54,7 +54,14 @@ from bench.analysis.pairs import (
     unlike,
     whole,
 )
-from bench.analysis.payback import payback_steps, planned_steps, seconds_saved_an_epoch, setup_of
+from bench.analysis.payback import (
+    in_order,
+    payback_steps,
+    planned_steps,
+    seconds_saved_an_epoch,
+    setup_of,
+    with_first,
+)
 from bench.analysis.results import Aims, ArmResult, Comparison
 from bench.analysis.screening import Looks, screened
 from bench.analysis.subsets import largest, taken_apart
@@ -71,24 +78,24 @@ def compare(
     trials: Sequence[Measurement], margin: float, target: Target,
     probes: Sequence[Measurement] = (), rules: Mapping[Purpose, Rule] | None = None,
     screening: bool = False, looks: Looks | None = None, aims: Aims | None = None,
+    chosen_by: float | None = None, beside: Sequence[Measurement] = (),
 ) -> Comparison:  # fmt: skip
     """Compare every arm of a run with the baseline that it was paired with.
 
+    Trials made `beside` these judge none; they may have been the first to find caches cold.
     Where a run is `screening`, what wins is only chosen, by `looks` what is likely to win, too: to
-    be a win it must be confirmed.
+    be a win it must be confirmed. `chosen_by` is the margin of that, where it is another one.
     """
     rules, aims, own = rules or {}, aims or Aims(), by_arm(trials)
     rule = rules.get("confirm" if looks else "test", Rule())
     same = whole(again(trials, looks is not None))
     control, apart = control_of(same, rule) if CONTROL in own else None, unlike(same)
-    judged = [
-        _judge(name, each, margin, target, rules, apart, aims)
-        for name, each in own.items()
-        if name != CONTROL
-    ]
+    made, judging = in_order([*trials, *beside]), (margin, target, rules, apart, aims)
+    judged = [_judge(n, each, *judging, made) for n, each in own.items() if n != CONTROL]
     arms = tuple(_with_search(result, trials, probes) for result in judged)
     if screening:
-        seen = screened(trials, margin, target, aims, looks)
+        by = margin if chosen_by is None else chosen_by
+        seen = screened(trials, by, target, aims, looks)
         arms = tuple(after_screening(result, seen.get(result.arm)) for result in arms)
     shown_in = visible_pairs(arms, control, rule)
     return Comparison(
@@ -132,6 +139,8 @@ def compare_run(
     found = compare(
         judging, margin_now(header, judging), target_of(header), probes, rules,
         header.mode == "full-optimization", header.screening, aims_of(header),
+        screening_margin(header, judging),
+        [trial for trial in trials if not trial.judges],
     )  # fmt: skip
     baseline, own = profiled(probes), dict[str, list[Measurement]]()
     for trial in judging:
@@ -157,7 +166,7 @@ def aims_of(header: Header) -> Aims:
 
 def _judge(
     name: str, trials: Sequence[Measurement], margin: float, target: Target,
-    rules: Mapping[Purpose, Rule], own: float | None, aims: Aims,
+    rules: Mapping[Purpose, Rule], own: float | None, aims: Aims, made: Sequence[Pair],
 ) -> ArmResult:  # fmt: skip
     trials_of_arm = [trial for trial in trials if trial.arm == name]
     statuses = dict(Counter(str(trial.status) for trial in trials_of_arm))
@@ -166,14 +175,18 @@ def _judge(
         return nothing_measured(name, trials, statuses)
     candidates = [candidate for _, candidate in good]
     rule = rules.get(candidates[0].stage, Rule())
-    facts = _facts(good, pairs, margin, rule, target, aims) | {
-        "metric": metric_of(candidates, target),
-        "other_differences": other_differences(good, target.metric),
-        "seconds_to_target": seconds_to_target(candidates, target),
-        "reached": reached(candidates, target),
-        "target_ratio": target_ratio(good, target),
-        "statuses": statuses,
-    }
+    facts = (
+        _facts(good, pairs, margin, rule, target, aims)
+        | _of_setup(good, made)
+        | {
+            "metric": metric_of(candidates, target),
+            "other_differences": other_differences(good, target.metric),
+            "seconds_to_target": seconds_to_target(candidates, target),
+            "reached": reached(candidates, target),
+            "target_ratio": target_ratio(good, target),
+            "statuses": statuses,
+        }
+    )
     judgement = judge(pairs, facts["time_basis"], margin, rule, own, target, aims.counts)
     result = ArmResult(arm=name, **judgement._asdict(), **facts)
     return limited(_downgrade_if_never_repaid(result), good, aims)
@@ -184,7 +197,7 @@ def _facts(
     aims: Aims,
 ) -> dict[str, Any]:  # fmt: skip
     """Return what whole pairs say, and of time all that were made: one out of time took longer."""
-    basis, setup = basis_of(pairs[0][1]), setup_of(pairs)
+    basis = basis_of(pairs[0][1])
     found = evidence_of(pairs, basis, margin, None, target, aims.counts)
     total = rule.of_gain(found.random)
     times, memories = ratios(pairs, time_of(basis)), ratios(pairs, memory_of)
@@ -209,11 +222,18 @@ def _facts(
         "latency_ratio": _middle(ratios(pairs, inference_of(1))),
         "throughput_ratio": _middle(ratios(pairs, inference_of(32))),
         "inference_flops_ratio": _middle(ratios(pairs, lambda m: m.forward_flops_per_item)),
+    }
+
+
+def _of_setup(pairs: Sequence[Pair], made: Sequence[Pair]) -> dict[str, Any]:
+    """Return what set-up costs an arm, among all pairs that were made, and when it is recovered."""
+    setup = setup_of(with_first(pairs, made))
+    stepped = basis_of(pairs[0][1]) == "step"  # a whole training's seconds hold the set-up already
+    return {
         "setup_seconds": setup.first if setup else None,
         "warm_setup_seconds": setup.warm if setup else None,
         "setup_is_sure": setup is not None and setup.sure,
-        # a whole training's seconds hold the set-up already
-        "payback_steps": payback_steps(pairs, setup) if basis == "step" else None,
+        "payback_steps": payback_steps(pairs, setup) if stepped else None,
         "planned_steps": planned_steps(pairs[0][1]),
     }
 
@@ -225,7 +245,9 @@ def _deployed_ratios(
     found = {}
     for row in (row for row in OBJECTIVES if row.effects == DEPLOYED):
         known = ratios(pairs, row.value(basis))
-        if known and row.deterministic:
+        if row.is_shared(pairs[0][1]):
+            found[row.name] = Interval(1.0, 1.0, 1.0)
+        elif known and row.deterministic:
             found[row.name] = Interval(min(known), median(known), max(known))
         elif interval := ratio_of(pairs, row.value(basis), rule, total):
             found[row.name] = interval

@@ -147,13 +147,13 @@ def _other_settings(arm: str, sides: Sides) -> str | None:
 
 
 def _alike(arm: str, sides: Sides) -> Sides:
-    """Return the trials of those kinds that both runs made of an arm.
+    """Return the trials of a kind that both runs made of an arm: whole trainings, where they did.
 
-    Whole trainings need other memory than a few steps do, which need no evaluation.
+    These need other memory than a few steps do, which need no evaluation.
     """
     names = (BASELINE, CONTROL) if arm == BASELINE else (arm,)
     old, new = ({t.kind for t in own if t.ok and t.arm in names} for own in (sides.old, sides.new))
-    both = old & new
+    both = old & new & {"full"} or old & new
     return sides._replace(
         old=[t for t in sides.old if t.kind in both], new=[t for t in sides.new if t.kind in both]
     )

@@ -29,11 +29,26 @@ class Margin(NamedTuple):
     why: str
 
 
-def margin_now(header: Header, trials: Sequence[Measurement]) -> float:
-    """Return a run's margin; where it is still to be fixed, what the trials so far would make it.
+def screening_margin(header: Header, trials: Sequence[Measurement]) -> float:
+    """Return the margin that a run's screening, and what follows up to confirming, choose by.
 
-    By that arms are screened, never judged.
+    What the screening's own trials make it, whatever is fixed later: what was chosen stays chosen
+    where a run goes on.
     """
+    if not header.margin_auto:
+        return header.margin
+    wished = header.margin if header.margin_wished is None else header.margin_wished
+    own = [trial for trial in trials if trial.stage == "test"]
+    return automatic_margin(own, target_of(header), wished).size
+
+
+def as_screened(header: Header, trials: Sequence[Measurement]) -> Header:
+    """Return a header with the margin that its run's screening chooses by."""
+    return header.model_copy(update={"margin": screening_margin(header, trials)})
+
+
+def margin_now(header: Header, trials: Sequence[Measurement]) -> float:
+    """Return a run's margin; where it isn't fixed yet, what the trials so far would make it."""
     if not header.margin_auto or header.margin_seeds is not None:
         return header.margin
     return automatic_margin(trials, target_of(header), header.margin).size

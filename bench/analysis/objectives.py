@@ -6,6 +6,7 @@ how many there are. A new objective is a new row.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -16,6 +17,8 @@ from bench.records.measurement import Measurement
 
 Value = Callable[[Measurement], float | None]
 """What is taken of a measurement; None is unknown."""
+LogRatio = Callable[[Measurement, Measurement], float | None]
+"""Of a baseline's trial and a candidate's: log(baseline / candidate); None is unknown."""
 Basis = Literal["step", "training"]
 """Whether costs are those of an item in the steady state, or of the whole training."""
 Gain = Literal[
@@ -45,6 +48,8 @@ class Objective:
     """Equal in equal trials: it is compared exactly, and has no share in the chance to err."""
     option: str | None = None
     """What options of the command line call it; None: its name."""
+    in_steps: bool = True
+    """Whether a trial of steps alone tells what a whole training takes of it."""
 
     @property
     def called(self) -> str:
@@ -54,6 +59,32 @@ class Objective:
     def value(self, basis: Basis) -> Value:
         """Return what is taken of a measurement."""
         return self.of_training if basis == "training" else self.of_step
+
+    def is_shared(self, candidate: Measurement) -> bool:
+        """Tell whether it is of what is deployed, and a candidate deploys what the baseline does.
+
+        Then their ratio is 1, whether it was measured or not.
+        """
+        if self.effects != DEPLOYED or not candidate.ok:
+            return False
+        return candidate.effect not in (None, *DEPLOYED)  # of another revision nothing is promised
+
+    def log_ratio(self, basis: Basis) -> LogRatio:
+        """Return a function for log(baseline / candidate)."""
+        measured = log_ratio_of(self.value(basis))
+        return lambda b, c: 0.0 if self.is_shared(c) else measured(b, c)
+
+
+def log_ratio_of(value: Value) -> LogRatio:
+    """Return a function for log(baseline / candidate) of what is taken of measurements."""
+
+    def ratio(baseline: Measurement, candidate: Measurement) -> float | None:
+        before, after = value(baseline), value(candidate)
+        if before is None or after is None or before <= 0 or after <= 0:
+            return None
+        return math.log(before / after)
+
+    return ratio
 
 
 def cpu_of(measured: Measurement) -> float | None:
@@ -110,9 +141,16 @@ _latency = inference_of(1)
 OBJECTIVES: tuple[Objective, ...] = (
     Objective("time", "faster", "s", _seconds_per_item, _train_seconds),
     Objective("memory", "smaller", "bytes", _peak_memory, _peak_memory),
-    Objective("energy", "less energy", "J", _joules_per_item, _joules),
+    Objective("energy", "less energy", "J", _joules_per_item, _joules, in_steps=False),
     Objective(
-        "inference time", "faster inference", "s", _latency, _latency, DEPLOYED, option="latency"
+        "inference time",
+        "faster inference",
+        "s",
+        _latency,
+        _latency,
+        DEPLOYED,
+        option="latency",
+        in_steps=False,
     ),
     Objective(
         "file size",

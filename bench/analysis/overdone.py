@@ -5,11 +5,13 @@ Parts that each keep the quality may lose it together: shorter trainings of smal
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
-from bench.analysis.margin import margin_now
+from bench.analysis.margin import automatic_margin
+from bench.analysis.metric import target_of
 from bench.analysis.pairs import Pair
 from bench.analysis.subsets import Subset, techniques_of
 from bench.analysis.tries import yardstick
@@ -18,6 +20,8 @@ from bench.records.measurement import BASELINE, Measurement
 
 CHANCE = 1.0
 """By what share of what may be lost more is, by chance, in one pair; in the mean of more, less."""
+LEAST, MOST = 1e-9, sys.float_info.max
+"""Margins that any loss of the metric exceeds, and none."""
 
 
 class Found(NamedTuple):
@@ -34,9 +38,9 @@ def overdone(
 ) -> Subset | None:
     """Return which part to leave out of a whole; None: it keeps what it must, or nothing tells.
 
-    `without` gives by the part what is left without it. Where that keeps what it must, the part is
-    left out without which the gain is the largest; where none does, that without which the least is
-    exceeded.
+    The header's margin is that which is chosen by. `without` gives by the part what is left without
+    it. Where that keeps what it must, the part is left out without which the gain is the largest;
+    where none does, that without which the least is exceeded.
     """
     found = _found(header, trials)
     known = {part: found[rest] for part, rest in without.items() if rest in found}
@@ -55,7 +59,7 @@ def exceeding(header: Header, trials: Sequence[Measurement]) -> set[Subset]:
 
 
 def _found(header: Header, trials: Sequence[Measurement]) -> dict[Subset, Found]:
-    by = yardstick(header.model_copy(update={"margin": margin_now(header, trials)}))
+    by = yardstick(header.model_copy(update={"margin": _allowed(header, trials)}))
     pairs: dict[Subset, list[Pair]] = {}
     baselines = {trial.pair: trial for trial in trials if trial.arm == BASELINE}
     for trial in trials:
@@ -67,3 +71,14 @@ def _found(header: Header, trials: Sequence[Measurement]) -> dict[Subset, Found]
         for subset, own in pairs.items()
         if (gains := [gain for pair in own if (gain := by.gain(pair)) is not None])
     }
+
+
+def _allowed(header: Header, trials: Sequence[Measurement]) -> float:
+    """Return what may be lost of the metric: where that is nothing, what chance and grid explain.
+
+    By one seed, where there is no grid, nobody knows that: then no loss is told.
+    """
+    if header.margin:
+        return header.margin
+    found = automatic_margin(trials, target_of(header), 0.0)
+    return found.size or (LEAST if found.seeds > 1 else MOST)

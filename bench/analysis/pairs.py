@@ -83,6 +83,11 @@ def again(trials: Sequence[Measurement], screening: bool = False) -> list[Pair]:
     ]
 
 
+def of_one_kind(trials: Sequence[Measurement]) -> list[Measurement]:
+    """Return the whole trainings, or all where there are none: steps alone need other costs."""
+    return [trial for trial in trials if trial.kind == "full"] or [*trials]
+
+
 def failed(pair: Pair) -> bool:
     """Tell whether the candidate gave nothing where its baseline did; too slow is not nothing."""
     baseline, candidate = pair

@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.analysis.estimate import RATIO_FLOOR, Values
 from bench.analysis.moderated import Bounds, Spread, first_known, steadied
-from bench.analysis.objectives import TIME, Basis, Gain, Value, basis_of, gained
+from bench.analysis.objectives import TIME, Basis, Gain, LogRatio, basis_of, gained, log_ratio_of
 from bench.analysis.screening import by_round
 from bench.analysis.sequential import LEAST, WORTH
 from bench.analysis.subsets import Gains, Subset, gains_by_round, largest, techniques_of
@@ -62,8 +62,8 @@ def look(
     if not trials:
         return Seen((), tuple(steps))
     basis = basis_of(largest(trials))
-    times = _differences(trials, steps, TIME.value(basis)) if timed else {}
-    cpu = _differences(trials, steps, _cpu_seconds)
+    times = _differences(trials, steps, TIME.log_ratio(basis)) if timed else {}
+    cpu = _differences(trials, steps, log_ratio_of(_cpu_seconds))
     alike = [np.array(one) for one in times.values()]
     idle, open_ = dict[Subset, float](), list[Subset]()
     for part, step in steps.items():
@@ -99,7 +99,7 @@ def _by_chance(
     ]
     if sum(sample.size - 1 for sample in own) >= AGAIN:
         return own
-    rounds = gains_by_round(trials, value)
+    rounds = gains_by_round(trials, TIME.log_ratio(basis))
     known = [each[side] for each in rounds for side in step[:2] if side in each]
     gain = math.fsum(known) / len(known) if known else 0.0
     return [math.exp(max(0.0, gain) / 2) * sample for sample in equal]
@@ -123,11 +123,12 @@ def _shows_else(trials: Sequence[Measurement], step: Step, timed: bool) -> bool:
     Where the run isn't after time, that is all it won by.
     """
     basis = basis_of(largest(trials))
-    time = _mean(trials, step, TIME.value(basis))
+    time = _mean(trials, step, TIME.log_ratio(basis))
     if timed and (time is None or time < -LEAST):
         return False
     rows = [row for row in gained(step.gains) if not timed or row is not TIME]
-    known = [_differences(trials, {step.more: step}, row.value(basis))[step.more] for row in rows]
+    alone = {step.more: step}
+    known = [_differences(trials, alone, row.log_ratio(basis))[step.more] for row in rows]
     each = [np.array(own) for own in known]
     return any(steadied(own, RATIO_FLOOR, Spread.of([own]), own.size).low > LEAST for own in each)
 
@@ -153,25 +154,27 @@ def _added(trials: Sequence[Measurement], basis: Basis, step: Step, timed: bool)
     That is time, or what else the part won by, as long as it costs no such time. Where the run
     isn't after time, only what the part won by.
     """
-    won = {row: _mean(trials, step, row.value(basis)) for row in gained(step.gains)}
+    won = {row: _mean(trials, step, row.log_ratio(basis)) for row in gained(step.gains)}
     known = [value for value in won.values() if value is not None]
     if not timed:
         return max(known, default=None)
-    time = _mean(trials, step, TIME.value(basis))
-    return time if time is None or time < -LEAST else max(time, *known)
+    time = _mean(trials, step, TIME.log_ratio(basis))
+    if time is None or time < -LEAST:
+        return time
+    return max(time, *known) if known else None
 
 
-def _mean(trials: Sequence[Measurement], step: Step, value: Value) -> float | None:
+def _mean(trials: Sequence[Measurement], step: Step, ratio: LogRatio) -> float | None:
     """Return by how much the combination gains more with a part, over the rounds that tell."""
-    (known,) = _differences(trials, {step.more: step}, value).values()
+    (known,) = _differences(trials, {step.more: step}, ratio).values()
     return math.fsum(known) / len(known) if known else None
 
 
 def _differences(
-    trials: Sequence[Measurement], steps: Steps, value: Value
+    trials: Sequence[Measurement], steps: Steps, ratio: LogRatio
 ) -> dict[Subset, list[float]]:
     """Return what each part adds, round by round."""
-    rounds = gains_by_round(trials, value)
+    rounds = gains_by_round(trials, ratio)
     return {part: [r[step.more] - r[step.less] for r in rounds if _has(r, step)]
             for part, step in steps.items()}  # fmt: skip
 

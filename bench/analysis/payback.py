@@ -8,7 +8,7 @@ from statistics import median
 from typing import NamedTuple
 
 from bench.analysis.pairs import Pair
-from bench.records.measurement import Measurement
+from bench.records.measurement import BASELINE, CONTROL, Measurement
 
 ROUNDING = 1e-9
 """What a number of steps may be off by in floating point."""
@@ -22,6 +22,28 @@ def seconds_saved_an_epoch(pairs: Sequence[Pair]) -> float | None:
         if b.seconds_per_item and c.seconds_per_item and b.items_an_epoch and c.items_an_epoch
     ]
     return median(saved) if saved else None
+
+
+def in_order(trials: Sequence[Measurement]) -> list[Pair]:
+    """Return the whole pairs of all arms and stages of a run, as they were made."""
+    own = [trial for trial in trials if trial.ok and trial.pair >= 0]
+    baselines = {trial.pair: trial for trial in own if trial.arm == BASELINE}
+    found = [
+        (baselines[trial.pair], trial)
+        for trial in own
+        if trial.arm not in (BASELINE, CONTROL) and trial.pair in baselines
+    ]
+    return sorted(found, key=lambda pair: pair[1].pair)
+
+
+def with_first(pairs: Sequence[Pair], made: Sequence[Pair]) -> list[Pair]:
+    """Return an arm's pairs, before them the first that a run made of its recipe at all.
+
+    All trials of a run share their caches: what is confirmed finds those that its first trial left.
+    """
+    candidate = pairs[0][1]
+    first = next((pair for pair in made if pair[1].recipe == candidate.recipe), pairs[0])
+    return [first, *(pair for pair in pairs if pair[1].key != first[1].key)]
 
 
 class Setup(NamedTuple):

@@ -97,7 +97,8 @@ class ArmResult(Record):
     throughput_ratio: float | None = None
     inference_flops_ratio: float | None = None
     setup_seconds: float | None = None
-    """What the first steps cost above the usual in the first trial, less the baseline's."""
+    """What the first steps cost above the usual in the first trial of its recipe, less the
+    baseline's."""
     warm_setup_seconds: float | None = None
     """The same in the later trials, whose caches are warm."""
     setup_is_sure: bool = False

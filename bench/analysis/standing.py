@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from bench.analysis.aims import excess_of_pairs
 from bench.analysis.comparison import aims_of
 from bench.analysis.levels import rule_of
+from bench.analysis.margin import screening_margin
 from bench.analysis.metric import target_of
 from bench.analysis.objectives import basis_of
 from bench.analysis.pairs import Pair, again, by_arm, matched, unlike, whole
@@ -24,18 +25,22 @@ def standings(
     """Judge each of some arms; how far equal trials differ is known of all stages."""
     own = by_arm([trial for trial in trials if trial.stage == stage])
     apart = unlike(again(trials, header.screening is not None))
-    return {arm: _standing(header, matched(own.get(arm, ()), arm), stage, apart) for arm in arms}
+    chosen = stage == "test" and header.screening is not None
+    margin = screening_margin(header, trials) if chosen else header.margin
+    return {
+        arm: _standing(header, matched(own.get(arm, ()), arm), stage, apart, margin) for arm in arms
+    }
 
 
 def _standing(
-    header: Header, pairs: Sequence[Pair], stage: Purpose, apart: float | None
+    header: Header, pairs: Sequence[Pair], stage: Purpose, apart: float | None, margin: float
 ) -> Judgement:
     if not (good := whole(pairs)):
         dead = len(pairs) >= LEAST_FAILED
         return Judgement(Verdict.UNDECIDED, "no whole pair was measured", goes_on=not dead)
     aims = aims_of(header)
     now = judge(
-        pairs, basis_of(good[0][1]), header.margin, rule_of(header, stage), apart,
+        pairs, basis_of(good[0][1]), margin, rule_of(header, stage), apart,
         target_of(header), aims.counts,
     )  # fmt: skip
     over = excess_of_pairs(pairs, aims, least=True)

@@ -6,11 +6,10 @@ wherever they ran beside the baseline, as long as their techniques have the sett
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from bench.analysis.objectives import Value
+from bench.analysis.objectives import LogRatio
 from bench.records.measurement import BASELINE, Measurement, Purpose
 
 Subset = frozenset[str]
@@ -68,33 +67,33 @@ def told_of(
     ]  # fmt: skip
 
 
-def gained_in(trials: Iterable[Measurement], value: Value) -> list[Gained]:
+def gained_in(trials: Iterable[Measurement], ratio: LogRatio) -> list[Gained]:
     """Return what each pair says; a trial is compared with the baseline of its block."""
     return [
         Gained(frozenset(techniques_of(trial)), gain, trial.pair)
-        for trial, gain in _compared(trials, value)
+        for trial, gain in _compared(trials, ratio)
     ]
 
 
-def gains_by_round(trials: Iterable[Measurement], value: Value) -> list[Gains]:
+def gains_by_round(trials: Iterable[Measurement], ratio: LogRatio) -> list[Gains]:
     """Return log(baseline / candidate) of each subset of techniques, round by round.
 
     A round is what has one seed; each trial is compared with the baseline of its block.
     """
     found: dict[int, dict[Subset, float]] = {}
-    for trial, gain in _compared(trials, value):
+    for trial, gain in _compared(trials, ratio):
         found.setdefault(trial.seed, {})[frozenset(techniques_of(trial))] = gain
     return list(found.values())
 
 
-def _compared(trials: Iterable[Measurement], value: Value) -> list[tuple[Measurement, float]]:
+def _compared(trials: Iterable[Measurement], ratio: LogRatio) -> list[tuple[Measurement, float]]:
     own = [trial for trial in trials if trial.ok]
     baselines = {trial.pair: trial for trial in own if trial.arm == BASELINE}
     found = []
     for trial in own:
         if trial.arm == BASELINE or trial.pair not in baselines:
             continue
-        before, after = value(baselines[trial.pair]), value(trial)
-        if before is not None and after is not None and before > 0 and after > 0:
-            found.append((trial, math.log(before / after)))
+        gain = ratio(baselines[trial.pair], trial)
+        if gain is not None:
+            found.append((trial, gain))
     return found

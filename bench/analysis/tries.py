@@ -15,6 +15,7 @@ from bench.analysis.comparison import aims_of
 from bench.analysis.estimate import RATIO_FLOOR
 from bench.analysis.intervals import repeated_interval
 from bench.analysis.levels import ALPHA, Rule
+from bench.analysis.margin import as_screened
 from bench.analysis.metric import target_of
 from bench.analysis.objectives import BY_NAME, TIME, basis_of
 from bench.analysis.pairs import Pair
@@ -87,7 +88,7 @@ def tried(pairs: Sequence[Pair], by: Yardstick) -> list[Tried]:
 
 def found_in(header: Header, trials: Sequence[Measurement]) -> list[Tried]:
     """Return what a run's search tried, the best first."""
-    return tried(pairs_tried(trials), yardstick(header))
+    return tried(pairs_tried(trials), yardstick(as_screened(header, trials)))
 
 
 def yardstick(header: Header) -> Yardstick:
@@ -162,13 +163,10 @@ def _cheaper(header: Header, pair: Pair) -> float | None:
     baseline, candidate = pair
     if not candidate.ok:
         return None
-    total, basis = 0.0, basis_of(candidate)
-    for name in header.objectives or (TIME.name,):
-        before, after = (BY_NAME[name].value(basis)(trial) for trial in (baseline, candidate))
-        if not before or not after:
-            return None
-        total += math.log(before / after)
-    return total
+    names, basis = header.objectives or (TIME.name,), basis_of(candidate)
+    each = [BY_NAME[name].log_ratio(basis)(baseline, candidate) for name in names]
+    known = [ratio for ratio in each if ratio is not None]
+    return math.fsum(known) if len(known) == len(each) else None
 
 
 def _tried(pairs: Sequence[Pair], by: Yardstick) -> Tried:

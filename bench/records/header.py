@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field
 
@@ -100,6 +100,8 @@ class Header(Record):
     """Whether it is a share of the baseline's metric."""
     margin_auto: bool = False
     """Whether it is fixed by the first rounds' trials of the baseline."""
+    margin_wished: Amount | None = None
+    """What it was before: a screening goes on choosing by what that and its own trials give."""
     margin_seeds: Count | None = None
     """By how many of its seeds that was done; None: it was not, and nothing is judged yet."""
     margin_why: Text | None = None
@@ -125,6 +127,11 @@ class Header(Record):
     command: tuple[Text, ...]
     notices: tuple[Text, ...] = ()
     environment: Json
+
+    def is_over(self, stage: Purpose) -> bool:
+        """Tell whether a later stage was begun: what this one chose stands."""
+        stages = get_args(Purpose)
+        return any(later in self.raced for later in stages[stages.index(stage) + 1 :])
 
     @property
     def resuming(self) -> str:

@@ -71,7 +71,8 @@ class Folder:
     def fix_margin(self, margin: float, seeds: int, why: str) -> None:
         """Write the margin that trials of the baseline gave; once it stands there it stays."""
         if self.header.margin_auto and self.header.margin_seeds is None:
-            self._fix(margin=margin, margin_seeds=seeds, margin_why=why)
+            wished = self.header.margin
+            self._fix(margin=margin, margin_wished=wished, margin_seeds=seeds, margin_why=why)
 
     def search(self, ranges: Mapping[str, Range]) -> None:
         """Write what settings are searched over, once that is known; once there it stays."""

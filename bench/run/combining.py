@@ -6,14 +6,17 @@ That judges no arm: a combination is judged by its own fresh pairs.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from bench.analysis.aims import told_by_steps
 from bench.analysis.estimate import Values
 from bench.analysis.levels import FIRST
+from bench.analysis.margin import as_screened
 from bench.analysis.objectives import TIME, Gain, basis_of
 from bench.analysis.overdone import exceeding, overdone
 from bench.analysis.passengers import Seen, Step, look
+from bench.analysis.results import Aims
 from bench.analysis.screening import equal_trials
 from bench.analysis.subsets import Subset, largest, told_of
 from bench.errors import BenchError
@@ -40,6 +43,8 @@ class Combination:
     whole: Contrast
     techniques: Used
     parts: tuple[Contrast, ...]
+    aims: Aims = field(default_factory=Aims)
+    """Of the run: what they limit decides, too, by what trials it is measured."""
 
     def of(self, parts: Sequence[Contrast]) -> Combination:
         """Return the combination of some of the parts, in the settings of the whole."""
@@ -51,8 +56,8 @@ class Combination:
         own = [(reference, t) for reference, t in self.techniques if relative(reference) in names]
         arm = parts[0].arm if len(parts) == 1 else arm_names.join([t.name for _, t in own])
         deploys = effect_of(t for _, t in own) is Effect.MODEL
-        made = Contrast(arm, recipe, self.whole.baseline, judged_by(own), deploys)
-        return Combination(made, own, tuple(parts))
+        made = Contrast(arm, recipe, self.whole.baseline, judged_by(own, self.aims), deploys)
+        return Combination(made, own, tuple(parts), self.aims)
 
     def without(self, part: Subset) -> Combination:
         """Return the combination of the other parts."""
@@ -72,14 +77,19 @@ def names_in(recipe: Recipe) -> Subset:
     return frozenset(use.name for use in recipe.techniques)
 
 
-def judged_by(used: Used) -> Kind:
-    """Return what trials judge techniques: steps alone, where they change nothing but the costs."""
-    return "step" if effect_of(t for _, t in used) is Effect.EXACT else "full"
+def judged_by(used: Used, aims: Aims) -> Kind:
+    """Return what trials judge techniques: steps alone, where they change nothing but the costs.
+
+    Of what is limited, too, steps have to tell all.
+    """
+    exact = effect_of(t for _, t in used) is Effect.EXACT
+    return "step" if exact and told_by_steps(aims) else "full"
 
 
-def raced_by(used: Used) -> Kind:
+def raced_by(used: Used, aims: Aims) -> Kind:
     """Return what trials choose among techniques: steps tell enough of other roundings too."""
-    return "step" if effect_of(t for _, t in used) in SAME_WORK else "full"
+    same = effect_of(t for _, t in used) in SAME_WORK
+    return "step" if same and told_by_steps(aims) else "full"
 
 
 def timed(header: Header) -> bool:
@@ -142,7 +152,7 @@ def _to_leave(
     (own,) = alike(session, combination, [combination.whole])
     for seen in _looks(session, combination, steps, won):
         told = told_by(session, combination, own.kind)
-        if (part := overdone(session.header, told, whole, without)) is not None:
+        if (part := overdone(_header(session), told, whole, without)) is not None:
             return part, TOO_MUCH
         if seen.idle:
             return seen.idle[0], NOTHING
@@ -168,12 +178,17 @@ def _joining(
     for seen in _looks(session, combination, steps, won, joining=True):
         open_, idle = {*seen.open}, [*idle, *seen.idle]
     (own,) = alike(session, combination, [combination.whole])
-    over = exceeding(session.header, told_by(session, combination, own.kind))
+    over = exceeding(_header(session), told_by(session, combination, own.kind))
     dear = [part for part, (more, _) in steps.items() if names_in(more.recipe) in over]
     _say_left_out(session, combination, idle, core, NOTHING)
     _say_left_out(session, combination, {*dear} - {*idle}, core, TOO_MUCH)
     out = {*open_, *idle, *dear}
     return [part for part in parts if names_in(part.recipe) in steps.keys() - out]
+
+
+def _header(session: Session) -> Header:
+    """Return the run's header with the margin that parts are chosen by."""
+    return as_screened(session.header, session.so_far)
 
 
 def _say_left_out(
@@ -226,7 +241,7 @@ def alike(
     session: Session, combination: Combination, contrasts: Iterable[Contrast]
 ) -> Sequence[Contrast]:
     """Return contrasts as trials of one kind: that by which the combination's parts are chosen."""
-    kind = raced_by(combination.techniques)
+    kind = raced_by(combination.techniques, combination.aims)
     return session.in_steps([replace(contrast, kind=kind) for contrast in contrasts])
 
 
@@ -251,7 +266,7 @@ def one_round(
 def trains(session: Session, contrast: Contrast) -> bool:
     """Tell whether a recipe was measured, or makes its first steps."""
     recipe = contrast.recipe.model_dump(mode="json")
-    if any(record.ok and record.recipe == recipe for record in session.records):
+    if any(one.ok and one.recipe == recipe for one in (*session.records, *session.rehearsed)):
         return True
     try:
         return session.rehearse(contrast.arm, contrast.recipe).status is Status.OK

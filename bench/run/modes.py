@@ -10,7 +10,7 @@ from bench.analysis.aims import best, best_screened, merit, middle, wanted
 from bench.analysis.comparison import aims_of, compare_run
 from bench.analysis.intervals import Interval
 from bench.analysis.objectives import TIME, Gain
-from bench.analysis.results import ArmResult, Comparison
+from bench.analysis.results import Aims, ArmResult, Comparison
 from bench.analysis.sequential import WORTH_FINDING
 from bench.analysis.verdict import Verdict
 from bench.errors import BenchError, Clash, NotApplicable
@@ -33,12 +33,12 @@ from bench.run.combining import (
     without_passengers,
 )
 from bench.run.open_arms import unsure
-from bench.run.plan import Contrast, Kind
+from bench.run.plan import BLOCK, Contrast, Kind
 from bench.run.probing import probe_for
 from bench.run.rehearsing import check_baseline, rehearsed_arm
 from bench.run.revising import two_revisions
 from bench.run.searching import best_settings
-from bench.run.session import Mode, Session
+from bench.run.session import Session
 from bench.run.settling import in_better_settings
 from bench.technique import Effect, Probe, Technique
 
@@ -90,14 +90,12 @@ def with_settings(recipe: Recipe, old: Recipe, new: Recipe) -> Recipe:
 def full_optimization(session: Session) -> None:
     """Screen every technique alone, combine what wins, confirm in fresh pairs, attribute the gain.
 
-    What can't gain enough here, by a profile of the baseline, is not screened.
-    Parts that add nothing to the combination are dropped before it is confirmed, and settings of
-    the others tuned, where a budget leaves the time. With it the best single technique is
-    confirmed: it may be the better recipe. Where not all that win apply
-    together, those are combined that do, the fastest first. Where the run is after the metric, the
-    baseline's own settings are searched instead.
+    What can't gain enough here, by a profile of the baseline, is not screened. Parts that add
+    nothing to the combination are dropped before it is confirmed, and settings of the others tuned,
+    where a budget leaves the time. Where not all that win apply together, those that do are, the
+    fastest first. Where a run is after the metric, the baseline's own settings are searched.
     """
-    if aims_of(session.header).quality:
+    if (aims := aims_of(session.header)).quality:
         best_settings(session)
         return
     rehearsed = check_baseline(session)
@@ -106,17 +104,34 @@ def full_optimization(session: Session) -> None:
     session.measure(screened)
     comparison = compare_run(session.header, session.so_far, session.probed)
     winners = combination(comparison, arms, session.show.note)
-    used, contrasts = together(winners, lambda used: _candidates(session, [used]))
+    used, contrasts = together(winners, lambda used: combined(session, used, arms, screened))
     gains = _gains(comparison)
     won = [contrast for contrast in screened if contrast.arm in gains]
     doubtful = unsure(session.header, session.so_far)
-    combined = [
-        without_passengers(session, Combination(whole, used, parts), gains, doubtful)
+    shortest = [
+        without_passengers(session, Combination(whole, used, parts, aims), gains, doubtful)
         for whole in contrasts
         if (parts := tuple(c for c in won if _is_in(whole.recipe, c.recipe)))
     ]
-    tuned = [better for whole in combined if (better := in_better_settings(session, whole))]
-    _confirm(session, comparison, arms, screened, [*combined, *tuned])
+    tuned = [better for whole in shortest if (better := in_better_settings(session, whole))]
+    _confirm(session, comparison, arms, screened, [*shortest, *tuned])
+
+
+def combined(
+    session: Session, used: Used, arms: Sequence[Used], screened: Sequence[Contrast]
+) -> list[Contrast]:
+    """Return the contrast of a combination; of one arm that is its own, by what judges it."""
+    aims = aims_of(session.header)
+    alone = {name for name, own in _named(arms).items() if own == used}
+    if own := [replace(one, kind=judged_by(used, aims)) for one in screened if one.arm in alone]:
+        return own
+    return _candidates(session, [used])
+
+
+def _named(arms: Sequence[Used]) -> dict[str, Used]:
+    """Return arms by their names."""
+    names = map(arm_names.join, arm_names.labels(arms))
+    return dict(zip(names, arms, strict=True))
 
 
 def _is_in(whole: Recipe, part: Recipe) -> bool:
@@ -128,29 +143,43 @@ def _confirm(
     session: Session, comparison: Comparison, arms: Sequence[Used],
     screened: Sequence[Contrast], combined: Sequence[Combination],
 ) -> None:  # fmt: skip
-    """Measure the combination and the best single technique in fresh pairs; attribute the gain."""
-    names = map(arm_names.join, arm_names.labels(arms))
-    by_name = dict(zip(names, arms, strict=True))
+    """Measure the combination and the best single technique in fresh pairs; attribute the gain.
+
+    Of a combination that wins the technique is a part: then it need not be measured.
+    """
+    by_name = _named(arms)
     chosen = [combination.whole for combination in combined]
     alone = best_alone(comparison, chosen[0].arm if chosen else None, screened)
-    judged = [replace(c, kind=judged_by(by_name[c.arm])) for c in alone]
+    judged = [replace(c, kind=judged_by(by_name[c.arm], comparison.aims)) for c in alone]
     if not chosen and not judged:
         return
-    session.measure([*chosen, *judged], "confirm")
+    session.folder.race("confirm", len(chosen) + len(judged), BLOCK)
+    spared = [one for one in judged if _is_spared(session, one, chosen)]
+    session.measure([*chosen, *(one for one in judged if one not in spared)], "confirm")
     winner = best(compare_run(session.header, session.so_far, session.probed))
+    if spared and winner is None:
+        session.measure(spared, "confirm")
     for combination in combined:
         if winner is not None and winner.arm == combination.whole.arm:
             attribute(session, combination)
+
+
+def _is_spared(session: Session, alone: Contrast, chosen: Sequence[Contrast]) -> bool:
+    """Tell whether a single technique is no better recipe where a combination that has it wins."""
+    one_aim = len(session.header.objectives) < 2  # of two, it may be the better one in the other
+    return one_aim and any(_is_in(whole.recipe, alone.recipe) for whole in chosen)
 
 
 def combination(
     comparison: Comparison, arms: Sequence[Used], note: Callable[[str], None]
 ) -> list[Used]:
     """Return the arms worth combining: won, and cost no time that counts; of a clash the better."""
-    names = [arm_names.join(label) for label in arm_names.labels(arms)]
-    by_name = dict(zip(names, arms, strict=True))
+    by_name, aims = _named(arms), comparison.aims
     worth = [r for r in comparison.arms if r.arm in by_name and _worth_combining(comparison, r)]
-    worth.sort(key=lambda r: _order(comparison, r), reverse=True)
+    worth.sort(
+        key=lambda r: merit(r, aims, middle) if aims.objectives else (middle(r, "time") or 0.0,),
+        reverse=True,
+    )
     chosen: list[Used] = []
     for result in worth:
         try:
@@ -160,12 +189,6 @@ def combination(
             continue
         chosen.append(by_name[result.arm])
     return chosen
-
-
-def _order(comparison: Comparison, result: ArmResult) -> tuple[float, ...]:
-    if comparison.aims.objectives:
-        return merit(result, comparison.aims, middle)
-    return (result.time_ratio.middle if result.time_ratio else 0.0,)
 
 
 def together(
@@ -199,7 +222,7 @@ def best_alone(
     return [contrast for contrast in screened if contrast.arm == winner.arm]
 
 
-MODES: dict[str, Mode] = {
+MODES: dict[str, Callable[[Session], None]] = {
     "baseline-only": baseline_only,
     "test": each_alone,
     "combine": each_alone,
@@ -232,14 +255,14 @@ def _is_slower(ratio: Interval) -> bool:
 
 
 def _candidates(
-    session: Session, arms: Sequence[Used], tried_by: Callable[[Used], Kind] = judged_by,
+    session: Session, arms: Sequence[Used], tried_by: Callable[[Used, Aims], Kind] = judged_by,
     bounding: Bounding | None = None,
 ) -> list[Contrast]:  # fmt: skip
     """Resolve each arm's recipe; record those that don't apply, or can't gain enough.
 
     The rest is left out where the budget is spent on that alone.
     """
-    contrasts = []
+    contrasts, aims = [], aims_of(session.header)
     for used, label in zip(arms, arm_names.labels(arms), strict=True):
         if session.spent_before:
             break
@@ -259,7 +282,8 @@ def _candidates(
         rehearsed = rehearsed_arm(session, name, recipe)
         if rehearsed and not (bounding and bounding.too_dear(name, used, recipe, rehearsed)):
             deploys = rehearsed.effect == Effect.MODEL
-            contrasts.append(Contrast(name, recipe, session.recipe, tried_by(used), deploys))
+            kind = tried_by(used, aims)
+            contrasts.append(Contrast(name, recipe, session.recipe, kind, deploys))
     return contrasts
 
 

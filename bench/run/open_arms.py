@@ -14,7 +14,7 @@ from bench.analysis.durations import likely_seconds, pair_seconds
 from bench.analysis.failing import fails_again
 from bench.analysis.findings import more_pairs
 from bench.analysis.levels import FIRST, Rule
-from bench.analysis.margin import margin_now
+from bench.analysis.margin import screening_margin
 from bench.analysis.metric import target_of
 from bench.analysis.objectives import OBJECTIVES, basis_of
 from bench.analysis.pairs import by_arm, pairs_of, ratios
@@ -155,7 +155,7 @@ def unsure(header: Header, trials: Sequence[Measurement]) -> list[str]:
 
 def seen_by(header: Header, trials: Sequence[Measurement]) -> dict[str, Screened]:
     """Return what a run's screening makes of its arms."""
-    margin = margin_now(header, trials)
+    margin = screening_margin(header, trials)
     return screened(trials, margin, target_of(header), aims_of(header), header.screening)
 
 
@@ -163,15 +163,17 @@ def promising(
     trials: Sequence[Measurement], hopes: Mapping[str, float], seconds: Mapping[str, float],
     rounds: int, budget: float,
 ) -> list[str]:  # fmt: skip
-    """Return the arms that so many more rounds can be paid of, those that gained most so far first.
+    """Return the arms that so many more rounds can be paid of, those that gain most a second first.
 
-    `hopes` stand for the log gain of arms without a pair. One arm is always worth the first of all.
+    `hopes` stand for that of arms without a pair. One arm is always worth the first of all.
     """
     if budget <= 0:
         return []
     chosen: list[str] = []
     each = by_arm(trials)
-    gained = {arm: _gained(each.get(arm, ()), arm, hope) for arm, hope in hopes.items()}
+    gained = {
+        arm: _promise(each.get(arm, ()), arm, seconds[arm], hope) for arm, hope in hopes.items()
+    }
     for arm in sorted(gained, key=lambda arm: (-gained[arm], arm)):
         need = seconds[arm] * rounds
         if need <= budget or not (chosen or each):
@@ -245,8 +247,8 @@ def pays(
     return need <= left_seconds
 
 
-def _gained(trials: Sequence[Measurement], arm: str, hope: float) -> float:
-    """Return the mean log gain of an arm's pairs, in whichever objective it gains the most.
+def _promise(trials: Sequence[Measurement], arm: str, seconds: float, hope: float) -> float:
+    """Return the mean log gain of an arm's pairs, a second, in what it gains the most in.
 
     Without a pair that is what was hoped for.
     """
@@ -255,4 +257,5 @@ def _gained(trials: Sequence[Measurement], arm: str, hope: float) -> float:
         return hope
     basis = basis_of(pairs[0][1])
     known = [ratios(pairs, row.value(basis)) for row in OBJECTIVES]
-    return max((fmean(map(math.log, each)) for each in known if each), default=0.0)
+    gained = max((fmean(map(math.log, each)) for each in known if each), default=0.0)
+    return gained / seconds if seconds else gained

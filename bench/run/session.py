@@ -7,7 +7,7 @@ in the journal before running it. So resuming a run is doing it again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -41,6 +41,7 @@ from bench.run.identity import check_data, check_same
 from bench.run.margin import fix_margin
 from bench.run.observer import Observer
 from bench.run.open_arms import has_won, left_of, next_round, pays
+from bench.run.over import shown_again
 from bench.run.plan import Contrast, Planned
 from bench.run.prospects import prospects, ranked
 from bench.run.reuse import Earlier
@@ -131,8 +132,7 @@ class Session:
     def measure(self, contrasts: Sequence[Contrast], stage: Purpose = "test") -> None:
         """Run interleaved blocks of every open contrast and of the A/A control, within the budget.
 
-        Before a round every arm is asked, by the rounds before it, whether it is decided. What
-        later pairs are, their numbers, seeds and order, does not depend on which arms are left.
+        Which are open, the rounds before tell; not what pairs are: their number, seed and order.
         """
         if self.spent_before:
             self.show.note("the budget is spent before a pair is measured: give it more")
@@ -146,6 +146,9 @@ class Session:
         planned = [*self._rounds(todo, rule.most, seed, stage, ranked(arms, expected))]
         if self.dry_run:
             raise PlanOnly(foresee(self, planned[0], rule))
+        if self.header.is_over(stage):
+            shown_again(self, [block for blocks in planned for block in blocks])
+            return
         self.show.expect(plan.trials_in(planned[0]) * look)
         for number, blocks in enumerate(planned):
             if number == rule.first:
@@ -156,7 +159,7 @@ class Session:
             won = head.budget_seconds is None or has_won(head, records, arms, stage)
             choice = next_round(head, records, arms, number, rule, stage, self.spent, won, expected)
             if number == 0 and choice.measured:
-                self._say("the budget pays for no pair of the least promising", choice.left)
+                self._say("the budget pays for no first look at the least promising", choice.left)
             kept = [plan.only(block, choice.measured) for block in blocks]
             if number >= look:
                 self.show.expect(plan.trials_in(kept))
@@ -170,7 +173,9 @@ class Session:
     def side(self, contrasts: Sequence[Contrast], seed: int, stage: Purpose) -> bool:
         """Run a round that judges no arm, of all contrasts; tell whether the budget pays for it."""
         (blocks,) = self._rounds(contrasts, 1, seed, stage)
-        missing = [planned for block in blocks for planned in block if not self._known(planned)]
+        if self.header.is_over(stage):
+            return shown_again(self, blocks)
+        missing = [one for block in blocks for one in block if not self.holds(one)]
         if not pays(self.records, missing, left_of(self.header, self.records, stage, self.spent)):
             return False
         self.show.expect(plan.trials_in(blocks))
@@ -226,6 +231,10 @@ class Session:
     def _known(self, planned: Planned) -> Measurement | None:
         return self.folder.trials.get((planned.pair, planned.arm))
 
+    def holds(self, planned: Planned) -> bool:
+        """Tell whether the journal has a trial that need not be run again."""
+        return (known := self._known(planned)) is not None and not known.set_aside
+
     def _say(self, what: str, arms: Sequence[str]) -> None:
         if arms:
             names = ", ".join([arm for arm in arms if arm != CONTROL] or arms)
@@ -253,17 +262,15 @@ class Session:
     def once(self, planned: Planned) -> Outcome:
         """Run a trial; what an earlier one of its recipe counted holds for it too."""
         self.show.begin(planned.arm)
-        outcome = self._outcome(planned)
+        if self.spread:
+            outcome = self.spread.take(planned)
+        else:
+            outcome = self.runner.run(asked_of(self, planned))
         known, rehearsed = self.told.counted, self.told.rehearsed
         record = with_counts(outcome.measurement, known, rehearsed, self.recipe)
         for left in record.left_processes:
             self.show.note(f"{planned.arm} left a process running, which was ended: {left}")
         return outcome.model_copy(update={"measurement": record})
-
-    def _outcome(self, planned: Planned) -> Outcome:
-        if self.spread:
-            return self.spread.take(planned)
-        return self.runner.run(asked_of(self, planned))
 
     def refuse(
         self, arm: str, recipe: Recipe, reason: str, status: Status = Status.NOT_APPLICABLE,
@@ -290,6 +297,3 @@ class Session:
         record = self.runner.run(spec_of(self, planned, **changes)).measurement
         self.folder.probes.append(record)
         return record
-
-
-Mode = Callable[[Session], None]

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from pydantic import BaseModel
 
+from bench.analysis.margin import as_screened
 from bench.analysis.tries import Tried, yardstick
 from bench.errors import NotApplicable
 from bench.recipes.ranges import ranges_of
@@ -59,13 +60,14 @@ def in_better_settings(session: Session, combination: Combination) -> Combinatio
 def _search(session: Session, combination: Combination, ranges: dict[str, Range]) -> Search:
     """Return the search, which begins with the settings that are there."""
     kind: Kind = "step" if steps_alone(session.baseline, session.recipe) else raced_by(
-        combination.techniques
+        combination.techniques, combination.aims
     )  # fmt: skip
     sampler = Sampler(ranges, session.header.seed)
     sampler.begin_with(_own(combination.techniques, ranges))
     return Search(
         session, sampler, lambda found: _recipe(session, combination, found),
-        yardstick(session.header), kind, _blocks(ranges), SHARES, combination.whole.deploys,
+        yardstick(as_screened(session.header, session.so_far)), kind, _blocks(ranges), SHARES,
+        combination.whole.deploys,
     )  # fmt: skip
 
 

@@ -20,13 +20,14 @@ def log(run: Run) -> None:
     """Log a run; raise `BenchError` where that can't be done."""
     import wandb
 
+    mode: Any = os.environ.get("WANDB_MODE", "offline")
     name, title = run.header.run, re.sub(r"[^\w.-]", "_", run.header.name)
     quiet = wandb.Settings(silent=True, console="off")
     try:
         with wandb.init(
             project=title, name=name, id=sha256(name.encode()).hexdigest()[:16], resume="allow",
             dir=str(run.path), config=facts.parameters(run), settings=quiet,
-            mode=os.environ.get("WANDB_MODE", "offline"),
+            mode=mode,
         ) as own:  # fmt: skip
             _write(run, own)
     except (wandb.Error, OSError) as error:

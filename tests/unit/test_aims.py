@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 import reports
-from bench.analysis.aims import best, choice
+from bench.analysis.aims import best, choice, excess_of_baseline, used, violation
 from bench.analysis.bounds import bounds_of
 from bench.analysis.claims import judged
 from bench.analysis.comparison import compare_run
+from bench.analysis.objectives import BY_NAME
 from bench.analysis.passengers import Step, look
 from bench.analysis.results import Aims, Comparison
 from bench.analysis.standing import standings
@@ -27,6 +28,7 @@ from tests.records import MIB, header, measurement, paired, recipe
 from tests.unit.test_bounds import profiled
 
 UP, MORE, SAME = (1.48, 1.5, 1.52, 1.49, 1.51, 1.5), (1.98, 2.0, 2.02, 1.99, 2.01, 2.0), (1.0,) * 6
+LITTLE = (1.18, 1.2, 1.22, 1.19, 1.21, 1.2)
 KEPT = (0.001, -0.001, 0.002, 0.0, -0.002, 0.0)
 DOWN = tuple(1 / ratio for ratio in UP)
 Ratios = Sequence[float]
@@ -63,6 +65,16 @@ def test_of_two_objectives_no_winner_is_beaten_in_both() -> None:
     both = found(("a", MORE, UP), ("b", UP, MORE), ("c", UP, UP), objectives=("time", "memory"))
     assert {*choice(both)} == {"a", "b"}
     assert choice(found(("a", MORE, UP), objectives=("time",))) == ()
+
+
+def test_of_winners_that_deploy_what_is_trained_the_faster_is_best_in_time_and_latency() -> None:
+    both = found(("little", LITTLE, SAME), ("quick", MORE, SAME),
+                 objectives=("time", "inference time"))  # fmt: skip
+    assert verdicts(both) == {"little": Verdict.WIN, "quick": Verdict.WIN}
+    winner = best(both)
+    assert winner is not None
+    assert winner.arm == "quick"
+    assert choice(both) == ("quick",)
 
 
 def test_what_is_over_a_limit_is_named_with_its_value_and_not_exported() -> None:
@@ -341,3 +353,32 @@ def test_no_recipe_is_exported_where_the_baseline_too_is_over_a_limit(
     free = header(first=4, repeats=30, limits={"memory": 60.0 * MIB})
     within = compare_run(free, records, ())
     assert exported_of(free, records, within, None, recipe()) is not None
+
+
+def test_a_baseline_that_was_also_stepped_is_over_a_limit_by_its_whole_trainings() -> None:
+    stepped: dict[str, Any] = {"kind": "step", "metric": None, "energy_joules": 50.0}
+    trials = [measurement(pair=n, memory=40 * MIB, **stepped) for n in range(3)]
+    trials.append(measurement(pair=3, memory=60 * MIB, energy_joules=5000.0))
+    over = excess_of_baseline(trials, Aims(limits={"memory": 50.0 * MIB}))
+    assert over == "memory of 60 MiB is over the limit of 50 MiB"
+    over = excess_of_baseline(trials, Aims(limits={"energy": 1000.0}))
+    assert over == "energy of 5,000 J is over the limit of 1,000 J"
+
+
+def test_steps_alone_do_not_tell_the_energy_of_a_training() -> None:
+    energy, facts = BY_NAME["energy"], {"energy_joules": 50.0, "items_seen": 10}
+    stepped: dict[str, Any] = {**facts, "kind": "step"}
+    assert used(energy, measurement(**stepped)) is None
+    assert used(energy, measurement(energy_joules=50.0)) == 50.0
+    cooler = measurement("cool", **{**stepped, "energy_joules": 30.0})
+    share = violation((measurement(**stepped), cooler), Aims(times_baseline={"energy": 1.2}))
+    assert share == pytest.approx(0.6 / 1.2 - 1)  # by the item
+
+
+def test_what_is_not_known_exceeds_a_limit_where_it_is_known_of_the_baseline() -> None:
+    limit = Aims(limits={"inference time": 1.0})
+    timed = measurement(inference=(Inference(items=1, seconds=(0.1,)),))
+    slim = measurement("slim", effect="model")
+    assert violation((timed, slim), limit) == 1.0
+    assert violation((measurement(), slim), limit) == 0.0
+    assert violation((timed, measurement("quick")), limit) == pytest.approx(0.1 - 1)

@@ -6,15 +6,19 @@ import json
 import math
 from collections import Counter
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from bench.analysis.comparison import compare_run
-from bench.analysis.margin import automatic_margin, margin_now
+from bench.analysis.margin import automatic_margin, margin_now, screening_margin
 from bench.analysis.metric import target_of
-from bench.analysis.screening import LOOKS
+from bench.analysis.results import Aims
+from bench.analysis.screening import LOOKS, Standing
+from bench.analysis.standing import standings
+from bench.analysis.tries import found_in
 from bench.launch.local import Runner
 from bench.recipes.parts import part_of
 from bench.recipes.resolve import make_techniques
@@ -27,12 +31,14 @@ from bench.run.combining import (
     Combination,
     judged_by,
     raced_by,
+    trains,
     without_passengers,
 )
+from bench.run.open_arms import seen_by
 from bench.run.plan import Contrast
 from bench.run.session import Session
 from bench.trial.spec import Outcome, TrialSpec
-from tests.records import header, measurement, recipe
+from tests.records import header, measurement, paired, recipe
 
 NAMES = ("early-stopping", "adaptive-batch", "compile")
 TIMES = (1.0, 1.01, 0.99, 1.005)
@@ -46,10 +52,10 @@ class Machine:
     ) -> None:
         self.gains, self.broken, self.lose = gains, broken, {*lose}
         self.asked: list[TrialSpec] = []
+        self.built: list[TrialSpec] = []
 
     def run(self, trial: TrialSpec) -> Outcome:
-        if trial.kind != "build":
-            self.asked.append(trial)
+        (self.built if trial.kind == "build" else self.asked).append(trial)
         gain = math.prod(self.gains.get(use.name, 1.0) for use in trial.recipe.techniques)
         facts: dict[str, Any] = {
             "seed": trial.seed, "kind": trial.kind, "stage": trial.stage,
@@ -109,12 +115,31 @@ def test_other_roundings_are_chosen_by_steps_and_judged_by_whole_trainings(
     name: str, raced: str, judged: str
 ) -> None:
     used = make_techniques([name])
-    assert (raced_by(used), judged_by(used)) == (raced, judged)
+    assert (raced_by(used, Aims()), judged_by(used, Aims())) == (raced, judged)
 
 
 def combined(*names: str) -> Combination:
     parts = tuple(contrast(name) for name in names)
     return Combination(contrast(*names), make_techniques(names), parts)
+
+
+@pytest.mark.parametrize(
+    ("asked", "kind"),
+    [
+        ({"limits": {"inference time": 0.005}}, "full"),
+        ({"limits": {"energy": 1000.0}}, "full"),
+        ({"times_baseline": {"energy": 1.2}}, "full"),
+        ({"times_baseline": {"inference time": 1.2}}, "step"),
+        ({"limits": {"time": 60.0, "memory": 1e9, "file size": 1e6}}, "step"),
+    ],
+)
+def test_what_steps_do_not_tell_of_a_limit_whole_trainings_do(
+    asked: dict[str, Any], kind: str
+) -> None:
+    aims, used = Aims(**asked), make_techniques(["gradient-checkpointing"])
+    assert (raced_by(used, aims), judged_by(used, aims)) == (kind, kind)
+    whole = replace(combined("gradient-checkpointing", "early-stopping"), aims=aims)
+    assert whole.of(whole.parts[:1]).whole.kind == kind
 
 
 GAINS: dict[str, Any] = dict.fromkeys(NAMES, ("faster",))
@@ -370,3 +395,24 @@ def test_arms_are_screened_by_what_an_automatic_margin_would_be_and_it_is_fixed_
     assert made.header.margin_seeds is not None
     assert margin_now(made.header, seen) == made.header.margin
     assert "--margin auto" in "".join(show.noted)
+    assert made.header.margin_wished == 0.01
+    assert screening_margin(made.header, seen) == now  # whatever is fixed
+
+
+def test_what_an_automatic_margin_screened_by_stands_where_a_run_goes_on(tmp_path: Path) -> None:
+    made, _, _ = session(tmp_path, Machine({}), margin_auto=True, screening=LOOKS)
+    trials = paired("compile", [1.5, 1.5], losses_of_metric=[0.08, 0.08], losses=())
+    before = seen_by(made.header, trials)["compile"]
+    standing = standings(made.header, trials, ["compile"], "test")
+    fixed = made.header.model_copy(update={"margin": 0.2, "margin_wished": 0.01, "margin_seeds": 4})
+    assert before.standing is Standing.LEFT
+    assert seen_by(fixed, trials)["compile"] == before
+    assert standings(fixed, trials, ["compile"], "test") == standing
+    assert found_in(fixed, trials) == found_in(made.header, trials)
+
+
+def test_what_is_rehearsed_is_not_rehearsed_again_to_see_whether_it_trains(tmp_path: Path) -> None:
+    made, machine, _ = session(tmp_path, Machine({}))
+    for _ in range(3):
+        assert trains(made, contrast("compile", "allocator"))
+    assert sum(trial.kind == "build" for trial in machine.built) == 1

@@ -539,6 +539,32 @@ def test_a_first_set_up_beyond_what_the_baseline_differs_by_does() -> None:
     assert "7.9 s of set-up pay back only after" in result.reason
 
 
+def begun(seconds: float, trials: Sequence[Measurement]) -> list[Measurement]:
+    """Return trials of which those of the arm begin so slowly."""
+    return [
+        trial.model_copy(update={
+            "warmup_step_seconds": (0.1 if trial.arm == BASELINE else seconds, 0.1)
+        })
+        for trial in trials
+    ]  # fmt: skip
+
+
+def test_the_set_up_of_what_is_confirmed_is_that_of_the_first_trial_of_its_recipe() -> None:
+    facts: dict[str, Any] = {"work": "same work", "planned_epochs": 100}
+    whole = paired("fast", FASTER[:1], baseline={"stage": "combine"}, stage="combine", **facts)
+    fresh = paired(
+        "fast", FASTER[:4], losses_of_metric=KEPT[:4], first=1, baseline={"stage": "confirm"},
+        stage="confirm", **facts,
+    )  # fmt: skip
+    warm, head = begun(5.0, fresh), header(first=4, repeats=30)
+    (alone,) = compare_run(head, warm, ()).arms
+    assert alone.verdict is Verdict.WIN
+    (result,) = compare_run(head, [*begun(40.0, whole), *warm], ()).arms
+    assert (result.verdict, result.pairs) == (Verdict.NO_GAIN, 4)
+    assert result.setup_seconds == pytest.approx(40.0, abs=0.1)
+    assert result.warm_setup_seconds == pytest.approx(5.0, abs=0.1)
+
+
 def test_other_metrics_get_a_paired_difference_too() -> None:
     trials = paired("other", EQUAL, losses_of_metric=KEPT)
 

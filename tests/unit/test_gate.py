@@ -208,6 +208,21 @@ def test_more_memory_fails(tmp_path: Path) -> None:
     assert "memory +52" in found.text
 
 
+def both_kinds(stepped: int, trained: int) -> list[Measurement]:
+    """Return trials of the baseline that step, in 100 MB, and whole trainings, in 400 MB."""
+    step: dict[str, Any] = {"kind": "step", "metric": None, "memory": 100e6}
+    whole = [measurement(pair=stepped + n, memory=400e6) for n in range(trained)]
+    return [*(measurement(pair=n, **step) for n in range(stepped)), *whole]
+
+
+@pytest.mark.parametrize(("before", "after"), [((20, 20), (30, 10)), ((30, 10), (20, 20))])
+def test_memory_is_that_of_whole_trainings_however_many_trials_only_stepped(
+    tmp_path: Path, before: tuple[int, int], after: tuple[int, int]
+) -> None:
+    found = gated(tmp_path, both_kinds(*before), both_kinds(*after), "memory=10%")
+    assert found.text.startswith("ok  baseline: memory +0.0% (between")
+
+
 def test_memory_that_did_not_grow_at_all_is_no_error(tmp_path: Path) -> None:
     nothing = [measurement(pair=pair, memory=0) for pair in range(3)]
     found = gated(tmp_path, nothing, STEADY, "memory=10%")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -11,9 +13,10 @@ from bench.analysis.results import ArmResult, Comparison
 from bench.analysis.verdict import Verdict
 from bench.recipes.resolve import make_techniques
 from bench.run.arm_names import Used, join
-from bench.run.modes import best_alone, combination, together
+from bench.run.modes import best_alone, combination, combined, together
 from bench.run.plan import Contrast
-from tests.records import recipe
+from bench.run.session import Session
+from tests.records import header, recipe
 
 ARMS = [make_techniques([name]) for name in ("early-stopping", "adaptive-batch", "compile")]
 
@@ -68,6 +71,14 @@ def test_the_best_single_technique_is_confirmed_beside_the_combination() -> None
 def test_a_combination_of_one_is_confirmed_once() -> None:
     comparison = found(won("early-stopping", 1.3))
     assert best_alone(comparison, "early-stopping", screened("early-stopping")) == []
+
+
+def test_a_combination_of_one_arm_is_that_arm_by_what_judges_it() -> None:
+    names = [f"early-stopping:patience={n}" for n in (3, 5)]
+    arms = [make_techniques([name]) for name in names]
+    own = [replace(one, kind="step") for one in screened(*names)]
+    session = cast(Session, SimpleNamespace(header=header()))
+    assert combined(session, arms[1], arms, own) == [replace(own[1], kind="full")]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
+import pytest
+
 from bench.analysis.objectives import BY_NAME, counting, told
 from bench.records.measurement import Inference, Measurement
 from tests.records import measurement
@@ -24,3 +29,15 @@ def test_energy_counts_where_the_hardware_counts_it() -> None:
     assert names("learning", counted) == ["time", "memory", "energy"]
     assert BY_NAME["energy"].of_step(counted) == 2.0
     assert BY_NAME["energy"].of_training(counted) == 12.0
+
+
+def test_what_deploys_the_trained_model_answers_as_the_baseline_does() -> None:
+    latency = BY_NAME["inference time"].log_ratio("step")
+    timed: dict[str, Any] = {"inference": (Inference(items=1, seconds=(0.1,)),)}
+    slower: dict[str, Any] = {"inference": (Inference(items=1, seconds=(0.2,)),)}
+    baseline = measurement(**timed)
+    assert latency(baseline, measurement("quick")) == 0.0
+    assert latency(baseline, measurement("quick", **slower)) == 0.0
+    assert latency(baseline, measurement("slim", effect="model")) is None
+    found = latency(baseline, measurement("slim", effect="model", **slower))
+    assert found == pytest.approx(-math.log(2))

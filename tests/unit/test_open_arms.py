@@ -14,7 +14,7 @@ from bench.cli.verify import request
 from bench.errors import BenchError
 from bench.records.measurement import BASELINE, CONTROL, Measurement, Status
 from bench.records.run_folder import Folder
-from bench.run.open_arms import Choice, affordable, has_won, left_of, next_round, pays
+from bench.run.open_arms import Choice, affordable, has_won, left_of, next_round, pays, promising
 from bench.run.plan import Planned
 from bench.run.prospects import Prospect
 from tests.records import claim, exported, failed, header, measurement, paired, recipe
@@ -136,6 +136,13 @@ def test_enough_is_kept_for_a_first_look_at_what_was_quickest(slower: float, unt
     ]  # fmt: skip
     assert left_of(head, trials, "test", 10.0) == pytest.approx(until - 10.0)
     assert left_of(head, trials, "confirm", 10.0) == pytest.approx(90.0)
+
+
+def test_a_budget_goes_to_what_gains_most_a_second_whether_it_was_measured_or_not() -> None:
+    measured = paired("quick", [1.3])
+    hopes, seconds = {"quick": 0.0, "new": 0.1}, {"quick": 1.0, "new": 0.3}
+    assert promising(measured, hopes, seconds, 1, 1.0) == ["quick"]
+    assert promising(measured, {**hopes, "new": 0.3}, seconds, 1, 1.0) == ["new"]
 
 
 TOOK = {BASELINE: 10.0, "a": 4.0, "b": 6.0, "slow": 20.0, "b+slow": 15.0, "other": 1.0}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bench.analysis.overdone import exceeding, overdone
 from bench.analysis.subsets import Subset
 from bench.records.measurement import BASELINE, Measurement
@@ -61,3 +63,32 @@ def test_what_exceeds_a_limit_is_overdone_too() -> None:
     trials = [*pairs(A | B, 0.5, 0.9), *pairs(A, 0.2, 0.9)]
     assert exceeding(header(margin=0.01), trials) == set()
     assert exceeding(header(margin=0.01, limits={"time": 0.2}), trials) == {A | B}
+
+
+def test_a_limit_on_what_steps_do_not_tell_is_no_fault_of_a_part() -> None:
+    trials = [
+        trial.model_copy(update={"kind": "step", "metric": None, "effect": "rounding"})
+        for made in (pairs(A | B, 0.2, 0.9, 0.9), pairs(A, 0.5, 0.9), pairs(B, 0.4, 0.9))
+        for trial in made
+    ]
+    head = header(margin=0.01, limits={"inference time": 1.0})
+    assert overdone(head, trials, A | B, {A: B, B: A}) is None
+    assert exceeding(head, trials) == set()
+
+
+def without_margin(*made: list[Measurement], **changes: Any) -> Subset | None:
+    trials = [trial.model_copy(update=changes) for each in made for trial in each]
+    return overdone(header(margin=0.0), trials, WHOLE, WITHOUT)
+
+
+def test_without_a_margin_what_a_test_item_does_not_explain_is_lost() -> None:
+    beside = pairs(A | B, 0.2, 0.9)
+    assert without_margin(pairs(WHOLE, 0.1, 0.7, 0.7), beside) == C
+    assert without_margin(pairs(WHOLE, 0.1, 0.7), beside) == C
+    assert without_margin(pairs(WHOLE, 0.1, 0.85, 0.9), beside) is None  # one of 20 items, once
+
+
+def test_without_a_margin_or_a_grid_any_loss_is_one_once_seeds_show_no_spread() -> None:
+    made = pairs(WHOLE, 0.1, 0.899, 0.899), pairs(A | B, 0.2, 0.9)
+    assert without_margin(*made, data=None) == C
+    assert without_margin(*made, data=None, seed=0) is None  # of one seed nobody knows

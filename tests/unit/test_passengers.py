@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench.analysis.passengers import Seen, Step, look
-from bench.records.measurement import Measurement
+from bench.records.measurement import Inference, Measurement
 from tests.records import measurement
 
 
@@ -126,3 +126,36 @@ def test_a_part_that_won_by_memory_stays_while_it_saves_some_and_costs_no_time(
     ]
     asked = steps("small+quick", won={"small": ("smaller",), "quick": ("faster",)})
     assert look(trials, asked, last=True).idle == ((frozenset({"small"}),) if dropped else ())
+
+
+def answered(**slim: Any) -> list[Measurement]:
+    """Return rounds of a part that deploys a smaller model, beside one that deploys what it trains.
+
+    That is not timed.
+    """
+    timed, made = (Inference(items=1, seconds=(0.4,)),), list[Measurement]()
+    for number, (one, other) in enumerate([(0.5, 0.5), (0.52, 0.5), (0.5, 0.51)]):
+        facts: dict[str, Any] = {"pair": number, "seed": number, "stage": "combine"}
+        made += [
+            measurement(seconds=1.0, inference=timed, **facts),
+            measurement("quick", seconds=one, **facts),
+            measurement("slim+quick", seconds=other, **facts, **slim),
+        ]
+    return made
+
+
+@pytest.mark.parametrize("joining", [True, False])
+def test_a_part_that_won_by_faster_inference_stays_beside_what_deploys_the_trained_model(
+    joining: bool,
+) -> None:
+    faster: dict[str, Any] = {"inference": (Inference(items=1, seconds=(0.2,)),)}
+    asked = steps("slim+quick", won={"slim": ("faster inference",)})
+    equal = [np.array([0.0, 0.1, -0.1])]
+    trials = answered(effect="model", **faster)
+    assert look(trials, asked, equal, last=True, joining=joining) == Seen((), ())
+
+
+def test_a_part_of_which_it_is_not_known_whether_it_still_gains_is_not_left_out() -> None:
+    asked = steps("slim+quick", won={"slim": ("faster inference",)})
+    equal = [np.array([0.0, 0.1, -0.1])]
+    assert look(answered(effect="model"), asked, equal, last=True).idle == ()

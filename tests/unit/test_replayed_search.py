@@ -14,7 +14,7 @@ from bench.baseline import Baseline
 from bench.launch.local import Runner
 from bench.records.header import Arm, Header
 from bench.records.measurement import CONTROL, Ending, Measurement, Status
-from bench.records.run_folder import Folder
+from bench.records.run_folder import Folder, read_run
 from bench.run import modes
 from bench.run.session import Session
 from bench.trial.spec import Outcome, TrialSpec
@@ -134,6 +134,75 @@ def test_a_round_that_was_cut_short_is_made_whole_where_all_arms_are_decided(
         made = sorted(trial.arm for trial in session.records)
         folder.close()
     assert made == ["baseline", "baseline#2", "early-stopping", "limit-steps"]
+
+
+class Late(Replayer):
+    """Answers trials, of which the third takes most of the budget."""
+
+    session: Session | None = None
+
+    def run(self, trial: TrialSpec) -> Outcome:
+        if self.session is not None and trial.kind != "build" and self.asked == 3:
+            self.session.begun -= 0.62 * BUDGET
+        return super().run(trial)
+
+
+BUDGET = 1000.0
+
+
+def test_a_search_that_is_gone_on_with_begins_no_stage_again(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a new budget the screening would measure what it left, and combine something else."""
+    monkeypatch.setattr(modes, "in_better_settings", lambda *given: None)
+    recorded, place = Recorded.read(run), tmp_path / "again"
+    place.mkdir()
+    asked = header(
+        mode="full-optimization", first=4, repeats=30, screening=(1, 6), budget_seconds=BUDGET,
+        arms=tuple(Arm(techniques=(name,)) for name in ("ema", "early-stopping", "limit-steps")),
+    )  # fmt: skip
+    (place / "run.json").write_text(asked.model_dump_json())
+    made: list[list[Measurement]] = []
+    for replayer in (Late(recorded, 1), Late(recorded, 1)):
+        folder = Folder(place, Header.model_validate_json((place / "run.json").read_text()))
+        session = Session(
+            folder, cast(Runner, replayer), cast(Baseline, None), recipe(), {}, Silent()
+        )
+        if not made:
+            replayer.session = session
+        modes.full_optimization(session)
+        made.append([trial for trial in session.records if trial.stage in ("test", "combine")])
+        folder.close()
+        assert "confirm" in folder.header.raced
+        read_run(place)
+    assert made[1] == made[0]
+    assert sum(trial.arm == "ema" for trial in made[0]) < 2  # it was left open
+
+
+@pytest.mark.parametrize("wins", [True, False])
+def test_a_part_of_a_combination_is_confirmed_only_where_that_does_not_win(
+    wins: bool, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not wins:
+        monkeypatch.setattr(modes, "best", lambda comparison: None)
+    recorded, place = Recorded.read(run), tmp_path / "again"
+    place.mkdir()
+    asked = header(
+        mode="full-optimization", first=4, repeats=30, screening=(1, 6),
+        arms=tuple(Arm(techniques=(name,)) for name in ("early-stopping", "limit-steps")),
+    )  # fmt: skip
+    (place / "run.json").write_text(asked.model_dump_json())
+    folder = Folder(place, asked)
+    session = Session(
+        folder, cast(Runner, Replayer(recorded, 1)), cast(Baseline, None), recipe(), {}, Silent()
+    )
+    modes.full_optimization(session)
+    folder.close()
+    confirmed = {trial.arm for trial in session.records if trial.stage == "confirm"}
+    assert confirmed == {"baseline", "early-stopping+limit-steps"} | (
+        set() if wins else {"early-stopping"}
+    )
+    assert folder.header.raced["confirm"] == 2  # of these the error is shared
 
 
 def test_a_part_that_fails_alone_is_not_tried_again_and_again(

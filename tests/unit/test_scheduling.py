@@ -15,8 +15,11 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau, S
 
 from bench.errors import BenchError, NotApplicable
 from bench.job import Job, Progress, plain_step
+from bench.model.hooks import calls_in_training
+from bench.model.learning_rates import own_change
 from bench.records.recipe import Recipe
 from bench.trial.checkpoint import Checkpointer
+from bench.trial.flops import count_flops
 from bench.trial.training import StepLimit, train
 from optimizers.adafactor import Adafactor
 from optimizers.dynamic_lr import DynamicLR
@@ -161,3 +164,21 @@ def test_accumulated_gradients_are_clipped_once_and_whole() -> None:
     parts = train(GradientAccumulation(microbatches=4).apply(linear_job(clip=0.1))).losses
     assert parts == pytest.approx(plain, rel=1e-4)
     assert plain != pytest.approx(train(linear_job()).losses, rel=1e-4)
+
+
+def test_whoever_looks_at_a_schedule_or_at_batches_knows_how_long_the_training_is() -> None:
+    plain, asked = linear_job(), list[int]()
+
+    def schedule(optimizer: Optimizer, progress: Progress) -> None:
+        asked.append(progress.total_steps)
+
+    def batches(progress: Progress) -> Any:
+        asked.append(progress.total_steps)
+        return plain.batches(progress)
+
+    job = linear_job(epoch_steps=4, schedule=schedule, batches=batches)
+    assert own_change(job) is None
+    assert count_flops(job).per_step
+    assert len(calls_in_training(job, job.model, 2)) == 2
+    assert LimitSteps(steps=2).apply(job).epoch_steps == 2
+    assert set(asked) == {12}

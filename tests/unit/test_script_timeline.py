@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from bench.interception.events import Event, Kind
-from bench.trial.script_timeline import course_of
+from bench.trial.script_timeline import _where_trained, course_of
 
 WORDS = {
     "d": (Kind.DRAWING, Kind.DRAW, 8), "f": (Kind.CALLING, Kind.CALL, 4),
@@ -84,6 +86,17 @@ def test_a_batch_that_is_read_ahead_is_counted_where_it_is_trained_on() -> None:
         assert [step.items for step in steps[3:]] == [8] * (3 * epochs - 2)
     several = course_of(seen("ddfbu" * 3), [1.0] * 3).timeline.steps  # of two loaders
     assert [step.items for step in several[1:]] == [16, 16]
+
+
+def test_a_step_that_drew_nothing_is_not_held_against_all_before_it() -> None:
+    class Drawn(list[list[int]]):
+        def __getitem__(self, key: Any) -> Any:
+            assert not isinstance(key, slice), "all steps before one are copied"
+            return super().__getitem__(key)
+
+    assert _where_trained([4] * 3, Drawn([[], [], []]), [1] * 3) == [4] * 3
+    ahead = Drawn([[], [8, 8], [], [8], []])
+    assert _where_trained([4, 16, 4, 8, 4], ahead, [1] * 5) == [4, 8, 8, 8, 4]
 
 
 def test_items_are_drawn_or_else_called_with() -> None:

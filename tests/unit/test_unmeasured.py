@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
+import pytest
+
 from bench.analysis.comparison import compare, compare_run
 from bench.analysis.tries import tried, yardstick
 from bench.analysis.verdict import Verdict
@@ -43,3 +47,9 @@ def test_a_try_whose_metric_is_not_told_is_not_taken_for_one_that_keeps_it() -> 
     assert (unknown.fits, unknown.excess) == (False, 1.0)
     (stepped,) = tried([(measurement(stage="tune", metric=None), own)], by)
     assert stepped.fits  # trials of steps alone tell no metric, the baseline's neither
+
+
+def test_a_try_that_deploys_what_is_trained_needs_no_timing_of_inference() -> None:
+    by = yardstick(header(mode="full-optimization", objectives=("time", "inference time")))
+    assert by.gain((measurement(), measurement("quick", seconds=0.5))) == pytest.approx(math.log(2))
+    assert by.gain((measurement(), measurement("slim", seconds=0.5, effect="model"))) is None
