@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
 
+from bench.cli.argv import on_command_line
 from bench.cli.options import DataDir, Device, Json, Output, Quiet
 from bench.cli.output import columns, say, tell
+from bench.errors import BenchError
 
 if TYPE_CHECKING:
+    from bench.cli.run import Reporter
     from bench.records.audit import Audit
     from bench.records.audit_run import AuditRun
+    from bench.run.request import Request, Resumption
 
 RESUMED = ("resume", "trust", "quiet", "json_")
 Strings = list[str] | None
@@ -52,10 +57,10 @@ def audit(  # long: an option a line
     from bench.run import auditing
 
     if resume is not None:
-        given = [p for p in context.params if _is_given(context, p)]
-        parse.refuse_changes("--resume", given, RESUMED)
+        parse.refuse_changes("--resume", on_command_line(context), RESUMED)
         raise typer.Exit(_go_on(resume, trust, quiet, json_))
     if not names:
+        _check_listing(on_command_line(context))
         _tell_known(output)
         return
     asked = auditing.found(names)
@@ -84,9 +89,15 @@ def _tell_known(output: Path) -> None:
     tell(formats.summary(known, list(dict.fromkeys([*auditing.shipped(), *known]))), end="")
 
 
-def _is_given(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
+def _check_listing(options: Sequence[str]) -> None:
+    """Refuse options that listing what is known would ignore."""
+    for name in options:
+        if name not in ("output", "quiet"):
+            said = name.strip("_").replace("_", "-")
+            raise BenchError(
+                f"bench audit without a name lists what is known as text: --{said} goes with a "
+                "name, or all"
+            )
 
 
 def _code(audit: Audit) -> str:
@@ -98,7 +109,6 @@ def _code(audit: Audit) -> str:
 
 def _folder(output: Path, record: AuditRun) -> Path:
     """Make an audit's folder and write what was asked."""
-    from bench.errors import BenchError
     from bench.records.audit_run import write_audit
 
     for suffix in ("", *(f"-{n}" for n in range(2, 100))):
@@ -117,12 +127,16 @@ def _folder(output: Path, record: AuditRun) -> Path:
 
 def _go_on(path: Path, trust: bool, quiet: bool, as_json: bool) -> int:
     """Measure what is left, report, print; return the exit code."""
+    from bench.records.audit_run import read_audit_run
+    from bench.records.run_folder import locked
     from reports import audit as reports
     from reports.formats import audit as formats
 
-    interrupted = not _measured(path, trust, quiet or as_json)
-    found = reports.read(path)
-    formats.write(found)
+    read_audit_run(path)  # what is no audit is told as that, and gets no lock
+    with locked(path):
+        interrupted = not _measured(path, trust, quiet or as_json)
+        found = reports.read(path)
+        formats.write(found)
     tell(formats.render("json" if as_json else "text", found, columns()), end="")
     if interrupted:
         say(f"interrupted; what finished is kept: bench audit --resume {path}")
@@ -156,33 +170,34 @@ def _one(
     path: Path, record: AuditRun, audit: Audit, name: str, seconds: float | None, trust: bool,
     quiet: bool,
 ) -> bool:  # fmt: skip
-    """Make one run; write that it is over, or could not begin. False where it was interrupted."""
+    """Make one run; write that it is over, or could not begin. False where it was interrupted.
+
+    What has measured anything is no refusal, whatever comes then: it is gone on with.
+    """
     from bench.cli import progress
-    from bench.cli.run import Reporter, conclude
+    from bench.cli.run import Reporter
     from bench.errors import BenchError
     from bench.records.audit import RIVAL
-    from bench.records.audit_run import key_of, write_audit
+    from bench.records.audit_run import has_trials, key_of, write_audit
     from bench.run.auditing import asked_of, rival_of
-    from bench.run.modes import MODES
-    from bench.run.opening import opened
     from bench.run.request import Resumption
 
-    key, begun = key_of(audit, name), time.monotonic()
+    key, begun, measured = key_of(audit, name), time.monotonic(), False
     asked = asked_of(path, record, audit, name, seconds, trust)
     changes: dict[str, object] = {"done": (*record.done, key)}
     with progress.choose(quiet) as display:
         what = audit.runs[name].arms if name != RIVAL else ["whole trainings beside it"]
         display.note(f"{key}: {', '.join(what)}")
         try:
-            with opened(asked, Reporter(display, False)) as session:
-                MODES[session.header.mode](session)
-                conclude(session, False)
+            _measure(asked, Reporter(display, False))
+            measured = True
             if name == RIVAL:
                 changes["rivals"] = {**record.rivals, audit.name: rival_of(record, audit)}
         except KeyboardInterrupt:
             return False
         except BenchError as error:
-            if isinstance(asked, Resumption) and name != RIVAL:
+            is_begun = isinstance(asked, Resumption) or has_trials(path, audit, name)
+            if is_begun and not measured:
                 raise
             display.note(f"{key} can't be measured here: {error}")
             changes = {"refused": {**record.refused, key: str(error)}}
@@ -190,3 +205,14 @@ def _one(
     changes["seconds"] = {**record.seconds, key: spent}
     write_audit(path, record.model_copy(update=changes))
     return True
+
+
+def _measure(asked: Request | Resumption, show: Reporter) -> None:
+    """Make one run, or the rest of it, and its report."""
+    from bench.cli.run import conclude
+    from bench.run.modes import MODES
+    from bench.run.opening import opened
+
+    with opened(asked, show) as session:
+        MODES[session.header.mode](session)
+        conclude(session, False)

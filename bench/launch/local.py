@@ -42,6 +42,8 @@ LOOK_SECONDS = 0.25
 POLL_SECONDS = 0.05
 STANDSTILL_SECONDS = 1.5
 """A look that comes so late was not made by a process that ran."""
+PAUSE_SECONDS = 5.0
+"""Nor was it by one that waited for its turn: the time of all stood still, and no limit runs."""
 GRACE_SECONDS = 1.0
 """For what a trial has started to see that it is over."""
 
@@ -154,12 +156,13 @@ class Runner:
     def _watch(self, process: BaseProcess, trial: TrialSpec) -> _Watched:
         """Look at a trial now and then, until it has ended, has left its outcome, or is too late.
 
-        What stands still together with this process (a suspended machine) stands still too.
+        What stands still together with this process (a suspended machine, a paused container)
+        stands still too, and its limit with it; a trial that is stopped alone is not waited for.
         """
         begun = last = monotonic()
-        stopped, path = 0.0, outcome.path_of(trial)
+        stopped, paused, path = 0.0, 0.0, outcome.path_of(trial)
         most = min(trial.timeout_seconds or math.inf, self.timeout_seconds)
-        while (spent := monotonic() - begun) < most:
+        while (spent := monotonic() - begun - paused) < most:
             left = most - spent
             if self._has_ended(process, min(LOOK_SECONDS, left)):
                 return _Watched(stopped)
@@ -167,11 +170,16 @@ class Runner:
                 process.join(EXIT_SECONDS)
                 return _Watched(stopped)
             now = monotonic()
-            if now - last > STANDSTILL_SECONDS or is_stopped(process.pid or 0):
+            is_late = now - last > STANDSTILL_SECONDS
+            if now - last > PAUSE_SECONDS:
+                paused += now - last
+            if is_late or is_stopped(process.pid or 0):
                 stopped += now - last
             last = now
         option = " (--trial-timeout)" if most == self.timeout_seconds else ""
-        return _Watched(stopped, f"no result after {most:g} s{option}")
+        alone = round(stopped - paused)
+        still = f", {alone} s of it stopped" if alone else ""
+        return _Watched(stopped, f"no result after {most:g} s{option}{still}")
 
     def _has_ended(self, process: BaseProcess, seconds: float) -> bool:
         """Wait so long for a trial's end; one that is spawned closes the pipe that tells of it."""
@@ -229,9 +237,7 @@ def _received(asked: _Asked, watched: _Watched, code: int | None) -> Outcome:
     except outcome.Unreadable as error:
         return _lost(asked, Status.FAILED, str(error))
     if watched.late:
-        stood = watched.stopped_seconds
-        still = f", {stood:.0f} s of it stopped" if stood else ""
-        return _lost(asked, Status.TIMED_OUT, f"{watched.late}{still}; it was killed")
+        return _lost(asked, Status.TIMED_OUT, f"{watched.late}; it was killed")
     if code is not None and code < 0:
         reason = f"the trial's process was killed by {signal.Signals(-code).name}"
         if -code == signal.SIGKILL and (kernel_kills() or 0) > (asked.kills or 0):

@@ -1,6 +1,8 @@
 """Nodes of Slurm: a block is a job of its own that has a whole node, submitted by submitit.
 
-Jobs outlive a run that is killed; when it goes on, it takes up those that it finds in its folder.
+Jobs outlive a run that is killed; when it goes on, it takes up those in its folder that the same
+user has submitted there, and no others.
+
 What a site asks of a job (partition, account, GPUs) is said to Slurm itself: SBATCH_PARTITION, ….
 """
 
@@ -11,16 +13,21 @@ import math
 import shutil
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from itertools import chain, count
+from os.path import lexists
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
+from bench.data.cache import cache_folder
 from bench.errors import BenchError
 from bench.launch.nodes import Ended
 from bench.launch.task import Lost, Task, answered
 
 EXTRA = 'the nodes of Slurm need submitit: pip install "trainpairs[slurm]"'
 FOLDER = "slurm"
+NOTES = "submitted-jobs"
+"""Where the user's cache notes the folders of jobs."""
 SUBMITTED = "_submitted.pkl"
 """How submitit calls what it was asked, behind the job's number."""
 RAISED = f"{Lost.__name__}: "
@@ -60,7 +67,7 @@ class SlurmNodes:
         """Submit a task, or take its job up; Slurm itself avoids a node that is down."""
         if len(self._jobs) >= self._size:
             return False
-        folder = self._folder / f"{name}-{_content(task)}"
+        folder = _own_folder(self._folder, f"{name}-{_content(task)}")
         executor = self._executor(folder)
         self._jobs[name] = _known(executor, folder) or _submitted(executor, task)
         return True
@@ -99,6 +106,42 @@ def _content(task: Task) -> str:
     """Return a short hash of what a task measures."""
     same = [(t.arm, t.pair, t.seed, t.kind, t.stage, t.recipe.id) for t in task.trials]
     return hashlib.sha256(repr((same, task.code_sha256)).encode()).hexdigest()[:12]
+
+
+def _own_folder(parent: Path, name: str) -> Path:
+    """Return the folder of a task that this user has made, or make it.
+
+    What lies in another one, of a run that somebody else has made or copied, is never taken up:
+    submitit reads pickles, which run whatever code they hold.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    numbered = (parent / f"{name}-{number}" for number in count(2))
+    folder = next(f for f in chain([parent / name], numbered) if _is_own(f) or not lexists(f))
+    if not _is_own(folder):
+        folder.mkdir(mode=0o700)
+        _remember(folder)
+    return folder
+
+
+def _is_own(folder: Path) -> bool:
+    try:
+        return folder.is_dir() and _note_of(folder).exists()
+    except (OSError, BenchError):
+        return False
+
+
+def _remember(folder: Path) -> None:
+    """Note that the user has made a folder; where nothing can be kept, it is never taken up."""
+    try:
+        note = _note_of(folder)
+        note.parent.mkdir(mode=0o700, exist_ok=True)
+        note.touch()
+    except (OSError, BenchError):
+        return
+
+
+def _note_of(folder: Path) -> Path:
+    return cache_folder() / NOTES / hashlib.sha256(str(folder.resolve()).encode()).hexdigest()
 
 
 def _known(executor: Any, folder: Path) -> Any | None:

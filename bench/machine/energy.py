@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 
 RAPL = Path("/sys/class/powercap")
+MOST_WATTS = 1000.0
+"""No package draws more: a counter can't have gone round twice sooner than by this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +18,8 @@ class Counter:
 
     joules: float
     wraps_at: float | None = None
+    at: float = field(default_factory=monotonic, compare=False)
+    """When it was read, in seconds of the monotonic clock."""
 
 
 Reading = Mapping[str, Counter]
@@ -29,7 +34,8 @@ def read_counters(device: str) -> Reading:
 def joules_between(before: Reading, after: Reading) -> float | None:
     """Return the joules spent between two readings; None where a counter is missing or ran back.
 
-    Each counter may have started anew once, by itself: packages wrap at different times.
+    Each counter may have started anew once, by itself: packages wrap at different times. None, too,
+    where so much time has passed that one may have done so more often.
     """
     if not before or before.keys() != after.keys():
         return None
@@ -39,6 +45,8 @@ def joules_between(before: Reading, after: Reading) -> float | None:
 
 
 def _difference(before: Counter, after: Counter) -> float | None:
+    if after.wraps_at is not None and (after.at - before.at) * MOST_WATTS >= after.wraps_at:
+        return None
     change = after.joules - before.joules
     if change >= 0:
         return change

@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -54,8 +55,8 @@ def cpu_name() -> str | None:
     return platform.processor() or None
 
 
-def gpus() -> list[dict[str, str | int]]:
-    """Return name, memory and driver of each NVIDIA GPU; empty where there is none."""
+def gpus() -> list[dict[str, str | int | None]]:
+    """Return name, memory and driver of each NVIDIA GPU that can be opened, as far as known."""
     import pynvml
 
     try:
@@ -63,18 +64,31 @@ def gpus() -> list[dict[str, str | int]]:
     except pynvml.NVMLError:
         return []
     try:
-        driver = str(pynvml.nvmlSystemGetDriverVersion())
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
+        driver = _told(pynvml.nvmlSystemGetDriverVersion)
+        count = _told(pynvml.nvmlDeviceGetCount) or 0
+        memory_of = pynvml.nvmlDeviceGetMemoryInfo
+        handles = [_told(pynvml.nvmlDeviceGetHandleByIndex, index) for index in range(count)]
         return [
             {
-                "name": str(pynvml.nvmlDeviceGetName(handle)),
-                "memory_bytes": int(pynvml.nvmlDeviceGetMemoryInfo(handle).total),
+                "name": str(_told(pynvml.nvmlDeviceGetName, handle) or "unknown"),
+                "memory_bytes": getattr(_told(memory_of, handle), "total", None),
                 "driver": driver,
             }
             for handle in handles
+            if handle is not None
         ]
     finally:
-        pynvml.nvmlShutdown()
+        _told(pynvml.nvmlShutdown)
+
+
+def _told(ask: Callable[..., Any], *about: object) -> Any | None:
+    """Return what NVML answers; None where it can't: not every GPU has every fact."""
+    import pynvml
+
+    try:
+        return ask(*about)
+    except pynvml.NVMLError:
+        return None
 
 
 def load_average() -> float | None:

@@ -8,8 +8,11 @@ import secrets
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 STATUS = Path("/proc/self/status")
+CGROUP = Path("/sys/fs/cgroup")
 OFFSET_BYTES = 64 * 1024
 
 
@@ -62,16 +65,42 @@ def children_bytes() -> int:
 _READ = frozenset({"VmRSS", "VmHWM", "RssAnon", "RssFile", "RssShmem"})
 
 
+class _CgroupFiles(NamedTuple):
+    """How a version of cgroups names its files, and the statistics of what gives way."""
+
+    limit: str
+    used: str
+    reclaimable: tuple[str, ...]
+
+
+_CGROUPS = MappingProxyType({
+    ".": _CgroupFiles("memory.max", "memory.current", ("inactive_file", "slab_reclaimable")),
+    "memory": _CgroupFiles(
+        "memory.limit_in_bytes", "memory.usage_in_bytes", ("total_inactive_file",)
+    ),
+})  # fmt: skip
+"""Version 2, and version 1, by their folders in `CGROUP`.
+
+Source: Linux, Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst.
+"""
+
+
 def available_bytes() -> int:
     """Return what the machine, or this process's cgroup, can still give without swapping."""
     import psutil
 
-    free = psutil.virtual_memory().available
-    limit = _number(Path("/sys/fs/cgroup/memory.max"))
-    used = _number(Path("/sys/fs/cgroup/memory.current"))
+    free = int(psutil.virtual_memory().available)
+    rooms = (_room_in(CGROUP / folder, files) for folder, files in _CGROUPS.items())
+    return min([free, *(room for room in rooms if room is not None)])
+
+
+def _room_in(folder: Path, files: _CgroupFiles) -> int | None:
+    """Return what a cgroup's limit leaves: page cache gives way, and is not counted as used."""
+    limit, used = _number(folder / files.limit), _number(folder / files.used)
     if limit is None or used is None:
-        return int(free)
-    return int(min(free, max(0, limit - used)))
+        return None
+    given_back = sum(_statistics(folder / "memory.stat").get(name, 0) for name in files.reclaimable)
+    return max(0, limit - max(0, used - given_back))
 
 
 def limit_memory(extra_bytes: int) -> None:
@@ -111,3 +140,11 @@ def _number(path: Path) -> int | None:
     except OSError:
         return None
     return int(text) if text.isdigit() else None
+
+
+def _statistics(path: Path) -> dict[str, int]:
+    try:
+        lines = [line.split() for line in path.read_text().splitlines()]
+    except OSError:
+        return {}
+    return {name: int(value) for name, value in lines}

@@ -116,6 +116,12 @@ def run_of(path: Path, audit: Audit, name: str) -> Path | None:
     return next((f.parent for f in folders if _is_of(f.parent, name)), None)
 
 
+def has_trials(path: Path, audit: Audit, name: str) -> bool:
+    """Tell whether one of an audit's runs has been begun, and has measured anything."""
+    folder = run_of(path, audit, name)
+    return folder is not None and bool(read_trials(folder)[1])
+
+
 def _is_of(folder: Path, name: str) -> bool:
     found = read_header(folder).audit
     return name == RIVAL if found is None else name == found.name

@@ -38,7 +38,7 @@ class Folder:
     def __init__(self, path: Path, header: Header) -> None:
         self.path = path
         self.header = header
-        self._lock = _locked(path)
+        self._lock = locked(path)
         self.trials, self.probes = Journal(path / TRIALS), Journal(path / PROBES)
         check_planned(header, self.trials.records, self.trials.path)
         check_planned(header, self.probes.records, self.probes.path, probes=True)
@@ -271,7 +271,8 @@ def _new_folder(output: Path, name: str) -> Path:
     raise BenchError(f"{output} holds 999 runs named {name}")
 
 
-def _locked(path: Path) -> IO[str]:
+def locked(path: Path) -> IO[str]:
+    """Lock a folder against every other process, until what is returned is closed."""
     try:
         file = (path / ".lock").open("a+", encoding="utf-8")
     except OSError as error:

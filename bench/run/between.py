@@ -18,13 +18,13 @@ from bench.records.measurement import BASELINE, CONTROL
 from bench.records.revisions import HEAD, Revision, Revisions
 from bench.records.run_folder import create, reopen
 from bench.run import identity
-from bench.run.checkout import Repository, scratch_folder
+from bench.run.checkout import Repository, left_out, scratch_folder
 from bench.run.compared import Compared
 from bench.run.observer import Observer
 from bench.run.request import Request, Resumption
 from bench.run.session import Session
 from bench.run.sides import Side, hidden, places, places_again, side_of
-from bench.run.start import header_of, kept, runner_of
+from bench.run.start import check_counted, header_of, kept, runner_of
 
 ENVIRONMENT = "environment"
 
@@ -46,10 +46,12 @@ def new(asked: Request, compared: Compared, show: Observer) -> Iterator[Session]
             repository=str(repository.top) if repository else None, folder=str(folder),
             within=repository.within if repository else ".", alpha=compared.alpha,
         )  # fmt: skip
-        _check_limits(revisions.limits)
+        _check_limits(asked, revisions.limits)
         with runner_of(base.baseline, asked.trial_timeout_seconds, laid) as runner:
             header = _header(asked, base, head, revisions)
-            for notice in (revisions.label, *header.notices):
+            has_commit = bool(first.commit or second.commit)
+            unkept = left_out(repository) if repository and has_commit else None
+            for notice in filter(None, (revisions.label, unkept, *header.notices)):
                 show.note(notice)
             run = create(asked.output, header)
             trust.remember(base.code)
@@ -120,6 +122,7 @@ def again(asked: Resumption, known: Revisions, show: Observer) -> Iterator[Sessi
             show.note(warning)
         base, head = (_code_of(header, each, asked) for each in (known.base, known.head))
         identity.check_libraries(header)
+        identity.check_machine(header)
         identity.check_own_code(header)
         baseline = registry.load_baseline(header.baseline, base)
         for record in run.trials.records:
@@ -147,8 +150,9 @@ def _code_of(header: Header, side: Revision, asked: Resumption) -> Sources:
     return code
 
 
-def _check_limits(limits: Mapping[str, float]) -> None:
-    """Refuse a limit of what no trial measures of a training."""
+def _check_limits(asked: Request, limits: Mapping[str, float]) -> None:
+    """Refuse a limit of what no trial measures of a training, or nothing counts here."""
     for name in limits:
         if name not in BY_NAME or BY_NAME[name].effects != BY_NAME["time"].effects:
             raise BenchError(f"{name} can't be limited here; there are: time, memory, energy")
+    check_counted(replace(asked, limits=limits), choose_device(asked.device))

@@ -15,13 +15,17 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.machinery import all_suffixes
 from pathlib import Path
 
 from bench.errors import BenchError
-from bench.interception.folder import link_siblings, put
+from bench.interception.folder import LINKED, link_siblings, put
 from bench.launch.temporary import mark, sweep
 
 PREFIX = "bench-ab-"
+CODE = tuple(all_suffixes())
+"""Endings of what Python imports, compiled extensions too."""
+NAMED = 3
 NEVER_PUT = frozenset({".git", "__pycache__"})
 
 
@@ -86,21 +90,49 @@ def check_out(repository: Repository, commit: str, folder: Path) -> Path:
     index = {"GIT_INDEX_FILE": f"{folder}.index"}
     _git(repository.top, "read-tree", commit, **index)
     _git(repository.top, "checkout-index", "--all", f"--prefix={tree}/", **index)
-    for name in _unkept(repository.top):
-        if not os.path.lexists(tree / name) and (tree / name).parent.is_dir():
-            put(repository.top / name, tree / name)
+    for root, name, is_code in _unkept(repository.top):
+        place = tree / name
+        if not is_code and (tree / root).parent.is_dir() and not os.path.lexists(place):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            put(repository.top / name, place)
     link_siblings(repository.top.parent, folder)
     return tree
 
 
-def _unkept(top: Path) -> Iterator[Path]:
-    """Yield what of a working tree git does not keep, whole folders as one, and no code."""
+def left_out(repository: Repository) -> str | None:
+    """Say which code of the working tree lies beside no commit; None where there is none."""
+    names = [str(name) for _, name, is_code in _unkept(repository.top) if is_code]
+    if not names:
+        return None
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"not at a commit, as git keeps no such code: {', '.join(names[:NAMED])}{more}"
+
+
+def _unkept(top: Path) -> Iterator[tuple[Path, Path, bool]]:
+    """Yield what of a working tree git does not keep, with what it lies in, and whether it is code.
+
+    Folders without code are one; of those with some, each entry is by itself.
+    """
     listed = _git(top, "ls-files", "--others", "--directory", "-z")
-    for name in map(Path, filter(None, listed.split("\0"))):
-        path = top / name
-        code = path.suffix in (".py", ".pyc") or (path.is_dir() and any(path.glob("*.py")))
-        if not code and not NEVER_PUT & set(name.parts):
-            yield name
+    for root in map(Path, filter(None, listed.split("\0"))):
+        todo = [] if NEVER_PUT & set(root.parts) else [root]
+        while todo:
+            path = top / (name := todo.pop())
+            is_code = _is_code(path)
+            if is_code and path.is_dir() and not path.is_symlink():
+                entries = sorted((entry.name for entry in path.iterdir()), reverse=True)
+                todo += [name / entry for entry in entries]
+            else:
+                yield root, name, is_code
+
+
+def _is_code(path: Path) -> bool:
+    """Tell whether this is a module, compiled or not, or a folder with one, however deep."""
+    if path.name in LINKED:
+        return False  # an environment, which is no side's own
+    if not path.is_dir():
+        return path.name.endswith(CODE)
+    return any(name.endswith(CODE) for _, _, names in os.walk(path) for name in names)
 
 
 def _git(folder: Path, *words: str, **changes: str) -> str:

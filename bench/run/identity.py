@@ -1,14 +1,15 @@
-"""Check that a run which is taken up again is the same: its code, its libraries, its data."""
+"""Check that a run which is taken up again is the same: code, libraries, machine, data."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from bench.analysis.comparable import unlike_machines
 from bench.errors import BenchError
 from bench.machine import environment
 from bench.recipes import own_packages
 from bench.recipes.program import hashes, runs_first
-from bench.recipes.source import Source, Sources, given_by
+from bench.recipes.source import Source, Sources, given_by, places_in
 from bench.records.header import Header
 from bench.records.measurement import Measurement
 from bench.records.recipe import Recipe, file_in, is_bare
@@ -33,8 +34,9 @@ def code_of(header: Header, path: Path) -> Sources:
 
 def check_code(header: Header, sources: Sources, path: Path) -> None:
     """Refuse to go on where a file is not what was measured; say which, and in which arm."""
+    places = places_in(sources)  # of two revisions each has its own
     for name, source in sources.items():
-        first = runs_first(header.baseline, header.places, source.path)
+        first = runs_first(header.baseline, places, source.path)
         if (what := _changed(name, source, sources, first)) is not None:
             raise BenchError(
                 f"{path} measured {_user_of(header, name)} as it was: {what}: start a new run"
@@ -61,6 +63,26 @@ def check_libraries(header: Header) -> None:
                 f"{header.run} was measured with {name} {before}, here is {name} {after}: "
                 "start a new run"
             )
+
+
+def check_machine(header: Header) -> None:
+    """Refuse to go on on another machine than the run began on; nodes say by themselves what is so.
+
+    Which GPUs stand idle beside trials on the CPU is all one, and what drives them.
+    """
+    both = (_of_use(header, known) for known in (header.environment, environment.capture()))
+    unlike = unlike_machines(*both)
+    if header.on is None and unlike:
+        raise BenchError(
+            f"{header.run} was measured on another machine than this: {'; '.join(unlike)} here; go "
+            "on with it there, or start a new run"
+        )
+
+
+def _of_use(header: Header, known: Json) -> Json:
+    """Return what is known of a machine; of its GPUs the names, where trials run on one."""
+    names = [gpu.get("name") for gpu in known.get("gpus") or []]
+    return {**known, "gpus": None if header.device == "cpu" else names}
 
 
 def check_own_code(header: Header) -> None:

@@ -19,7 +19,12 @@ def two_revisions(session: Session) -> None:
     asked = session.header.revisions
     if asked is None:
         raise BenchError(f"{session.header.run} names no revisions: start a new run")
-    check_baseline(session)
+    base = check_baseline(session)
+    if not base.ok:
+        raise BenchError(
+            f"base does not train here ({str(base.status).replace('_', ' ')}: {base.reason}), so "
+            "nothing can be told of head: give it less to do, or a larger machine"
+        )
     if not _trains(session, asked.head.recipe):
         return
     contrast = Contrast(HEAD, asked.head.recipe, session.recipe, "full")
@@ -32,15 +37,21 @@ def two_revisions(session: Session) -> None:
 
 
 def _trains(session: Session, recipe: Recipe) -> bool:
-    """Tell whether the head can be rehearsed, where the base could; record why it can't."""
+    """Tell whether the head can be rehearsed, where the base could; record why it can't.
+
+    A head that has trained already is judged by its pairs, whatever a run that goes on meets.
+    """
     if session.refused(HEAD):
         return False
+    has_trained = any(trial.arm == HEAD and trial.ok for trial in session.records)
     try:
         record = session.rehearse(HEAD, recipe)
     except BenchError as error:
+        if has_trained:
+            raise
         session.refuse(HEAD, recipe, str(error), Status.FAILED)
         return False
-    if record.status in USELESS:
+    if record.status in USELESS and not has_trained:
         session.refuse(HEAD, recipe, record.reason or str(record.status), Status.FAILED)
         return False
     return True

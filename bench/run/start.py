@@ -98,6 +98,7 @@ def again(asked: Resumption, show: Observer) -> Iterator[Session]:
         trust.check(code, path, trusted, show.note)
         baseline = registry.load_baseline(header.baseline, code)
         identity.check_libraries(header)
+        identity.check_machine(header)
         identity.check_own_code(header)
         settings = registry.make_settings(baseline, header.settings)
         recipe = resolve.baseline_recipe(header.baseline, settings, header.places)

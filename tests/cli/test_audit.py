@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
+import pytest
+
+from bench.errors import BenchError
+from bench.records.audit_run import AuditRun, write_audit
+from bench.records.run_folder import locked
+from bench.run.session import Session
 from tests.cli.calls import interrupted_after
 from tests.cli.processes import HERE, Bench
+from tests.records import STARTED
 
 FILE = f"""
 name: mine
@@ -61,6 +69,36 @@ def test_an_audit_that_was_interrupted_goes_on_and_makes_no_trial_twice(
     assert known["mine"][0] == "4"
     assert sum(map(int, known["mine"][1:])) == 4
     assert known["timehut"] == ["–"] * 7
+
+
+def test_a_run_whose_report_finds_no_room_is_not_written_off_and_is_gone_on_with(
+    called: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(session: Session, tensorboard: bool) -> None:
+        raise BenchError("can't write the report: No space left on device")
+
+    (tmp_path / "mine.yaml").write_text(FILE)
+    (tmp_path / "given.csv").write_text("arm,session,value\nold,mon,100\nnew,tue,97\n")
+    with monkeypatch.context() as patch:
+        patch.setattr("bench.cli.run.conclude", full)
+        done = called("audit", "mine.yaml", "--threads", "1")
+    assert done.returncode == 2
+    assert "No space left on device" in done.stderr.splitlines()[-1]
+    (folder,) = (tmp_path / "results").iterdir()
+    assert json.loads((folder / "audit.json").read_text())["refused"] == {}
+    done = called("audit", "--resume", str(folder), "--json")
+    assert done.returncode == 0, done.stderr
+    (row,) = [r for r in json.loads(done.stdout)["audits"]["mine"] if r["claim"] == "true-one"]
+    assert row["verdict"] == "confirmed"
+
+
+def test_an_audit_is_gone_on_with_by_one_process_at_a_time(called: Bench, tmp_path: Path) -> None:
+    record = AuditRun(run="one", started=STARTED, audits=(), places={})
+    write_audit(tmp_path, record)
+    with locked(tmp_path):
+        done = called("audit", "--resume", str(tmp_path))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{tmp_path} is in use by process {os.getpid()}" in done.stderr
 
 
 def test_a_mistake_in_an_audit_is_one_line(called: Bench, tmp_path: Path) -> None:

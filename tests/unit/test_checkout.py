@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from bench.errors import BenchError
-from bench.launch.temporary import MARK
-from bench.run.checkout import Repository, check_out, scratch_folder
+from bench.launch.temporary import MARK, Owner
+from bench.run.checkout import Repository, check_out, left_out, scratch_folder
 from tests.cli.repository import git
 
 
@@ -23,7 +23,9 @@ def repository(tmp_path: Path) -> Repository:
     git(top, "add", "kept.py")
     git(top, "commit", "--quiet", "--message", "one")
     (top / "kept.py").write_text("edited")
-    for name in ("data/small.txt", "package/code.py", "new.py", "__pycache__/new.pyc"):
+    (top / "deep" / "within").mkdir(parents=True)
+    for name in ("data/small.txt", "package/code.py", "new.py", "__pycache__/new.pyc",
+                 "deep/within/code.py", "_C.abi3.so", "_D.so"):  # fmt: skip
         (top / name).write_text("not kept")
     for number in range(501):
         (top / "large" / str(number)).touch()
@@ -43,6 +45,16 @@ def test_what_git_does_not_keep_is_there_but_for_code(
     assert (tree / ".." / "beside").is_dir()
 
 
+def test_code_that_is_at_no_commit_is_named(repository: Repository) -> None:
+    assert left_out(repository) == (
+        "not at a commit, as git keeps no such code: _C.abi3.so, _D.so, deep/within/code.py and 2 "
+        "more"
+    )
+    for name in ("_C.abi3.so", "_D.so", "deep/within/code.py", "package/code.py", "new.py"):
+        (repository.top / name).unlink()
+    assert left_out(repository) is None
+
+
 def test_what_is_written_beside_a_commit_stays_there(
     repository: Repository, tmp_path: Path
 ) -> None:
@@ -59,7 +71,7 @@ def test_the_folder_of_a_run_that_was_killed_is_swept_up_and_made_again(tmp_path
     with scratch_folder() as killed:
         pass
     killed.mkdir()
-    (killed / MARK).write_text("999999999 1.0")
+    (killed / MARK).write_text(Owner.here()._replace(pid=999999999).text)
     (killed / "left").touch()
     with scratch_folder(str(killed)) as again:
         assert (again, (again / "left").exists()) == (killed, False)

@@ -44,9 +44,22 @@ def test_without_counters_nothing_is_measured(
 
 
 def test_each_counter_wraps_by_itself() -> None:
-    before = {"package-0": Counter(95.0, 100.0), "package-1": Counter(10.0, 100.0)}
-    after = {"package-0": Counter(3.0, 100.0), "package-1": Counter(14.0, 100.0)}
+    before = {"package-0": Counter(95.0, 100.0, 0), "package-1": Counter(10.0, 100.0, 0)}
+    after = {"package-0": Counter(3.0, 100.0, 0), "package-1": Counter(14.0, 100.0, 0)}
     assert joules_between(before, after) == 8.0 + 4.0
+
+
+@pytest.mark.parametrize(("seconds", "joules"), [(262.0, 4.0), (263.0, None)])
+def test_a_counter_that_may_have_gone_round_more_than_once_is_unknown(
+    seconds: float, joules: float | None
+) -> None:
+    before = {"package-0": Counter(10.0, 262143.0, at=5.0)}
+    after = {"package-0": Counter(14.0, 262143.0, at=5.0 + seconds)}
+    assert joules_between(before, after) == joules
+
+
+def test_a_counter_that_never_starts_anew_is_known_after_any_time() -> None:
+    assert joules_between({"gpu": Counter(1.0, at=0.0)}, {"gpu": Counter(9.0, at=1e6)}) == 8.0
 
 
 def test_a_counter_that_ran_back_without_a_known_range_is_unknown() -> None:

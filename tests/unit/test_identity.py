@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench.errors import BenchError
 from bench.machine import environment
 from bench.recipes import own_packages, trust
-from bench.recipes.source import Source, given_by, hashed
+from bench.recipes.source import Source, given_by, hashed, places_in
 from bench.records.header import Arm, Header
 from bench.run import identity
 from tests.records import DATA, header, measurement, recipe
@@ -108,6 +109,54 @@ def test_another_version_of_a_library_is_refused(monkeypatch: pytest.MonkeyPatch
         identity.check_libraries(old)
     with pytest.raises(BenchError, match=r"Python 3\.12\.1, here is Python 3\.11\.7: start a new"):
         identity.check_libraries(header(environment={"python": "3.12.1"}))
+
+
+def test_a_script_of_either_revision_may_have_packages_of_our_names(tmp_path: Path) -> None:
+    sides = []
+    for side in ("base", "head"):
+        (tmp_path / side / "optimizers").mkdir(parents=True)
+        names = ("train.py", "optimizers/__init__.py")
+        for name, text in zip(names, ("import optimizers\n", f"side = '{side}'\n"), strict=True):
+            (tmp_path / side / name).write_text(text)
+        sides.append(hashed({name: str(tmp_path / side / name) for name in names}))
+    base, head = sides
+    known = header(baseline="train.py:__main__", places=places_in(base))
+    identity.check_code(known, base, RUN)
+    identity.check_code(known, head, RUN)
+    (tmp_path / "head" / "train.py").write_text("import optimizers, later\n")
+    with pytest.raises(BenchError, match=r"train\.py has changed since"):
+        identity.check_code(known, head, RUN)
+
+
+MACHINE = {"cpu": "A", "cores": 2, "gpus": [{"name": "H200"}], "load_average": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "device", "said"),
+    [
+        ({"cpu": "B"}, "cpu", "cpu A and B here"),
+        ({"cores": 64}, "cpu", "cores 2 and 64 here"),
+        ({"gpus": []}, "cuda", r"gpus \['H200'\] and \[\] here"),
+    ],
+)
+def test_another_machine_is_refused_unless_nodes_measure(
+    changes: dict[str, Any], device: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment, "capture", lambda: {**MACHINE, **changes})
+    with pytest.raises(BenchError, match=f"{said}; go on with it there, or start a new run"):
+        identity.check_machine(header(environment=MACHINE, device=device))
+    identity.check_machine(header(environment=MACHINE, device=device, on="slurm:2"))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"load_average": 9.0}, {"memory_bytes": 1}, {"system": "Linux 9"}, {"gpus": []}]
+)
+def test_what_makes_no_other_machine_is_gone_on_with(
+    changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment, "capture", lambda: {**MACHINE, **changes})
+    identity.check_machine(header(environment=MACHINE))
+    identity.check_machine(header(environment={}))
 
 
 def test_the_journal_answers_for_an_equal_recipe_alone() -> None:

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from bench.launch.local import Runner
-from bench.launch.temporary import MARK, mark_own_folder
+from bench.launch.temporary import MARK, Owner, mark_own_folder
 from bench.machine.processes import is_stopped
 from bench.recipes.source import hashed
 from bench.records.measurement import Measurement, Status
@@ -158,8 +158,9 @@ def test_a_stopped_process_is_told_from_a_sleeping_one() -> None:
 def test_a_folder_of_sockets_that_a_killed_run_left_is_removed(runner: Runner) -> None:
     own = Path(get_temp_dir())
     assert (own / MARK).exists()
+    killed = Owner.here()._replace(pid=999999999).text
     left, other, foreign = (own.parent / f"pymp-{name}-{os.getpid()}" for name in "abc")
-    for folder, mark in ((left, "1 0.5"), (other, (own / MARK).read_text()), (foreign, "")):
+    for folder, mark in ((left, killed), (other, (own / MARK).read_text()), (foreign, "")):
         folder.mkdir()
         (folder / (MARK if mark else "listener")).write_text(mark)
     mark_own_folder()

@@ -95,6 +95,47 @@ def test_something_is_available() -> None:
     assert memory.available_bytes() > 0
 
 
+MIB = 1024**2
+STATISTICS = f"anon {30 * MIB}\ninactive_file {50 * MIB}\nslab_reclaimable {8 * MIB}\n"
+
+
+def cgroup(folder: Path, **files: str) -> Path:
+    """Write the files of a cgroup, as the kernel gives them."""
+    folder.mkdir(exist_ok=True)
+    for name, text in files.items():
+        (folder / f"memory.{name}").write_text(text)
+    return folder
+
+
+def test_page_cache_that_gives_way_is_available_in_a_cgroup(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    cgroup(tmp_path, max=f"{100 * MIB}\n", current=f"{90 * MIB}\n", stat=STATISTICS)
+    assert memory.available_bytes() == 68 * MIB
+
+
+def test_no_more_than_its_limit_is_available_in_a_cgroup(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    cgroup(tmp_path, max=f"{100 * MIB}\n", current=f"{40 * MIB}\n", stat=STATISTICS)
+    assert memory.available_bytes() == 100 * MIB
+    cgroup(tmp_path, max=f"{20 * MIB}\n", current=f"{90 * MIB}\n", stat="")
+    assert memory.available_bytes() == 0
+
+
+def test_a_cgroup_of_the_first_version_counts_likewise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    cgroup(
+        tmp_path / "memory", limit_in_bytes=f"{100 * MIB}", usage_in_bytes=f"{90 * MIB}",
+        stat=f"inactive_file 1\ntotal_inactive_file {50 * MIB}\n",
+    )  # fmt: skip
+    assert memory.available_bytes() == 60 * MIB
+
+
 def test_every_trial_shifts_its_heap_by_another_amount() -> None:
     shifts = {len(memory.random_heap_offset()) for _ in range(20)}
     assert len(shifts) > 10

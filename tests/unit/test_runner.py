@@ -6,11 +6,14 @@ import contextlib
 import os
 import signal
 import time
+from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
 
 from bench.errors import BenchError
+from bench.launch import local
 from bench.launch.local import Runner
 from bench.trial.spec import TrialSpec
 from tests.records import recipe
@@ -34,6 +37,34 @@ def test_a_runner_gives_the_interrupt_handler_back() -> None:
     with Runner((), 60):
         assert signal.getsignal(signal.SIGINT) != before
     assert signal.getsignal(signal.SIGINT) == before
+
+
+@pytest.mark.parametrize(
+    ("pauses", "alone", "ended_at", "stopped", "still"),
+    [
+        ([0.25, 3600.0, 3600.0], False, 7210.0, 7200.0, ""),
+        ([], True, 10.0, 10.0, ", 10 s of it stopped"),
+        ([0.25, 3600.0], True, 3610.0, 3610.0, ", 10 s of it stopped"),
+    ],
+)
+def test_a_limit_stands_still_with_the_whole_run_and_not_with_a_trial_that_is_stopped_alone(
+    pauses: list[float], alone: bool, ended_at: float, stopped: float, still: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    clock, left = [0.0], [*pauses]
+
+    def wait(runner: Runner, process: object, seconds: float) -> bool:
+        clock[0] += left.pop(0) if left else seconds
+        return False
+
+    monkeypatch.setattr(local, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(local, "is_stopped", lambda pid: alone)
+    monkeypatch.setattr(Runner, "_has_ended", wait)
+    process: Any = SimpleNamespace(pid=1)
+    found = Runner((), 10.0)._watch(process, TRIAL)
+    assert clock[0] == ended_at
+    assert found.stopped_seconds == stopped
+    assert found.late == f"no result after 10 s (--trial-timeout){still}"
 
 
 def servers() -> list[psutil.Process]:

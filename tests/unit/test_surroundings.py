@@ -7,6 +7,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import pynvml
 import pytest
 
 from bench.cli import list, progress, template
@@ -38,6 +39,27 @@ def test_a_machine_without_a_gpu_has_an_empty_list() -> None:
     if Path("/dev/nvidiactl").exists():
         pytest.skip("this machine has a GPU")
     assert environment.gpus() == []
+
+
+def test_a_gpu_is_told_as_far_as_it_is_known_and_left_out_where_it_can_not_be_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*about: object) -> None:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+
+    def opened(index: int) -> str:
+        if index == 0:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_GPU_IS_LOST)
+        return "handle"
+
+    known = {
+        "nvmlInit": lambda: None, "nvmlShutdown": lambda: None, "nvmlDeviceGetCount": lambda: 2,
+        "nvmlSystemGetDriverVersion": lambda: "580", "nvmlDeviceGetHandleByIndex": opened,
+        "nvmlDeviceGetName": lambda handle: "GB10", "nvmlDeviceGetMemoryInfo": refuse,
+    }  # fmt: skip
+    for name, answer in known.items():
+        monkeypatch.setattr(pynvml, name, answer)
+    assert environment.gpus() == [{"name": "GB10", "memory_bytes": None, "driver": "580"}]
 
 
 def test_a_folder_without_git_has_no_commit(
