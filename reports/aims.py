@@ -42,10 +42,8 @@ def kept_out(run: Run) -> list[str]:
     offered = choice(run.comparison)
     if len(offered) > 1:
         names = listing(run.comparison.aims.objectives)
-        found.append(
-            f"None of {listing(offered)} is better than another in both "
-            f"{names}; exported is {run.winner.arm if run.winner else 'the baseline'}."
-        )
+        taken = f"; exported is {run.winner.arm}" if run.exported and run.winner else ""
+        found.append(f"None of {listing(offered)} is better than another in both {names}{taken}.")
     return found
 
 

@@ -6,6 +6,7 @@ from math import factorial
 from statistics import median
 from typing import Any
 
+from bench.analysis.attribution import Attribution
 from bench.analysis.verdict import Verdict
 from bench.data_card import DataCard
 from bench.records.header import Header
@@ -65,10 +66,21 @@ def attribution(run: Run) -> Table | None:
 
 
 def attribution_basis(run: Run) -> str | None:
-    """Return by how many subsets and orders of a combination its parts' shares are told."""
+    """Return by how many subsets and orders of a combination its parts' shares are told.
+
+    And what it gains in the fresh pairs that judge it, which are others.
+    """
     found = run.comparison.attribution
     if found is None:
         return None
+    result = run.result(found.arm)
+    judged = result.ratio(found.objective) if result and result.confirmed else None
+    fresh = formatting.ratio_with_interval(judged)
+    said = f" The fresh pairs that judge the whole give {fresh}." if judged else ""
+    return f"{_measured_subsets(found)}{said}"
+
+
+def _measured_subsets(found: Attribution) -> str:
     parts = len(found.contributions)
     subsets, orders = 2**parts - 1, factorial(parts)
     pairs = formatting.number(found.rounds, "pair")

@@ -30,11 +30,18 @@ def seconds(value: float | None) -> str:
 
 
 def to_target(median: float | None, reached: tuple[int, int] | None) -> str:
-    """Return when trainings reached their target, ``12.3 s (4 of 6)``; unless most never did."""
+    """Return when trainings reached their target, ``12.3 s (4 of 6)``; unless most never did.
+
+    Where exactly half did, the median is open.
+    """
     if reached is None:
         return UNKNOWN
     count = f"{reached[0]} of {reached[1]}"
-    return f"not reached ({count})" if median is None else f"{seconds(median)} ({count})"
+    if median is not None:
+        return f"{seconds(median)} ({count})"
+    if 2 * reached[0] == reached[1]:
+        return f"open ({count} reached it)"
+    return f"not reached ({count})"
 
 
 def size(value: float | None) -> str:

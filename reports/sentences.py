@@ -171,14 +171,19 @@ def _of_losers(run: Run) -> str:
         return f"Nothing that applies can gain enough on {run.title} here. {of_baseline(run)}"
     if not tried:
         return f"Nothing that was asked for applies to {run.title} here. {of_baseline(run)}"
+    over = any(result.verdict is Verdict.OVER_LIMIT for result in arms)
+    after = " or ".join(run.comparison.aims.objectives)
+    beats = f"shown to beat the baseline{after and f' in {after}'}"
+    if len(arms) == 1 and over:
+        return f"{arms[0].arm} can't be had: its {reason(run, arms[0])}"
     if len(arms) == 1:
         why = f"{arms[0].verdict} ({reason(run, arms[0]).removesuffix('.')})"
-        return f"{arms[0].arm} is not shown to beat the baseline: {why}."
+        return f"{arms[0].arm} is not {beats}: {why}."
     counts = Counter(result.verdict for result in arms)
     said = [f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict]]
     open_ones = f"; {formatting.few(run.hopeful)} may yet" if run.hopeful else ""
     return (
-        f"Nothing tried is shown to beat the baseline{open_ones} "
+        f"Nothing {'that can be had' if over else 'tried'} is {beats}{open_ones} "
         f"({number(len(arms), 'candidate')}: {', '.join(said)})."
     )
 

@@ -20,7 +20,8 @@ def unfinished(run: Run) -> str | None:
     budget = run.header.budget_seconds
     why = f"; its budget was {formatting.seconds(budget)}" if budget is not None else ""
     if is_chosen(run):
-        return f"Not everything was measured: {missing}{why}. What is confirmed was chosen without."
+        late = "A search takes up nothing that came before its last stage."
+        return f"Not everything was measured: {missing}{why}. {late}"
     again = f"{run.header.resuming} {run.folder}"
     return f"This run is not finished: {missing}{why}. {again} goes on with it."
 
@@ -28,7 +29,8 @@ def unfinished(run: Run) -> str | None:
 def is_chosen(run: Run) -> bool:
     """Tell whether all is measured of what a search has chosen: the rest is not taken up again."""
     open_ones = [result for result in run.candidates if result.confirmed and result.goes_on]
-    return run.revised is None and run.header.is_over("test") and not open_ones
+    over = run.header.is_over("confirm") or not open_ones
+    return run.revised is None and run.header.is_over("test") and over
 
 
 def incomplete(run: Run) -> str | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.analysis.failing import fails_again
+from bench.analysis.objectives import QUALITY
 from bench.records.header import Header
-from bench.records.measurement import BASELINE, CONTROL, Measurement
+from bench.records.measurement import BASELINE, CONTROL, Measurement, Purpose
 
 
 def pairs_done(header: Header, judging: Sequence[Measurement]) -> tuple[int, int]:
@@ -27,9 +28,19 @@ def pairs_done(header: Header, judging: Sequence[Measurement]) -> tuple[int, int
         return len(done), len(done)
     groups = {(arm, stage) for arm, stage in groups if arm not in ended}
     done = {key for key in done if key[1] not in ended}
-    asked = sum(1 for arm in header.arms if arm.techniques) + 1
-    seen = {trial.arm for trial in others if trial.stage == "test"}
+    stage, asked = _first_judged(header)
+    seen = {trial.arm for trial in others if trial.stage == stage}
     asked -= len(seen & ended)
     seen -= ended
     planned = len(groups) + max(0, asked - len(seen))
     return len(done), planned * header.repeats
+
+
+def _first_judged(header: Header) -> tuple[Purpose, int]:
+    """Return the first stage that judges arms, and how many it plans, with the control.
+
+    A search for settings judges none before it confirms what it chose.
+    """
+    if header.mode == "full-optimization" and QUALITY.name in header.objectives:
+        return "confirm", header.raced.get("confirm", 0) + 1
+    return "test", sum(1 for arm in header.arms if arm.techniques) + 1

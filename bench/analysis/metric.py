@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from statistics import median
+from statistics import fmean, median, median_high, median_low
 from typing import Any
 
 import numpy as np
@@ -101,13 +101,13 @@ def target_ratio(pairs: Sequence[Pair], target: Target) -> float | None:
     """Return the median of the paired ratios of time to target.
 
     Where one of a pair never got there the other is faster by more than any number; pairs of which
-    neither did say nothing. None where the median is no number.
+    neither did say nothing. None where the median is no number, or between one and none.
     """
     both = [(_times_to([b], target), _times_to([c], target)) for b, c in pairs]
     known = [(b[0], c[0]) for b, c in both if b and c and math.isfinite(min(b[0], c[0]))]
-    ratios = sorted(math.inf if c == 0 else b / c if math.isfinite(c) else 0.0 for b, c in known)
-    middle = median(ratios) if ratios else 0.0
-    return middle if 0 < middle < math.inf else None
+    ratios = [math.inf if c == 0 else b / c if math.isfinite(c) else 0.0 for b, c in known]
+    middle = (median_low(ratios), median_high(ratios)) if ratios else (0.0,)
+    return fmean(middle) if min(middle) > 0 and max(middle) < math.inf else None
 
 
 def _times_to(trials: Sequence[Measurement], target: Target) -> list[float]:

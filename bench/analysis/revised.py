@@ -108,7 +108,7 @@ def at_stage(header: Header, trials: Sequence[Measurement], stage: Purpose) -> R
     flags = np.array([failed(pair) for pair in pairs], bool)
     seen = last_seen(rows, rule, asked.alpha, flags) if rows else None
     found = tuple(_found(header, rows, j, seen, rule) for j in range(len(rows)))
-    answer = _answer(seen)
+    answer, untold = _answer(seen), _untold(rows, asked)
     hopeless = False
     if _has_one_seed(pairs) and any(row.is_metric and row.answer is Answer.OPEN for row in found):
         reason = reason or ONE_SEED
@@ -116,6 +116,9 @@ def at_stage(header: Header, trials: Sequence[Measurement], stage: Purpose) -> R
     may_gain = stage == "test" and seen is not None and bool(seen.change == Change.OPEN)
     goes_on = len(pairs) < rule.most and bool(rows) and (answer is Answer.OPEN or may_gain)
     goes_on = goes_on and not hopeless
+    if untold and answer in (Answer.KEPT, Answer.IMPROVED):
+        answer = Answer.OPEN
+    reason = reason or untold
     return Revised(answer, found, len(pairs), reason=reason, goes_on=goes_on)
 
 
@@ -157,6 +160,13 @@ def _rows(header: Header, asked: Revisions, pairs: Sequence[Pair]) -> list[Row]:
         lost[1:] = np.nan  # the same pair again is no replicate
     rows.append(Row(metric_beside(header.metric, asked.limits), lost, header.margin, floor, False))
     return [row for row in rows if np.isfinite(row.worse).any()]
+
+
+def _untold(rows: Sequence[Row], asked: Revisions) -> str | None:
+    """Say which limits no pair tells of; None where each is told of."""
+    known = {row.name for row in rows}
+    missing = [name for name in asked.limits if name not in known]
+    return f"{' and '.join(missing)}, which is limited, was not measured" if missing else None
 
 
 def _is_unmoved(pairs: Sequence[Pair]) -> bool:

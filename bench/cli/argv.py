@@ -103,6 +103,12 @@ class ScriptCommand(SpacedCommand):
         return super().parse_args(ctx, args)
 
 
+def on_command_line(context: Context) -> list[str]:
+    """Return the parameters that stand on the command line, by name."""
+    sources = ((name, context.get_parameter_source(name)) for name in context.params)
+    return [name for name, source in sources if source and source.name == "COMMANDLINE"]
+
+
 def spread(args: list[str], commands: frozenset[str], own: Collection[str] = ()) -> Iterable[str]:
     """Yield `args` with ``--test a b`` written as ``--test a --test b``.
 

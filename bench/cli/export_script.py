@@ -62,7 +62,7 @@ def exported(path: Path, data_dir: Path | None, device: str, output: Path | None
     values = {"data_dir": str(data_dir.resolve())} if data_dir else {}
     recipe = found.recipe.model_copy(update={"settings": found.recipe.settings | values})
     settings = ScriptSettings.model_validate(recipe.settings)
-    written = _written(path, recipe, settings, device)
+    written = _written(path, recipe, settings, device, _threads_of(found))
     folder = Path(settings.data_dir)
     patch, notes = patched(folder, written)
     notes += _started(settings, found)
@@ -85,12 +85,19 @@ def _plain(
     places = {name: str(path.resolve().parent / name) for name in recipe.files}
     if recipe.files:
         say(f"running {described(given_by(recipe.files, places).values())}")
-    name, threads = output.name if output else "plain.py", found.claim.environment.get("threads")
-    where = torch.device(choose_device(device))
-    return plain_script(recipe, places, where, threads if type(threads) is int else None, name)
+    name, where = output.name if output else "plain.py", torch.device(choose_device(device))
+    return plain_script(recipe, places, where, _threads_of(found), name)
 
 
-def _written(path: Path, recipe: Recipe, settings: ScriptSettings, device: str) -> Written:
+def _threads_of(found: Exported) -> int | None:
+    """Return the CPU threads that a claim was measured on."""
+    threads = found.claim.environment.get("threads")
+    return threads if type(threads) is int else None
+
+
+def _written(
+    path: Path, recipe: Recipe, settings: ScriptSettings, device: str, threads: int | None
+) -> Written:
     """Run the script's first steps in a process of its own; return what is to be written."""
     from bench.launch.local import Runner
     from bench.machine.device import choose_device
@@ -109,7 +116,8 @@ def _written(path: Path, recipe: Recipe, settings: ScriptSettings, device: str) 
         trial = TrialSpec(
             arm=BASELINE, pair=0, seed=0, kind="build", describe=True, recipe=recipe,
             places={name: str(folder / name) for name in recipe.files}, metric="",
-            device=choose_device(device), threads=threads_of(baseline, settings), scratch=scratch,
+            device=choose_device(device), threads=threads_of(baseline, settings, threads),
+            scratch=scratch,
         )  # fmt: skip
         outcome = runner.run(trial)
     if outcome.measurement.status is not Status.OK or outcome.written is None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cli.output import say, tell
+from bench.cli.parse import threads_of
 from bench.cli.train import made
 from bench.errors import BenchError
 from bench.records.checkpoint import NAME, WEIGHTS, read_checkpoint
@@ -47,6 +48,7 @@ class Asked:
 
 def federate(asked: Asked) -> None:
     """Print a line a round, beside training on all the data at once; write a checkpoint."""
+    threads_of(asked.threads)
     try:
         from bench.use.flower import simulated
     except ImportError as error:
@@ -148,13 +150,12 @@ def _job(recipe: Recipe, places: Mapping[str, str], asked: Asked, weights: Path 
     import torch
 
     from bench.machine.device import choose_device
-    from bench.recipes import assembly, registry
-    from bench.recipes.resolve import threads_of
+    from bench.recipes import assembly, registry, resolve
     from bench.use.rebuilt import with_weights
 
     baseline = assembly.baseline_of(recipe, places)
     settings = registry.make_settings(baseline, recipe.settings)
-    torch.set_num_threads(threads_of(baseline, settings, asked.threads))
+    torch.set_num_threads(resolve.threads_of(baseline, settings, asked.threads))
     device: torch.device = torch.device(choose_device(asked.device))
     job = assembly.build(recipe, places, device, asked.seed)
     if weights:

@@ -10,7 +10,7 @@ from typer import Option
 
 from bench.cli.options import Quiet
 from bench.cli.output import tell
-from bench.cli.revisions import Limits, Output, Resume, Trust, behind, request
+from bench.cli.revisions import Limits, Output, Resume, Trust, behind, refuse_changes, request
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def judge(
     from bench.run.request import Resumption
 
     if resume is not None:
+        refuse_changes(context)
         ledger = Ledger(resume.resolve().parent)
         _judged(Resumption(resume, trust), ledger, ledger.of_run(resume.resolve().name), quiet)
         return

@@ -42,6 +42,8 @@ def listing(
     """
     if what == "baselines":
         return _baselines() if name is None else [_card_of_baseline(name)]
+    if what == "datasets" and name is not None:
+        raise BenchError(f"a data set has no card: leave {name} out to list all that there are")
     if what == "datasets":
         return _datasets(baseline, data_dir)
     if what != "techniques":

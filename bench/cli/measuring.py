@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer import Argument, Option
 
-from bench.cli.argv import BEHIND
+from bench.cli.argv import BEHIND, on_command_line
 from bench.cli.options import (
     TECHNIQUES,
     DataDir,
@@ -23,14 +23,10 @@ from bench.cli.options import (
     names,
 )  # fmt: skip
 from bench.cli.output import tell
+from bench.errors import BenchError
 
 RESUMED = ("resume", "trust", "quiet", "json_", "log", "tensorboard")
 """Options that may be given anew when a run goes on: all others are fixed before it begins."""
-
-
-def _is_given(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
 
 
 def run(  # long: an option a line
@@ -127,11 +123,13 @@ def run(  # long: an option a line
         "full-optimization": full_optimization, "recipe": recipe,
     }  # fmt: skip
     if resume is not None:
-        parse.refuse_changes(
-            "--resume", [p for p in context.params if _is_given(context, p)], RESUMED
-        )
+        parse.refuse_changes("--resume", on_command_line(context), RESUMED)
         execute(Resumption(resume, trust), quiet, json_, logged)
         return
+    if "baseline" in on_command_line(context):
+        parse.refuse_other_baseline(baseline, recipe or [])
+    if dry_run and json_:
+        raise BenchError("--dry-run prints a plan for a person, and no JSON: leave --json out")
     parse.refuse_beside_nodes(on, budget=budget, reuse=reuse, dry_run=dry_run)
     values = {"dataset": dataset, "data_dir": data_dir, "epochs": epochs, "batch_size": batch_size}
     given = {**values, "skip_bad": skip_bad}

@@ -13,7 +13,8 @@ from bench.analysis.objectives import BY_NAME, OBJECTIVES, QUALITY
 from bench.baseline import MOST_THREADS
 from bench.errors import BenchError
 from bench.recipes import registry
-from bench.recipes.references import parse_assignments, whole_path
+from bench.recipes.references import parse_assignments, relative, whole_path
+from bench.records.claim import read_exported
 from bench.records.header import Arm
 from bench.records.schema import Json
 
@@ -160,6 +161,17 @@ def refuse_changes(option: str, given: Sequence[str], allowed: Sequence[str]) ->
             raise BenchError(
                 f"{option} goes on with what the run was asked: --{said} can't be changed; "
                 "leave it out, or start a new run"
+            )
+
+
+def refuse_other_baseline(baseline: str, files: Sequence[str]) -> None:
+    """Raise `BenchError` where a recipe is to be measured against another baseline than its own."""
+    for file in files:
+        own = read_exported(Path(file)).baseline.baseline
+        if relative(baseline) != own:
+            raise BenchError(
+                f"--baseline {baseline} is not what {file} was exported against, {own}: leave "
+                "--baseline out"
             )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Argument, Option
 
-from bench.cli.argv import BEHIND
+from bench.cli.argv import BEHIND, on_command_line
 from bench.cli.options import Quiet
 from bench.errors import BenchError
 
@@ -22,6 +22,7 @@ MEASURING = frozenset({
     "quiet", "json_",
 })  # fmt: skip
 """Options of how is measured, whatever is."""
+RESUMED = ("resume", "trust", "quiet", "json_")
 SETTINGS = ("dataset", "data_dir", "epochs", "batch_size", "skip_bad")
 OF_SCRIPT = ("metric", "lower", "seed_argument", "model", "steps")
 OF_RUN = MEASURING | {"baseline", "recipe", "set_", *SETTINGS}
@@ -63,22 +64,35 @@ def ab(
     from bench.run.request import Resumption
 
     if resume is not None:
+        refuse_changes(context)
         execute(Resumption(resume, trust), quiet, json_)
         return
     if base is None or head is None:
         raise BenchError(f"give two commits or folders: {EXAMPLE}")
-    given = behind(context)
+    found = behind(context)
     own = {"limit": limit, "output": output, "quiet": quiet, "json_": json_,
            "base_requirements": base_requirements}  # fmt: skip
-    given = {**{name: value for name, value in own.items() if value}, **given}
-    asked = request("ab", base, head, given)
-    execute(asked, given.get("quiet", False), given.get("json_", False))
+    found = {**{name: value for name, value in own.items() if value}, **found}
+    asked = request("ab", base, head, found)
+    execute(asked, found.get("quiet", False), found.get("json_", False))
+
+
+def refuse_changes(context: typer.Context) -> None:
+    """Raise `BenchError` for what is given beside --resume that would change the run."""
+    from bench.cli import parse
+
+    parse.refuse_changes("--resume", on_command_line(context), RESUMED)
+    if context.meta.get(BEHIND):
+        raise BenchError(
+            "--resume goes on with what the run was asked: leave out what stands behind --"
+        )
 
 
 def behind(context: typer.Context) -> dict[str, Any]:
     """Return what stands behind ``--``, as `bench run` or `bench script` read it.
 
-    Raises `BenchError` for options that say what no comparison of revisions does.
+    Raises `BenchError` for options that say what no comparison of revisions does, and for one that
+    stands before ``--`` too.
     """
     words = list(context.meta.pop(BEHIND, []))
     if not words:
@@ -88,16 +102,16 @@ def behind(context: typer.Context) -> dict[str, Any]:
     command = parent.command.commands[name] if parent else None  # type: ignore[attr-defined]  # typer's own group
     assert command is not None  # a command has a group
     inner = command.make_context(name, words[name == "script" :], parent=parent)
-    given = {
-        key: value for key, value in inner.params.items()
-        if (source := inner.get_parameter_source(key)) and source.name == "COMMANDLINE"
-    }  # fmt: skip
+    found = {key: inner.params[key] for key in on_command_line(inner)}
     allowed = {*MEASURING, *OF_SCRIPT, "file", "module"} if name == "script" else OF_RUN
-    for key in given:
+    before = on_command_line(context)
+    for key in found:
+        said = key.strip("_").replace("_", "-")
         if key not in allowed:
-            said = key.strip("_").replace("_", "-")
             raise BenchError(f"--{said} is nothing that two revisions are compared by")
-    return {**given, "arguments": context.meta.pop(BEHIND, []), "command": name}
+        if key in before:
+            raise BenchError(f"--{said} stands on both sides of --: give it once")
+    return {**found, "arguments": context.meta.pop(BEHIND, []), "command": name}
 
 
 def request(mode: str, base: str, head: str, given: dict[str, Any], alpha: float = 0.05) -> Request:
@@ -106,6 +120,9 @@ def request(mode: str, base: str, head: str, given: dict[str, Any], alpha: float
     from bench.run.compared import LIMITS, Compared
     from bench.run.request import Request
 
+    for name, side in (("base", base), ("head", head)):
+        if not side.strip():
+            raise BenchError(f"{name} is empty: give a commit or a folder; . is this one")
     file, kind, settings = _script(given) if given["command"] == "script" else _file(given)
     limits = {**LIMITS, **parse.parse_shares(given.get("limit") or [])}
     budget = given.get("budget")
@@ -129,11 +146,12 @@ def request(mode: str, base: str, head: str, given: dict[str, Any], alpha: float
 
 def _file(given: dict[str, Any]) -> tuple[Path, str, dict[str, Any]]:
     """Return the file of a model or a recipe from here, what it is, and the settings."""
-    from bench.recipes.references import file_of, parse_assignments
+    from bench.cli import parse
+    from bench.recipes.references import file_of
     from bench.run.compared import RECIPE
 
     settings = {key: str(given[key]) for key in SETTINGS if given.get(key) is not None}
-    settings |= parse_assignments(given.get("set_") or [])
+    settings = parse.together(settings, given.get("set_") or [])
     recipes, baseline = given.get("recipe"), given.get("baseline")
     if recipes and not baseline and len(recipes) == 1:
         return _from_here(Path(recipes[0])), RECIPE, settings

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 
+from bench.cli import parse
 from bench.cli.output import say
 from bench.errors import BenchError, Diverged
 from bench.recipes.script import is_script
@@ -40,6 +41,7 @@ def train_recipe(
     Raises `BenchError` when the folder can't be written, before training starts, when there is
     nothing to resume, and on divergence.
     """
+    threads = parse.threads_of(threads)
     exported = read_exported(path)
     values = {"data_dir": str(data_dir)} if data_dir else {}
     recipe = exported.recipe.model_copy(update={"settings": exported.recipe.settings | values})

@@ -10,6 +10,7 @@ from bench.records.text import printable
 from reports import formatting, undone
 from reports.formats.columns import Column, cut, first_fitting, laid_out, within
 from reports.formats.json import as_text
+from reports.gains import gains_of
 from reports.run import Run
 from reports.stored import Unread, machine
 from reports.view.answer import answer
@@ -74,7 +75,7 @@ def _entry(run: Run) -> Entry:
 def _answer(run: Run) -> str:
     said = answer(run).badge
     if run.winner is not None:
-        said += f": {run.winner.arm} {formatting.ratio_with_interval(run.winner.time_ratio)}"
+        said += f": {' '.join([run.winner.arm, *gains_of(run, run.winner)[:1]])}"
     return said if undone.unfinished(run) is None else f"{said}; not finished"
 
 

@@ -53,7 +53,8 @@ def waterfall(run: Run) -> Waterfall | None:
         _step(panel, one.technique, one.ratio, before)
         for one, before in zip(found.contributions, reached, strict=False)
     ]
-    steps.append(_step(panel, f"together: {found.arm}", Interval(None, reached[-1], None), 1.0))
+    together = f"together, in these trials: {found.arm}"
+    steps.append(_step(panel, together, Interval(None, reached[-1], None), 1.0))
     both = tuple(
         (" with ".join(one.techniques), formatting.ratio_with_interval(one.ratio))
         for one in found.interactions

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from bench.analysis.verdict import Verdict
 from bench.records.measurement import BASELINE
 from reports import undone
 from reports.run import Run
-from reports.view.open_arms import as_asked, asking, buying, open_arms
-
-OFFERED = 4
-"""Winners of single tests that are offered together."""
+from reports.view.open_arms import as_asked, asking, buying, of_audit, open_arms
 
 
 def next_step(run: Run) -> tuple[str, str] | None:
@@ -20,11 +16,11 @@ def next_step(run: Run) -> tuple[str, str] | None:
         return None
     if run.exported and run.winner:
         return "train with it", f"bench train {run.folder}/optimized.json"
+    if of_audit(run):
+        return None
     if run.header.mode == "baseline-only":
         return "see what pays", asking(run, "--full-optimization")
-    won = [r.arm for r in run.candidates if r.verdict is Verdict.WIN][:OFFERED]
-    if run.header.mode == "test" and won:
-        first = {arm.partition(":")[0]: as_asked(run, arm) for arm in reversed(won)}
-        return "export it as a recipe", asking(run, "--combine", *reversed(first.values()))
+    if run.header.mode == "test" and run.winner:
+        return "export it as a recipe", asking(run, "--combine", as_asked(run, run.winner.arm))
     bought = buying(run, open_arms(run))
     return ("decide what is open", bought[0]) if bought else None

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import math
+import re
 import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from bench.analysis.levels import MOST
 from bench.analysis.results import ArmResult
 from bench.analysis.verdict import Verdict
-from bench.records.recipe import reference_in
+from bench.records.recipe import Use, reference_in
+from bench.records.schema import plain_text
 from reports import commands, formatting, undone
 from reports.command_line import own_words
 from reports.run import Run
 
-WITHOUT_VALUES = ("--baseline-only", "--full-optimization", "--quiet", "--json", "--dry-run")
-LEFT_OUT = ("--test", "--combine", "--recipe", "--vary", "--repeats", "--budget", "--processes",
-            "--shard")  # fmt: skip
-"""Options of the run that a command for other arms doesn't take over."""
+FLAGS = ("--baseline-only", "--full-optimization", "--quiet", "--json", "--dry-run", "--shard")
+OF_ONE_VALUE = ("--repeats", "--budget", "--processes")
+OF_SEVERAL = ("--test", "--combine", "--recipe", "--vary")
+"""Options of the run that a command for other arms doesn't take over, by how many values follow."""
+SETTINGS = re.compile(r",(?=[^,=\[\]{}]+=)")
+"""What stands between two settings of a technique: a list's commas belong to its value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +65,9 @@ def buying(run: Run, found: tuple[Open, ...]) -> tuple[str, float] | None:
     if not worth:
         return None
     if undone.unfinished(run) is not None:
-        return f"bench --resume {run.folder}", sum(one.seconds or 0.0 for one in worth)
-    if any("+" in one.arm for one in worth) or run.header.mode not in ("test", "full-optimization"):
+        return f"{run.header.resuming} {run.folder}", sum(one.seconds or 0.0 for one in worth)
+    alone = run.header.mode in ("test", "full-optimization") and not of_audit(run)
+    if not alone or any("+" in one.arm for one in worth):
         return None
     seconds = sum(run.pair_seconds[one.arm] * (had[one.arm] + (one.pairs or 0)) for one in worth)
     return asking(run, "--test", *(as_asked(run, one.arm) for one in worth)), seconds
@@ -73,16 +81,65 @@ def asking(run: Run, *options: str) -> str:
     if not run.header.command:
         return shlex.join(["bench", *options, *commands.asked(run)])
     words = own_words(run.header.command)
+    begin = 2 if words[1:2] == ["run"] else 1
     varied = {text.partition(":add=")[2] for text in _asked(run)}
-    kept = [word for word in _kept(words[1:], varied) if word not in varied]
+    kept = [word for word in _kept(words[begin:], varied) if word not in varied]
     asked = [*kept, *options] if kept[:1] == ["script"] else [*options, *kept]
     return shlex.join(["bench", *asked, *run.header.command[len(words) :]])
 
 
+def of_audit(run: Run) -> bool:
+    """Tell whether an audit made the run: no command for other arms is like its own."""
+    return run.header.command[1:2] == ("audit",)
+
+
 def as_asked(run: Run, arm: str) -> str:
-    """Return the text that an arm of one technique was asked for by: its name has not all of it."""
-    texts = [text for text in _asked(run) if reference_in(text) == arm]
-    return texts[0] if len(texts) == 1 else arm
+    """Return the text that an arm of one technique was asked for by, as it was typed.
+
+    Its name has not all of it, nor has a technique of one's own its file in there.
+    """
+    use = _use(run, arm)
+    texts = [text for text in _asked(run) if reference_in(text) == use.name]
+    if len(texts) > 1:
+        texts = [text for text in texts if _agrees(text, use)]
+    if not texts:
+        return arm
+    text = max(texts, key=lambda text: len(_settings(text)))
+    words = [word.partition("=")[2] if word.startswith("--") else word
+             for word in own_words(run.header.command)]  # fmt: skip
+    return next((word for word in words if word == text or word.endswith(f"/{text}")), text)
+
+
+def _use(run: Run, arm: str) -> Use:
+    """Return the one technique of an arm; of one without a trial its name is known."""
+    recipes = (trial.recipe for trial in run.trials if trial.arm == arm)
+    used: list[Any] = next((recipe.get("techniques", []) for recipe in recipes), [])
+    return Use.model_validate(used[0]) if len(used) == 1 else Use(name=arm)
+
+
+def _agrees(text: str, use: Use) -> bool:
+    """Tell whether a technique has the settings that were typed in a text."""
+    known = use.settings
+    return all(
+        value in (plain_text(known[key]), json.dumps(known[key])) or _number(value) == known[key]
+        for key, value in _settings(text).items()
+        if key in known
+    )
+
+
+def _settings(text: str) -> dict[str, str]:
+    """Return the settings that were typed behind a technique's name."""
+    typed = text[len(reference_in(text)) + 1 :]
+    pairs = (pair.partition("=") for pair in SETTINGS.split(typed) if pair)
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _number(text: str) -> float:
+    """Return what a text is as a number; one that equals nothing where it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _asked(run: Run) -> list[str]:
@@ -92,13 +149,25 @@ def _asked(run: Run) -> list[str]:
 def _kept(words: Sequence[str], values: Collection[str]) -> list[str]:
     """Return words without options that aren't taken over; a value may look like an option."""
     kept: list[str] = []
-    keep = True
+    left = 0.0
     for word in words:
         if word.startswith("-") and word not in values:
-            keep = word.partition("=")[0] not in (*WITHOUT_VALUES, *LEFT_OUT)
-        if keep:
+            left = _dropped(word)
+        if left > 0:
+            left -= 1
+        else:
             kept.append(word)
     return kept
+
+
+def _dropped(option: str) -> float:
+    """Return how many words are dropped from an option on: none, it alone, with its values."""
+    name, joined, _ = option.partition("=")
+    if name not in (*FLAGS, *OF_ONE_VALUE, *OF_SEVERAL):
+        return 0
+    if joined or name in FLAGS:
+        return 1
+    return 2 if name in OF_ONE_VALUE else math.inf
 
 
 def _open(run: Run, result: ArmResult) -> Open:

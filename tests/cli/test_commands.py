@@ -272,6 +272,15 @@ def test_a_recipe_is_trained_for_real(called: Bench, exported: Path, tmp_path: P
     assert training["metrics"][-1]["values"]["accuracy"] > 0.8
 
 
+def test_a_recipe_is_not_measured_against_another_baseline(called: Bench, exported: Path) -> None:
+    done = called("--recipe", str(exported), "--baseline", "timehut")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"bench: --baseline timehut is not what {exported} was exported")
+    own = json.loads(exported.read_text())["baseline"]["baseline"]
+    same = called("--recipe", str(exported), "--baseline", own, "--dry-run", "--repeats", "2")
+    assert same.returncode == 0, same.stderr
+
+
 def test_an_exported_recipe_is_measured_against_its_baseline(called: Bench, exported: Path) -> None:
     done = called("--recipe", str(exported), "--repeats", "2", "--output", "again")
     assert done.returncode == 0, done.stderr

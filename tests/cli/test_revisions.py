@@ -97,8 +97,16 @@ def test_a_setting_that_one_commit_does_not_know_is_told_in_one_line(
         (("HEAD", ".", "--", "--baseline", "timehut"), "what is installed is the same at both"),
         (("HEAD", ".", "--", "--test", "compile"), "--test is nothing that two revisions are"),
         (("HEAD", "."), "say behind -- what is to be trained"),
+        (("", "HEAD", *MEASURED), "base is empty: give a commit or a folder"),
+        (("HEAD", " ", *MEASURED), "head is empty: give a commit or a folder"),
         (("HEAD",), "give two commits or folders"),
         (("HEAD", ".", "--limit", "time=5", *MEASURED), 'no share; write time=5%'),
+        (("HEAD", ".", "--output", "a", *MEASURED, "--output", "b"), "--output stands on both"),
+        (("HEAD", ".", "--limit", "time=5%", *MEASURED, "--limit", "time=9%"), "--limit stands on"),
+        (("HEAD", ".", *MEASURED, "--set", "epochs=2"), "--epochs 4 and --set epochs=2"),
+        (("--resume", "x", "--limit", "time=9%"), "--limit can't be changed"),
+        (("HEAD", ".", "--resume", "x"), "--base can't be changed"),
+        (("--resume", "x", *MEASURED), "leave out what stands behind --"),
         (("--oops", ".", *MEASURED), "--oops"),
     ],
 )  # fmt: skip
@@ -109,6 +117,22 @@ def test_what_cant_be_compared_is_refused_in_one_line(
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert message in line
+
+
+def test_a_judgement_that_goes_on_is_not_changed(called: Bench, commits: Commits) -> None:
+    done = called("judge", "--resume", "x", "--base", commits["renamed"])
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--base can't be changed" in done.stderr
+    both = called("judge", "--limit", "time=5%", *MEASURED, "--limit", "time=9%")
+    assert both.returncode == 2
+    assert "--limit stands on both sides of --" in both.stderr
+
+
+def test_an_edit_of_nothing_is_not_judged(called: Bench, commits: Commits, tmp_path: Path) -> None:
+    done = called("judge", "--base", "", *MEASURED)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "bench: base is empty: give a commit or a folder; . is this one\n"
+    assert not (tmp_path / "results").exists()
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -51,10 +52,40 @@ def test_no_script_holds_what_others_may_write(file: Path) -> None:
 def test_bench_is_called_with_commands_and_options_that_there_are() -> None:
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group
     calls = re.findall(r"^\s*bench (\w+) (.*)$", FILES[0].read_text(), re.MULTILINE)
-    assert [command for command, _ in calls] == ["ab", "run", "report", "report"]
+    assert [command for command, _ in calls] == ["ab", "report", "report"]
     for command, words in calls:
         known = {name for param in commands[command].params for name in param.opts}
         assert set(re.findall(r"(?<= )--\w[\w-]*", f" {words}")) <= known
+
+
+@pytest.mark.parametrize(
+    ("measure", "called"),
+    [
+        ("--test compile", "run --output bench-results --test compile"),
+        ("script train.py -- --lr 1", "script --output bench-results train.py -- --lr 1"),
+        ("verify optimized.json", "verify --output bench-results optimized.json"),
+    ],
+)
+def test_any_run_of_bench_is_called_with_the_folder_of_its_results(
+    measure: str, called: str, tmp_path: Path
+) -> None:
+    (script,) = [s["run"] for s in action(FILES[0])["runs"]["steps"] if s["name"] == "measure"]
+    own = {"PATH": os.environ["PATH"], "MODE": "run", "MEASURE": measure, "LIMIT": "time=5%",
+           "GITHUB_OUTPUT": "code"}  # fmt: skip
+    bash = ["bash", "-c", f'bench() {{ echo "$*"; }}\n{script}']
+    done = subprocess.run(bash, cwd=tmp_path, env=own, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [called]
+
+
+def test_without_a_base_the_action_fails_with_a_line() -> None:
+    steps = {step["name"]: step for step in action(FILES[0])["runs"]["steps"]}
+    done = subprocess.run(
+        ["bash", "-c", steps["measure"]["run"]], capture_output=True, text=True, check=False,
+        env={"PATH": os.environ["PATH"], "MODE": "ab", "MEASURE": "x", "BASE": "", "LIMIT": "",
+             "HEAD": "HEAD", "GITHUB_OUTPUT": "/dev/null"},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (2, "")
+    assert done.stdout.startswith("::error::there is no base: ")
 
 
 def test_the_script_that_comments_is_bash_and_can_be_run() -> None:

@@ -24,6 +24,7 @@ from reports.formats import history as text
 from reports.formats import index
 from reports.formats.history import Past
 from reports.page import history as page
+from reports.run import made
 from reports.stored import Unread, stored
 from tests.cli.calls import call
 from tests.golden import made_up
@@ -166,11 +167,19 @@ def results(tmp_path: Path) -> Path:
     return place
 
 
+def test_the_index_shows_what_a_winner_gains_where_that_is_no_time(tmp_path: Path) -> None:
+    trials = paired("small", savings=(1.48, 1.5, 1.52, 1.49, 1.51, 1.5),
+                    losses_of_metric=(0.001, -0.001, 0.002, 0.0, -0.002, 0.0))  # fmt: skip
+    head = header(first=4, repeats=30, objectives=("memory",))
+    (entry,) = index.index([made(tmp_path, head, trials, ())]).entries
+    assert entry.answer.startswith("winner: small needs 1.50× less memory [")
+
+
 def test_the_index_lists_runs_and_says_what_is_none(results: Path) -> None:
     found = index.index(stored([results]))
     assert [entry.mode for entry in found.entries] == ["test", "test"]
     first, second = (entry.answer for entry in found.entries)
-    assert first.startswith("winner: mixed-precision 1.40× [")
+    assert first.startswith("winner: mixed-precision makes training steps 1.40× faster [")
     assert second.endswith("; not finished")
     assert [(one.folder.name, one.reason.split(":")[0]) for one in found.unread] == [
         ("damaged", f"{results / 'damaged' / 'trials.jsonl'}, line 1"),

@@ -18,15 +18,18 @@ from bench.analysis.noise import Noise, noise_of
 from bench.analysis.pairs import pairs_of
 from bench.analysis.points import points
 from bench.analysis.verdict import Verdict
+from bench.records.header import Arm
 from bench.records.measurement import CONTROL, Evaluation, Measurement, Status
 from reports import sentences
 from reports.charts import marks
 from reports.charts.scale import Scale, linear_scale, ratio_scale, ratio_ticks, signed, ticks
 from reports.page.forest import forest_of
 from reports.view import rows
+from reports.view.next_step import next_step
 from reports.view.open_arms import as_asked, asking, buying, open_arms
 from reports.view.whole import view_of
 from tests.golden import made_up
+from tests.records import header, paired, recipe
 
 
 def test_a_log_scale_puts_equal_factors_at_equal_distances() -> None:
@@ -190,6 +193,53 @@ def test_a_varied_script_s_winner_is_combined_as_it_was_asked_for(tmp_path: Path
     assert asking(run, "--combine", as_asked(run, "script-arguments")) == (
         f"bench script t.py --metric acc --combine '{given}' -- --epochs 2"
     )
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("script --repeats 3 train.py --test a", "script train.py"),
+        ("script --quiet train.py --repeats=3 --test a b --seed 1", "script train.py --seed 1"),
+        ("run --test a b --epochs 3", "--epochs 3"),
+        ("--test=a --budget 5m --device cpu", "--device cpu"),
+    ],
+)
+def test_a_suggested_command_keeps_all_but_the_arms_and_how_long(
+    typed: str, kept: str, tmp_path: Path
+) -> None:
+    head = made_up.header("test", ("a",), command=("bench", *typed.split()))
+    run = reports.read(made_up.write(tmp_path / "run", head, made_up.control(6)))
+    before, script, after = kept.partition("script ")
+    expected = f"{script}{after} --combine a" if script else f"--combine a {before}"
+    assert asking(run, "--combine", "a") == f"bench {expected}"
+
+
+def test_a_technique_of_one_s_own_is_suggested_as_it_was_typed(tmp_path: Path) -> None:
+    typed = [f"own/clip.py:ClipGradients:norm={norm}" for norm in ("0.5", "2")]
+    arms = tuple(Arm(techniques=(text.removeprefix("own/"),)) for text in typed)
+    head = header(arms=arms, command=("bench", "--test", *typed))
+    trials = []
+    for first, norm in ((0, 0.5), (100, 2.0)):
+        use = {"name": "clip.py:ClipGradients", "settings": {"norm": norm}}
+        files = {"clip.py": "0" * 64}
+        own = {**recipe().model_dump(mode="json"), "techniques": [use], "files": files}
+        trials += paired(f"clip-gradients:norm={norm:g}", first=first, recipe=own)
+    run = reports.made(tmp_path, head, trials, ())
+    assert [as_asked(run, f"clip-gradients:norm={norm}") for norm in ("0.5", "2")] == typed
+
+
+def test_what_won_is_exported_alone_whatever_else_won(tmp_path: Path) -> None:
+    head = header(first=4, repeats=30, command=("bench", "--test", "a", "b"),
+                  arms=tuple(Arm(techniques=(name,)) for name in ("a", "b")))  # fmt: skip
+    kept = (0.001, -0.001, 0.002, 0.0, -0.002, 0.0)
+    gains = {"a": (1.48, 1.5, 1.52, 1.49, 1.51, 1.5), "b": (1.98, 2.0, 2.02, 1.99, 2.01, 2.0)}
+    trials = paired(CONTROL, first=900)
+    for first, (arm, own) in zip((0, 100), gains.items(), strict=True):
+        trials += paired(arm, own, losses_of_metric=kept, first=first)
+    run = reports.made(tmp_path, head, trials, ())
+    assert next_step(run) == ("export it as a recipe", "bench --combine b")
+    audit = head.model_copy(update={"command": ("bench", "audit", "timehut")})
+    assert next_step(reports.made(tmp_path, audit, trials, ())) is None
 
 
 def test_processes_that_won_are_offered_once(tmp_path: Path) -> None:

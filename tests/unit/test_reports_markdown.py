@@ -15,6 +15,7 @@ import reports
 from bench.analysis.attribution import Attribution, Contribution
 from bench.analysis.intervals import Interval
 from bench.records.measurement import BASELINE, CONTROL, Evaluation, Inference, Measurement, Status
+from reports import formatting
 from reports.formats.markdown import escape, fence
 from reports.run import Run
 from tests.golden import made_up
@@ -297,6 +298,16 @@ def test_the_answer_names_a_part_of_the_recipe_that_is_not_shown_to_help(
     line = f"- mixed-precision: **{said}** (the recipe without it is not confirmed in fresh pairs)"
     assert (line in head) is (said is not None)
     assert ("- mixed-precision" in head) is (said is not None)
+
+
+def test_the_product_of_what_parts_add_is_told_from_what_fresh_pairs_give(tmp_path: Path) -> None:
+    run = reports.read(made_up.searched(tmp_path / "run"))
+    assert run.winner is not None
+    fresh = formatting.ratio_with_interval(run.winner.time_ratio)
+    for text in (reports.render("md", run), reports.render("html", run)):
+        assert "what the whole gains in the trials that measured its" in text
+        assert f"The fresh pairs that judge the whole give {fresh}." in text
+    assert "together, in these trials: " in reports.render("html", run)
 
 
 def replace_in(run: Run, found: Attribution) -> Run:

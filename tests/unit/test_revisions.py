@@ -20,8 +20,10 @@ from bench.records.measurement import BASELINE, Measurement, Status
 from bench.records.planned import check_planned
 from bench.records.recipe import Recipe
 from bench.records.revisions import HEAD, Revision, Revisions
+from bench.run.between import _check_limits
 from bench.run.compared import RECIPE, Compared
 from bench.run.open_arms import has_won
+from bench.run.request import Request
 from bench.run.sides import Place, side_of
 from reports.revisions import said
 from tests.records import MIB, exported, failed, header, measurement, recipe
@@ -99,6 +101,31 @@ def test_other_losses_leave_the_metric_open_that_equal_ones_settle() -> None:
     moved = [t.model_copy(update={"losses": (2.0, *t.losses[1:])}) for t in pairs(1.0)[1::2]]
     trials = [*pairs(1.0)[::2], *moved]
     assert answers(trials) == (Answer.OPEN, True)
+
+
+@pytest.mark.parametrize("slower", [1.0, 0.8])
+def test_a_limit_that_no_pair_tells_of_leaves_the_answer_open(slower: float) -> None:
+    sides = compared().revisions
+    assert sides is not None
+    limited = sides.model_copy(update={"limits": {"time": 0.05, "energy": 0.05}})
+    found = revised(compared(revisions=limited), pairs(slower))
+    assert (found.answer, found.goes_on) == (Answer.OPEN, False)
+    assert found.reason == "energy, which is limited, was not measured"
+    assert found.reason in said(limited, found)
+    assert answers(pairs(1.3), mode="judge", revisions=limited)[0] is Answer.REGRESSED
+
+
+def test_a_limit_of_energy_is_refused_where_nothing_counts_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counters: list[object] = []
+    monkeypatch.setattr("bench.run.start.read_counters", lambda device: counters)
+    asked = Request(mode="ab", baseline="", device="cpu")
+    with pytest.raises(BenchError, match="this machine counts no energy of its cpu"):
+        _check_limits(asked, {"time": 0.05, "energy": 0.05})
+    _check_limits(asked, {"time": 0.05})
+    counters.append("one")
+    _check_limits(asked, {"energy": 0.05})
 
 
 def test_a_change_that_may_yet_be_a_gain_is_measured_on() -> None:
