@@ -122,10 +122,9 @@ def _deployed(pair: Pair) -> Measurement:
 
 def _times(row: Objective, pair: Pair) -> float | None:
     """Return how many times what the baseline takes a candidate does."""
-    _, candidate = pair
-    if row.is_shared(candidate):
+    if row.is_shared(*pair):
         return 1.0
-    told = row.in_steps or candidate.kind == "full"
+    told = row.in_steps or pair[1].kind == "full"
     before, after = (
         (used(row, trial) if told else row.of_step(trial)) if trial.ok else None for trial in pair
     )
@@ -164,6 +163,22 @@ def wanted(comparison: Comparison, gains: Sequence[Gain]) -> bool:
     if not comparison.aims.objectives or comparison.baseline_over:
         return bool(gains)
     return any(BY_NAME[name].gain in gains for name in comparison.aims.objectives)
+
+
+def by_what_is_wanted(comparison: Comparison) -> Comparison:
+    """Return a comparison in which a win in other things than the run is after is no gain."""
+    arms = tuple(
+        result if result.verdict is not Verdict.WIN or wanted(comparison, result.gains)
+        else _unwanted(result, comparison.aims)
+        for result in comparison.arms
+    )  # fmt: skip
+    return comparison.model_copy(update={"arms": arms})
+
+
+def _unwanted(result: ArmResult, aims: Aims) -> ArmResult:
+    after = " or ".join(aims.objectives)
+    said = f"{result.reason}, but no gain in {after} is shown, which is what the run is after"
+    return result.model_copy(update={"verdict": Verdict.NO_GAIN, "reason": said})
 
 
 def best(comparison: Comparison) -> ArmResult | None:

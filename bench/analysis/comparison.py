@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any, get_args
 
-from bench.analysis.aims import best, excess_of_baseline, limited
+from bench.analysis.aims import best, by_what_is_wanted, excess_of_baseline, limited
 from bench.analysis.attribution import Attribution, attribution
 from bench.analysis.bounds import bounds_of_arm, profiled
 from bench.analysis.control import control_of, visible_effect, visible_pairs
@@ -149,7 +149,7 @@ def compare_run(
         result.model_copy(update={"bounds": bounds_of_arm(baseline, own.get(result.arm, []))})
         for result in found.arms
     )
-    judged = found.model_copy(update={"arms": arms})
+    judged = by_what_is_wanted(found.model_copy(update={"arms": arms}))
     return judged.model_copy(update={"attribution": attributed(trials, judged)})
 
 
@@ -245,7 +245,7 @@ def _deployed_ratios(
     found = {}
     for row in (row for row in OBJECTIVES if row.effects == DEPLOYED):
         known = ratios(pairs, row.value(basis))
-        if row.is_shared(pairs[0][1]):
+        if row.is_shared(*pairs[0]):
             found[row.name] = Interval(1.0, 1.0, 1.0)
         elif known and row.deterministic:
             found[row.name] = Interval(min(known), median(known), max(known))

@@ -15,6 +15,8 @@ from typing import Literal
 
 from bench.records.measurement import Measurement
 
+SAME_SIZE = 0.01
+"""Log ratio up to which files of models are of one size: what they say of themselves may differ."""
 Value = Callable[[Measurement], float | None]
 """What is taken of a measurement; None is unknown."""
 LogRatio = Callable[[Measurement, Measurement], float | None]
@@ -60,19 +62,22 @@ class Objective:
         """Return what is taken of a measurement."""
         return self.of_training if basis == "training" else self.of_step
 
-    def is_shared(self, candidate: Measurement) -> bool:
+    def is_shared(self, baseline: Measurement, candidate: Measurement) -> bool:
         """Tell whether it is of what is deployed, and a candidate deploys what the baseline does.
 
-        Then their ratio is 1, whether it was measured or not.
+        Then their ratio is 1, whether it was measured or not. Settings may change a model, too.
         """
         if self.effects != DEPLOYED or not candidate.ok:
+            return False
+        before, after = (one.model_bytes for one in (baseline, candidate))
+        if before and after and abs(math.log(before / after)) > SAME_SIZE:
             return False
         return candidate.effect not in (None, *DEPLOYED)  # of another revision nothing is promised
 
     def log_ratio(self, basis: Basis) -> LogRatio:
         """Return a function for log(baseline / candidate)."""
         measured = log_ratio_of(self.value(basis))
-        return lambda b, c: 0.0 if self.is_shared(c) else measured(b, c)
+        return lambda b, c: 0.0 if self.is_shared(b, c) else measured(b, c)
 
 
 def log_ratio_of(value: Value) -> LogRatio:

@@ -42,7 +42,8 @@ class Calls:
         self._inside = False
         self._switching = False
         self._evaluated = WeakSet[nn.Module]()
-        """Modules for which it was learnt again."""
+        """Modules for which it was learnt again, or would have been."""
+        self._settled = False
         self._watched = {nn.Module}
         self._defining: dict[Any, tuple[Call, Call]] = {}
         """Classes that define a call: that, and what stands in its place while it is learnt."""
@@ -52,7 +53,7 @@ class Calls:
 
     def learn(self, yes: bool) -> None:
         """Watch all modules, or only those of the classes that were seen."""
-        self.learning = yes
+        self.learning, self._settled = yes, self._settled or not yes
         todo = nn.Module.__subclasses__() if yes else []
         while todo:
             todo += (kind := todo.pop()).__subclasses__()
@@ -101,9 +102,11 @@ class Calls:
         def train(module: nn.Module, mode: bool = True) -> Any:
             if mode or torch.compiler.is_compiling() or self._switching:  # or within another one
                 return plain(module, mode)
-            if not (self.learning or module in self._evaluated or get_ident() != self._thread):
+            anew = self._settled and module not in self._evaluated
+            if anew and get_ident() == self._thread:
                 self._evaluated.add(module)
-                self.learn(True)
+                if not self.learning:
+                    self.learn(True)
             self._switching = True
             try:
                 return plain(module, mode)

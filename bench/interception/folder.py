@@ -27,6 +27,9 @@ DATA_BYTES = 2**31
 """... this size. A folder elsewhere of which more would be copied is linked."""
 MOST_FILES = 500
 """A folder that holds more, with those inside it, is linked."""
+MOST_LOOKED_AT = 20_000
+"""Files of a linked folder that are watched by size and date; of more, those that scripts write
+over in place, and which there are."""
 LINKED = frozenset({".git", ".hg", ".venv", "venv", "node_modules", ".tox", ".mypy_cache"})
 RUN, OURS = "run.json", ("trials.jsonl", "scratch")
 """What tells our own results, which no script reads: the first, with one of the others."""
@@ -222,12 +225,17 @@ def _stamp(path: Path) -> int:
 
 
 def _within(folder: Path) -> Iterator[tuple[str, int, int]]:
-    """Yield path, size and time of change of all that lies in a folder, in whatever order."""
-    todo = [folder]
+    """Yield path, size and time of change of all that lies in a folder, in one order."""
+    todo, seen = [folder], 0
     while todo:
         with suppress(OSError), os.scandir(todo.pop()) as found:
-            for entry in found:
+            for entry in sorted(found, key=lambda entry: entry.name):
                 if not entry.is_dir(follow_symlinks=False):
+                    seen += 1
+                    ending = Path(entry.name).suffix.lower()
+                    if seen > MOST_LOOKED_AT and ending not in CHECKPOINTS | DATA:
+                        yield entry.path, 0, 0
+                        continue
                     gone = entry.is_symlink() and not os.access(entry.path, os.F_OK)
                     known = entry.stat(follow_symlinks=not gone)
                     yield entry.path, known.st_size, known.st_mtime_ns

@@ -54,7 +54,7 @@ class ReadOnce:
         imported = os.environ if self._imported is None else self._imported
         for variable in self._names:
             value = (imported if variable in LOADING else os.environ).get(variable)
-            if value == self._before.get(variable) or self._has_threads(variable, value):
+            if value == self._before.get(variable) or self._is_so(variable, value):
                 continue
             do, to = ("unset", "") if value is None else ("set", f"={value}")
             option = variable in THREADS and value is not None and value.isdecimal()
@@ -63,7 +63,10 @@ class ReadOnce:
                 f"bench{f', or use --threads {value}' if option else ''}"
             )
 
-    def _has_threads(self, variable: str, value: str | None) -> bool:
-        """Tell whether torch has the threads that a variable asks for, or the script set them."""
+    def _is_so(self, variable: str, value: str | None) -> bool:
+        """Tell whether torch has what a variable asks for, or the script saw to that."""
+        if variable == "CUDA_VISIBLE_DEVICES":
+            every = ",".join(map(str, range(torch.cuda.device_count())))
+            return variable not in self._before and value == every
         now = torch.get_num_threads()
         return variable in THREADS and (now != self._threads or value == str(now))

@@ -157,7 +157,8 @@ class Script:
             raise self.refused
         if self.rehearsed and self.model and self._kinds and self.model not in self._kinds:
             raise BenchError(
-                f"no trained model is a {self.model}; there are: {', '.join(self._kinds)}"
+                f"no model that its first steps train is a {self.model}; there are: "
+                f"{', '.join(self._kinds)}"
             )
         for by, what in self._waiting.items():
             raise NotApplicable(f"{by} changes nothing here: the script {what}")

@@ -23,7 +23,8 @@ def own_change(job: Job) -> int | None:
     optimizer = job.make_optimizer(job.model)
     before = rates_of(optimizer)
     for epoch in range(job.epochs):
-        progress = Progress(job.epochs, epoch, epoch, [1.0] * epoch, job.epoch_steps)
+        step = epoch * (job.epoch_steps or 1)
+        progress = Progress(job.epochs, epoch, step, [1.0] * epoch, job.epoch_steps)
         job.schedule(optimizer, progress)
         if rates_of(optimizer) != before:
             return epoch

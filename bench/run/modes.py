@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench.analysis.aims import best, best_screened, merit, middle, wanted
+from bench.analysis.aims import merit, middle, wanted
 from bench.analysis.comparison import aims_of, compare_run
 from bench.analysis.intervals import Interval
 from bench.analysis.objectives import TIME, Gain
@@ -23,17 +23,12 @@ from bench.records.ranges import TUNED
 from bench.records.recipe import Recipe
 from bench.run import arm_names
 from bench.run.arm_names import Used
-from bench.run.attributing import attribute
 from bench.run.audited import published_claims
 from bench.run.bounding import Bounding
-from bench.run.combining import (
-    Combination,
-    judged_by,
-    raced_by,
-    without_passengers,
-)
+from bench.run.combining import Combination, judged_by, raced_by, without_passengers
+from bench.run.confirming import confirm, is_in
 from bench.run.open_arms import unsure
-from bench.run.plan import BLOCK, Contrast, Kind
+from bench.run.plan import Contrast, Kind
 from bench.run.probing import probe_for
 from bench.run.rehearsing import check_baseline, rehearsed_arm
 from bench.run.revising import two_revisions
@@ -111,10 +106,10 @@ def full_optimization(session: Session) -> None:
     shortest = [
         without_passengers(session, Combination(whole, used, parts, aims), gains, doubtful)
         for whole in contrasts
-        if (parts := tuple(c for c in won if _is_in(whole.recipe, c.recipe)))
+        if (parts := tuple(c for c in won if is_in(whole.recipe, c.recipe)))
     ]
     tuned = [better for whole in shortest if (better := in_better_settings(session, whole))]
-    _confirm(session, comparison, arms, screened, [*shortest, *tuned])
+    confirm(session, comparison, _named(arms), screened, [*shortest, *tuned])
 
 
 def combined(
@@ -132,42 +127,6 @@ def _named(arms: Sequence[Used]) -> dict[str, Used]:
     """Return arms by their names."""
     names = map(arm_names.join, arm_names.labels(arms))
     return dict(zip(names, arms, strict=True))
-
-
-def _is_in(whole: Recipe, part: Recipe) -> bool:
-    """Tell whether a recipe's techniques are those of a part of another: of one name, the same."""
-    return all(use in whole.techniques for use in part.techniques)
-
-
-def _confirm(
-    session: Session, comparison: Comparison, arms: Sequence[Used],
-    screened: Sequence[Contrast], combined: Sequence[Combination],
-) -> None:  # fmt: skip
-    """Measure the combination and the best single technique in fresh pairs; attribute the gain.
-
-    Of a combination that wins the technique is a part: then it need not be measured.
-    """
-    by_name = _named(arms)
-    chosen = [combination.whole for combination in combined]
-    alone = best_alone(comparison, chosen[0].arm if chosen else None, screened)
-    judged = [replace(c, kind=judged_by(by_name[c.arm], comparison.aims)) for c in alone]
-    if not chosen and not judged:
-        return
-    session.folder.race("confirm", len(chosen) + len(judged), BLOCK)
-    spared = [one for one in judged if _is_spared(session, one, chosen)]
-    session.measure([*chosen, *(one for one in judged if one not in spared)], "confirm")
-    winner = best(compare_run(session.header, session.so_far, session.probed))
-    if spared and winner is None:
-        session.measure(spared, "confirm")
-    for combination in combined:
-        if winner is not None and winner.arm == combination.whole.arm:
-            attribute(session, combination)
-
-
-def _is_spared(session: Session, alone: Contrast, chosen: Sequence[Contrast]) -> bool:
-    """Tell whether a single technique is no better recipe where a combination that has it wins."""
-    one_aim = len(session.header.objectives) < 2  # of two, it may be the better one in the other
-    return one_aim and any(_is_in(whole.recipe, alone.recipe) for whole in chosen)
 
 
 def combination(
@@ -210,16 +169,6 @@ def together(
         if both != everything and (more := candidates(both)):
             chosen, contrasts = both, more
     return chosen, contrasts
-
-
-def best_alone(
-    comparison: Comparison, chosen: str | None, screened: Sequence[Contrast]
-) -> list[Contrast]:
-    """Return the contrast of the best single technique, unless it is what is `chosen` already."""
-    winner = best_screened(comparison)
-    if winner is None or winner.arm == chosen:
-        return []
-    return [contrast for contrast in screened if contrast.arm == winner.arm]
 
 
 MODES: dict[str, Callable[[Session], None]] = {

@@ -1,7 +1,7 @@
-"""Go over a stage that is over again, where a run is gone on with: nothing is measured anew.
+"""What is over where a run is gone on with: of that nothing is measured anew.
 
-What a later stage was begun with would not be what comes out of this one any more; and a budget
-that cut it short counts from the beginning again.
+What a later stage was begun with would not be what comes out of an earlier one any more; and a
+budget that cut it short counts from the beginning again.
 """
 
 from __future__ import annotations
@@ -21,3 +21,13 @@ def shown_again(session: Session, blocks: Sequence[Block]) -> bool:
     for planned in held:
         session.trial(planned)
     return bool(held)
+
+
+def is_closed(session: Session, block: Block) -> bool:
+    """Tell whether a process that is gone had measured a block, and gone on to later ones.
+
+    An arm that it had left out would be held against a baseline of another time. Nodes measure
+    blocks whole.
+    """
+    begun = any(map(session.holds, block)) and block[0].pair != session.taken_up
+    return begun and session.spread is None and 0 <= session.taken_up

@@ -39,7 +39,7 @@ def prospects(
     header: Header, stage: Purpose, contrasts: Sequence[Contrast],
     rehearsed: Sequence[Measurement], probed: Sequence[Measurement],
 ) -> dict[str, Prospect]:  # fmt: skip
-    """Return what is to be expected of arms; nothing where the baseline was not profiled.
+    """Return what is to be expected of arms; nothing where nothing tells how long a training takes.
 
     Nor where there is no budget to choose for, or the arms were chosen before.
     """
@@ -47,13 +47,16 @@ def prospects(
         return {}
     profile, known = profiled(probed), {one.arm: one for one in rehearsed}
     baseline = known.get(BASELINE)
-    whole = planned_seconds(profile) if profile else None
-    if profile is None or baseline is None or whole is None:
+    if baseline is None:
+        return {}
+    whole = planned_seconds(profile) if profile else _by_rehearsal(baseline)
+    stepped = (profile or baseline).wall_seconds or 0.0
+    if whole is None:
         return {}
 
     def trial(own: Measurement, kind: Kind, faster: float) -> float:
         if kind == "step":
-            return (profile.wall_seconds or 0.0) / faster
+            return stepped / faster
         return whole / faster + (own.wall_seconds or 0.0)  # its rehearsal built and evaluated
 
     found = {}
@@ -74,6 +77,14 @@ def ranked(arms: Iterable[str], expected: Mapping[str, Prospect]) -> list[str]:
         return []
     known = {**expected, CONTROL: Prospect(0.0, math.inf)}
     return sorted(arms, key=lambda arm: -known.get(arm, UNKNOWN).promise)
+
+
+def _by_rehearsal(baseline: Measurement) -> float | None:
+    """Return about how long a whole training steps, by the fastest rehearsed step."""
+    size, items = baseline.recipe["settings"].get("batch_size"), baseline.items_an_epoch
+    if not isinstance(size, int) or size < 1 or not (items and baseline.step_seconds):
+        return None
+    return (baseline.planned_epochs or 0) * math.ceil(items / size) * min(baseline.step_seconds)
 
 
 def _faster(baseline: Measurement, own: Measurement) -> float:

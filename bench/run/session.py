@@ -41,7 +41,7 @@ from bench.run.identity import check_data, check_same
 from bench.run.margin import fix_margin
 from bench.run.observer import Observer
 from bench.run.open_arms import has_won, left_of, next_round, pays
-from bench.run.over import shown_again
+from bench.run.over import is_closed, shown_again
 from bench.run.plan import Contrast, Planned
 from bench.run.prospects import prospects, ranked
 from bench.run.reuse import Earlier
@@ -73,6 +73,7 @@ class Session:
         """Spread what is measured, where nodes measure it; follow what trials tell."""
         self.spread = spread_over(self.runner, self.folder)
         self.told = Told(self.records, self.rehearsed)
+        self.taken_up = next((t.pair for t in reversed(self.records) if t.pair >= 0), -1)
 
     def issue(self, blocks: Sequence[plan.Block]) -> None:
         """Let nodes run blocks, if nodes do, before they are measured one by one."""
@@ -220,7 +221,7 @@ class Session:
             if stage in JUDGING and not any(map(self._known, block)):
                 for taken in self.earlier.take(block, self.data_sha256) or ():
                     self.folder.trials.append(taken)
-            for planned in block:
+            for planned in filter(self.holds, block) if is_closed(self, block) else block:
                 left = left_of(self.header, self.records, stage, self.spent, won)
                 if left is not None and left <= 0 and self._known(planned) is None:
                     return False
@@ -266,8 +267,8 @@ class Session:
             outcome = self.spread.take(planned)
         else:
             outcome = self.runner.run(asked_of(self, planned))
-        known, rehearsed = self.told.counted, self.told.rehearsed
-        record = with_counts(outcome.measurement, known, rehearsed, self.recipe)
+        told = self.told.counted, self.told.rehearsed
+        record = with_counts(outcome.measurement, *told, self.recipe)
         for left in record.left_processes:
             self.show.note(f"{planned.arm} left a process running, which was ended: {left}")
         return outcome.model_copy(update={"measurement": record})

@@ -169,7 +169,8 @@ def _step_counts(job: Job, counter: FlopCounter) -> Iterator[int]:
     for epoch, most in _visits(job):
         known = CountsByShape(count, most)
         while not (known.settled or known.full):
-            progress = Progress(job.epochs, epoch, 0, [0.0] * epoch, job.epoch_steps)
+            step = epoch * (job.epoch_steps or 0)
+            progress = Progress(job.epochs, epoch, step, [0.0] * epoch, job.epoch_steps)
             job.schedule(optimizer, progress)
             made = list(known.of(itertools.islice(job.batches(progress), LOOKED_AT)))
             if not made:

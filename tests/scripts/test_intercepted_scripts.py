@@ -158,7 +158,8 @@ def test_a_class_that_no_trained_model_has_is_told(used: list[str], tmp_path: Pa
     with pytest.raises(BenchError) as refusal:
         intercepted(trial_of("plain", tmp_path, *used, kind="build", model="Nte"))
     assert type(refusal.value) is BenchError
-    assert str(refusal.value) == "no trained model is a Nte; there are: Sequential"
+    said = "no model that its first steps train is a Nte; there are: Sequential"
+    assert str(refusal.value) == said
 
 
 def test_a_script_is_held_to_the_threads_that_it_was_given(

@@ -64,7 +64,7 @@ def test_a_model_s_class_that_is_mistyped_is_the_user_s_to_fix(tmp_path: Path) -
     shutil.copy(HERE / "plain.py", tmp_path)
     done = call("script", "plain.py", "--model", "Nte", "--quiet", cwd=tmp_path)
     assert done.returncode == 2
-    said = "bench: no trained model is a Nte; there are: Sequential"
+    said = "bench: no model that its first steps train is a Nte; there are: Sequential"
     assert done.stderr.splitlines()[-1] == said
 
 

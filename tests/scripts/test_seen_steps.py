@@ -48,6 +48,25 @@ for epoch in range(3):
         for a, b in test:
             net(a)
 """
+FROZEN = """
+import torch
+from torch import nn
+torch.manual_seed(0)
+parts = [part for _ in range(12) for part in (nn.Linear(4, 4), nn.BatchNorm1d(4))]
+model = nn.Sequential(*parts, nn.Linear(4, 2))
+optimizer = torch.optim.SGD(model.parameters(), 0.01)
+x, y, losses = torch.randn(16, 4), torch.randint(2, (16,)), []
+for _ in range(20):
+    model.train()
+    for part in model.modules():
+        if isinstance(part, nn.BatchNorm1d):
+            part.eval()
+    loss = nn.functional.cross_entropy(model(x), y)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    losses.append(loss.item())
+"""
 SCALED = """
 import torch
 from torch import nn
@@ -88,16 +107,22 @@ def test_a_part_of_what_is_trained_that_is_evaluated_alone_is_in_no_step(
     assert run.course.evaluate_seconds > 0
 
 
-def test_what_is_put_in_evaluation_mode_again_and_again_is_learnt_once_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked, learn = list[bool](), Calls.learn
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Return when learning is switched on and off."""
+    found, learn = list[bool](), Calls.learn
 
     def noted(calls: Calls, yes: bool) -> None:
-        asked.append(yes)
+        found.append(yes)
         learn(calls, yes)
 
     monkeypatch.setattr(Calls, "learn", noted)
+    return found
+
+
+def test_what_is_put_in_evaluation_mode_again_and_again_is_learnt_once_more(
+    tmp_path: Path, asked: list[bool]
+) -> None:
     written(tmp_path, PART.replace("net.head.train()", "net.head.eval()"))
     run = intercepted(trial_of("own", tmp_path, folder=tmp_path))
     assert [step.items for step in run.course.timeline.steps] == [16] * 9
@@ -129,3 +154,11 @@ def test_a_rehearsal_waits_for_updates_and_counts_the_work_of_one_step(
     assert len(run.course.timeline.steps) > 3
     assert run.flops is not None
     assert run.flops.model_flops_per_step == 2 * 2 * 16 * 8
+
+
+def test_parts_that_are_frozen_in_every_step_are_learnt_of_once(
+    tmp_path: Path, asked: list[bool]
+) -> None:
+    written(tmp_path, FROZEN)
+    intercepted(trial_of("own", tmp_path, folder=tmp_path))
+    assert sum(asked) <= 3

@@ -23,7 +23,9 @@ from bench.recipes.resolve import make_techniques
 from bench.records.measurement import CONTROL, Inference, Measurement
 from bench.run.export import exported_of
 from bench.run.modes import combination
+from reports.aims import kept_out
 from reports.commands import asked
+from reports.view.next_step import next_step
 from tests.records import MIB, header, measurement, paired, recipe
 from tests.unit.test_bounds import profiled
 
@@ -265,6 +267,50 @@ def test_a_report_says_what_was_asked_and_what_is_not_to_be_had(tmp_path: Any) -
     over = "memory of 50 MiB is over the limit of 40 MiB."
     assert "A gain counts in time alone; limits: memory at most 40.0 MiB." in text
     assert f"quick is not to be had: its {over} The baseline itself: its {over}" in text
+
+
+def test_a_win_in_what_is_not_asked_for_is_no_gain_and_is_not_offered(tmp_path: Any) -> None:
+    records = paired("small", SAME, savings=UP, losses_of_metric=KEPT)
+    facts: dict[str, Any] = {"objectives": ("time",), "limits": {"memory": 60.0 * MIB}}
+    run = reports.made(tmp_path, header(first=4, repeats=30, **facts), records, ())
+    (result,) = run.comparison.arms
+    assert (result.verdict, result.gains) == (Verdict.NO_GAIN, ("smaller",))
+    assert result.reason == "smaller, but no gain in time is shown, which is what the run is after"
+    assert reports.verdict(run).startswith(
+        "small is not shown to beat the baseline in time: no gain (smaller, but"
+    )
+    assert next_step(run) is None
+
+
+def test_what_is_over_a_limit_is_said_to_be_what_cant_be_had(tmp_path: Any) -> None:
+    head = header(first=4, repeats=30, limits={"memory": 40.0 * MIB})
+    quick = paired("quick", MORE, losses_of_metric=KEPT)
+    run = reports.made(tmp_path, head, quick, ())
+    over = "memory of 50 MiB is over the limit of 40 MiB"
+    assert reports.verdict(run) == f"quick can't be had: its {over}."
+    other = paired("other", MORE, losses_of_metric=KEPT, first=100)
+    run = reports.made(tmp_path, head, [*quick, *other], ())
+    assert reports.verdict(run) == (
+        "Nothing that can be had is shown to beat the baseline (2 candidates: 2 over the limit)."
+    )
+
+
+@pytest.mark.parametrize("exported", [True, False])
+def test_of_two_objectives_what_is_exported_is_said_where_anything_is(
+    exported: bool, tmp_path: Any
+) -> None:
+    records = [
+        *paired("a", MORE, savings=UP, losses_of_metric=KEPT),
+        *paired("b", UP, savings=MORE, losses_of_metric=KEPT, first=100),
+    ]
+    head = header(first=4, repeats=30, objectives=("time", "memory"))
+    if exported:
+        (tmp_path / "optimized.json").touch()
+    run = reports.made(tmp_path, head, records, ())
+    (said,) = kept_out(run)
+    assert run.winner is not None
+    end = f"; exported is {run.winner.arm}." if exported else "."
+    assert said.endswith(f"is better than another in both time and memory{end}")
 
 
 def test_a_command_that_asks_for_the_same_has_the_same_aims(tmp_path: Any) -> None:

@@ -16,6 +16,7 @@ from bench.analysis.results import ArmResult, Comparison
 from bench.analysis.verdict import Verdict
 from bench.baseline import Target
 from bench.records.measurement import BASELINE, CONTROL, Evaluation, Inference, Measurement, Status
+from reports import formatting
 from tests.records import DATA, LOSSES, MIB, failed, header, measurement, paired
 
 FASTER = (1.48, 1.5, 1.52, 1.49, 1.51, 1.5)
@@ -374,6 +375,8 @@ def to_target(*pairs: tuple[float | None, float | None]) -> list[Measurement]:
         (((None, None), (6.0, 2.0)), (1, 2), 3.0),
         (((4.0, None), (6.0, None), (5.0, 2.0)), (1, 3), None),
         (((None, None),), (0, 1), None),
+        (((4.0, None), (6.0, None), (8.0, 6.98), (6.0, 2.0)), (2, 4), None),  # one and none
+        (((None, 4.0), (6.0, 2.0)), (2, 2), None),
     ],
 )
 def test_what_never_reached_the_target_counts_in_its_ratio(
@@ -381,6 +384,12 @@ def test_what_never_reached_the_target_counts_in_its_ratio(
 ) -> None:
     found = judged(to_target(*pairs), target=0.8)
     assert (found.reached, found.target_ratio) == (reached, ratio)
+
+
+def test_a_median_of_those_that_reached_the_target_and_those_that_did_not_is_open() -> None:
+    assert formatting.to_target(None, (2, 4)) == "open (2 of 4 reached it)"
+    assert formatting.to_target(None, (1, 4)) == "not reached (1 of 4)"
+    assert formatting.to_target(2.0, (3, 4)) == "2.00 s (3 of 4)"
 
 
 def test_the_time_to_target_is_when_the_metric_first_reached_it() -> None:

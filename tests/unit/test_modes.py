@@ -13,7 +13,8 @@ from bench.analysis.results import ArmResult, Comparison
 from bench.analysis.verdict import Verdict
 from bench.recipes.resolve import make_techniques
 from bench.run.arm_names import Used, join
-from bench.run.modes import best_alone, combination, combined, together
+from bench.run.confirming import best_alone
+from bench.run.modes import combination, combined, together
 from bench.run.plan import Contrast
 from bench.run.session import Session
 from tests.records import header, recipe

@@ -41,3 +41,13 @@ def test_what_deploys_the_trained_model_answers_as_the_baseline_does() -> None:
     assert latency(baseline, measurement("slim", effect="model")) is None
     found = latency(baseline, measurement("slim", effect="model", **slower))
     assert found == pytest.approx(-math.log(2))
+
+
+def test_settings_that_change_the_model_are_told_by_its_file() -> None:
+    size = BY_NAME["file size"]
+    small, large = measurement(model_bytes=1000), measurement("wide", model_bytes=4000)
+    assert not size.is_shared(small, large)
+    found = size.log_ratio("training")(small, large)
+    assert found == pytest.approx(-math.log(4))
+    assert size.is_shared(small, measurement("same", model_bytes=1001))
+    assert size.is_shared(small, measurement("unknown"))

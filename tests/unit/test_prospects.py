@@ -53,6 +53,15 @@ def test_a_pair_is_a_training_at_the_rehearsed_pace_and_a_share_of_the_baseline_
     assert one.promise == pytest.approx((math.log(2) + CHANCE) / one.seconds)
 
 
+def test_without_a_profile_rehearsed_steps_tell_how_long_a_training_takes() -> None:
+    plain = rehearsed(BASELINE, 1.0, recipe=recipe(batch_size=8).model_dump(mode="json"))
+    half = rehearsed("half", 1.0, epoch_items=80)
+    these = found([contrast("half")], [plain, half], probed=())
+    assert these["half"].seconds == pytest.approx(40 + 5 + (80 + 5) / BLOCK)
+    bare = plain.model_copy(update={"recipe": {**plain.recipe, "settings": {}}})
+    assert found([contrast("half")], [bare, half], probed=()) == {}
+
+
 def test_of_steps_alone_a_pair_is_as_long_as_the_profile() -> None:
     assert expected("fast", 0.5, "step").seconds == pytest.approx(6 + 12 / BLOCK)
 

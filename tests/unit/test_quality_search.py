@@ -202,6 +202,22 @@ def test_an_interrupted_search_goes_on_to_the_same_answer(
         assert len(second.asked) == len(trained.asked) - most
 
 
+def test_a_search_with_a_fixed_number_of_pairs_is_finished_once_all_are_made(
+    tmp_path: Path,
+) -> None:
+    fixed = asked().model_copy(update={"first": None, "repeats": 3})
+    trained = Trained()
+    session, _ = run(made(tmp_path / "run", fixed), trained)
+    session.folder.close()
+    assert sum(trial.arm == TUNED for trial in session.records) == 3
+    assert undone.unfinished(reports.read(tmp_path / "run")) is None
+    folder = made(tmp_path / "interrupted", fixed)
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, Trained(most=len(trained.asked) - 1))
+    folder.close()
+    assert "of 6 pairs of trials were run" in str(undone.unfinished(reports.read(folder.path)))
+
+
 def test_the_test_part_chooses_nothing_and_may_refuse_what_was_chosen(tmp_path: Path) -> None:
     session, _ = run(made(tmp_path / "run", asked()), Trained(misled=True))
     (result,) = compare_run(session.header, session.records, ()).arms

@@ -15,7 +15,8 @@ from bench.launch.local import Runner
 from bench.records.header import Arm, Header
 from bench.records.measurement import CONTROL, Ending, Measurement, Status
 from bench.records.run_folder import Folder, read_run
-from bench.run import modes
+from bench.run import confirming, modes
+from bench.run.plan import Contrast
 from bench.run.session import Session
 from bench.trial.spec import Outcome, TrialSpec
 from tests.benchmarks import bench_search
@@ -179,12 +180,59 @@ def test_a_search_that_is_gone_on_with_begins_no_stage_again(
     assert sum(trial.arm == "ema" for trial in made[0]) < 2  # it was left open
 
 
+class Ended(Replayer):
+    """Answers so many trials, and is interrupted in the next."""
+
+    last = 13
+
+    def run(self, trial: TrialSpec) -> Outcome:
+        if trial.kind != "build" and self.asked == self.last:
+            raise KeyboardInterrupt
+        return super().run(trial)
+
+
+def test_what_a_budget_left_out_of_a_block_is_not_held_against_its_baseline_of_before(
+    run: Path, tmp_path: Path
+) -> None:
+    """An arm that a later budget pays for begins with the round in which the run goes on."""
+    recorded, place = Recorded.read(run), tmp_path / "again"
+    place.mkdir()
+    arms = tuple(Arm(techniques=(name,)) for name in ("early-stopping", "ema", "limit-steps"))
+    made: list[list[Measurement]] = []
+    for budget, replayer in ((20.0, Ended(recorded, 1)), (9000.0, Replayer(recorded, 1))):
+        asked = header(
+            first=4,
+            repeats=30,
+            arms=arms,
+            budget_seconds=budget,
+            raced={"test": 3},
+            blocks={"test": 3},
+        )
+        (place / "run.json").write_text(asked.model_dump_json())
+        folder = Folder(place, asked)
+        session = Session(
+            folder, cast(Runner, replayer), cast(Baseline, None), recipe(), {}, Silent()
+        )
+        with suppress(KeyboardInterrupt):
+            session.measure(
+                [Contrast(name, recipe(name), recipe(), "full") for name in sorted(GAINS)]
+            )
+        made.append(list(session.records))
+        folder.close()
+    closed = {trial.pair for trial in made[0]} - {made[0][-1].pair}
+    begun = [trial for trial in made[1] if trial.pair in closed]
+    assert begun == [trial for trial in made[0] if trial.pair in closed]
+    before, after = (sum(trial.arm == "ema" for trial in each) for each in made)
+    assert before < sum(trial.arm == "limit-steps" for trial in made[0])
+    assert before < after
+
+
 @pytest.mark.parametrize("wins", [True, False])
 def test_a_part_of_a_combination_is_confirmed_only_where_that_does_not_win(
     wins: bool, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not wins:
-        monkeypatch.setattr(modes, "best", lambda comparison: None)
+        monkeypatch.setattr(confirming, "best", lambda comparison: None)
     recorded, place = Recorded.read(run), tmp_path / "again"
     place.mkdir()
     asked = header(

@@ -182,3 +182,12 @@ def test_whoever_looks_at_a_schedule_or_at_batches_knows_how_long_the_training_i
     assert len(calls_in_training(job, job.model, 2)) == 2
     assert LimitSteps(steps=2).apply(job).epoch_steps == 2
     assert set(asked) == {12}
+
+
+def test_a_schedule_is_looked_at_after_as_many_updates_as_it_will_have_seen() -> None:
+    def schedule(optimizer: Optimizer, progress: Progress) -> None:
+        if progress.step >= progress.total_steps / 2:
+            optimizer.param_groups[0]["lr"] = 0.5
+
+    assert own_change(linear_job(epoch_steps=4, schedule=schedule)) == 2
+    assert own_change(linear_job(epoch_steps=4)) is None
