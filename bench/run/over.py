@@ -30,4 +30,4 @@ def is_closed(session: Session, block: Block) -> bool:
     blocks whole.
     """
     begun = any(map(session.holds, block)) and block[0].pair != session.taken_up
-    return begun and session.spread is None and 0 <= session.taken_up
+    return begun and session.spread is None and session.taken_up >= 0
