@@ -7,14 +7,14 @@ import shlex
 from bench.analysis.objectives import BY_NAME, Objective
 from reports import formatting
 from reports.run import Run
-from reports.undone import is_chosen, unfinished
+from reports.undone import goes_on, unfinished
 
 
 def commands(run: Run) -> list[tuple[str, str]]:
     """Return (what for, command) of what a reader may want to do next."""
     found = []
     left = unfinished(run) is not None
-    if left and not is_chosen(run):
+    if goes_on(run):
         found.append(("go on with it", f"{run.header.resuming} {run.folder}"))
     if run.exported:
         baseline = "baseline: nothing is shown to beat it" + " yet" * left

@@ -148,7 +148,7 @@ def difference_with_interval(interval: Interval | None, share: bool = False) -> 
 
 def margin(size: float, share: bool) -> str:
     """Return the largest loss that is accepted: ``0.01``, or ``1 %`` of the baseline's metric."""
-    return f"{100 * size:g} % of the baseline's" if share else value(size)
+    return f"{100 * size:.4g} % of the baseline's" if share else f"{size:.4g}"
 
 
 def number(amount: float, one: str, many: str | None = None) -> str:

@@ -19,14 +19,19 @@ def unfinished(run: Run) -> str | None:
         return None
     budget = run.header.budget_seconds
     why = f"; its budget was {formatting.seconds(budget)}" if budget is not None else ""
-    if is_chosen(run):
+    if _is_chosen(run):
         late = "A search takes up nothing that came before its last stage."
         return f"Not everything was measured: {missing}{why}. {late}"
     again = f"{run.header.resuming} {run.folder}"
     return f"This run is not finished: {missing}{why}. {again} goes on with it."
 
 
-def is_chosen(run: Run) -> bool:
+def goes_on(run: Run) -> bool:
+    """Tell whether a run would measure what it lacks, if it was gone on with."""
+    return unfinished(run) is not None and not _is_chosen(run)
+
+
+def _is_chosen(run: Run) -> bool:
     """Tell whether all is measured of what a search has chosen: the rest is not taken up again."""
     open_ones = [result for result in run.candidates if result.confirmed and result.goes_on]
     over = run.header.is_over("confirm") or not open_ones

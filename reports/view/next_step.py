@@ -10,7 +10,7 @@ from reports.view.open_arms import as_asked, asking, buying, of_audit, open_arms
 
 def next_step(run: Run) -> tuple[str, str] | None:
     """Return what to do next and the command for it; None where there is nothing."""
-    if undone.unfinished(run) is not None:
+    if undone.goes_on(run):
         return "go on", f"{run.header.resuming} {run.folder}"
     if run.judged is not None or run.revised is not None or not run.of(BASELINE):
         return None

@@ -24,6 +24,8 @@ from reports import sentences
 from reports.charts import marks
 from reports.charts.scale import Scale, linear_scale, ratio_scale, ratio_ticks, signed, ticks
 from reports.page.forest import forest_of
+from reports.commands import commands
+from reports.undone import goes_on, unfinished
 from reports.view import rows
 from reports.view.next_step import next_step
 from reports.view.open_arms import as_asked, asking, buying, open_arms
@@ -226,6 +228,26 @@ def test_a_technique_of_one_s_own_is_suggested_as_it_was_typed(tmp_path: Path) -
         trials += paired(f"clip-gradients:norm={norm:g}", first=first, recipe=own)
     run = reports.made(tmp_path, head, trials, ())
     assert [as_asked(run, f"clip-gradients:norm={norm}") for norm in ("0.5", "2")] == typed
+
+
+def test_a_search_that_has_confirmed_its_choice_is_not_said_to_go_on(tmp_path: Path) -> None:
+    facts: dict[str, Any] = {
+        "mode": "full-optimization", "first": 4, "repeats": 30, "screening": (1, 6),
+        "budget_seconds": 600.0, "arms": tuple(Arm(techniques=(name,)) for name in "ab"),
+    }  # fmt: skip
+    trials = paired("a", [1.5]) + paired("b", [1.02], losses=(), first=100)
+    screening = reports.made(tmp_path, header(**facts, raced={"test": 2}), trials, ())
+    assert goes_on(screening)
+    assert next_step(screening) == ("go on", f"bench --resume {screening.folder}")
+    kept = [0.001, -0.001, 0.002, 0.0]
+    trials += paired("a", [1.48, 1.5, 1.52, 1.49], losses_of_metric=kept, first=200,
+                     stage="confirm", baseline={"stage": "confirm"})  # fmt: skip
+    head = header(**facts, raced={"test": 2, "confirm": 1})
+    run = reports.made(tmp_path, head, trials, ())
+    assert "b is open; its budget was" in str(unfinished(run))
+    assert not goes_on(run)
+    assert not any("--resume" in command for _, command in commands(run))
+    assert next_step(run) is None
 
 
 def test_what_won_is_exported_alone_whatever_else_won(tmp_path: Path) -> None:
