@@ -22,5 +22,5 @@ def next_step(run: Run) -> tuple[str, str] | None:
         return "see what pays", asking(run, "--full-optimization")
     if run.header.mode == "test" and run.winner:
         return "export it as a recipe", asking(run, "--combine", as_asked(run, run.winner.arm))
-    bought = buying(run, open_arms(run))
+    bought = buying(run, open_arms(run)) if undone.unfinished(run) is None else None
     return ("decide what is open", bought[0]) if bought else None

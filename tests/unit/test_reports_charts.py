@@ -23,8 +23,8 @@ from bench.records.measurement import CONTROL, Evaluation, Measurement, Status
 from reports import sentences
 from reports.charts import marks
 from reports.charts.scale import Scale, linear_scale, ratio_scale, ratio_ticks, signed, ticks
-from reports.page.forest import forest_of
 from reports.commands import commands
+from reports.page.forest import forest_of
 from reports.undone import goes_on, unfinished
 from reports.view import rows
 from reports.view.next_step import next_step
