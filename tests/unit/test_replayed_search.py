@@ -105,11 +105,19 @@ def test_a_candidate_keeps_its_distance_from_another_baseline() -> None:
     assert found.metric == pytest.approx(0.75)
 
 
+def session_in(place: Path, replayer: Replayer) -> Session:
+    """Begin a run, or take it up, whose trials are replayed."""
+    folder = Folder(place, Header.model_validate_json((place / "run.json").read_text()))
+    return Session(folder, cast(Runner, replayer), cast(Baseline, None), recipe(), {}, Silent())
+
+
 class Stopped(Replayer):
     """Answers so many trials, and is interrupted in the next."""
 
+    last = 3
+
     def run(self, trial: TrialSpec) -> Outcome:
-        if trial.kind != "build" and not trial.profile and self.asked == 3:
+        if trial.kind != "build" and not trial.profile and self.asked == self.last:
             raise KeyboardInterrupt
         return super().run(trial)
 
@@ -126,14 +134,11 @@ def test_a_round_that_was_cut_short_is_made_whole_where_all_arms_are_decided(
     )  # fmt: skip
     (place / "run.json").write_text(asked.model_dump_json())
     for replayer in (Stopped(recorded, 1), Replayer(recorded, 1)):
-        folder = Folder(place, Header.model_validate_json((place / "run.json").read_text()))
-        session = Session(
-            folder, cast(Runner, replayer), cast(Baseline, None), recipe(), {}, Silent()
-        )
+        session = session_in(place, replayer)
         with suppress(KeyboardInterrupt):
             modes.full_optimization(session)
         made = sorted(trial.arm for trial in session.records)
-        folder.close()
+        session.folder.close()
     assert made == ["baseline", "baseline#2", "early-stopping", "limit-steps"]
 
 
@@ -165,30 +170,22 @@ def test_a_search_that_is_gone_on_with_begins_no_stage_again(
     (place / "run.json").write_text(asked.model_dump_json())
     made: list[list[Measurement]] = []
     for replayer in (Late(recorded, 1), Late(recorded, 1)):
-        folder = Folder(place, Header.model_validate_json((place / "run.json").read_text()))
-        session = Session(
-            folder, cast(Runner, replayer), cast(Baseline, None), recipe(), {}, Silent()
-        )
+        session = session_in(place, replayer)
         if not made:
             replayer.session = session
         modes.full_optimization(session)
         made.append([trial for trial in session.records if trial.stage in ("test", "combine")])
-        folder.close()
-        assert "confirm" in folder.header.raced
+        session.folder.close()
+        assert "confirm" in session.folder.header.raced
         read_run(place)
     assert made[1] == made[0]
     assert sum(trial.arm == "ema" for trial in made[0]) < 2  # it was left open
 
 
-class Ended(Replayer):
-    """Answers so many trials, and is interrupted in the next."""
+class Ended(Stopped):
+    """Answers more of them."""
 
     last = 13
-
-    def run(self, trial: TrialSpec) -> Outcome:
-        if trial.kind != "build" and self.asked == self.last:
-            raise KeyboardInterrupt
-        return super().run(trial)
 
 
 def test_what_a_budget_left_out_of_a_block_is_not_held_against_its_baseline_of_before(
@@ -209,16 +206,13 @@ def test_what_a_budget_left_out_of_a_block_is_not_held_against_its_baseline_of_b
             blocks={"test": 3},
         )
         (place / "run.json").write_text(asked.model_dump_json())
-        folder = Folder(place, asked)
-        session = Session(
-            folder, cast(Runner, replayer), cast(Baseline, None), recipe(), {}, Silent()
-        )
+        session = session_in(place, replayer)
         with suppress(KeyboardInterrupt):
             session.measure(
                 [Contrast(name, recipe(name), recipe(), "full") for name in sorted(GAINS)]
             )
         made.append(list(session.records))
-        folder.close()
+        session.folder.close()
     closed = {trial.pair for trial in made[0]} - {made[0][-1].pair}
     begun = [trial for trial in made[1] if trial.pair in closed]
     assert begun == [trial for trial in made[0] if trial.pair in closed]
@@ -239,17 +233,14 @@ def test_a_part_of_a_combination_is_confirmed_only_where_that_does_not_win(
         arms=tuple(Arm(techniques=(name,)) for name in ("early-stopping", "limit-steps")),
     )  # fmt: skip
     (place / "run.json").write_text(asked.model_dump_json())
-    folder = Folder(place, asked)
-    session = Session(
-        folder, cast(Runner, Replayer(recorded, 1)), cast(Baseline, None), recipe(), {}, Silent()
-    )
+    session = session_in(place, Replayer(recorded, 1))
     modes.full_optimization(session)
-    folder.close()
+    session.folder.close()
     confirmed = {trial.arm for trial in session.records if trial.stage == "confirm"}
     assert confirmed == {"baseline", "early-stopping+limit-steps"} | (
         set() if wins else {"early-stopping"}
     )
-    assert folder.header.raced["confirm"] == 2  # of these the error is shared
+    assert session.header.raced["confirm"] == 2  # of these the error is shared
 
 
 def test_a_part_that_fails_alone_is_not_tried_again_and_again(
