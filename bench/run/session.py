@@ -41,9 +41,9 @@ from bench.run.identity import check_data, check_same
 from bench.run.margin import fix_margin
 from bench.run.observer import Observer
 from bench.run.open_arms import has_won, left_of, next_round, pays
-from bench.run.over import is_closed, shown_again
 from bench.run.plan import Contrast, Planned
 from bench.run.prospects import prospects, ranked
+from bench.run.resumed import is_closed, shown_again
 from bench.run.reuse import Earlier
 from bench.run.specs import asked_of, spec_of
 from bench.run.spread import spread_over

@@ -107,22 +107,18 @@ def cgroup(folder: Path, **files: str) -> Path:
     return folder
 
 
-def test_page_cache_that_gives_way_is_available_in_a_cgroup(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(
+    ("most", "current", "stat", "available"),
+    [(100, 90, STATISTICS, 68), (100, 40, STATISTICS, 100), (20, 90, "", 0)],
+    ids=["cache gives way", "no more than the limit", "nothing left"],
+)
+def test_page_cache_that_gives_way_is_available_in_a_cgroup_up_to_its_limit(
+    most: int, current: int, stat: str, available: int, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     monkeypatch.setattr(memory, "CGROUP", tmp_path)
-    cgroup(tmp_path, max=f"{100 * MIB}\n", current=f"{90 * MIB}\n", stat=STATISTICS)
-    assert memory.available_bytes() == 68 * MIB
-
-
-def test_no_more_than_its_limit_is_available_in_a_cgroup(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(memory, "CGROUP", tmp_path)
-    cgroup(tmp_path, max=f"{100 * MIB}\n", current=f"{40 * MIB}\n", stat=STATISTICS)
-    assert memory.available_bytes() == 100 * MIB
-    cgroup(tmp_path, max=f"{20 * MIB}\n", current=f"{90 * MIB}\n", stat="")
-    assert memory.available_bytes() == 0
+    cgroup(tmp_path, max=f"{most * MIB}\n", current=f"{current * MIB}\n", stat=stat)
+    assert memory.available_bytes() == available * MIB
 
 
 def test_a_cgroup_of_the_first_version_counts_likewise(
