@@ -75,7 +75,9 @@ def next_round(
         measured = list(open_)
     elif number < rule.first:
         hopes = {arm: expected.get(arm, UNKNOWN).promise for arm in open_}
-        measured = promising(own, hopes, costs, rule.first - number, left_seconds)
+        control = _control_pairs(header, trials, rule, stage) if candidates else 0
+        beside = max(0, min(control, rule.first) - number) * expected.get(CONTROL, UNKNOWN).seconds
+        measured = promising(own, hopes, costs, rule.first - number, left_seconds - beside)
     else:
         measured = affordable(open_, costs, left_seconds)
     left = [arm for arm in open_ if arm not in measured]

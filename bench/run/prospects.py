@@ -65,6 +65,9 @@ def prospects(
         less = _less_work(baseline, own) if kind == "full" else 1.0
         seconds = trial(own, kind, faster * less) + trial(baseline, kind, 1.0) / BLOCK
         found[arm] = Prospect(seconds, _gain(own, faster * less) / seconds if seconds else 0.0)
+    if found:
+        again = trial(baseline, "full", 1.0)
+        found[CONTROL] = Prospect(again + again / BLOCK, math.inf)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,15 @@ def test_the_first_round_is_of_what_is_expected_to_gain_most(
     choice = next_round(head, [], arms, 0, rule, "test", 0.0, expected=EXPECTED)
     assert choice.measured == [*measured, CONTROL]
     assert choice.left == [arm for arm in ("quick", "noisy") if arm not in measured]
+
+
+def test_what_the_control_takes_beside_arms_is_counted_too() -> None:
+    head = header(**{**AUTO, "budget_seconds": 40.0})
+    arms, rule = ["quick", "noisy", CONTROL], Rule(4, 30, 0.05, 2)
+    for control, measured in ((0.0, ["quick", "noisy"]), (4.0, ["noisy"])):
+        expected = {**EXPECTED, CONTROL: Prospect(control, math.inf)}
+        choice = next_round(head, [], arms, 0, rule, "test", 0.0, expected=expected)
+        assert choice.measured == [*measured, CONTROL]
 
 
 def test_a_part_of_the_budget_is_kept_for_confirming() -> None:

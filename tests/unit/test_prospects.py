@@ -111,6 +111,6 @@ def test_nothing_is_expected_without_a_profile_or_a_rehearsal() -> None:
 def test_nothing_is_expected_where_no_budget_is_to_be_spent() -> None:
     known = [rehearsed(BASELINE, 1.0), rehearsed("fast", 0.5)]
     arms = [contrast("fast")]
-    assert {*prospects(BUDGET, "test", arms, known, [PROFILED])} == {"fast"}
+    assert {*prospects(BUDGET, "test", arms, known, [PROFILED])} == {"fast", CONTROL}
     assert prospects(BUDGET, "confirm", arms, known, [PROFILED]) == {}
     assert prospects(header(), "test", arms, known, [PROFILED]) == {}
