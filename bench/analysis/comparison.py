@@ -55,7 +55,9 @@ from bench.analysis.pairs import (
     whole,
 )
 from bench.analysis.payback import (
-    in_order,
+    Made,
+    held_to_payback,
+    made_of,
     payback_steps,
     planned_steps,
     seconds_saved_an_epoch,
@@ -67,7 +69,7 @@ from bench.analysis.screening import Looks, screened
 from bench.analysis.subsets import largest, taken_apart
 from bench.analysis.unconfirmed import after_screening
 from bench.analysis.unmeasured import nothing_measured
-from bench.analysis.verdict import Verdict, judge
+from bench.analysis.verdict import judge
 from bench.baseline import Target
 from bench.errors import BenchError
 from bench.records.header import Header
@@ -90,13 +92,14 @@ def compare(
     rule = rules.get("confirm" if looks else "test", Rule())
     same = whole(again(trials, looks is not None))
     control, apart = control_of(same, rule) if CONTROL in own else None, unlike(same)
-    made, judging = in_order([*trials, *beside]), (margin, target, rules, apart, aims)
+    made, judging = made_of([*trials, *beside], probes), (margin, target, rules, apart, aims)
     judged = [_judge(n, each, *judging, made) for n, each in own.items() if n != CONTROL]
     arms = tuple(_with_search(result, trials, probes) for result in judged)
     if screening:
         by = margin if chosen_by is None else chosen_by
         seen = screened(trials, by, target, aims, looks)
-        arms = tuple(after_screening(result, seen.get(result.arm)) for result in arms)
+        chosen = (after_screening(result, seen.get(result.arm)) for result in arms)
+        arms = tuple(map(held_to_payback, chosen))
     shown_in = visible_pairs(arms, control, rule)
     return Comparison(
         margin=margin,
@@ -166,7 +169,7 @@ def aims_of(header: Header) -> Aims:
 
 def _judge(
     name: str, trials: Sequence[Measurement], margin: float, target: Target,
-    rules: Mapping[Purpose, Rule], own: float | None, aims: Aims, made: Sequence[Pair],
+    rules: Mapping[Purpose, Rule], own: float | None, aims: Aims, made: Made,
 ) -> ArmResult:  # fmt: skip
     trials_of_arm = [trial for trial in trials if trial.arm == name]
     statuses = dict(Counter(str(trial.status) for trial in trials_of_arm))
@@ -189,7 +192,7 @@ def _judge(
     )
     judgement = judge(pairs, facts["time_basis"], margin, rule, own, target, aims.counts)
     result = ArmResult(arm=name, **judgement._asdict(), **facts)
-    return limited(_downgrade_if_never_repaid(result), good, aims)
+    return limited(held_to_payback(result), good, aims)
 
 
 def _facts(
@@ -225,16 +228,16 @@ def _facts(
     }
 
 
-def _of_setup(pairs: Sequence[Pair], made: Sequence[Pair]) -> dict[str, Any]:
+def _of_setup(pairs: Sequence[Pair], made: Made) -> dict[str, Any]:
     """Return what set-up costs an arm, among all pairs that were made, and when it is recovered."""
-    setup = setup_of(with_first(pairs, made))
+    setup = setup_of(with_first(pairs, made.pairs))
     stepped = basis_of(pairs[0][1]) == "step"  # a whole training's seconds hold the set-up already
     return {
         "setup_seconds": setup.first if setup else None,
         "warm_setup_seconds": setup.warm if setup else None,
         "setup_is_sure": setup is not None and setup.sure,
         "payback_steps": payback_steps(pairs, setup) if stepped else None,
-        "planned_steps": planned_steps(pairs[0][1]),
+        "planned_steps": planned_steps(pairs[0][1]) or made.steps,
     }
 
 
@@ -252,25 +255,6 @@ def _deployed_ratios(
         elif interval := ratio_of(pairs, row.value(basis), rule, total):
             found[row.name] = interval
     return found
-
-
-def _downgrade_if_never_repaid(result: ArmResult) -> ArmResult:
-    """Turn a win in time that training is too short to see into what it is: no gain."""
-    late = (
-        result.verdict is Verdict.WIN
-        and result.gains == ("faster",)
-        and result.setup_is_sure
-        and result.payback_steps is not None
-        and result.planned_steps is not None
-        and result.payback_steps > result.planned_steps
-    )
-    if not late:
-        return result
-    reason = (
-        f"steps are faster, but {result.setup_seconds:.1f} s of set-up pay back only after "
-        f"{result.payback_steps:,} steps; this training makes {result.planned_steps:,}"
-    )
-    return result.model_copy(update={"verdict": Verdict.NO_GAIN, "reason": reason})
 
 
 def _with_search(

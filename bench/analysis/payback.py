@@ -8,6 +8,8 @@ from statistics import median
 from typing import NamedTuple
 
 from bench.analysis.pairs import Pair
+from bench.analysis.results import ArmResult
+from bench.analysis.verdict import Verdict
 from bench.records.measurement import BASELINE, CONTROL, Measurement
 
 ROUNDING = 1e-9
@@ -24,8 +26,22 @@ def seconds_saved_an_epoch(pairs: Sequence[Pair]) -> float | None:
     return median(saved) if saved else None
 
 
-def in_order(trials: Sequence[Measurement]) -> list[Pair]:
-    """Return the whole pairs of all arms and stages of a run, as they were made."""
+class Made(NamedTuple):
+    """What a run has made, of all arms and stages."""
+
+    pairs: list[Pair]
+    """Those that are whole, as they were made."""
+    steps: int | None
+    """Of a whole training of the baseline, where trials of it alone tell: of a script."""
+
+
+def made_of(trials: Sequence[Measurement], probes: Sequence[Measurement] = ()) -> Made:
+    """Return what a run has made, by all its trials and probes."""
+    own = [one for one in (*trials, *probes) if one.ok and one.arm in (BASELINE, CONTROL)]
+    return Made(_in_order(trials), next(filter(None, map(_to_its_end, own)), None))
+
+
+def _in_order(trials: Sequence[Measurement]) -> list[Pair]:
     own = [trial for trial in trials if trial.ok and trial.pair >= 0]
     baselines = {trial.pair: trial for trial in own if trial.arm == BASELINE}
     found = [
@@ -57,7 +73,8 @@ class Setup(NamedTuple):
     """What a training pays: the first, where it is beyond what the later ones and chance explain.
     """
     sure: bool
-    """Whether the cost is beyond what the baseline's own set-ups differ by."""
+    """Whether the cost is beyond what the baseline's own set-ups differ by, or all of a single one.
+    """
 
 
 def setup_of(pairs: Sequence[Pair]) -> Setup | None:
@@ -71,7 +88,7 @@ def setup_of(pairs: Sequence[Pair]) -> Setup | None:
         return None
     first, *later = (c - b for b, c in known)
     before = [b for b, _ in known]
-    chance = max(before) - min(before)
+    chance = max(before) - (min(before) if later else 0.0)
     warm = median(later) if later else None
     cold = warm is None or first - warm > chance
     cost = max(0.0, first if cold else warm or 0.0)
@@ -90,12 +107,34 @@ def payback_steps(pairs: Sequence[Pair], setup: Setup | None) -> int | None:
     return math.ceil(setup.cost / median(saved))
 
 
+def held_to_payback(result: ArmResult) -> ArmResult:
+    """Turn a win in time that training is too short to see, or its choice, into no gain."""
+    late = (
+        result.verdict in (Verdict.WIN, Verdict.SCREENED)
+        and result.gains == ("faster",)
+        and result.setup_is_sure
+        and result.payback_steps is not None
+        and result.planned_steps is not None
+        and result.payback_steps > result.planned_steps
+    )
+    if not late:
+        return result
+    reason = (
+        f"steps are faster, but {result.setup_seconds:.1f} s of set-up pay back only after "
+        f"{result.payback_steps:,} steps; this training makes {result.planned_steps:,}"
+    )
+    return result.model_copy(update={"verdict": Verdict.NO_GAIN, "reason": reason})
+
+
 def planned_steps(measured: Measurement) -> int | None:
     """Return how many steps a whole training makes; None where that can't be told.
 
-    By the items of a step, of which the last of an epoch may have fewer, and those of an epoch: of
-    a whole training as many as it saw, be some drawn twice.
+    What plans no epochs, as a script, has made them in a trial that ran to its end. Else by the
+    items of a step, of which the last of an epoch may have fewer, and those of an epoch: of a whole
+    training as many as it saw, be some drawn twice.
     """
+    if (seen := _to_its_end(measured)) is not None:
+        return seen
     epoch, planned = measured.items_an_epoch, measured.planned_epochs
     if measured.kind == "full" and measured.items_seen and measured.epochs == planned:
         epoch = round(measured.items_seen / planned)
@@ -103,6 +142,13 @@ def planned_steps(measured: Measurement) -> int | None:
         return None
     of_epoch = epoch * len(measured.step_seconds) / measured.items
     return planned * max(1, math.floor(of_epoch + ROUNDING))
+
+
+def _to_its_end(measured: Measurement) -> int | None:
+    """Return the steps of a whole training that plans no epochs."""
+    if measured.kind != "full" or measured.planned_epochs is not None:
+        return None
+    return len(measured.warmup_step_seconds) + len(measured.step_seconds) or None
 
 
 def planned_seconds(measured: Measurement) -> float | None:

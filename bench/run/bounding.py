@@ -5,13 +5,16 @@ What is decided stands in the journal, so a run that goes on decides nothing ane
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from bench.analysis.bounds import bounds_of, out_of_reach
 from bench.analysis.comparison import aims_of
 from bench.analysis.payback import planned_seconds
 from bench.recipes.combination import effect_of, touches_of, work_of
-from bench.records.measurement import BASELINE, Measurement, Preparation, Status
+from bench.recipes.resolve import steps_alone
+from bench.recipes.script import is_script
+from bench.records.measurement import BASELINE, CONTROL, Measurement, Preparation, Status
 from bench.records.recipe import Recipe
 from bench.run.arm_names import Used
 from bench.run.combining import timed
@@ -23,6 +26,8 @@ SLOWER = 2.0
 """Times as long as the baseline's, from which on a rehearsed step bears a caution out."""
 PATIENCE = 60.0
 """Seconds of a whole training up to which it is tried whether compiling alone takes longer."""
+SHARE = 0.1
+"""Of the budget, that this may take of a training whose length only its end tells."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +91,12 @@ class Bounding:
 
         It is ended when it does; its caches are its own, so that trials find none.
         """
+        if not any(technique.stage is Stage.COMPILE for _, technique in used):
+            return None
         whole = planned_seconds(self.profile)
-        compiles = any(technique.stage is Stage.COMPILE for _, technique in used)
-        if not compiles or whole is None or whole > PATIENCE:
+        if whole is None and is_script(recipe) and not steps_alone(self.session.baseline, recipe):
+            whole = planned_seconds(self._to_its_end())
+        if whole is None or whole > PATIENCE:
             return None
         self.session.show.begin(f"{name}: its set-up")
         scratch = self.session.folder.scratch / "set-up"
@@ -104,6 +112,13 @@ class Bounding:
         else:
             return None
         return f"its first steps take {spent}, the baseline's whole training about {whole:.3g} s"
+
+    def _to_its_end(self) -> Measurement:
+        """Run the baseline as long as it is tried for, where only its end tells when it ends."""
+        self.session.show.begin("how long a whole training takes")
+        planned = Planned(CONTROL, -1, self.session.header.seed, self.session.recipe, "full")
+        left = (self.session.header.budget_seconds or math.inf) * SHARE
+        return self.session.probe(planned, timeout_seconds=min(PATIENCE, left))
 
     def _refused(self, name: str, used: Used, recipe: Recipe, why: str | None) -> bool:
         if why is None:

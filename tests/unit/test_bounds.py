@@ -17,8 +17,10 @@ from bench.analysis.verdict import Verdict
 from bench.errors import BenchError
 from bench.recipes import registry
 from bench.recipes.resolve import make_techniques
+from bench.recipes.script import ScriptBaseline, ScriptSettings
 from bench.records.measurement import BASELINE, Measurement, Status
 from bench.records.profile import Profile
+from bench.records.recipe import Recipe
 from bench.run.bounding import Bounding
 from bench.technique import PASSES, Part, Parts
 from bench.trial.spec import Outcome, TrialSpec
@@ -219,6 +221,36 @@ def test_a_set_up_longer_than_the_whole_training_is_told_before_the_race(
     dear = found.too_dear("compile", used, found.session.recipe, measurement())
     assert dear == (expected is not None)
     assert reason(found, "compile") == expected
+
+
+@pytest.mark.parametrize("metric", ["loss: (.*)", None])
+def test_of_a_script_a_whole_training_is_run_where_it_tells_when_a_set_up_is_paid_back(
+    tmp_path: Path, metric: str | None
+) -> None:
+    class Alone(Watched):
+        """Plans no epochs, so that only its end tells how long it takes."""
+
+        def run(self, trial: TrialSpec) -> Outcome:
+            found = super().run(trial).measurement
+            plain = {"planned_epochs": None, "kind": trial.kind}
+            return Outcome(measurement=found.model_copy(update=plain))
+
+    machine = Alone(9.0)
+    found = bounding(tmp_path, machine)
+    script = ScriptBaseline("train.py")
+    settings = ScriptSettings(data_dir=".", script="train.py", metric=metric)
+    plain = Recipe(
+        baseline="train.py:__main__",
+        settings=settings.model_dump(mode="json"),
+        files={"train.py": "0" * 64},
+    )
+    found.session.baseline, found.session.recipe = script, plain
+    dear = found.too_dear("compile", make_techniques(["compile"]), plain, measurement())
+    whole = [one for one in machine.asked if one.kind == "full"]
+    assert dear == (metric is not None)
+    assert [(one.identity.arm, one.timeout_seconds) for one in whole] == [("baseline#2", 60.0)] * (
+        metric is not None
+    )
 
 
 def test_a_caution_that_a_rehearsed_step_bears_out_is_enough(
