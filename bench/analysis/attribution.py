@@ -32,8 +32,9 @@ ORDERS = 4
 """From how many orders contributions are taken then: of n techniques no more than 4 n - 3 subsets
 are measured, of 2^n - 1."""
 LEVEL = 0.95
-PAIRS = 2
-"""Of every subset, before any share counts as told."""
+FREEDOM = 6
+"""Degrees of freedom of the pairs' spread, before any share counts as told: fewer look by chance as
+if they hardly spread."""
 
 Weights = Mapping[Subset, float]
 """How much the mean gain of each subset counts in what is looked for."""
@@ -168,15 +169,17 @@ def lacking(
 ) -> list[Subset]:  # fmt: skip
     """Return the subsets to measure next, by the pairs known of each; none: all is told.
 
-    Until each has `PAIRS`, those of the fewest. Then at most so many of which one pair more narrows
-    the shares of techniques that are open.
+    Those without any come first. Then at most so many of which one pair more narrows the shares of
+    techniques that are open: of all, until the pairs' spread is known.
     """
     subsets = subsets_of(orders)
-    fewest = min(counts.get(subset, 0) for subset in subsets)
-    if found is None or fewest < PAIRS:
-        return [subset for subset in subsets if counts.get(subset, 0) == fewest]
+    missing = [subset for subset in subsets if not counts.get(subset)]
+    if found is None or missing:
+        return missing
     narrower: dict[Subset, float] = defaultdict(float)
-    for technique in untold(found):
+    known = sum(counts[subset] - 1 for subset in subsets)
+    techniques = untold(found) if known >= FREEDOM else sorted(orders[0])
+    for technique in techniques:
         for subset, share in _shares(orders, technique).items():
             less = share**2 / (counts[subset] * (counts[subset] + 1))
             narrower[subset] = max(narrower[subset], less)

@@ -20,7 +20,7 @@ ROUNDS = 2
 """So many at least tell what a part adds, unless the first shows it by time and by CPU time."""
 ADDS = WORTH / 2
 """Of what the last round leaves open, a part stays that has added more, on average: it is nearer to
-what is worth finding than to nothing. What has added less is not waited for to join."""
+what is worth finding than to nothing."""
 
 AGAIN = 2
 """So many trials of one combination, beside the first of each round, tell how far they differ by
@@ -110,10 +110,10 @@ def _joins(
 ) -> bool | None:
     """Tell whether a part of which time tells nothing joins; None where it is open.
 
-    What won by time alone is given up as soon as rounds to come would hardly show a gain.
+    What won by time alone is given up as soon as the gain so far is not worth finding.
     """
     if timed and set(step.gains) <= {TIME.gain}:
-        return False if last or (pairs >= ROUNDS and at.middle < ADDS) else None
+        return False if last or (pairs >= ROUNDS and at.middle < WORTH) else None
     return _shows_else(trials, step, timed) if last else None
 
 

@@ -108,15 +108,19 @@ def _stands(own: Own, every: Every, first: int, most: int, quick: float = math.i
     """Return where an arm stands; another is chosen as faster after `quick` pairs."""
     pairs = len(own.found.failed)
     for count in range(first, min(most, pairs) + 1):
-        seen = _look(own, every, count, last=count == most, rivalled=count >= quick)
+        seen = _look(own, every, count, most, rivalled=count >= quick)
         if seen.standing is not Standing.OPEN:
             return seen
     return Screened(Standing.OPEN, pairs)
 
 
-def _look(own: Own, every: Every, count: int, last: bool, rivalled: bool) -> Screened:
-    """Look at the first `count` pairs of an arm; the last look leaves nothing open."""
-    found, quality = own.found, own.found.quality
+def _look(own: Own, every: Every, count: int, most: int, rivalled: bool) -> Screened:
+    """Look at the first `count` pairs of an arm; after `most` of them nothing is left open.
+
+    It is left as soon as the mean of all its pairs, with those to come, hardly gets to what is
+    worth finding.
+    """
+    last, found, quality = count == most, own.found, own.found.quality
     agrees = quality.agree is not None and bool(quality.agree[:count].all())
     alike = every.spread(own.basis, None, count)
     metric = steadied(quality.differences, quality.floor, alike, count)
@@ -139,9 +143,18 @@ def _look(own: Own, every: Every, count: int, last: bool, rivalled: bool) -> Scr
     hoped = tuple(row.gain for row, one, at in seen if at.middle > one.worth)
     if last and fit and hoped:
         return Screened(Standing.CHOSEN, count, hoped, why=HOPED)
-    none = sure and all(at.high < one.worth for _, one, at in seen)
+    none = sure and all(_in_the_end(at, count, most) < one.worth for _, one, at in seen)
     left = none or last
     return Screened(Standing.LEFT, count, why=NO_GAIN) if left else Screened(Standing.OPEN, count)
+
+
+def _in_the_end(at: Bounds, count: int, most: int) -> float:
+    """Return what the mean of all pairs that there may be is likely below.
+
+    It lies about the mean so far, the nearer the fewer are to come: of `most` values, of which
+    `count` are known, the mean spreads by sqrt(1 - count / most) of what that of `count` does.
+    """
+    return at.middle + (at.high - at.middle) * math.sqrt(1 - count / most)
 
 
 def _is_likely(row: Row, one: Objective, at: Bounds, count: int) -> bool:

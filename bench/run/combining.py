@@ -147,16 +147,41 @@ def _to_leave(
     session: Session, combination: Combination, steps: Beside, won: Parts
 ) -> tuple[Subset, str] | None:
     """Return a part that a combination is better without, and why, once rounds tell one."""
-    whole = names_in(combination.whole.recipe)
-    without = {part: names_in(less.recipe) for part, (_, less) in steps.items()}
-    (own,) = alike(session, combination, [combination.whole])
     for seen in _looks(session, combination, steps, won):
-        told = told_by(session, combination, own.kind)
-        if (part := overdone(_header(session), told, whole, without)) is not None:
+        if (part := _overdone(session, combination, [*steps])) is not None:
             return part, TOO_MUCH
         if seen.idle:
             return seen.idle[0], NOTHING
     return None
+
+
+def lessened(session: Session, combination: Combination) -> Combination:
+    """Return a combination without what all its trials show that it loses too much with.
+
+    Its rounds beside its parts had not shown it: those are blamed first that change what is learnt.
+    """
+    while len(combination.parts) > 1:
+        if (part := _overdone(session, combination, _blamed(combination))) is None:
+            break
+        _say_left_out(session, combination, [part], combination, TOO_MUCH)
+        combination = combination.without(part)
+    return combination
+
+
+def _overdone(session: Session, combination: Combination, parts: Sequence[Subset]) -> Subset | None:
+    (own,) = alike(session, combination, [combination.whole])
+    told = told_by(session, combination, own.kind)
+    without = {part: names_in(combination.without(part).whole.recipe) for part in parts}
+    return overdone(_header(session), told, names_in(combination.whole.recipe), without)
+
+
+def _blamed(combination: Combination) -> Sequence[Subset]:
+    """Return the parts that may lose too much: of the metric, those that change what is learnt."""
+    parts, aims = [names_in(part.recipe) for part in combination.parts], combination.aims
+    used = combination.techniques
+    learns = {relative(name) for name, one in used if effect_of([one]) not in SAME_WORK}
+    limited = aims.limits or aims.times_baseline
+    return parts if limited else [part for part in parts if part & learns] or parts
 
 
 def _joining(

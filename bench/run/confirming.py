@@ -12,7 +12,7 @@ from bench.analysis.results import Comparison
 from bench.records.recipe import Recipe
 from bench.run.arm_names import Used
 from bench.run.attributing import attribute
-from bench.run.combining import Combination, judged_by
+from bench.run.combining import Combination, judged_by, lessened
 from bench.run.plan import BLOCK, Contrast
 from bench.run.session import Session
 
@@ -23,35 +23,46 @@ def confirm(
 ) -> None:  # fmt: skip
     """Measure the combination and the best single technique in fresh pairs; attribute the gain.
 
-    Of a combination that wins the technique is a part: then it need not be measured.
+    Of a combination that wins the technique is a part: then it need not be measured. One that turns
+    out to lose too much is measured without what it loses that with.
     """
     chosen = [combination.whole for combination in combined]
     alone = best_alone(comparison, chosen[0].arm if chosen else None, screened)
     judged = [replace(c, kind=judged_by(by_name[c.arm], comparison.aims)) for c in alone]
     if not chosen and not judged:
         return
-    session.folder.race("confirm", len(chosen) + len(judged), BLOCK)
+    several = [combination for combination in combined if len(combination.parts) > 1]
+    session.folder.race("confirm", len(chosen) + len(judged) + len(several), BLOCK)
     spared = [one for one in judged if _is_spared(session, one, chosen)]
     session.measure([*chosen, *(one for one in judged if one not in spared)], "confirm")
-    _measure_spared(session, spared)
+    lesser = _measure_instead(session, several, [*chosen, *judged], spared)
     winner = best(compare_run(session.header, session.so_far, session.probed))
-    for combination in combined:
+    for combination in (*combined, *lesser):
         if winner is not None and winner.arm == combination.whole.arm:
             attribute(session, combination)
 
 
-def _measure_spared(session: Session, spared: Sequence[Contrast]) -> None:
-    """Measure what was spared where nothing that was confirmed wins, nor may yet.
+def _measure_instead(
+    session: Session, several: Sequence[Combination], known: Sequence[Contrast],
+    spared: Sequence[Contrast],
+) -> list[Combination]:  # fmt: skip
+    """Measure what may win where nothing that was confirmed does, nor may yet; return combinations.
 
-    Its pairs have their numbers whether they are made or not: those after them don't depend on it.
+    That is what was spared, and what is left of those that lose too much. Pairs have their numbers
+    whether they are made or not: those after them don't depend on it.
     """
-    if not spared:
-        return
-    numbered = session.numbered + rule_of(session.header, "confirm").most * (len(spared) + 1)
+    most = rule_of(session.header, "confirm").most
+    numbered = session.numbered + most * (len(spared) + len(several) + 1)
     found = compare_run(session.header, session.so_far, session.probed)
+    lesser: list[Combination] = []
     if best(found) is None and not any(arm.confirmed and arm.goes_on for arm in found.arms):
-        session.measure(spared, "confirm")
+        arms = {one.arm for one in known}
+        left = [lessened(session, combination) for combination in several]
+        lesser = [one for one in left if one.whole.arm not in arms]
+        if instead := [*(one.whole for one in lesser), *spared]:
+            session.measure(instead, "confirm")
     session.numbered = numbered
+    return lesser
 
 
 def _is_spared(session: Session, alone: Contrast, chosen: Sequence[Contrast]) -> bool:

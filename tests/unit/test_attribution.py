@@ -141,7 +141,7 @@ def test_a_share_that_helps_hinders_or_gains_less_than_is_worth_finding_is_told(
     assert untold(found) == ["d"]
 
 
-def test_of_subsets_in_two_pairs_those_are_measured_again_that_tell_what_is_open() -> None:
+def test_those_subsets_are_measured_again_that_tell_what_is_open() -> None:
     orders = orders_of("abcd")
     every = subsets_of(orders)
     counts = dict.fromkeys(every, 2)
@@ -150,7 +150,7 @@ def test_of_subsets_in_two_pairs_those_are_measured_again_that_tell_what_is_open
     whole, core, alone = frozenset("abcd"), frozenset("abc"), frozenset("d")
     assert lacking(orders, counts, found, 3) == [alone, core, whole]
     assert lacking(orders, counts | {whole: 8, core: 8}, found, 3)[0] == alone
-    assert lacking(orders, counts | {core: 1}, found, 3) == [core]
+    assert lacking(orders, counts | {alone: 8, whole: 8}, found, 3)[0] == core
     assert lacking(orders, counts | {core: 0}, None, 3) == [core]
     assert lacking(orders, counts, done, 3) == []
 
@@ -163,7 +163,7 @@ def test_rounds_that_end_when_all_is_told_leave_intervals_that_hold_the_truth() 
     for _ in range(runs):
         known: list[Gained] = []
         found = None
-        for number in range(4):
+        for _ in range(4):
             counts = Counter(one.subset for one in known)
             asked = lacking(orders, counts, found, 3)
             for block in (asked[k : k + 3] for k in range(0, len(asked), 3)):
@@ -173,12 +173,12 @@ def test_rounds_that_end_when_all_is_told_leave_intervals_that_hold_the_truth() 
                     Gained(s, truth[s] + baseline - generator.normal(0, 0.035), pair) for s in block
                 ]
             made += len(asked)
-            found = attributed(contributions(orders, known)) if number else None
+            found = attributed(contributions(orders, known))
         assert found is not None
         for one in found.contributions:
             low, high = one.ratio.low, one.ratio.high
             assert low is not None
             assert high is not None
             hits[one.technique] += low <= math.exp(alone[one.technique]) <= high
-    assert made / runs < 36  # of 60, where all are measured four times
+    assert made / runs < 24  # of 60, where all are measured four times
     assert sum(hits.values()) >= 0.92 * 4 * runs

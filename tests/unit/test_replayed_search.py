@@ -240,7 +240,8 @@ def test_a_part_of_a_combination_is_confirmed_only_where_that_does_not_win(
     assert confirmed == {"baseline", "early-stopping+limit-steps"} | (
         set() if wins else {"early-stopping"}
     )
-    assert session.header.raced["confirm"] == 2  # of these the error is shared
+    # of these the error is shared: the third is the combination without what may lose too much
+    assert session.header.raced["confirm"] == 3
 
 
 def test_a_part_that_fails_alone_is_not_tried_again_and_again(
