@@ -2,8 +2,9 @@
 
 What:    around every step, cuDNN may time its convolution algorithms and keep the fastest, and
          float32 products may use TF32 tensor cores; a baseline that has the setting `pin_memory`
-         pins it, so that copies to the device run beside its work. The switches are turned back
-         after each step. CUDA graphs are what `compile` captures in its mode reduce-overhead.
+         pins it, and so do the DataLoaders of a script: copies to the device run beside its work.
+         The switches are turned back after each step. CUDA graphs are what `compile` captures in
+         its mode reduce-overhead.
 Helps:   convolutions of constant shapes; float32 products on Ampere and later.
 Hurts:   shapes that change, each of which is timed anew; TF32 keeps 10 bits of mantissa.
 Effect:  rounding.
@@ -14,12 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.utils.data import DataLoader
 
 from bench.batches import Batch
 from bench.errors import NotApplicable
@@ -43,7 +46,10 @@ class CudaOptimizations(Technique):
 
     cudnn_benchmark: bool = Field(True, description="time convolution algorithms, keep the fastest")
     tf32: bool = Field(True, description="TF32 tensor cores for float32 products and convolutions")
-    pin_memory: bool = Field(True, description="turn on the baseline's pin_memory, if it has it")
+    pin_memory: bool = Field(
+        True, description="turn on the baseline's pin_memory, if it has it, or that of a script's "
+        "loaders",
+    )  # fmt: skip
 
     def configure(self, settings: SettingsT, probe: Probe) -> SettingsT:
         """Turn on `pin_memory` where the baseline has it."""
@@ -57,19 +63,41 @@ class CudaOptimizations(Technique):
         return job.wrap("step", lambda old: self._switched(old, tf32), by=self.name)
 
     def intercept(self, script: Script) -> None:
-        """Turn the switches on for the whole script, which may set them itself."""
+        """Turn the switches on for the whole script, and pin what its loaders give.
+
+        Where the script turns a switch off itself it trains without, and so it would with the
+        lines: what is measured then is not what was asked for.
+        """
         tf32 = self._has_tf32(script.device)
-        script.throughout(lambda: switches(self.cudnn_benchmark, tf32))
+        switched, seen = self.cudnn_benchmark or tf32, _Seen()
+
+        @contextmanager
+        def throughout() -> Iterator[None]:
+            with switches(self.cudnn_benchmark, tf32):
+                yield
+                seen.off += _turned_off(self.cudnn_benchmark, tf32)
+
+        def check() -> None:
+            if script.rehearsed:
+                seen.check(switched)
+
+        script.throughout(throughout)
+        if self.pin_memory:
+            script.each_loader(seen.pin, by=self.name, needed=not switched)
+        script.at_end(check)
 
     def write(self, script: Writing) -> None:
-        """Turn the switches on where the script begins."""
+        """Turn the switches on where the script begins, and pin where its loaders are made."""
         lines = ["import torch"]
         if self.cudnn_benchmark:
             lines.append("torch.backends.cudnn.benchmark = True")
         if self._has_tf32(script.device):
             lines.append("torch.backends.cudnn.allow_tf32 = True")
             lines.append('torch.set_float32_matmul_precision("high")')
-        script.at_start("\n".join(lines), by=self.name)
+        if len(lines) > 1:
+            script.at_start("\n".join(lines), by=self.name)
+        if self.pin_memory and script.sites.loaders:
+            script.each_loader(by=self.name, pin_memory="True")
 
     def _has_tf32(self, device: torch.device) -> bool:
         """Return whether TF32 is to be used; raise `NotApplicable` where nothing can be."""
@@ -86,6 +114,39 @@ class CudaOptimizations(Technique):
                 return old(job, batch, optimizer, mark)
 
         return step
+
+
+@dataclass
+class _Seen:
+    """What a script made of the switches, and what is pinned of it."""
+
+    off: list[str] = field(default_factory=list)
+    """Settings whose switches it has turned off."""
+    pinned: int = 0
+    """Loaders that were not."""
+
+    def pin(self, loader: DataLoader[Any]) -> None:
+        """Let a loader give batches that lie in pinned memory."""
+        self.pinned += not loader.pin_memory
+        loader.pin_memory = True
+
+    def check(self, switched: bool) -> None:
+        """Raise `NotApplicable` where something that was asked for was undone, or all was there."""
+        if self.off:
+            raise NotApplicable(
+                f"the script turns off itself what was turned on ({', '.join(self.off)}): take "
+                f"that out, or measure the rest: {', '.join(f'{one}=false' for one in self.off)}"
+            )
+        if not (switched or self.pinned):
+            raise NotApplicable("the script's DataLoaders pin their batches already")
+
+
+def _turned_off(benchmark: bool, tf32: bool) -> list[str]:
+    """Return the settings of what was asked for, and is off now."""
+    now = Float32.now()
+    off = [(benchmark, not torch.backends.cudnn.benchmark, "cudnn_benchmark")]
+    off.append((tf32, now.in_full("matmul") or now.in_full("conv"), "tf32"))
+    return [name for asked, is_off, name in off if asked and is_off]
 
 
 @contextmanager

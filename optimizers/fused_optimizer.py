@@ -119,7 +119,7 @@ class FusedOptimizer(Technique):
             if hasattr(like, flag):
                 setattr(made, flag, getattr(like, flag))
         if self.form == "fused":
-            made.register_step_pre_hook(_Layouts())
+            _hold_layouts(made)
         return made
 
     def _check_layouts(self, made: Optimizer) -> None:
@@ -163,17 +163,35 @@ def _updated(
     return torch.view_as_real(numbers.detach().to(torch.complex128))
 
 
+def _hold_layouts(made: Optimizer) -> None:
+    """Look at each step, from now on, whether what it takes lies as its weights do."""
+    if not any(isinstance(one, _Layouts) for one in made._optimizer_step_pre_hooks.values()):
+        layouts = _Layouts()
+        made.register_step_pre_hook(layouts)
+        made.register_load_state_dict_post_hook(layouts.forget)
+
+
 @dataclass
 class _Layouts:
-    """Looks at first gradients: the fused form takes their numbers to lie as their weights' do."""
+    """Looks at gradients and state: the fused form takes their numbers to lie as their weights' do.
 
-    seen: bool = False
-    """Whether the optimizer stepped with all of them; a hook can't leave while hooks are run."""
+    It looks at all once, and again where the weights are laid out anew or state was loaded.
+    """
+
+    seen: list[tuple[int, ...]] | None = None
+    """The strides of all weights when all of them had gradients, and everything lay alike."""
+    stepped: bool = False
+    """Whether the state is what this optimizer's steps have left: nothing outside made it."""
+
+    def forget(self, made: Optimizer) -> None:
+        """Look at everything again: state was loaded."""
+        self.seen, self.stepped = None, False
 
     def __call__(self, made: Optimizer, args: object, kwargs: object) -> None:
-        if self.seen:
-            return
         weights = [p for group in made.param_groups for p in group["params"]]
+        now = [weight.stride() for weight in weights]
+        if now == self.seen:
+            return
         for weight in weights:
             if weight.grad is not None and not _lie_alike(weight, weight.grad):
                 raise NotApplicable(
@@ -181,8 +199,28 @@ class _Layouts:
                     f"(strides {weight.grad.stride()} and {weight.stride()}), and the fused form "
                     "would add its numbers to others; use form=foreach"
                 )
+            self._lay_out(weight, made.state.get(weight, {}))
         _check_late(made)
-        self.seen = all(p.grad is not None for p in weights if p.requires_grad)
+        self.seen = now if all(p.grad is not None for p in weights if p.requires_grad) else None
+        self.stepped = True
+
+    def _lay_out(self, weight: Tensor, state: dict[str, Any]) -> None:
+        """Lay out what own steps left as their weight lies; refuse what comes from elsewhere.
+
+        The script with the lines would not lay it out: it is loaded, or made, before them.
+        """
+        for name, value in state.items():
+            of_each = isinstance(value, Tensor) and value.shape == weight.shape
+            if not of_each or _lie_alike(weight, value):
+                continue
+            if not self.stepped:
+                raise NotApplicable(
+                    f"the {name} that is loaded for a weight {tuple(weight.shape)}, or made with "
+                    f"its optimizer, lies otherwise in memory (strides {value.stride()} and "
+                    f"{weight.stride()}), and the fused form would take its numbers for others'; "
+                    "use form=foreach"
+                )
+            state[name] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
 
 
 def _check_late(made: Optimizer) -> None:

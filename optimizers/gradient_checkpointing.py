@@ -14,7 +14,7 @@ Source:  Chen et al., Training Deep Nets with Sublinear Memory Cost, 2016; torch
 from __future__ import annotations
 
 import copyreg
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import ClassVar, Self, SupportsIndex
 
@@ -61,7 +61,7 @@ def checkpointed(kind):
 
     class Checkpointed(kind):
         def forward(self, *args):
-            if not (self.training and torch.is_grad_enabled()):
+            if not torch.is_grad_enabled():
                 return super().forward(*args)
             forward, kept = super().forward, lambda: (contextlib.nullcontext(), same_buffers(self))
             if torch.compiler.is_compiling():
@@ -124,12 +124,17 @@ class GradientCheckpointing(Technique):
         def change(model: nn.Module) -> None:
             blocks.extend(found := repeated_blocks(model)[:: self.every])
             if found:
-                _checkpoint(found)
+                _checkpoint(found, lambda: recomputed.add(True))
 
         def check() -> None:
             _check(blocks)
+            if script.rehearsed and not recomputed:
+                raise NotApplicable(
+                    "the script calls no repeated block of its model by its forward, with "
+                    "gradients: nothing is computed again"
+                )
 
-        blocks: list[nn.Module] = []
+        blocks, recomputed = list[nn.Module](), set[bool]()
         script.each_model(change, by=self.name)
         script.at_end(check)
 
@@ -177,10 +182,11 @@ def _buffers_of_others(block: nn.Module) -> list[str]:
     ]
 
 
-def _checkpoint(blocks: Sequence[nn.Module]) -> None:
+def _checkpoint(blocks: Sequence[nn.Module], note: Callable[[], None] = lambda: None) -> None:
+    """Change the class of blocks; `note` is called where one is checkpointed."""
     _check(blocks)
     for block in blocks:
-        block.__class__ = _checkpointed(type(block))
+        block.__class__ = _checkpointed(type(block), note)
 
 
 def _check(blocks: Sequence[nn.Module]) -> None:
@@ -244,15 +250,16 @@ def _no_larger(module: nn.Module, name: str, found: Activations, most: float) ->
             yield from _no_larger(child, inner, found, most)
 
 
-def _checkpointed(kind: type[nn.Module]) -> type[nn.Module]:
+def _checkpointed(kind: type[nn.Module], note: Callable[[], None]) -> type[nn.Module]:
     def forward(self: nn.Module, *args: object, **kwargs: object) -> Outputs:
         def run(*inner: object) -> Outputs:
             return kind.forward(self, *inner, **kwargs)
 
-        if not (self.training and torch.is_grad_enabled()):
+        if not torch.is_grad_enabled():
             return run(*args)
         if torch.compiler.is_compiling():  # a compiled region changes buffers once anyway
             return checkpoint(run, *args, use_reentrant=False)
+        note()
         return checkpoint(run, *args, use_reentrant=False, context_fn=lambda: _contexts(self))
 
     def __reduce_ex__(self: nn.Module, protocol: SupportsIndex) -> tuple[object, ...]:  # noqa: N807

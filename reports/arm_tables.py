@@ -49,7 +49,7 @@ def times(run: Run) -> Table | None:
                 "CPU time ratio",
                 _of_result(run, lambda r: formatting.ratio_with_interval(r.cpu_ratio)),
             ),
-            ("throughput", lambda p: formatting.rate(p.items_per_second, run.header.unit)),
+            ("throughput", lambda p: formatting.rate(p.items_per_second, run.unit)),
             ("energy", lambda p: formatting.energy(p.energy_joules)),
         ),
     )

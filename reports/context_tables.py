@@ -161,7 +161,7 @@ def _probe_row(
     return [
         *(formatting.value(value) for value in own.values()),
         said,
-        formatting.rate(rate, run.header.unit),
+        formatting.rate(rate, run.unit),
         formatting.size(probe.peak_memory_bytes),
         formatting.seconds(probe.wall_seconds),
         "chosen" if own in chosen else "",

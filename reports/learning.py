@@ -26,7 +26,7 @@ def learnt(run: Run) -> Table | None:
         for arm, found in full.items()
         if found
     ]
-    made = table(("arm", "epochs", f"{run.header.unit} seen", *others), rows)
+    made = table(("arm", "epochs", f"{run.unit} seen", *others), rows)
     return made.known() if made else None
 
 

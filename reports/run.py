@@ -23,6 +23,7 @@ from bench.analysis.revised import Revised, of_head, revised
 from bench.analysis.verdict import Verdict
 from bench.baseline import Target
 from bench.records import failures
+from bench.records.counted_steps import counts_steps
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, Measurement, counting
 from bench.records.run_folder import read_run
@@ -71,8 +72,8 @@ class Run:
     @cached_property
     def judged(self) -> Judged | None:
         """Return what is said of the claim that is verified; None where there is none."""
-        claim = self.header.claim
-        return judged(claim, self.comparison, self.trials) if claim else None
+        claim, bounds = self.header.claim, self.header.metric_bounds
+        return judged(claim, self.comparison, self.trials, bounds) if claim else None
 
     @cached_property
     def revised(self) -> Revised | None:
@@ -109,6 +110,16 @@ class Run:
         words = self.header.command
         deeper = self.path.resolve().parts[-3:-1] if words[1:2] == ("audit",) else ()
         return shlex.quote(str(Path(output_of(words), *deeper, self.header.run)))
+
+    @property
+    def unit(self) -> str:
+        """Return what rates are of."""
+        return "steps" if self.counts_steps else self.header.unit
+
+    @cached_property
+    def counts_steps(self) -> bool:
+        """Tell whether steps were counted in the place of items, which are unknown."""
+        return any(map(counts_steps, (*self.trials, *self.probes)))
 
     @property
     def margin(self) -> str:

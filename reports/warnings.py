@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.analysis.figures import middle
+from bench.analysis.pairs import ONE_SEED, has_one_seed
 from bench.analysis.results import Control
 from bench.analysis.sequential import LEAST_GAIN
 from bench.records.measurement import BASELINE, CONTROL
@@ -30,6 +31,7 @@ def warnings(run: Run) -> list[str]:
         *_other_items(run),
         *_skewed(run),
         *_without_spread(run),
+        *_one_seed(run),
         *_unmoved(run),
         *bounds.warnings(run),
         *_reused(run),
@@ -96,6 +98,14 @@ def _without_spread(run: Run) -> list[str]:
         f"Every pair of {listing(arms)} differs by the same in {run.header.metric}: with no spread "
         "its interval has no width, and says little."
     ]
+
+
+def _one_seed(run: Run) -> list[str]:
+    """Say that the baseline trains the same from every seed, where the answer does not."""
+    own = {t.seed: t for t in run.judging if t.arm == BASELINE and t.ok and t.pair >= 0}
+    if run.revised is not None or not has_one_seed([(trial, trial) for trial in own.values()]):
+        return []
+    return [f"{ONE_SEED[0].upper()}{ONE_SEED[1:]}."]
 
 
 def _unmoved(run: Run) -> list[str]:
@@ -205,8 +215,9 @@ def _wall_against_cpu(run: Run) -> list[str]:
     used = [(trial.cpu_seconds or 0.0) / trial.items for trial in trials]
     if max(wall) / min(wall) < 1.25 * max(used) / min(used):
         return []
+    each = "a step" if run.counts_steps else "an item"
     clock, cpu = (f"{seconds(min(own))} to {seconds(max(own))}" for own in (wall, used))
     return [
-        f"Wall and CPU time disagree: equal baseline trials took {clock} an item by the clock, "
+        f"Wall and CPU time disagree: equal baseline trials took {clock} {each} by the clock, "
         f"but {cpu} of CPU time. Something else used the machine."
     ]

@@ -102,16 +102,12 @@ def _written(
     from bench.launch.local import Runner
     from bench.machine.device import choose_device
     from bench.recipes.resolve import threads_of
-    from bench.recipes.script import ScriptBaseline
-    from bench.recipes.source import Source
+    from bench.recipes.script import ScriptBaseline, check_code
     from bench.records.measurement import BASELINE, Status
     from bench.trial.spec import TrialSpec
 
     folder, baseline = path.resolve().parent, ScriptBaseline(settings.script)
-    here = (Path(settings.data_dir) / settings.script).parent
-    for name, digest in recipe.files.items():
-        if (here / name).exists() or name == Path(settings.script).name:
-            Source(here / name, digest).read()
+    check_code(recipe, Path(settings.data_dir) / settings.script)
     with Runner((), SECONDS) as runner, tempfile.TemporaryDirectory() as scratch:
         trial = TrialSpec(
             arm=BASELINE, pair=0, seed=0, kind="build", describe=True, recipe=recipe,
@@ -130,11 +126,13 @@ def patched(folder: Path, written: Written) -> tuple[str, list[str]]:
     from bench.interception.edits import applied, difference
 
     by_file: defaultdict[str, list[Edit]] = defaultdict(list)
-    notes = [f"{by}: {why}" for by, why in written.refused.items()]
+    notes = [*(f"{by}: {why}" for by, why in written.refused.items()), *written.left]
     patch = ""
     for edit in written.edits:
         if edit.place is None:
             notes += _by_hand(edit, "it is in none of the script's own files")
+        elif edit.unsure:
+            notes += _by_hand(edit, edit.unsure)
         elif ".." in Path(edit.place.file).parts:
             notes += _by_hand(edit, "it lies outside the working folder, where no patch reaches")
         else:

@@ -27,6 +27,8 @@ class Started:
 
     file: Path
     module: str | None
+    given: Path
+    """As it was asked for: a link to the file, maybe."""
 
     @property
     def reference(self) -> str:
@@ -49,7 +51,7 @@ def started(script: str | None, module: str | None) -> Started:
         line = getattr(error, "lineno", None)
         where = f", line {line}" if line else ""
         raise BenchError(f"{file}{where}: {getattr(error, 'msg', error)}") from None
-    return Started(file.resolve(), module)
+    return Started(file.resolve(), module, file.absolute())
 
 
 def _file_of(module: str) -> Path:
@@ -70,11 +72,19 @@ def _file_of(module: str) -> Path:
 
 
 def settings_of(started: Started, arguments: Sequence[str], given: Json) -> Json:
-    """Return the settings of a script that is run in the current folder."""
+    """Return the settings of a script that is run in the current folder.
+
+    Raises `BenchError` for a direction of no metric.
+    """
+    if given.get("lower") and given.get("metric") is None:
+        raise BenchError(
+            "--lower-is-better is said of no metric: give --metric 'val_loss=([\\d.]+)', or "
+            "--metric NAME and bench.report(NAME=...) in the script"
+        )
     where = Path.cwd()
     return {
         "data_dir": str(where),
-        "script": os.path.relpath(started.file, where),
+        "script": os.path.relpath(started.given, where),
         "module": started.module,
         "arguments": list(arguments),
         **{name: value for name, value in given.items() if value is not None},

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import math
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +41,7 @@ def train_recipe(
     The weights are those of the deployed model (averaged, restored, pruned, as the recipe says).
     Until then ``unfinished.pt`` holds the whole state after each epoch; `resume` goes on from it.
     Raises `BenchError` when the folder can't be written, before training starts, when there is
-    nothing to resume, and on divergence.
+    nothing to resume, and on divergence; of a script, which goes on then, that is said.
     """
     threads = parse.threads_of(threads)
     exported = read_exported(path)
@@ -75,21 +77,46 @@ def _train_script(
     if resume:
         raise BenchError("a script goes on by itself, if it can: --resume is for baselines")
     settings = ScriptSettings.model_validate(recipe.settings)
+    check_writable(output)
     torch.set_num_threads(threads_of(ScriptBaseline(settings.script), settings, threads))
     try:
-        ran = train_script(recipe, places, torch.device(choose_device(device)), seed)
-    except (Diverged, ScriptFailed) as error:
+        found = train_script(recipe, places, torch.device(choose_device(device)), seed)
+    except ScriptFailed as error:
         raise BenchError(f"{settings.script}: {error}") from None
-    losses = ran.course.losses
-    with made(output):
-        record = {
-            "format": 1, "recipe_id": recipe.id, "recipe": recipe.model_dump(mode="json"),
-            "seed": seed, "losses": losses,
-        }  # fmt: skip
-        write_text(output / "training.json", json.dumps(record, indent=1) + "\n")
+    _keep(recipe, seed, found.losses, output)
     yield f"ran {settings.script} with {recipe.arm} (recipe {recipe.id}) in {settings.data_dir}"
-    last = f", the last loss {losses[-1]:.4f}" if losses else ""
-    yield f"{len(ran.course.timeline.steps)} steps{last}; wrote {output / 'training.json'}"
+    last = f", the last loss {found.losses[-1]:.4f}" if found.losses else ""
+    yield f"{found.steps} steps{last}; wrote {output / 'training.json'}"
+
+
+def _keep(recipe: Recipe, seed: int, losses: Sequence[float], output: Path) -> None:
+    """Write what a script's training gave; say where a loss was not finite, which JSON has not."""
+    record = {
+        "format": 1, "recipe_id": recipe.id, "recipe": recipe.model_dump(mode="json"),
+        "seed": seed, "losses": [one if math.isfinite(one) else None for one in losses],
+    }  # fmt: skip
+    with made(output):
+        write_text(output / "training.json", json.dumps(record, indent=1) + "\n")
+    bad = [step for step, loss in enumerate(losses, 1) if not math.isfinite(loss)]
+    if bad:
+        say(
+            f"the loss was {losses[bad[0] - 1]} at step {bad[0]}; {len(bad)} of {len(losses)} "
+            "losses are not finite, and null in training.json"
+        )
+
+
+def check_writable(folder: Path) -> None:
+    """Raise `BenchError` where a folder can't be made, or written to; make none.
+
+    What trains in the meantime may look for a folder of that name, or make it.
+    """
+    try:
+        there = folder.absolute()
+        while not os.path.lexists(there):
+            there = there.parent
+        TemporaryFile(dir=there).close()
+    except OSError as error:
+        raise BenchError(f"can't write to {folder}: {error.strerror}") from None
 
 
 @contextmanager

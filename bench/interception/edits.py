@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import ast
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from bench.interception.names import taken
+from bench.interception.top import block, lines_begin
 from bench.records.schema import Count, Record, Text
 
 Scope = ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 Kind = Literal["callee", "keyword", "after", "start"]
+COMMENT = re.compile(rb"#[^\r\n]*")
 
 
 class Place(Record):
@@ -47,6 +50,8 @@ class Edit(Record):
     """Arguments before this one that may be given without their names."""
     given: bool = False
     """The argument is changed where the call gives it by name, and added nowhere."""
+    unsure: Text = ""
+    """Why it is to be made by hand, although its place is known."""
 
 
 class Written(Record):
@@ -55,6 +60,8 @@ class Written(Record):
     edits: tuple[Edit, ...] = ()
     refused: dict[Text, Text] = {}
     """By technique: why it has no lines."""
+    left: tuple[Text, ...] = ()
+    """What was seen of the same kind and stays as it is, and why."""
     unreached: tuple[Edit, ...] = ()
     """The same for calls of the same kind that the steps which were seen did not reach."""
     steps: Count = 0
@@ -73,6 +80,8 @@ class Source:
     changes: list[tuple[int, int, str]] = field(default_factory=list)
     """From, to, and what stands there afterwards."""
     wrapped: dict[int, tuple[ast.Call, list[str]]] = field(default_factory=dict)
+    enclosed: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """What is put in parentheses of its own: from and to."""
     top: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -106,14 +115,19 @@ class Source:
 
     def text(self) -> bytes:
         """Return the content with all changes."""
-        changes = [*self.changes]
+        changes = [
+            change
+            for begin, end in self.enclosed.values()
+            for change in ((begin, begin, "("), (end, end, ")"))
+        ]
+        changes += self.changes
         for call, names in self.wrapped.values():
             begin, end = self._range(call.func)
             changes.append((begin, begin, "".join(f"{name}(" for name in reversed(names))))
             changes.append((end, end, ")" * len(names)))
         if self.top:
-            at = self._top()
-            changes.append((at, at, _block(self.top, self.tree)))
+            at = lines_begin(self.raw, self.tree, self.starts)
+            changes.append((at, at, block(self.top, self.tree)))
         newline = b"\r\n" if b"\r\n" in self.raw else b"\n"
         made = self.raw
         ordered = sorted(enumerate(changes), key=lambda one: (one[1][:2], one[0]), reverse=True)
@@ -147,10 +161,24 @@ class Source:
             raise Unsure(f"{edit.name} is given there without its name")
         if edit.given:
             return []
+        begun = ", " if call.args or call.keywords else ""
+        end = self._arguments_end(call)
+        return [(end, end, f"{begun}{edit.name}={edit.text}")]
+
+    def _arguments_end(self, call: ast.Call) -> int:
+        """Return where the last argument of a call ends, with the parentheses that it stands in.
+
+        A generator that shares those of the call is given its own.
+        """
+        closing = self._range(call)[1] - 1
         arguments: list[ast.expr | ast.keyword] = [*call.args, *call.keywords]
-        given = [self._range(one)[1] for one in arguments]
-        end = max(given, default=self._range(call)[1] - 1)
-        return [(end, end, f"{', ' if given else ''}{edit.name}={edit.text}")]
+        ranges = [self._range(one) for one in arguments]
+        begin, end = max(ranges, key=lambda one: one[1], default=(closing, closing))
+        if end > closing:
+            self.enclosed[id(call)] = begin + 1, closing
+            return closing
+        rest = COMMENT.sub(lambda comment: b" " * len(comment[0]), self.raw[end:closing])
+        return end + rest.rfind(b")") + 1
 
     def _after(self, call: ast.Call, lines: str) -> tuple[int, int, str]:
         """Return the change that puts lines after the statement that a call is in."""
@@ -170,17 +198,6 @@ class Source:
         text = "".join(f"{margin.decode()}{one}\n" for one in lines.splitlines())
         return at, at, text if self.raw[:at].endswith(b"\n") else f"\n{text}"
 
-    def _top(self) -> int:
-        """Return where the imports end that torch is among, else the first ones."""
-        body = self.tree.body
-        first = next((i for i, node in enumerate(body) if _imports_torch(node)), None)
-        last = first if first is not None else -1
-        if first is None and body and _is_text(body[0]):
-            last = 0
-        while last + 1 < len(body) and isinstance(body[last + 1], ast.Import | ast.ImportFrom):
-            last += 1
-        return self.starts[body[last].end_lineno or 0] if last >= 0 else 0
-
     def _range(self, node: ast.expr | ast.keyword | ast.stmt) -> tuple[int, int]:
         assert node.end_lineno is not None  # the parser gives all of them
         assert node.end_col_offset is not None
@@ -194,20 +211,24 @@ def applied(raw: bytes, edits: Sequence[Edit]) -> tuple[bytes, dict[int, str]]:
     Edits are known by their index.
     """
     unsure: dict[int, str] = {}
-    try:
-        source = Source(raw)
-    except Unsure as why:
-        return raw, dict.fromkeys(range(len(edits)), str(why))
+    placed: list[Edit] = []
+    made = raw
     for index, edit in enumerate(edits):
-        assert edit.place is not None  # those without are nobody's here
         try:
-            source.add(edit, edit.place)
+            made = _with(raw, [*placed, edit])
+            placed.append(edit)
         except Unsure as why:
             unsure[index] = str(why)
-    try:
-        return source.text(), unsure
-    except Unsure as why:
-        return raw, {index: unsure.get(index, str(why)) for index in range(len(edits))}
+    return made, unsure
+
+
+def _with(raw: bytes, edits: Sequence[Edit]) -> bytes:
+    """Return a file's content with all edits; raise `Unsure` where one has no place."""
+    source = Source(raw)
+    for edit in edits:
+        assert edit.place is not None  # those without are nobody's here
+        source.add(edit, edit.place)
+    return source.text()
 
 
 def difference(file: str, before: bytes, after: bytes) -> str:
@@ -222,24 +243,6 @@ def _lines(text: str) -> list[str]:
     return [f"{line}\n" for line in whole] + last
 
 
-def _block(texts: Sequence[str], tree: ast.Module) -> str:
-    """Return lines for the top of a file: imports that it lacks, then all that is defined."""
-    there = {ast.unparse(n) for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom)}
-    imports, others = list[str](), list[str]()
-    for text in texts:
-        for node in ast.parse(text).body:
-            lines = ast.get_source_segment(text, node) or ""
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                imports += [] if ast.unparse(node) in there else [lines]
-                continue
-            whole = isinstance(node, ast.FunctionDef)
-            decorated = node.decorator_list if isinstance(node, ast.FunctionDef) else []
-            above = "".join(f"@{ast.unparse(one)}\n" for one in decorated)
-            others.append(f"\n\n{above}{lines}\n" if whole else f"{lines}\n")
-    first = "" if not others or others[0].startswith("\n") else "\n"
-    return "".join(f"{line}\n" for line in dict.fromkeys(imports)) + first + "".join(others)
-
-
 def _holds(node: ast.AST, inner: ast.expr | ast.stmt) -> bool:
     return isinstance(node, ast.expr | ast.stmt | ast.comprehension) and any(
         one is inner for one in ast.walk(node)
@@ -252,16 +255,3 @@ def _same(raw: bytes, node: ast.expr) -> bool:
         return ast.unparse(ast.parse(raw.decode(), mode="eval").body) == ast.unparse(node)
     except (SyntaxError, ValueError):
         return False
-
-
-def _imports_torch(node: ast.stmt) -> bool:
-    match node:
-        case ast.Import(names=names):
-            return any(one.name.partition(".")[0] == "torch" for one in names)
-        case ast.ImportFrom(module=str(module)):
-            return module.partition(".")[0] == "torch"
-    return False
-
-
-def _is_text(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)

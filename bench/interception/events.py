@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -39,6 +40,10 @@ class Kind(StrEnum):
 
     Or it was left out: by a scaler, as gradients had overflowed.
     """
+
+
+CODES = {Kind.BACKWARD: 0, Kind.STEPPING: 1, Kind.STEP: 2}
+"""What tells which losses a step has."""
 
 
 class Event(NamedTuple):
@@ -97,6 +102,35 @@ class Recorder:
     def values(self) -> list[float]:
         """Return the values of all losses."""
         return [float(loss) for loss in self.losses]
+
+
+class LossRecorder(Recorder):
+    """Keeps losses, and what tells which steps they are of, in 8 bytes an event; no times.
+
+    It is for a training of any length that nobody measures, and can be iterated again and again.
+    """
+
+    def __post_init__(self) -> None:
+        """Begin."""
+        super().__post_init__()
+        self._codes = array("q")
+
+    def note(self, kind: Kind, number: int = 0, cpu: bool = False) -> None:
+        """Note that a step began or ended, or a loss was followed backwards."""
+        code = CODES.get(kind)
+        if code is not None:
+            self._codes.append(len(CODES) * number + code)
+
+    def __iter__(self) -> Iterator[Event]:
+        """Yield all events."""
+        return self.events()
+
+    def events(self) -> Iterator[Event]:
+        """Yield what was kept, at no time."""
+        kinds = tuple(CODES)
+        for one in self._codes:
+            number, code = divmod(one, len(kinds))
+            yield Event(kinds[code], 0.0, 0.0, number)
 
 
 def _recorded() -> torch.cuda.Event:

@@ -4,6 +4,7 @@ Folders are made anew, small files and checkpoints copied, large files and large
 parents are there too, with links to what lies in them, so that ``../data`` leads where it did; a
 script that lies elsewhere has its own folder made anew too. What a link of the user's leads to is
 put in its place as if it lay there, once: a link to what has its place leads to that.
+Nothing is written through a link: a folder that the recipe's code is put in becomes a real one.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class Mirror:
 
     original: Path
     folder: Path
+    root: Path
+    """What the mirror is made in: nothing outside is written to."""
     linked: dict[Path, int] = field(default_factory=dict)
     """What all trials share, with the stamp that it had when it was linked."""
     places: dict[Path, Path] = field(init=False)
@@ -62,6 +65,24 @@ class Mirror:
         place.symlink_to(path)
         self.linked[path] = _stamp(path)
 
+    def make_own(self, folder: Path) -> None:
+        """Let a folder of the mirror, and those it lies in, be real ones: what they hold is linked.
+
+        What was linked as a whole stays watched as a whole.
+        """
+        for one in (*reversed(folder.parents), folder):
+            if not (one.is_relative_to(self.root) and one.is_symlink()):
+                continue
+            target = one.readlink()
+            if target.is_relative_to(self.root):
+                self.make_own(target)
+                continue
+            one.unlink()
+            one.mkdir()
+            for entry in _entries(target):
+                if not (entry.is_dir() and _is_left_out(Path(entry.path))):
+                    (one / entry.name).symlink_to(entry.path)
+
     def check(self) -> None:
         """Raise `BenchError` where a file or folder that trials share was written to."""
         for path, before in self.linked.items():
@@ -81,7 +102,7 @@ def mirrored(original: Path, scratch: Path) -> Mirror:
     shutil.rmtree(scratch, ignore_errors=True)
     whole, scratch = original.resolve(), scratch.resolve()
     folder = scratch.joinpath(*whole.parts[1:])
-    mirror = Mirror(whole, folder)
+    mirror = Mirror(whole, folder, scratch)
     folder.mkdir(parents=True)
     for parent in whole.parents:
         link_siblings(parent, scratch.joinpath(*parent.parts[1:]))
@@ -90,8 +111,18 @@ def mirrored(original: Path, scratch: Path) -> Mirror:
 
 
 def mirror_also(mirror: Mirror, folder: Path, scratch: Path) -> Path:
-    """Let a folder that lies elsewhere have a place of its own under `scratch` too; return it."""
+    """Let a folder that lies elsewhere have a place of its own under `scratch` too; return it.
+
+    Where it was put in the place of a link before, a link is there again.
+    """
     whole, place = folder.resolve(), scratch.resolve()
+    before, made = mirror.place_of(whole), place.joinpath(*whole.parts[1:])
+    if before == made and not made.is_symlink():
+        return made
+    if before is not None and os.path.lexists(before):
+        _take_away(mirror, before)
+    else:
+        before = None
     for outer in [*reversed(whole.parents), whole][1:]:
         place /= outer.name
         if place.is_symlink():
@@ -106,7 +137,19 @@ def mirror_also(mirror: Mirror, folder: Path, scratch: Path) -> Path:
             own.unlink()
         if not os.path.lexists(own):
             _put(mirror, Path(entry.path), own, scratch.resolve())
+    if before is not None and before != place:
+        before.symlink_to(place)
     return place
+
+
+def _take_away(mirror: Mirror, place: Path) -> None:
+    """Remove what stands in a place, and forget what was put in there."""
+    for inner in [one for one, put_in in mirror.places.items() if put_in.is_relative_to(place)]:
+        del mirror.places[inner]
+    if place.is_symlink():
+        place.unlink()
+    else:
+        shutil.rmtree(place)
 
 
 def link_siblings(parent: Path, made: Path) -> None:
@@ -125,7 +168,7 @@ def put(original: Path, place: Path) -> None:
     if original.is_symlink():
         place.symlink_to(os.path.realpath(original))
     else:
-        _put(Mirror(original.parent, place.parent), original, place, place.parent)
+        _put(Mirror(original.parent, place.parent, place.parent), original, place, place.parent)
 
 
 def _fill(mirror: Mirror, folder: Path, made: Path, scratch: Path) -> None:

@@ -1,35 +1,27 @@
-"""See batches as a script draws them from its DataLoaders, and read them ahead."""
+"""See batches as a script draws them from its DataLoaders, and draw them in a thread before."""
 
 from __future__ import annotations
 
-import itertools
-import random
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from threading import get_ident
 from typing import Any
 from weakref import WeakSet
 
 import numpy as np
 import torch
-from torch.utils.data import BatchSampler, DataLoader, IterableDataset, SequentialSampler
+from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
 from torch.utils.data.dataloader import _BaseDataLoaderIter, _DatasetKind
 
 from bench.errors import NotApplicable
 from bench.interception.events import Kind
 from bench.interception.patches import Patches
+from bench.interception.reading import AHEAD, drawn_so_far
 from bench.interception.script import Script
 from bench.interception.watch import items_of
-from bench.random_state import undisturbed
 
 DRAWING, DRAW = Kind.DRAWING, Kind.DRAW  # an enum is slow to look things up in
-THREAD = "thread"
-AHEAD = 2
-"""Batches that a thread reads ahead."""
-LOOKED_AT = 20
-"""Batches whose items are chosen to see whether that draws random numbers."""
 NOTHING = object()
 """What a thread finds when all was drawn."""
 ASKED = "_asked_by_bench"
@@ -41,8 +33,8 @@ BEGUN = "_begun_by_bench"
 class Draws:
     """Notes every draw of the script's own thread; lets techniques change loaders before."""
 
-    def __init__(self, script: Script, patches: Patches, loader: str | None) -> None:
-        self._script, self._loader = script, loader
+    def __init__(self, script: Script, patches: Patches) -> None:
+        self._script = script
         self._seen: WeakSet[DataLoader[Any]] = WeakSet()
         self._turned: WeakSet[DataLoader[Any]] = WeakSet()
         """Those that were given workers, or lost them: with workers the order of the items is drawn
@@ -56,7 +48,7 @@ class Draws:
         def __iter__(loader: DataLoader[Any]) -> Any:  # noqa: N807
             own = get_ident() == self._thread
             batches = self._begun(loader, iterate) if own else iterate(loader)
-            return self._ahead(batches) if self._loader == THREAD else batches
+            return self._ahead(batches) if loader in script.read_in_thread else batches
 
         def __next__(batches: Any) -> Any:  # noqa: N807
             if self._inside or get_ident() != self._thread:
@@ -162,60 +154,6 @@ def _is_of_one(part: Any) -> bool:
     return isinstance(part, (list, tuple)) and len(part) == 1
 
 
-def read_by(loader: str | None, script: Script) -> Any:
-    """Return what lets a DataLoader be read as the setting `loader` says."""
-
-    def change(one: DataLoader[Any]) -> None:
-        if loader == THREAD and one.num_workers:
-            return  # it only takes what the script's own workers have made
-        if isinstance(one.dataset, IterableDataset):
-            raise NotApplicable(
-                "a DataLoader streams (IterableDataset): each worker would give all, and what it "
-                "draws at random can't be seen beforehand"
-            )
-        if script.rehearsed and loader is not None:
-            _hold_still(one, loader, script.device)
-        # workers that lived on would leave out a draw of torch's at the beginning of each epoch
-        if loader not in (None, THREAD) and one.num_workers != int(loader or 0):
-            one.num_workers = int(loader or 0)
-            one.prefetch_factor = AHEAD
-
-    return change
-
-
-def _hold_still(loader: DataLoader[Any], reader: str, device: torch.device) -> None:
-    """Raise `NotApplicable` where making a batch draws random numbers: in a worker, others."""
-    before = _random_state()
-    first = itertools.islice(range(len(loader.dataset)), 2)  # type: ignore[arg-type]  # Sized
-    with _restoring() as restored:
-        items = [loader.dataset[item] for item in first]
-        if loader.batch_sampler is not None:
-            loader.collate_fn(items)
-    if restored and reader == THREAD:
-        raise NotApplicable(
-            "the items of a DataLoader seed the random generators for a while: in a thread, what "
-            "the training draws meanwhile would be others"
-        )
-    if before != _random_state():
-        raise NotApplicable(
-            "the items of a DataLoader, or what collates them, draw random numbers (augmentation): "
-            "read ahead, they would draw others"
-        )
-    with undisturbed(device):
-        if _draws_again(loader):
-            raise NotApplicable(
-                "the sampler of a DataLoader draws random numbers for each batch: read ahead, "
-                "they would be others, and so would what the training draws"
-            )
-
-
-def _draws_again(loader: DataLoader[Any]) -> bool:
-    """Tell whether what chooses a loader's items draws random numbers after its first batch."""
-    indices = itertools.islice(loader.batch_sampler or loader.sampler, LOOKED_AT)
-    begun = next((_random_state() for _ in indices), None)
-    return any(_random_state() != begun for _ in indices)
-
-
 def _order_state(loader: DataLoader[Any]) -> object:
     """Return the state of what a loader's order is drawn from; None where it is always the same."""
     sampler: Any = loader.sampler if loader.batch_sampler is None else loader.batch_sampler
@@ -224,31 +162,4 @@ def _order_state(loader: DataLoader[Any]) -> object:
     if type(sampler) is SequentialSampler:
         return None
     own = getattr(sampler, "generator", None)
-    return own.get_state().tolist() if isinstance(own, torch.Generator) else _random_state()
-
-
-@contextmanager
-def _restoring() -> Iterator[list[str]]:
-    """Yield which generators' states are set within the block."""
-    found: list[str] = []
-
-    def noting(name: str, plain: Any) -> Any:
-        def set_state(*args: Any, **kwargs: Any) -> None:
-            found.append(name)
-            plain(*args, **kwargs)
-
-        return set_state
-
-    with Patches() as patches:
-        for owner, name in (
-            (torch, "set_rng_state"),
-            (np.random, "set_state"),
-            (random, "setstate"),
-        ):
-            patches.replace(owner, name, noting(name, getattr(owner, name)))
-        yield found
-
-
-def _random_state() -> tuple[object, ...]:
-    kind, keys, position, *_ = np.random.get_state(legacy=True)
-    return (torch.get_rng_state().tolist(), kind, keys.tolist(), position, random.getstate())  # type: ignore[union-attr]  # legacy
+    return own.get_state().tolist() if isinstance(own, torch.Generator) else drawn_so_far()

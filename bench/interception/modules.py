@@ -9,8 +9,13 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
-KEPT = frozenset({"bench", "__main__", *sys.stdlib_module_names})
-"""What stays: `bench.report` is ours, and Python's own modules are imported as it starts."""
+STARTING = (
+    "_collections_abc", "_sitebuiltins", "abc", "codecs", "encodings", "genericpath", "importlib",
+    "io", "ntpath", "os", "posixpath", "runpy", "site", "stat", "zipimport",
+)  # fmt: skip
+"""What Python imports as it starts, or has frozen in itself."""
+KEPT = frozenset({"bench", "__main__", *sys.builtin_module_names, *STARTING})
+"""What stays: `bench.report` is ours, and the others come before any folder in plain Python too."""
 
 
 class Beside(MetaPathFinder):

@@ -49,8 +49,8 @@ class Scaling:
         create_graph: bool = False, grad_variables: Any = None, inputs: Any = None,
     ) -> Any:  # fmt: skip
         """Return what a backward pass is to begin at; it is given what the pass is."""
-        one = tensors if isinstance(tensors, Tensor) else tensors[0]
-        if (not isinstance(tensors, Tensor) and len(tensors) != 1) or one.numel() != 1:
+        one = tensors[0] if isinstance(tensors, (list, tuple)) and len(tensors) == 1 else tensors
+        if not isinstance(one, Tensor) or one.numel() != 1:
             self._refuse("a backward pass begins at no single number")
         if grad_tensors is not None or grad_variables is not None or inputs is not None:
             self._refuse("a backward pass is given gradients, or inputs")
@@ -58,6 +58,7 @@ class Scaling:
             self._refuse("a backward pass makes a graph of its own (create_graph)")
         if self.script.rehearsed:
             self._check_graph(one)
+        self._forget_zeroed()
         return one * self.scale
 
     def settle(self) -> None:
@@ -70,6 +71,17 @@ class Scaling:
             known = self._overflowed.get(id(optimizer))
             self._overflowed[id(optimizer)] = bad if known is None else known | bad
 
+    def _forget_zeroed(self) -> None:
+        """Forget overflows whose gradients were zeroed since, as those of a generator in a critic.
+
+        This, too, does not wait for the device.
+        """
+        for optimizer in self.script.optimizers:
+            if (known := self._overflowed.pop(id(optimizer), None)) is not None:
+                left = _is_any_left(optimizer)
+                if left is not None:
+                    self._overflowed[id(optimizer)] = known & left
+
     def before_step(self, optimizer: Optimizer, args: Sequence[Any], kwargs: Any) -> None:
         """Leave a step out where its gradients overflowed: without gradients nothing changes."""
         if len(args) > 1 or kwargs:
@@ -78,7 +90,7 @@ class Scaling:
         if any(p.grad is not None and id(p) not in self._seen for p in weights):
             self._refuse("an optimizer changes what is no weight of a trained model")
         bad = self._overflowed.pop(id(optimizer), None)
-        if bad is not None and bool(bad):
+        if bad is not None and bool(bad) and _is_any_left(optimizer):
             self.scale, self._clean = self.scale / 2, 0
             for weight in weights:
                 weight.grad = None
@@ -146,3 +158,9 @@ def gradients_of(optimizer: Optimizer) -> list[Tensor]:
     """Return the gradients that an optimizer's weights have."""
     weights = (weight for group in optimizer.param_groups for weight in group["params"])
     return [weight.grad for weight in weights if weight.grad is not None]
+
+
+def _is_any_left(optimizer: Optimizer) -> Tensor | None:
+    """Return whether any gradient is not zero; None where there are none."""
+    grads = gradients_of(optimizer)
+    return torch.stack(torch._foreach_norm(grads)).ne(0).any() if grads else None

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from bench.interception.scaling import Scaling
 
 Wrapper = Callable[[nn.Module, Call], Call]
+REHEARSED_STEPS = 3
+"""Steps of a rehearsal: of what a training comes to later, nothing is seen there."""
 MOST_MODELS = 4
 """Trained models that a technique changes unasked: more are rather the parts of one."""
 
@@ -72,6 +74,10 @@ class Script:
     refused: BenchError | None = None
     stepped: bool = False
     """Whether an optimizer has made a step."""
+    steps: int = 0
+    """Made by the optimizer that leads."""
+    read_in_thread: WeakSet[DataLoader[Any]] = field(default_factory=WeakSet)
+    """Loaders whose batches a thread is to draw in the meantime."""
     over: bool = False
     """Whether it was told to end, whatever it makes of that."""
     _changes: list[tuple[str, Callable[[nn.Module], None]]] = field(default_factory=list)
@@ -125,10 +131,13 @@ class Script:
         self._on_optimizers.append((by, change))
         self._waiting[by] = "makes no step of a torch.optim optimizer"
 
-    def each_loader(self, change: Callable[[DataLoader[Any]], None], by: str) -> None:
-        """Change every DataLoader before it is first drawn from."""
+    def each_loader(
+        self, change: Callable[[DataLoader[Any]], None], by: str, needed: bool = True
+    ) -> None:
+        """Change every DataLoader before it is first drawn from; `needed`: there has to be one."""
         self._on_loaders.append((by, change))
-        self._waiting[by] = "draws no batch from a DataLoader"
+        if needed:
+            self._waiting[by] = "draws no batch from a DataLoader"
 
     def at_end(self, check: Callable[[], None]) -> None:
         """Call `check` once the script has ended; it may raise `NotApplicable`."""

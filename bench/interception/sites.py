@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import functools
 import itertools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +19,14 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from bench.interception.calls import Call
-from bench.interception.edits import Place
+from bench.interception.edits import Place, Source, Unsure
 from bench.interception.patches import Patches
 from bench.interception.script import Script
+from bench.interception.standing import standing_for
 
 HERE = str(Path(__file__).parent)
+OTHER = "what is called there is no name of it, and may be what calls it"
+"""Of ``list(map(model, parts))``, where the call that is being made is that of the list."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,8 @@ class Site:
 
     where: str
     place: Place | None = None
+    unsure: str = ""
+    """Why what is called there may be something else."""
 
 
 @dataclass
@@ -43,27 +50,40 @@ class Made:
 
 @dataclass
 class Sites:
-    """What was seen of a script that lies in `home`, and runs in `folder`."""
+    """What was seen of a script that lies in `file`, and runs in `folder`."""
 
     script: Script
     folder: Path
-    home: Path
+    file: Path
     calls: dict[Site, None] = field(default_factory=dict)
     """Calls of trained models for a gradient, in order."""
     optimizers: list[Made] = field(default_factory=list)
     loaders: list[Made] = field(default_factory=list)
+    stepped: set[Optimizer] = field(default_factory=set)
+    """Optimizers that have begun a step."""
+    drawn: set[int] = field(default_factory=set)
+    """Loaders that were drawn from, by id."""
+    _callees: dict[Place, ast.expr | None] = field(default_factory=dict)
+    """What is called at a place; None where the file doesn't tell."""
 
     def __post_init__(self) -> None:
         """Look at what the script is going to do."""
         self.script.look_at_calls(self._noting)
+        self.script.look_at_optimizers(self.stepped.add)
         self.script.throughout(self._watched)
+
+    @property
+    def drawn_from(self) -> list[Made]:
+        """Return the loaders at whose places none was made that nothing was drawn from."""
+        other = {made.site for made in self.loaders if id(made.one) not in self.drawn}
+        return [made for made in self.loaders if made.site not in other]
 
     def _noting(self, model: nn.Module, call: Call) -> Call:
         def noted(*args: Any, **kwargs: Any) -> Any:
             frame = sys._getframe(1)
             while frame.f_back and frame.f_code.co_filename.startswith(HERE):
                 frame = frame.f_back
-            self.calls[self._site(frame)] = None
+            self.calls[self._site(frame, lambda called: called is model)] = None
             return call(*args, **kwargs)
 
         return noted
@@ -72,31 +92,42 @@ class Sites:
     def _watched(self) -> Iterator[None]:
         """Note what is made while the script runs."""
         make, load, script = Optimizer.__init__, DataLoader.__init__, self.script
+        begin = DataLoader.__iter__
 
         def optimizer(made: Optimizer, *args: Any, **kwargs: Any) -> None:
             make(made, *args, **kwargs)
             if not script.changing:
                 frame = _maker(sys._getframe(1), made)
-                self.optimizers.append(Made(made, self._site(frame), _models_in(frame)))
+                site = self._site(frame, lambda called: _makes(called, made))
+                self.optimizers.append(Made(made, site, _models_in(frame)))
 
         def loader(made: DataLoader[Any], *args: Any, **kwargs: Any) -> None:
             load(made, *args, **kwargs)
-            self.loaders.append(Made(made, self._site(_maker(sys._getframe(1), made))))
+            frame = _maker(sys._getframe(1), made)
+            site = self._site(frame, lambda called: _makes(called, made))
+            self.loaders.append(Made(made, site))
+
+        def draw(made: DataLoader[Any]) -> Any:
+            self.drawn.add(id(made))
+            return begin(made)
 
         with Patches() as patches:
             patches.replace(Optimizer, "__init__", optimizer)
             patches.replace(DataLoader, "__init__", loader)
+            patches.replace(DataLoader, "__iter__", draw)
             yield
 
-    def _site(self, frame: FrameType) -> Site:
-        """Return the site of the call that a frame is in."""
+    def _site(self, frame: FrameType, is_it: Callable[[object], bool]) -> Site:
+        """Return the site of the call that a frame is in; `is_it` tells what is to be called."""
         own = self._name(frame)
         if own is not None:
             _, line, _, column = _position(frame)
             place = None if line is None or column is None else Place(
                 file=own, line=line, column=column
             )  # fmt: skip
-            return Site(f"{own}, line {frame.f_lineno}", place)
+            callee = None if place is None else self._callee(place)
+            other = callee is not None and not is_it(standing_for(callee, frame))
+            return Site(f"{own}, line {frame.f_lineno}", place, OTHER if other else "")
         outside, within = frame, frame.f_back
         while within is not None and (own := self._name(within)) is None:
             within = within.f_back
@@ -104,11 +135,26 @@ class Sites:
         by = f", called by {own}, line {within.f_lineno}" if within is not None else ""
         return Site(f"{called}{by}")
 
+    def _callee(self, place: Place) -> ast.expr | None:
+        if place not in self._callees:
+            try:
+                source = Source((self.folder / place.file).read_bytes())
+                self._callees[place] = source.call(place).func
+            except (OSError, Unsure):  # said where it is to be written
+                self._callees[place] = None
+        return self._callees[place]
+
     def _name(self, frame: FrameType) -> str | None:
-        """Return the name of a frame's file from the folder; None where it lies elsewhere."""
-        file = frame.f_code.co_filename
+        """Return the name of a frame's file from the folder; None where it lies elsewhere.
+
+        That of a script which is started by a link is its file's.
+        """
+        file, home = Path(frame.f_code.co_filename), self.file.parent
+        whole = Path(os.path.realpath(file))
+        if whole.is_relative_to(self.folder) or whole.is_relative_to(home):
+            file = whole
         name = os.path.relpath(file, self.folder)
-        elsewhere = name.startswith("..") and not Path(file).is_relative_to(self.home)
+        elsewhere = name.startswith("..") and not file.is_relative_to(home)
         return None if elsewhere or not (self.folder / name).is_file() else name
 
 
@@ -127,6 +173,12 @@ def _maker(frame: FrameType, made: object) -> FrameType:
             break
         frame = frame.f_back
     return frame
+
+
+def _makes(called: object, made: object) -> bool:
+    """Tell whether something is the class of an object, or that with some arguments given."""
+    kind = called.func if isinstance(called, functools.partial) else called
+    return isinstance(kind, type) and isinstance(made, kind)
 
 
 def _models_in(frame: FrameType) -> dict[str, nn.Module]:

@@ -22,7 +22,7 @@ def unreached(folder: Path, edits: Sequence[Edit]) -> tuple[Edit, ...]:
     """
     found: dict[Edit, None] = {}
     for edit in edits:
-        if edit.place is not None and edit.kind in ("callee", "keyword"):
+        if edit.place is not None and not edit.unsure and edit.kind in ("callee", "keyword"):
             places = {one.place for one in edits if one.place}
             found |= dict.fromkeys(_others(folder, edit, edit.place, places))
     return tuple(found)

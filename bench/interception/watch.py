@@ -179,6 +179,7 @@ class Watch:
         if number == self._lead:
             self.steps += 1
             self._since.clear()
+            self.script.steps = self.steps
             self.script.on_step(self.steps)
         else:
             self._since[number] += 1

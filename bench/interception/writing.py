@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from pydantic import BaseModel
 from torch import nn
+from torch.optim import Optimizer
 
 from bench.errors import NotApplicable
 from bench.interception.edits import Edit, Place, Written
@@ -31,6 +32,7 @@ class Writing:
     """The script's file."""
     _edits: dict[Edit, None] = field(default_factory=dict)
     _around: dict[Edit, None] = field(default_factory=dict)
+    _left: dict[str, None] = field(default_factory=dict)
 
     @property
     def device(self) -> torch.device:
@@ -71,20 +73,23 @@ class Writing:
     def each_optimizer(
         self, by: str, given: Mapping[str, str] | None = None, **arguments: str
     ) -> None:
-        """Give every optimizer arguments where it is made; those in `given` where it has them."""
+        """Give every optimizer arguments where it is made; those in `given` where it has them.
+
+        One that takes no such argument is left as it is.
+        """
         self._arguments(self.sites.optimizers, arguments, by)
         self._arguments(self.sites.optimizers, given or {}, by, given=True)
 
     def each_loader(self, by: str, **arguments: str) -> None:
-        """Give every DataLoader arguments where it is made."""
-        self._arguments(self.sites.loaders, arguments, by)
+        """Give DataLoaders arguments where they are made, all that were seen to be drawn from."""
+        self._arguments(self._loaders(), arguments, by)
 
     def loaders_instead(self, name: str, helper: str, by: str) -> None:
-        """Make every loader by ``name(DataLoader)(...)``."""
-        for made in self.sites.loaders:
+        """Make loaders by ``name(DataLoader)(...)``, all that were seen to be drawn from."""
+        for made in self._loaders():
             self._add(Edit(
                 by=by, kind="callee", place=made.site.place, where=made.site.where, name=name,
-                helper=helper,
+                helper=helper, unsure=made.site.unsure,
             ))  # fmt: skip
 
     def written(self, refused: dict[str, str], steps: int) -> Written:
@@ -94,12 +99,23 @@ class Writing:
         """
         edits = (*self._edits, *self._around)
         others = unreached(self.sites.folder, edits)
-        return Written(edits=edits, refused=refused, unreached=others, steps=steps)
+        return Written(
+            edits=edits, refused=refused, left=tuple(self._left), unreached=others, steps=steps
+        )
+
+    def _loaders(self) -> list[Made]:
+        """Return loaders that may be changed: what others draw at random, nobody has seen."""
+        if self.sites.loaders and not self.sites.drawn_from:
+            raise NotApplicable(
+                "no place makes only loaders that the first steps were seen to draw from"
+            )
+        return self.sites.drawn_from
 
     def _calls(self, edits: dict[Edit, None], name: str, helper: str, by: str) -> None:
         for site in self.sites.calls:
             edits[Edit(
-                by=by, kind="callee", place=site.place, where=site.where, name=name, helper=helper
+                by=by, kind="callee", place=site.place, where=site.where, name=name, helper=helper,
+                unsure=site.unsure,
             )] = None  # fmt: skip
 
     def _arguments(
@@ -108,13 +124,25 @@ class Writing:
         if not all_made:
             raise NotApplicable("none is made in the first steps")
         for made in all_made:
-            known = [*inspect.signature(type(made.one)).parameters]
+            known = inspect.signature(type(made.one)).parameters
             for name, value in arguments.items():
-                position = known.index(name) if name in known else None
+                kind = type(made.one).__name__
+                taken = name in known or any(one.kind is one.VAR_KEYWORD for one in known.values())
+                if not taken and isinstance(made.one, Optimizer):
+                    if not given:
+                        self._left[f"{by}: {made.site.where} stays: {kind} has no {name}"] = None
+                    continue
                 self._add(Edit(
                     by=by, kind="keyword", place=made.site.place, where=made.site.where, name=name,
-                    text=value, position=position, given=given,
+                    text=value, position=[*known].index(name) if name in known else None,
+                    given=given, unsure=self._unsure(made) if taken else f"{kind} has no {name}",
                 ))  # fmt: skip
+
+    def _unsure(self, made: Made) -> str:
+        """Return why it is not sure that what was made is to be changed where it is made."""
+        if isinstance(made.one, Optimizer) and made.one not in self.sites.stepped:
+            return made.site.unsure or "it makes no step of its own among those that were seen"
+        return made.site.unsure
 
     def _named(self, model: nn.Module) -> tuple[Made | None, str]:
         """Return where a model has a name and an optimizer is made; its class where nowhere."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
@@ -39,6 +40,12 @@ class Float32:
         with suppress(RuntimeError):
             convolutions = torch.backends.cudnn.allow_tf32
         return cls(products, convolutions, _newer())
+
+    def in_full(self, op: Literal["matmul", "conv"]) -> bool:
+        """Tell whether a kind of operator of CUDA's computes float32 in full."""
+        if self.newer:
+            return self.newer[KINDS.index(("cuda", op))] in FULL
+        return self.products == "highest" if op == "matmul" else self.convolutions is False
 
     def put_back(self) -> None:
         """Let them say this again.

@@ -15,13 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from bench.errors import BenchError
+from bench.interception.modules import KEPT
 from bench.recipes.loading import Neighbours
 from bench.recipes.own_packages import HOME, NAMES
 from bench.recipes.script import MAIN
 from bench.recipes.source import Source, read
-
-KEPT = frozenset({"bench", *sys.stdlib_module_names})
-"""Modules that a script can't have of its own: they are imported before it starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,8 @@ class Program:
 def program_of(file: Path, first: bool = False) -> Program:
     """Return a file and what it imports, directly or not, from its own folder.
 
-    `first`: what lies there comes before all that is installed, as Python finds a script's.
+    `first`: what lies there comes before all that is installed, as Python finds a script's, but
+    for what is built into it.
     Raises `BenchError` for a file that can't be read, and for one that imports a module beside it
     under the name of a package of trainpairs, where that comes before.
     """

@@ -12,6 +12,7 @@ from bench.baseline import Settings, Target
 from bench.errors import BenchError
 from bench.interception.metric_files import check_readable, told_in_files
 from bench.machine.variables import threads_given
+from bench.recipes.source import Source
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +25,8 @@ NO_METRIC = "metric"
 """What the metric is called of a script that tells none."""
 LEAST_STEPS, MOST_STEPS = 15, 200
 """As many losses tell whether arithmetic changed; more steps than these take long."""
+LEAST_SECONDS = 3.0
+"""That a trial steps for, unless it has made the most steps before."""
 
 
 class ScriptSettings(Settings):
@@ -104,6 +107,25 @@ class ScriptBaseline:
 def is_script(recipe: Recipe) -> bool:
     """Tell whether a recipe's baseline is a script."""
     return recipe.baseline.endswith(f".py:{MAIN}")
+
+
+def script_name(recipe: Recipe) -> str:
+    """Return what a script's own file is called."""
+    return recipe.baseline.rpartition(":")[0]
+
+
+def script_file(given: Path, name: str) -> Path:
+    """Return where a script's file lies that is called `name`, by whatever link it is started."""
+    whole = given.resolve()
+    return whole if whole.name == name else given.with_name(name)
+
+
+def check_code(recipe: Recipe, given: Path) -> None:
+    """Raise `BenchError` where a script that is started as `given` is not what was measured."""
+    file = script_file(given, script_name(recipe))
+    for name, digest in recipe.files.items():
+        if (file.parent / name).exists() or name == file.name:
+            Source(file.parent / name, digest).read()
 
 
 def metric_name(metric: str) -> str:

@@ -46,7 +46,8 @@ class Counted(Following):
         if trial.model_flops_per_step is not None:
             facts = {name: getattr(trial, name) for name in FLOPS_FACTS}
         elif FLOPS_FACTS[0] in trial.unknown:
-            facts = {"unknown": trial.unknown}
+            why = {name: trial.unknown[name] for name in FLOPS_FACTS if name in trial.unknown}
+            facts = {"unknown": why}
         else:
             return
         self._facts.setdefault(_key(trial.recipe), facts)
@@ -71,6 +72,8 @@ def with_counts(
     counted = known.of(record.recipe) or rehearsed.of(record.recipe)
     counted = counted or as_the_baseline(record, rehearsed, baseline)
     missing = {name: value for name, value in counted.items() if not getattr(record, name)}
+    if "unknown" in counted:
+        missing["unknown"] = {**counted["unknown"], **record.unknown}
     return record.model_copy(update=missing)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import sys
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,14 +14,14 @@ import torch
 
 import bench
 from bench.errors import BenchError, Diverged, NotApplicable, reason_of, shown
-from bench.interception.events import Recorder
-from bench.interception.folder import Mirror, mirror_also, mirrored
-from bench.interception.loading import read_by
+from bench.interception.ending import own_streams, print_error
+from bench.interception.events import LossRecorder, Recorder
 from bench.interception.output import Reported
 from bench.interception.patches import Patches
 from bench.interception.program import Ending, Program, watched
 from bench.interception.read_once import ReadOnce
-from bench.interception.script import Limit, Script
+from bench.interception.reading import read_by
+from bench.interception.script import REHEARSED_STEPS, Limit, Script
 from bench.machine.memory import is_out_of_memory
 from bench.machine.variables import as_the_user_had
 from bench.random_state import seed_everything
@@ -30,23 +29,29 @@ from bench.recipes import own_packages
 from bench.recipes.assembly import techniques_of
 from bench.recipes.combination import SAME_WORK, effect_of
 from bench.recipes.references import FilePaths
-from bench.recipes.script import LEAST_STEPS, MOST_STEPS, ScriptSettings
-from bench.recipes.source import Source, Sources, given_by
+from bench.recipes.script import (
+    LEAST_SECONDS,
+    LEAST_STEPS,
+    MOST_STEPS,
+    ScriptSettings,
+    check_code,
+    script_name,
+)
+from bench.recipes.source import given_by
 from bench.records.failures import LOG
 from bench.records.measurement import Advice
 from bench.records.recipe import Recipe
 from bench.technique import Technique
 from bench.trial.failure import ScriptFailed
 from bench.trial.rehearsal import attributed
-from bench.trial.script_flops import TIMED, Counting
+from bench.trial.script_flops import Counting
 from bench.trial.script_metric import Reading
-from bench.trial.script_timeline import Course, course_of
+from bench.trial.script_place import own_place, put_code
+from bench.trial.script_timeline import Course, Learnt, course_of, learnt
 from bench.trial.spec import TrialSpec
 
-REHEARSED = Limit(TIMED + 1, 0.0, TIMED + 1)
+REHEARSED = Limit(REHEARSED_STEPS, 0.0, REHEARSED_STEPS)
 """Two steps, and one whose FLOPs are counted."""
-LEAST_SECONDS = 3.0
-"""How long a trial that only steps goes on at least."""
 UNLIKELY = 7_340_033
 """Added to the seed of a rehearsal: no script gives this one to itself."""
 
@@ -78,10 +83,11 @@ def run_script(
         torch.device(trial.device), Recorder(trial.device == "cuda"), limit=_limit(trial, settings),
         model=settings.model, rehearsed=trial.kind == "build", on_enough=on_trained,
     )  # fmt: skip
-    mirror, path = _own_place(settings, Path(trial.scratch) / "folder")
+    place = own_place(settings, script_name(trial.recipe), Path(trial.scratch) / "folder")
+    mirror = place.mirror
+    put_code(place, given_by(trial.recipe.files, trial.places))
     look(script, mirror.folder)
-    _put_code(given_by(trial.recipe.files, trial.places), path.parent)
-    program = _program(settings, path, mirror.folder, trial.seed)
+    program = _program(settings, place.path, mirror.folder, trial.seed)
     reading = Reading(settings.metric, mirror.folder)
     seed = trial.seed + UNLIKELY if script.rehearsed else trial.seed
     counting = Counting(script) if script.rehearsed else None
@@ -101,17 +107,7 @@ def run_script(
     return ScriptRun(script, _course(script), metric, counting.facts() if counting else None)
 
 
-def _own_place(settings: ScriptSettings, scratch: Path) -> tuple[Mirror, Path]:
-    """Return a mirror of the script's working folder, and where the script lies in it."""
-    original = Path(settings.data_dir)
-    mirror = mirrored(original, scratch)
-    lies = Path(os.path.normpath(original / settings.script)).parent
-    if lies.resolve().is_relative_to(original.resolve()):
-        return mirror, Path(os.path.normpath(mirror.folder / settings.script))
-    return mirror, mirror_also(mirror, lies, scratch) / Path(settings.script).name
-
-
-def train_script(recipe: Recipe, places: FilePaths, device: torch.device, seed: int) -> ScriptRun:
+def train_script(recipe: Recipe, places: FilePaths, device: torch.device, seed: int) -> Learnt:
     """Run a recipe's script for real, in its own working folder, to its end; measure nothing.
 
     Raises `BenchError` where the script there is not what was measured.
@@ -120,17 +116,13 @@ def train_script(recipe: Recipe, places: FilePaths, device: torch.device, seed: 
     techniques = techniques_of(recipe, places)
     folder = Path(settings.data_dir)
     path = Path(os.path.normpath(folder / settings.script))
-    for name, digest in recipe.files.items():
-        if (path.parent / name).exists() or name == path.name:
-            Source(path.parent / name, digest).read()
-    script = Script(device, Recorder(), model=settings.model)  # nothing is timed
+    check_code(recipe, path)
+    recorder = LossRecorder()  # nothing is timed
+    script = Script(device, recorder, model=settings.model)
     program = _program(settings, path, folder, seed)
-    ending, reported = _run(script, techniques, settings, program, seed)
+    ending, _ = _run(script, techniques, settings, program, seed)
     _check_ending(ending, settings, None)
-    told = settings.metric in reported.values
-    return ScriptRun(
-        script, _course(script), reported.values[str(settings.metric)] if told else None
-    )
+    return learnt(recorder)
 
 
 def _course(script: Script) -> Course:
@@ -216,25 +208,22 @@ def _run(
     seed_everything(seed)  # what the script seeds itself, it seeds anew
     try:
         with (
+            own_streams(),
             Patches() as patches,
             contextlib.chdir(program.folder),
             torch.compiler.set_stance("force_eager" if script.rehearsed else "default"),
             attributed(techniques if script.rehearsed else (), "the script fails with it"),
         ):
             patches.replace(bench, "report", reported)
-            ending = watched(script, program, settings.loader)
+            ending = watched(script, program)
     except BenchError:
         raise
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        traceback.print_exc()
+        print_error()
         said = _described(error, program.folder)
         raise (BenchError if script.rehearsed else ScriptFailed)(said) from error
-    finally:
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None and not stream.closed:  # a script may do as it likes with them
-                stream.flush()
     script.check_acted()
     return ending, reported
 
@@ -243,15 +232,6 @@ def _find_modules_as_alone(script: Script) -> None:
     """Let a script, and what it starts, find modules as they would without a trial around them."""
     script.throughout(own_packages.lent)
     script.throughout(as_the_user_had)
-
-
-def _put_code(sources: Sources, folder: Path) -> None:
-    """Let the recipe's own code stand in a folder, in the place of what stands there."""
-    for name, source in sources.items():
-        place, content = folder / name, source.read()
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.unlink(missing_ok=True)
-        place.write_bytes(content)
 
 
 def _program(settings: ScriptSettings, path: Path, folder: Path, seed: int) -> Program:

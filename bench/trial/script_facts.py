@@ -7,10 +7,16 @@ from pathlib import Path
 
 from bench.errors import Diverged
 from bench.model.weights_file import file_bytes
+from bench.records.counted_steps import ITEMS
 from bench.records.measurement import Advice, Evaluation, Training
 from bench.trial.facts import advised, parameters_of, timed
 from bench.trial.script import ScriptRun
 from bench.trial.spec import TrialSpec
+
+UNCOUNTED = (
+    "no DataLoader gives the batches of some step, and no model is called with a tensor that tells "
+    "their size: steps are counted in their place"
+)
 
 
 def training_of(run: ScriptRun, trial: TrialSpec) -> Training:
@@ -39,8 +45,9 @@ def training_of(run: ScriptRun, trial: TrialSpec) -> Training:
 def advice_of(run: ScriptRun, scratch: Path) -> Advice:
     """Return what is known of the trained models, beside what is judged."""
     models = run.script.models
-    known = Advice(parameters=parameters_of(models))
+    unknown = {} if run.course.items_known else {ITEMS: UNCOUNTED}
+    known = Advice(parameters=parameters_of(models), unknown=unknown)
     if len(models) != 1:
         why = f"the script trains {len(models)} modules that it calls by themselves"
-        return known.model_copy(update={"unknown": {"model_bytes": why}})
+        return known.model_copy(update={"unknown": {**unknown, "model_bytes": why}})
     return advised(known, "model_bytes", lambda: Advice(model_bytes=file_bytes(models[0], scratch)))

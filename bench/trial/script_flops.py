@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
-from bench.interception.script import Script
+from bench.interception.script import REHEARSED_STEPS, Script
 from bench.records.measurement import Advice
 from bench.trial.flops import FlopCounter
 from bench.trial.recomputation import around_recomputation
 
 COMPILED = str(Path("torch", "_dynamo", "eval_frame.py"))
 """Where compiled functions are called from."""
-TIMED = 2
+TIMED = REHEARSED_STEPS - 1
 """Steps that are rehearsed before the one that is counted: they take as long as they take."""
 
 

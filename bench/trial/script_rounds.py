@@ -11,18 +11,22 @@ import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from bench.interception.events import Event, Kind
+from bench.interception.events import Event, Kind, LossRecorder
+
+Collected = Sequence[Event] | LossRecorder
+"""Events that can be gone through again."""
 
 
-def rounds_of(events: Sequence[Event]) -> Iterator[list[Event]]:
+def rounds_of(events: Collected) -> Iterator[list[Event]]:
     """Yield the events of each round, the last event of the one before it first."""
-    steps = [index for index, event in enumerate(events) if event.kind is Kind.STEP]
-    leads = _leads([events[index].number for index in steps])
-    begun = 0
-    for index, another in zip(steps, [*leads[1:], True], strict=bool(steps)):
-        if another:
-            yield list(events[begun : index + 1])
-            begun = index
+    leads = iter(_leads([event.number for event in events if event.kind is Kind.STEP]))
+    next(leads, None)
+    found: list[Event] = []
+    for event in events:
+        found.append(event)
+        if event.kind is Kind.STEP and next(leads, True):
+            yield found
+            found = [event]
 
 
 def _leads(numbers: Sequence[int]) -> list[bool]:

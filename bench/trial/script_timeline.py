@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from bench.interception.events import Event, Kind
+from bench.interception.events import Event, Kind, LossRecorder
 from bench.trial.script_rounds import asides, rounds_of
 from bench.trial.timing import StepTime, Timeline
 
@@ -34,8 +34,26 @@ class Course:
     """Of each step; empty where some step's can't be told."""
     evaluate_seconds: float = 0.0
     items_known: bool = True
+    """Of each step; where they aren't, steps are counted in their place."""
     closures: bool = False
     """Whether an optimizer asks for the loss within its step: then that is no phase of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What is told of a script's training that nobody measured."""
+
+    steps: int
+    losses: list[float]
+    """Of each step; empty where some step's can't be told."""
+
+
+def learnt(recorder: LossRecorder) -> Learnt:
+    """Return the steps of a script by what was kept of its losses alone."""
+    values = recorder.values()
+    found = [_loss(step, values) for step in rounds_of(recorder)]
+    losses = [loss for loss in found if loss is not None]
+    return Learnt(len(found), losses if len(losses) == len(found) else [])
 
 
 def course_of(events: Sequence[Event], losses: Sequence[float]) -> Course:
@@ -49,23 +67,19 @@ def course_of(events: Sequence[Event], losses: Sequence[float]) -> Course:
     for number, (step, begin) in enumerate(zip(rounds, begins, strict=True)):
         own, away = _training_part(step, begin, 0 if number else _usual_draws(rounds, begins))
         course.evaluate_seconds += away
-        items = _items(own)
-        course.items_known = course.items_known and items > 0
         course.closures = course.closures or _asks(own)
         wall, cpu = own[-1].at - own[0].at, own[-1].cpu - _cpu(own)
-        course.timeline.steps.append(StepTime(wall, max(0.0, cpu), items, _phases(own)))
+        course.timeline.steps.append(StepTime(wall, max(0.0, cpu), _items(own), _phases(own)))
         found.append(_loss(own, losses))
         drawn.append([e.number for e in own if e.kind is Kind.DRAW and e.number])
         backs.append(max(1, sum(e.kind is Kind.BACKING for e in own)))
-    trained = _where_trained([step.items for step in course.timeline.steps], drawn, backs)
+    seen = _with_first([step.items for step in course.timeline.steps])
+    course.items_known = all(seen)
+    counted = _where_trained(seen, drawn, backs) if course.items_known else [1] * len(seen)
     course.timeline.steps = [
         replace(step, items=items)
-        for step, items in zip(course.timeline.steps, trained, strict=True)
+        for step, items in zip(course.timeline.steps, counted, strict=True)
     ]
-    if not course.items_known:
-        course.timeline.steps = [
-            StepTime(step.wall, step.cpu, 1, step.phases) for step in course.timeline.steps
-        ]
     if None not in found:
         course.losses = [loss for loss in found if loss is not None]
     return course
@@ -98,6 +112,15 @@ def _own(step: list[Event], begin: int) -> list[Event]:
     if first.kind is Kind.CALL:
         first = first._replace(kind=Kind.EVALUATION, number=0)
     return [first, *(event for event in step[begin + 1 :] if event.kind is not Kind.ASKED)]
+
+
+def _with_first(items: list[int]) -> list[int]:
+    """Return the items of steps, those of a first one too that wasn't seen, if all others agree.
+
+    The first call of a model in evaluation mode may be of no step.
+    """
+    first, others = items[:1], items[1:]
+    return others[:1] + others if first == [0] and len({*others}) == 1 else items
 
 
 def _where_trained(items: list[int], drawn: list[list[int]], backs: list[int]) -> list[int]:

@@ -25,12 +25,13 @@ def written(trial: TrialSpec, techniques: Sequence[Technique]) -> Written:
     seen: list[Sites] = []
 
     def look(script: Script, folder: Path) -> None:
-        home = Path(os.path.normpath(folder / settings.script)).parent
-        seen.append(Sites(script, folder, home))
+        given = Path(os.path.normpath(folder / settings.script))
+        seen.append(Sites(script, folder, given.resolve()))
 
     plainly = trial.model_copy(update={"recipe": recipe})
     ran = run_script(plainly, (), on_trained=lambda: None, look=look)
-    script = Writing(seen[0], settings, os.path.normpath(settings.script))
+    main = os.path.relpath(seen[0].file, seen[0].folder)
+    script = Writing(seen[0], settings, main)
     refused: dict[str, str] = {}
     for technique in techniques:
         try:

@@ -47,7 +47,7 @@ def _paces(ran: Sequence[Ran], x: Axis) -> str:
         else:
             parts.append(dot(where, down(y, one.pace), 3.2, f"ran {one.kind}", one.says,
                              data_arm=one.arm))  # fmt: skip
-    return plane(x, y, "".join(parts), "Seconds an item of each trial, in order", 240)
+    return plane(x, y, "".join(parts), "Pace of each trial, in order", 240)
 
 
 def _lost(where: str, one: Ran) -> str:

@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from bench.analysis.figures import slow_step_seconds
+from bench.records.counted_steps import counts_steps
 from bench.records.measurement import Measurement
 from bench.records.recipe import Recipe
 from bench.records.text import printable
@@ -64,11 +65,12 @@ def _row(
         "baseline": run.header.name,
         "recipe_id": Recipe.model_validate(trial.recipe).id,
         **{name: facts[name] for name in PLAIN},
+        "items": None if counts_steps(trial) else trial.items,
         "steps": len(trial.step_seconds),
         "warmup_steps": len(trial.warmup_step_seconds),
         "step_median_seconds": median(trial.step_seconds) if trial.step_seconds else None,
         "step_p95_seconds": slow_step_seconds(trial),
-        "seconds_per_item": trial.seconds_per_item,
+        "seconds_per_item": None if counts_steps(trial) else trial.seconds_per_item,
         "setup_seconds": trial.setup_seconds,
         "peak_memory_bytes": trial.peak_memory_bytes,
         "last_loss": trial.losses[-1] if trial.losses else None,

@@ -68,6 +68,7 @@ def _content(run: Run) -> dict[str, Any]:  # long: an entry a line
         "learning": learning_curves(run),
         "steps": shares.steps(run),
         "order": shares.order(run),
+        "each": "a step" if run.counts_steps else "an item",
         "loads": any(t.load_average is not None for t in (*run.trials, *run.set_aside)),
         "phases": shares.phases(run),
         "memory": shares.memory(run),

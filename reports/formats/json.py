@@ -94,7 +94,7 @@ def content(run: Run) -> Report:  # long: an entry a line
         "device": header.device,
         "threads": header.threads,
         "seed": header.seed,
-        "unit": header.unit,
+        "unit": run.unit,
         "settings": header.settings,
         "environment": header.environment,
     }

@@ -8,7 +8,6 @@ whole trainings. An arm's verdict, ratios, memory and quality, which are no time
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any
 
 from bench.errors import BenchError
@@ -17,12 +16,6 @@ from reports.formats.json import as_text, content
 from reports.run import Run
 
 Seconds = Callable[[Measurement], float | None]
-GROUPS: Mapping[str, Seconds] = MappingProxyType(
-    {
-        "an item": lambda trial: trial.seconds_per_item,
-        "a whole training": lambda trial: trial.train_seconds if trial.kind == "full" else None,
-    }
-)
 
 
 def render(run: Run) -> str:
@@ -42,9 +35,13 @@ def render(run: Run) -> str:
         **report["arms"],
     }
     commit = run.header.environment.get("git_commit") or "unversioned"
+    groups: dict[str, Seconds] = {
+        "a step" if run.counts_steps else "an item": lambda trial: trial.seconds_per_item,
+        "a whole training": lambda trial: trial.train_seconds if trial.kind == "full" else None,
+    }
     rounds = {
         (group, arm): [value for trial in run.of(arm) if (value := seconds(trial)) is not None]
-        for group, seconds in GROUPS.items()
+        for group, seconds in groups.items()
         for arm in run.measured
     }
     found = {

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.analysis.intervals import Interval
+from bench.records.counted_steps import counts_steps
 from bench.records.measurement import BASELINE, Measurement
 from reports import formatting
 from reports.run import Run
@@ -66,8 +67,9 @@ def started(run: Run) -> datetime:
 
 
 def _of_trial(trial: Measurement, metric: str) -> Iterator[Figure]:
+    of = "step" if counts_steps(trial) else "item"
     known = {
-        "seconds_per_item": trial.seconds_per_item, "train_seconds": trial.train_seconds,
+        f"seconds_per_{of}": trial.seconds_per_item, "train_seconds": trial.train_seconds,
         "peak_memory_bytes": trial.peak_memory_bytes, metric: trial.metric,
     }  # fmt: skip
     for name, value in known.items():

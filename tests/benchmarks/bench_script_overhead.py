@@ -80,7 +80,7 @@ def _run(program: Program, watch: bool, steps: int, found: Connection) -> None:
     os.chdir(program.folder)
     with contextlib.suppress(Ended, SystemExit):
         if watch:
-            watched(Script(torch.device("cpu"), Recorder()), program, None)
+            watched(Script(torch.device("cpu"), Recorder()), program)
         else:
             run(program)
     found.send([after - before for before, after in itertools.pairwise(ends[LEARNT:])])

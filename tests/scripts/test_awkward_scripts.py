@@ -338,3 +338,20 @@ def test_a_model_s_own_call_is_made_every_time(late: bool, tmp_path: Path) -> No
     run = intercepted(trial_of("calls", tmp_path, folder=tmp_path))
     assert len(run.course.timeline.steps) == 20
     assert [type(model).__name__ for model in run.script.models] == ["Net"]
+
+
+def test_what_lies_beside_a_script_may_be_called_like_a_module_of_python_s(tmp_path: Path) -> None:
+    names = ("statistics", "profile", "trace")
+    for name in names:
+        (tmp_path / f"{name}.py").write_text("mine = 5")
+    (tmp_path / "time.py").write_text("1 / 0")  # which is built into Python: nobody finds it
+    text = f"import time, {', '.join(names)}\nimport bench\ntime.time()\n"
+    total = " + ".join(f"{name}.mine" for name in names)
+    (tmp_path / "like.py").write_text(
+        f"{BEGIN}{text}bench.report(sum={total})\nstep(torch.ones(1, 2))\n"
+    )
+    trial = trial_of("like", tmp_path, folder=tmp_path, metric="sum")
+    assert set(trial.recipe.files) == {"like.py", *(f"{name}.py" for name in names)}
+    before = importlib.import_module("statistics")
+    assert intercepted(trial).metric == 15
+    assert sys.modules["statistics"] is before

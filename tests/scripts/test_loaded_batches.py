@@ -55,6 +55,56 @@ batches = iter(DataLoader(data, 4, shuffle=True))
 model[1].reset_parameters()
 fit(batches, inputs=lambda batch: batch[0])
 """
+KEEPS = """
+import itertools, random
+import numpy as np
+RNG = np.random.default_rng(0)
+class Noisy(torch.utils.data.Dataset):
+    def __init__(self):
+        self.kept = {made}
+    def __len__(self):
+        return 20
+    def __getitem__(self, i):
+        return data[i][0] + {drawn}
+fit(DataLoader(Noisy(), 4), inputs=lambda x: x)
+"""
+COLLATES = """
+def collating(scale):
+    own = torch.Generator()
+    return lambda items: torch.stack([x for x, _ in items]) * scale * torch.rand(1, generator=own)
+fit(DataLoader(data, 4, collate_fn=collating(2)), inputs=lambda x: x)
+"""
+CHOOSES = """
+import numpy as np
+class Sampler:
+    def __init__(self):
+        self.rng = np.random.default_rng(0)
+    def __len__(self):
+        return 5
+    def __iter__(self):
+        for _ in range(5):
+            yield self.rng.integers(20, size=4).tolist()
+fit(DataLoader(data, batch_sampler=Sampler()), inputs=lambda batch: batch[0])
+"""
+LATE = """
+class Noisy(torch.utils.data.Dataset):
+    def __len__(self):
+        return 8
+    def __getitem__(self, i):
+        return torch.randn(3, 2)
+train, late = DataLoader(data, 4, shuffle=True), DataLoader(Noisy(), 4)
+for epoch in range(2):
+    fit(train, inputs=lambda batch: batch[0])
+    with torch.no_grad():
+        for x in late:
+            model(x)
+"""
+ANEW = """
+for epoch in range(3):
+    made = DataLoader(data, 4, shuffle=True)
+    fit(made, inputs=lambda batch: batch[0])
+    print("workers", made.num_workers)
+"""
 OWN = "shuffle=True, generator=torch.Generator().manual_seed(1)"
 
 
@@ -105,3 +155,51 @@ def test_an_order_that_nothing_else_has_part_in_is_read_by_workers(
     intercepted(trial(text, tmp_path, loader="1", kind="build"))
     run = intercepted(trial(text, tmp_path, loader="1", kind="step"))
     assert tuple(run.course.losses) == losses_of(tmp_path / "own.py")
+
+
+@pytest.mark.parametrize("loader", ["thread", "1"])
+@pytest.mark.parametrize(
+    ("made", "drawn", "name"),
+    [
+        ("np.random.default_rng(0)", "self.kept.normal()", "dataset.kept"),
+        ("np.random.RandomState(0)", "self.kept.normal()", "dataset.kept"),
+        ("[random.Random(0)]", "self.kept[0].random()", r"dataset.kept\[0\]"),
+        ("torch.Generator()", "torch.rand(1, generator=self.kept)", "dataset.kept"),
+        ("itertools.count()", "next(self.kept)", "dataset.kept"),
+        ("0", "(vars(self).update(kept=self.kept + 1) or self.kept)", "dataset.kept"),
+        ("None", "RNG.normal()", "__main__.RNG"),
+    ],
+)
+def test_items_that_draw_from_what_they_keep_are_not_read_ahead(
+    made: str, drawn: str, name: str, loader: str, tmp_path: Path
+) -> None:
+    text = KEEPS.format(made=made, drawn=drawn)
+    with pytest.raises(NotApplicable, match=rf"draw random numbers, or count, .*\({name}\)"):
+        intercepted(trial(text, tmp_path, loader=loader, kind="build"))
+
+
+def test_what_is_collated_with_random_numbers_of_its_own_is_not_read_ahead(tmp_path: Path) -> None:
+    with pytest.raises(NotApplicable, match=r"draw random numbers, or count, .*\(collate_fn"):
+        intercepted(trial(COLLATES, tmp_path, loader="1", kind="build"))
+
+
+def test_items_that_a_sampler_chooses_by_a_generator_of_its_own_are_not_read_ahead(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(NotApplicable, match="the sampler of a DataLoader draws random numbers"):
+        intercepted(trial(CHOOSES, tmp_path, loader="1", kind="build"))
+
+
+@pytest.mark.parametrize("loader", ["thread", "1"])
+def test_a_loader_that_no_rehearsal_comes_to_is_left_as_it_is(loader: str, tmp_path: Path) -> None:
+    intercepted(trial(LATE, tmp_path, loader=loader, kind="build"))
+    run = intercepted(trial(LATE, tmp_path, loader=loader))
+    assert tuple(run.course.losses) == losses_of(tmp_path / "own.py")
+
+
+def test_a_loader_that_is_made_anew_for_each_epoch_is_read_as_the_first_one(
+    tmp_path: Path,
+) -> None:
+    run = intercepted(trial(ANEW, tmp_path, loader="1"))
+    assert tuple(run.course.losses) == losses_of(tmp_path / "own.py")
+    assert (tmp_path / "trial.log").read_text() == "workers 1\n" * 3

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import get_gradient_edge
 
 from bench.errors import NotApplicable
 from bench.interception.backward import Backward
@@ -138,3 +139,66 @@ def test_a_scaled_loss_is_found_without_a_look_at_its_value(
         found = seen._loss_of(scaled)
     assert found is not None
     assert found.item() == 3.0
+
+
+@pytest.mark.parametrize(
+    ("begun", "loss"),
+    [
+        (lambda scale, loss: scale(loss) / 4, 0.75),
+        (lambda scale, loss: (scale(loss) + scale(loss * 2)) / 2, 4.5),
+        (lambda scale, loss: scale([loss, loss]), 6.0),
+        (lambda scale, loss: scale((loss, loss))[1], 3.0),
+        (lambda scale, loss: sum(scale(one for one in (loss, loss))), 6.0),
+        (lambda scale, loss: scale(iter([loss, loss])), 6.0),
+        (lambda scale, loss: [scale(loss), loss / 2], 4.5),
+        (lambda scale, loss: loss / 2, 1.5),
+    ],
+)
+def test_the_loss_itself_is_noted_whatever_was_made_of_the_scaled_one(
+    begun: Callable[[Callable[..., Any], Tensor], Any], loss: float, script: Script
+) -> None:
+    with Patches() as patches:
+        Backward(script, patches)
+        given = torch.full((), 3.0, requires_grad=True) * 1
+        torch.autograd.backward(begun(torch.amp.GradScaler("cpu").scale, given))
+    assert script.recorder.values() == [loss]
+
+
+def test_a_pass_that_begins_within_a_graph_is_of_no_known_loss(script: Script) -> None:
+    with Patches() as patches:
+        Backward(script, patches)
+        weight = torch.full((), 3.0, requires_grad=True)
+        torch.autograd.backward(get_gradient_edge(weight * 2))
+        torch.autograd.backward([get_gradient_edge(weight * 2)])
+    assert weight.grad == 4
+    assert script.recorder.values() == []
+
+
+def test_a_pass_that_begins_within_a_graph_is_not_scaled(scaling: Scaling) -> None:
+    _, loss = weight_and_loss(scaling)
+    for begun in (get_gradient_edge(loss), (get_gradient_edge(loss),)):
+        with pytest.raises(Ended):
+            scaling.scaled(begun)
+
+
+@pytest.mark.parametrize("to_none", [True, False])
+def test_an_overflow_in_gradients_that_are_zeroed_leaves_no_step_out(
+    to_none: bool, scaling: Scaling
+) -> None:
+    generator, critic = nn.Linear(4, 4), nn.Linear(4, 1)
+    made = [torch.optim.SGD(one.parameters(), 0.01) for one in (generator, critic)]
+    for model in (generator, critic):
+        scaling.script.changes_model(model, model)
+    scaling.script.optimizers.update(made)
+    fooled = critic(generator(torch.ones(2, 4))).square().mean()
+    scaling.scaled(1e34 * fooled).backward()
+    scaling.settle()
+    scaling.before_step(made[0], (made[0],), {})
+    assert critic.weight.grad is not None
+    made[1].zero_grad(set_to_none=to_none)
+    scaling.scaled(critic(torch.ones(2, 4)).square().mean()).backward()
+    scaling.settle()
+    scaling.before_step(made[1], (made[1],), {})
+    assert generator.weight.grad is None
+    assert critic.weight.grad is not None
+    assert scaling.scale == 2.0**15

@@ -83,6 +83,20 @@ def test_a_module_is_found_from_the_current_folder(
     assert "nets.train: only its file" in notice
 
 
+def test_a_direction_of_no_metric_is_the_user_s_to_fix(tmp_path: Path) -> None:
+    shutil.copy(HERE / "plain.py", tmp_path)
+    done = call("script", "plain.py", "--lower-is-better", "--quiet", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        "bench: --lower-is-better is said of no metric: give --metric 'val_loss=([\\d.]+)', or "
+        "--metric NAME and bench.report(NAME=...) in the script"
+    )
+    given = {"lower": True, "metric": "val_loss"}
+    told = settings_of(started(str(tmp_path / "plain.py"), None), [], given)
+    target = ScriptBaseline("plain").target_for(ScriptSettings.model_validate(told))
+    assert (target.metric, target.direction) == ("val_loss", "lower")
+
+
 def test_lines_to_vary_may_begin_with_a_dash() -> None:
     words = ["--vary", "--lr 1e-3", "--amp", "--quiet", "--test", "compile"]
     assert list(spread(words, frozenset(), {"--vary", "--quiet", "--test"})) == [
@@ -122,3 +136,15 @@ def test_what_may_be_an_option_of_either_is_no_line_to_vary() -> None:
 )
 def test_a_metric_is_called_by_the_words_of_its_pattern(metric: str, name: str) -> None:
     assert metric_name(metric) == name
+
+
+def test_a_script_is_started_as_it_was_asked_for_and_found_where_a_link_leads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "train_v2.py").touch()
+    (tmp_path / "train.py").symlink_to("code/train_v2.py")
+    monkeypatch.chdir(tmp_path)
+    begun = started("train.py", None)
+    assert begun.file == tmp_path.resolve() / "code" / "train_v2.py"
+    assert settings_of(begun, [], {})["script"] == "train.py"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from bench.trial.failure import ScriptFailed
 from tests.scripts.cases import intercepted, trial_of
 
 SCRIPT = """
@@ -40,3 +43,77 @@ def test_a_script_that_is_ended_early_is_not_asked_for_its_last_words(tmp_path: 
     (tmp_path / "own.py").write_text(SCRIPT)
     intercepted(trial_of("own", tmp_path, folder=tmp_path, kind="build"))
     assert "last" not in (tmp_path / "trial.log").read_text()
+
+
+PRINTS = """
+import sys, torch
+from torch import nn
+class Logger:
+    def __init__(self, to):
+        self.to = to
+    def write(self, text):
+        return self.to.write(text)
+    {flush}
+sys.stdout = Logger(sys.stdout)
+sys.stderr = Logger(sys.stderr)
+model = nn.Linear(2, 1)
+optimizer = torch.optim.SGD(model.parameters(), 0.1)
+for epoch in range(3):
+    model(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+print("last 0.5")
+{last}
+"""
+
+
+@pytest.mark.parametrize("flush", ["", "def flush(self): pass", "def flush(self): 1 / 0"])
+def test_a_script_may_print_to_whatever_writes(flush: str, tmp_path: Path) -> None:
+    before = sys.stdout, sys.stderr
+    (tmp_path / "own.py").write_text(PRINTS.format(flush=flush, last=""))
+    found = intercepted(trial_of("own", tmp_path, folder=tmp_path, metric=r"last ([\d.]+)"))
+    assert found.metric == 0.5
+    assert (sys.stdout, sys.stderr) == before
+
+
+@pytest.mark.parametrize("closed", ["", "sys.stderr.to.close()"])
+def test_what_fails_in_a_script_is_told_whatever_it_prints_to(closed: str, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(PRINTS.format(flush="", last=f"{closed}\n1 / 0"))
+    before = sys.stderr
+    with pytest.raises(ScriptFailed, match="ZeroDivisionError: division by zero"):
+        intercepted(trial_of("own", tmp_path, folder=tmp_path))
+    assert sys.stderr is before
+
+
+IN_A_THREAD = """
+import atexit, threading, time, torch
+from concurrent.futures import ThreadPoolExecutor
+from torch import nn
+model = nn.Linear(2, 1)
+optimizer = torch.optim.SGD(model.parameters(), 0.1)
+def train(rest=0.2):
+    time.sleep(rest)
+    for _ in range(5):
+        model(torch.ones(1, 2)).sum().backward()
+        optimizer.step()
+    print("trained")
+atexit.register(print, "last 0.5")
+"""
+
+
+@pytest.mark.parametrize(
+    "start", ["threading.Thread(target=train).start()", "ThreadPoolExecutor(2).submit(train)"]
+)
+def test_what_a_script_leaves_running_is_waited_for_before_its_last_words(
+    start: str, tmp_path: Path
+) -> None:
+    (tmp_path / "own.py").write_text(IN_A_THREAD + start)
+    run = intercepted(trial_of("own", tmp_path, folder=tmp_path))
+    assert len(run.course.losses) == 5
+    assert (tmp_path / "trial.log").read_text() == "trained\nlast 0.5\n"
+
+
+def test_of_a_script_that_is_ended_early_no_thread_is_waited_for(tmp_path: Path) -> None:
+    waits = "threading.Thread(target=time.sleep, args=(4,), name='waits').start()\ntrain(0)\n"
+    (tmp_path / "own.py").write_text(IN_A_THREAD + waits)
+    intercepted(trial_of("own", tmp_path, folder=tmp_path, kind="build"))
+    assert "waits" in {thread.name for thread in threading.enumerate()}

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from bench.interception.calls import Calls
+from bench.records.counted_steps import ITEMS
+from bench.trial.script_facts import advice_of
 from tests.scripts.cases import intercepted, losses_of, trial_of
 
 PART = """
@@ -162,3 +164,29 @@ def test_parts_that_are_frozen_in_every_step_are_learnt_of_once(
     written(tmp_path, FROZEN)
     intercepted(trial_of("own", tmp_path, folder=tmp_path))
     assert sum(asked) <= 3
+
+
+ALONE = """
+import torch
+from torch import nn
+class Data:
+    x = torch.ones(16, 4)
+class Net(nn.Linear):
+    def forward(self, data):
+        return super().forward(data.x if isinstance(data, Data) else data)
+model = Net(4, 2).eval()
+optimizer = torch.optim.SGD(model.parameters(), 0.01)
+for _ in range(6):
+    model({given}).square().mean().backward()
+    optimizer.step()
+"""
+
+
+@pytest.mark.parametrize(("given", "items"), [("Data.x", 16), ("Data()", 1)])
+def test_items_that_nothing_tells_are_unknown_and_steps_are_counted(
+    given: str, items: int, tmp_path: Path
+) -> None:
+    written(tmp_path, ALONE.format(given=given))
+    run = intercepted(trial_of("own", tmp_path, folder=tmp_path))
+    assert [step.items for step in run.course.timeline.steps] == [items] * 6
+    assert (ITEMS in advice_of(run, tmp_path).unknown) == (items == 1)

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from bench.cli.export_script import patched
-from bench.interception.edits import Edit, Place, Written, applied, difference
+from bench.interception.edits import Written, applied, difference
 from bench.recipes.assembly import techniques_of
 from bench.trial.script_writing import written
 from bench.trial.spec import TrialSpec
-from optimizers import gradient_checkpointing
 from tests.scripts.cases import HERE, intercepted, losses_of, trial_of
 
 PHASES = """
@@ -31,6 +30,48 @@ for _ in range(5):
 others = torch.optim.SGD(model.parameters()), torch.optim.LBFGS(model.parameters())
 with torch.no_grad():
     model(torch.ones(4, 2))
+"""
+
+SEVERAL = """
+import torch
+from torch import nn
+model = nn.Linear(2, 1)
+class Lion(torch.optim.Optimizer):
+    def __init__(self, weights):
+        super().__init__(weights, {})
+first, idle = torch.optim.AdamW(model.parameters()), torch.optim.Adam(model.parameters())
+second, own = torch.optim.LBFGS(model.parameters()), Lion(model.parameters())
+for _ in range(5):
+    model(torch.ones(4, 2)).sum().backward()
+    first.step()
+"""
+OWN_LOADER = """
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+class MyLoader(DataLoader):
+    def __init__(self, items, size):
+        super().__init__(items, size)
+model = nn.Linear(2, 1)
+optimizer = torch.optim.SGD(model.parameters())
+for x, in MyLoader(TensorDataset(torch.ones(20, 2)), 4):
+    model(x).sum().backward()
+    optimizer.step()
+"""
+MAPPED = """
+import functools, torch
+from torch import nn
+model, other, another = (nn.Linear(2, 1) for _ in range(3))
+[first] = list(map(torch.optim.AdamW, [model.parameters()]))
+kinds = {"own": model, "adam": functools.partial(torch.optim.Adam, lr=0.1)}
+second = kinds["adam"](other.parameters())
+third = getattr(torch.optim, "SGD")(p for p in another.parameters())
+crops = [torch.ones(4, 2)] * 2
+for _ in range(5):
+    sum(map(model, crops)).sum().backward()
+    kinds["own"](crops[0]).sum().backward()
+    for optimizer in (first, second, third):
+        optimizer.step()
 """
 
 
@@ -90,6 +131,15 @@ def test_a_script_with_the_lines_has_the_losses_of_the_trial(
     assert losses_of(path) == tuple(measured)
 
 
+def test_a_loader_that_the_first_steps_draw_nothing_from_is_not_changed(tmp_path: Path) -> None:
+    trial = trial_of("plain", tmp_path, "memory-efficient-loading:reader=workers", kind="build")
+    made, _ = applied((HERE / "plain.py").read_bytes(), (found := wanted(trial)).edits)
+    lines = made.decode().splitlines()
+    assert "test = DataLoader(TensorDataset(x[192:], y[192:]), 32)" in lines
+    assert [line for line in lines if "num_workers=1" in line and line.startswith("train = ")]
+    assert {edit.where for edit in found.unreached} == {"plain.py, line 20"}
+
+
 def test_git_applies_the_patch_to_the_script_alone(tmp_path: Path) -> None:
     made = changed("gan", tmp_path, "mixed-precision", "fused-optimizer")
     assert b"fooled = criterion(in_mixed_precision(critic)(fake), torch.ones(16, 1))" in made
@@ -135,94 +185,54 @@ def test_a_script_outside_the_working_folder_is_changed_by_hand(tmp_path: Path) 
         assert any(note.startswith(begun) for note in notes)
 
 
+def written_into(text: str, folder: Path, *techniques: str) -> tuple[list[str], list[str]]:
+    """Return the lines that a patch changes a script to, but for those on top, and the notes."""
+    (folder / "own.py").write_text(text)
+    trial = trial_of("own", folder, *techniques, kind="build", folder=folder)
+    patch, notes = patched(folder, wanted(trial))
+    old = [line for line in patch.splitlines() if line.startswith("-") and line[1] != "-"]
+    new = [line[1:] for line in patch.splitlines() if line.startswith("+") and line[1:2] != "+"]
+    return new[-len(old) :] if old else [], notes
+
+
+def test_an_optimizer_that_takes_no_such_argument_or_never_steps_is_not_given_it(
+    tmp_path: Path,
+) -> None:
+    lines, notes = written_into(SEVERAL, tmp_path, "fused-optimizer")
+    first = "torch.optim.AdamW(model.parameters(), fused=True)"
+    assert lines == [f"first, idle = {first}, torch.optim.Adam(model.parameters())"]
+    for kind in ("LBFGS", "Lion"):
+        assert f"fused-optimizer: own.py, line 9 stays: {kind} has no fused" in notes
+    assert (
+        "fused-optimizer: own.py, line 8, by hand (it makes no step of its own among those that "
+        "were seen):\n  add the argument fused=True"
+    ) in notes
+
+
+def test_a_loader_of_the_script_s_own_is_given_only_what_it_takes(tmp_path: Path) -> None:
+    lines, notes = written_into(OWN_LOADER, tmp_path, "memory-efficient-loading:reader=workers")
+    assert lines == []
+    for name, value in (("num_workers", 1), ("prefetch_factor", 2)):
+        assert (
+            f"memory-efficient-loading: own.py, line 10, by hand (MyLoader has no {name}):\n"
+            f"  add the argument {name}={value}"
+        ) in notes
+
+
+def test_what_something_else_calls_is_changed_by_hand(tmp_path: Path) -> None:
+    lines, notes = written_into(MAPPED, tmp_path, "fused-optimizer", "mixed-precision")
+    assert lines == [
+        'second = kinds["adam"](other.parameters(), fused=True)',
+        'third = getattr(torch.optim, "SGD")((p for p in another.parameters()), fused=True)',
+        '    in_mixed_precision(kinds["own"])(crops[0]).sum().backward()',
+    ]
+    why = "by hand (what is called there is no name of it, and may be what calls it):"
+    for by, line in (("fused-optimizer", 5), ("mixed-precision", 11)):
+        assert any(note.startswith(f"{by}: own.py, line {line}, {why}") for note in notes)
+
+
 def test_an_optimizer_asks_for_one_form_alone(tmp_path: Path) -> None:
     (tmp_path / "phases.py").write_text(PHASES)
     made = changed("phases", tmp_path, "fused-optimizer", folder=tmp_path)
     assert b"AdamW(model.parameters(), foreach=False, fused=True)" in made
     compile(made, "phases.py", "exec")
-
-
-@pytest.mark.parametrize(
-    ("line", "taken"),
-    [
-        ("checkpoint = torch.load('last.pt') if found else None", None),
-        ("def checkpoint(epoch): return epoch", None),
-        ("import functools", None),
-        ("from torch.utils.checkpoint import checkpoint as recomputed", None),
-        ("recomputed = 0", "recomputed"),
-        ("async def recomputed(): pass", "recomputed"),
-        ("import toolz as functools", "functools"),
-    ],
-)
-def test_names_of_the_script_s_own_do_not_stand_for_what_is_written(
-    line: str, taken: str | None
-) -> None:
-    source = f"import torch\nfound = False\n{line}\no = Adam(model)^\n"
-    helper, text = gradient_checkpointing.WRITTEN, "checkpoint_blocks(model, 'a')"
-    made, unsure = edit(source, "after", text=text, helper=helper)
-    if taken is not None:
-        assert unsure == {0: f"the file has a {taken} of its own"}
-        return
-    assert unsure == {}
-    assert "from torch.utils.checkpoint import checkpoint as recomputed\n" in made
-    assert "functools.partial(recomputed, block.forward, use_reentrant=False)" in made
-    compile(made, "a.py", "exec")
-
-
-def edit(source: str, kind: str, **given: object) -> tuple[str, dict[int, str]]:
-    """Return a text with one edit of the call that ends at the mark, and why it has none."""
-    before = source.partition("^")[0]
-    line, column = before.count("\n") + 1, len(before.rpartition("\n")[2].encode())
-    place = Place(file="a.py", line=line, column=column)
-    one = Edit.model_validate({"by": "x", "kind": kind, "place": place, "where": "", **given})
-    made, unsure = applied(source.replace("^", "").encode(), [one])
-    return made.decode(), unsure
-
-
-@pytest.mark.parametrize(
-    ("text", "made"),
-    [
-        ("o = Adam(p)^\n", "o = Adam(p, fused=True)\n"),
-        ("o = Adam()^\n", "o = Adam(fused=True)\n"),
-        (
-            "o = Adam(\n    p,  # all\n    lr=1,\n)^",
-            "o = Adam(\n    p,  # all\n    lr=1, fused=True,\n)",
-        ),
-        ("é = f(Adam(p, fused=None)^)\n", "é = f(Adam(p, fused=True))\n"),
-    ],
-)
-def test_an_argument_is_given_where_a_call_has_room_for_it(text: str, made: str) -> None:
-    assert edit(text, "keyword", name="fused", text="True") == (made, {})
-
-
-@pytest.mark.parametrize(
-    ("text", "made"),
-    [("o = Adam(p, foreach=True, lr=1)^\n", "o = Adam(p, foreach=False, lr=1)\n"),
-     ("o = Adam(p)^\n", "o = Adam(p)\n")],
-)  # fmt: skip
-def test_an_argument_may_be_changed_only_where_it_is_given(text: str, made: str) -> None:
-    assert edit(text, "keyword", name="foreach", text="False", given=True) == (made, {})
-
-
-@pytest.mark.parametrize(
-    ("text", "kind", "why"),
-    [
-        ("o = Adam(p, **more)^\n", "keyword", "its arguments are unpacked (*, **)"),
-        ("o = Adam(p, 1, 2)^\n", "keyword", "fused is given there without its name"),
-        ("return_(Adam((p)))\n^", "keyword", "no call ends there that can be told from others"),
-        ("def f():\n    return Adam(p)^\n", "after", "it is in no plain assignment"),
-        (
-            "o = [Adam(m)^ for m in n]\n",
-            "after",
-            "it is in a function or comprehension within a stat",
-        ),
-        ("if x: o = Adam(m)^\n", "after", "its line holds another statement"),
-        ("fused = 1\no = Adam(m)^\n", "callee", "the file has a fused of its own"),
-        ("o = Adam((p))^\n", "keyword", "what was written there is no Python"),
-    ],
-)
-def test_where_no_place_is_sure_nothing_is_written(text: str, kind: str, why: str) -> None:
-    helper = "def fused(one):\n    return one\n" if kind == "callee" else ""
-    made, unsure = edit(text, kind, name="fused", text="True", position=2, helper=helper)
-    assert made == text.replace("^", "")
-    assert unsure[0].startswith(why)

@@ -312,3 +312,14 @@ def test_the_product_of_what_parts_add_is_told_from_what_fresh_pairs_give(tmp_pa
 
 def replace_in(run: Run, found: Attribution) -> Run:
     return replace(run, comparison=run.comparison.model_copy(update={"attribution": found}))
+
+
+def test_where_items_are_unknown_rates_are_of_steps(tmp_path: Path) -> None:
+    why = {"items": "no DataLoader gives them"}
+    trials = [made_up.trial(BASELINE, 0, inference=(), unknown=facts) for facts in ({}, why)]
+    known, unknown = (_report(tmp_path / str(n), [one]) for n, one in enumerate(trials))
+    assert "series/s" in known
+    assert "steps/s" not in known
+    assert "steps/s" in unknown
+    assert "series/s" not in unknown
+    assert "Unknown of baseline: items (no DataLoader gives them)." in unknown

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 
-from bench.interception.events import Event, Kind
-from bench.trial.script_timeline import _where_trained, course_of
+from bench.interception.events import Event, Kind, LossRecorder
+from bench.trial.script_timeline import Learnt, _where_trained, course_of, learnt
 
 WORDS = {
     "d": (Kind.DRAWING, Kind.DRAW, 8), "f": (Kind.CALLING, Kind.CALL, 4),
@@ -36,7 +37,7 @@ def seen(text: str) -> list[Event]:
     return events
 
 
-@pytest.mark.parametrize(
+ROUNDS = pytest.mark.parametrize(
     ("text", "walls", "losses"),
     [
         ("dfbu" * 3, [7, 8, 8], [1, 2, 4]),
@@ -49,12 +50,30 @@ def seen(text: str) -> list[Event]:
         ("fbu" * 2 + "fbv", [5, 12], [1, 6]),
     ],
 )
+
+
+@ROUNDS
 def test_a_step_ends_before_the_optimizer_that_stepped_first_steps_again(
     text: str, walls: list[float], losses: list[float]
 ) -> None:
     course = course_of(seen(text), [2.0**number for number in range(9)])
     assert [step.wall for step in course.timeline.steps] == walls
     assert course.losses == losses
+
+
+@ROUNDS
+def test_losses_alone_are_those_of_the_same_steps(
+    text: str, walls: list[float], losses: list[float]
+) -> None:
+    recorder = LossRecorder(losses=[2.0**number for number in range(9)])
+    for event in seen(text):
+        recorder.note(event.kind, event.number, cpu=True)
+    assert learnt(recorder) == Learnt(len(walls), [*map(float, losses)])
+    assert len([*recorder]) == text.count("b") + 2 * sum(map(text.count, "uvw"))
+    recorder.note(Kind.STEPPING, 0)
+    recorder.note(Kind.BACKWARD, recorder.note_loss(torch.ones(2)))
+    recorder.note(Kind.STEP, 0)
+    assert learnt(recorder).losses == []  # a loss is no single number
 
 
 def test_phases_add_up_to_the_step() -> None:
@@ -148,3 +167,16 @@ def test_what_answers_at_every_step_is_training(step: str) -> None:
 def test_what_is_played_before_some_updates_is_training() -> None:
     course = course_of(seen(("ttt" + "dfbu" * 4) * 3), [1.0] * 12)
     assert course.evaluate_seconds == 0
+
+
+def test_a_first_step_that_was_not_seen_is_of_as_many_items_as_all_others() -> None:
+    course = course_of(seen("bu" + "gbu" * 3), [1.0] * 4)
+    assert course.items_known
+    assert [step.items for step in course.timeline.steps] == [4] * 4
+
+
+@pytest.mark.parametrize("text", ["bu" * 3, "bugbudgbu", "gbubugbu"])
+def test_where_the_items_of_a_step_are_unknown_steps_are_counted(text: str) -> None:
+    course = course_of(seen(text), [1.0] * 3)
+    assert not course.items_known
+    assert [step.items for step in course.timeline.steps] == [1] * 3
