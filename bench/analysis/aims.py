@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 
 from bench.analysis.front import front
-from bench.analysis.objectives import BY_NAME, DEPLOYED, OBJECTIVES, TIME, Gain, Objective
-from bench.analysis.pairs import Pair, of_one_kind
+from bench.analysis.objectives import (
+    BY_NAME,
+    DEPLOYED,
+    TIME,
+    Objective,
+    Sought,
+    basis_of,
+)
+from bench.analysis.out_of_time import out_of_time
+from bench.analysis.pairs import Pair, of_one_kind, whole
 from bench.analysis.payback import planned_seconds
 from bench.analysis.results import Aims, ArmResult, Comparison
 from bench.analysis.verdict import Verdict
-from bench.records.measurement import Measurement
+from bench.records.measurement import BASELINE, CONTROL, Measurement, Status
 
 MIB = 1024**2
 UNKNOWN = 1.0
@@ -32,42 +40,61 @@ def middle(result: ArmResult, name: str) -> float | None:
     return interval.middle if interval else None
 
 
-def excess(trials: Sequence[Measurement], aims: Aims, least: bool = False) -> str | None:
-    """Say what of an arm is over its limit, by the median of its trials; None where nothing is.
-
-    With `least`, only where every trial is: more of them would change nothing.
-    """
-    good = [trial for trial in trials if trial.ok]
-    found = []
-    for row in OBJECTIVES:
-        values = [value for trial in good if (value := used(row, trial)) is not None]
-        limit = aims.limits.get(row.name)
-        if limit is None or not values or (min(values) if least else median(values)) <= limit:
-            continue
-        shown, most = (_amount(value, row.unit) for value in (median(values), limit))
-        found.append(f"{_whole(row)} of {shown} is over the limit of {most}")
-    return "; ".join(found) or None
-
-
 def excess_of_baseline(trials: Sequence[Measurement], aims: Aims) -> str | None:
     """Say what of the baseline is over a limit: one below 1x is a gain that is asked for."""
-    return excess_of_pairs([(trial, trial) for trial in of_one_kind(trials)], aims)
+    return _said(_exceeded(_of_baseline(trials), aims))
 
 
-def excess_of_pairs(pairs: Sequence[Pair], aims: Aims, least: bool = False) -> str | None:
-    """Say what of an arm is over a limit, its own or beside the baseline, by the median pair."""
-    if not aims.limits and not aims.times_baseline:
-        return None
+def sought_by(trials: Sequence[Measurement], aims: Aims) -> Sought:
+    """Return in what a run looks for gains, by the limits that its baseline is over."""
+    return aims.sought([name for name, _ in _exceeded(_of_baseline(trials), aims)])
+
+
+def excess_of_pairs(
+    pairs: Sequence[Pair], aims: Aims, first: int = 1, least: bool = False
+) -> str | None:
+    """Say what of an arm is over a limit, its own or beside the baseline, by the median pair.
+
+    Fewer than the `first` that know it don't tell. With `least`, only where every pair is over:
+    more of them would change nothing.
+    """
+    return _said(_exceeded(pairs, aims, first, least))
+
+
+def _said(exceeded: Iterable[tuple[str, str]]) -> str | None:
+    return "; ".join(said for _, said in exceeded) or None
+
+
+def _exceeded(
+    pairs: Sequence[Pair], aims: Aims, first: int = 1, least: bool = False
+) -> list[tuple[str, str]]:
+    """Return what is over its limit, each objective with what is said of it."""
+    found: list[tuple[str, str]] = []
     choose = min if least else median
-    found = [excess([_deployed(pair) for pair in pairs], aims, least)]
+    for name, most in aims.limits.items():
+        row = BY_NAME[name]
+        values = _known(_taken(row, pair) for pair in pairs)
+        if len(values) >= first and choose(values) > most:
+            shown, limit = (_amount(value, row.unit) for value in (median(values), most))
+            found.append((name, f"{_whole(row)} of {shown} is over the limit of {limit}"))
     for name, most in aims.times_baseline.items():
-        times = [value for pair in pairs if (value := _times(BY_NAME[name], pair)) is not None]
-        if times and choose(times) > most:
-            found.append(
-                f"{_whole(BY_NAME[name])} is {median(times):.3g}x the baseline's, over the limit "
-                f"of {most:g}x"
-            )
-    return "; ".join(filter(None, found)) or None
+        row = BY_NAME[name]
+        values = _known(_times_taken(row, pair) for pair in pairs)
+        if len(values) >= first and choose(values) > most:
+            times = f"{median(values):.3g}x the baseline's"
+            found.append((name, f"{_whole(row)} is {times}, over the limit of {most:g}x"))
+    return found
+
+
+def _known(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
+
+
+def _of_baseline(trials: Sequence[Measurement]) -> list[Pair]:
+    """Return the baseline's trials that may judge, each beside itself."""
+    own = [trial for trial in trials if trial.arm in (BASELINE, CONTROL) and trial.judges]
+    made = [trial for trial in own if trial.ok or trial.status is Status.TIMED_OUT]
+    return [(trial, trial) for trial in of_one_kind(made)]
 
 
 def violation(pair: Pair, aims: Aims) -> float:
@@ -93,7 +120,8 @@ def untold(pairs: Sequence[Pair], aims: Aims) -> list[str]:
 def told_by_steps(aims: Aims) -> bool:
     """Tell whether trials of steps alone tell all that is limited, where the work is the same.
 
-    How many times the baseline's a deployed model takes is known without a trial there.
+    Of time, as far as it is planned how many steps a training makes. How many times the baseline's
+    a deployed model takes is known without a trial there.
     """
     times = [name for name in aims.times_baseline if BY_NAME[name].effects != DEPLOYED]
     return all(BY_NAME[name].in_steps for name in (*aims.limits, *times))
@@ -121,14 +149,37 @@ def _deployed(pair: Pair) -> Measurement:
 
 
 def _times(row: Objective, pair: Pair) -> float | None:
-    """Return how many times what the baseline takes a candidate does."""
+    """Return how many times what the baseline takes a candidate does.
+
+    Of steps that do the same work these tell it, where no whole training can be reckoned from them.
+    """
     if row.is_shared(*pair):
         return 1.0
     told = row.in_steps or pair[1].kind == "full"
-    before, after = (
-        (used(row, trial) if told else row.of_step(trial)) if trial.ok else None for trial in pair
-    )
+    taken = [(used(row, t) if told else row.of_step(t)) if t.ok else None for t in pair]
+    stepped = row is TIME and pair[1].kind == "step" and basis_of(pair[1]) == "step"
+    if stepped and None in taken:
+        taken = [row.of_step(trial) if trial.ok else None for trial in pair]
+    return _ratio(*taken)
+
+
+def _ratio(before: float | None, after: float | None) -> float | None:
     return after / before if before and after is not None else None
+
+
+def _taken(row: Objective, pair: Pair) -> float | None:
+    """Return what a candidate takes of what is limited; out of time it took at least so long."""
+    candidate = pair[1]
+    if row is TIME and candidate.status is Status.TIMED_OUT:
+        return candidate.wall_seconds
+    return used(row, _deployed(pair)) if candidate.ok else None
+
+
+def _times_taken(row: Objective, pair: Pair) -> float | None:
+    """Return how many times the baseline's that is; where one ran out of time, of whole trials."""
+    if row is TIME and out_of_time(pair):
+        return _ratio(*(trial.wall_seconds for trial in pair))
+    return _times(row, pair)
 
 
 def used(row: Objective, trial: Measurement) -> float | None:
@@ -141,44 +192,23 @@ def used(row: Objective, trial: Measurement) -> float | None:
     return None if steps is None else steps + (trial.setup_seconds or 0.0)
 
 
-def limited(result: ArmResult, pairs: Sequence[Pair], aims: Aims) -> ArmResult:
-    """Return a result, as over the limit where it is; what is not known is no win within one."""
+def limited(result: ArmResult, pairs: Sequence[Pair], aims: Aims, first: int) -> ArmResult:
+    """Return a result, as over the limit where it is; what is not known is no win within one.
+
+    Fewer than the `first` pairs that know it tell it of a win alone. While an arm goes on it is
+    over only where every pair is: more of them may be within the limit.
+    """
     worse = result.verdict in (Verdict.FAILED, Verdict.ACCURACY_LOSS)
     if worse or not result.pairs:
         return result
     over: dict[str, object] = {"goes_on": False, "more_pairs": None}
-    if why := excess_of_pairs(pairs, aims):
+    enough = 1 if result.verdict is Verdict.WIN else first
+    if why := excess_of_pairs(pairs, aims, enough, least=result.goes_on):
         return result.model_copy(update={"verdict": Verdict.OVER_LIMIT, "reason": why, **over})
-    if result.verdict is not Verdict.WIN or not (names := untold(pairs, aims)):
+    if result.verdict is not Verdict.WIN or not (names := untold(whole(pairs), aims)):
         return result
     said = f"{result.reason}, but its {' and '.join(names)}, which is limited, was not measured"
     return result.model_copy(update={"verdict": Verdict.UNDECIDED, "reason": said, **over})
-
-
-def wanted(comparison: Comparison, gains: Sequence[Gain]) -> bool:
-    """Tell whether gains are what the run is after.
-
-    Where the baseline is over a limit, any gain is: what has it keeps the limits.
-    """
-    if not comparison.aims.objectives or comparison.baseline_over:
-        return bool(gains)
-    return any(BY_NAME[name].gain in gains for name in comparison.aims.objectives)
-
-
-def by_what_is_wanted(comparison: Comparison) -> Comparison:
-    """Return a comparison in which a win in other things than the run is after is no gain."""
-    arms = tuple(
-        result if result.verdict is not Verdict.WIN or wanted(comparison, result.gains)
-        else _unwanted(result, comparison.aims)
-        for result in comparison.arms
-    )  # fmt: skip
-    return comparison.model_copy(update={"arms": arms})
-
-
-def _unwanted(result: ArmResult, aims: Aims) -> ArmResult:
-    after = " or ".join(aims.objectives)
-    said = f"{result.reason}, but no gain in {after} is shown, which is what the run is after"
-    return result.model_copy(update={"verdict": Verdict.NO_GAIN, "reason": said})
 
 
 def best(comparison: Comparison) -> ArmResult | None:
@@ -196,7 +226,7 @@ def choice(comparison: Comparison) -> tuple[str, ...]:
     if len(comparison.aims.objectives) < 2:
         return ()
     one, other = comparison.aims.objectives
-    won = [r for r in comparison.arms if r.verdict is Verdict.WIN and wanted(comparison, r.gains)]
+    won = [result for result in comparison.arms if result.verdict is Verdict.WIN]
     return tuple(front({r.arm: (_log(r, one, middle), _log(r, other, middle)) for r in won}))
 
 
@@ -216,7 +246,7 @@ def merit(result: ArmResult, aims: Aims, of: Bound = _low) -> tuple[float, ...]:
 
 
 def _best_of(comparison: Comparison, verdict: Verdict, of: Bound = _low) -> ArmResult | None:
-    fit = [r for r in comparison.arms if r.verdict is verdict and wanted(comparison, r.gains)]
+    fit = [result for result in comparison.arms if result.verdict is verdict]
     return max(fit, key=lambda result: merit(result, comparison.aims, of), default=None)
 
 

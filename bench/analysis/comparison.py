@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any, get_args
 
-from bench.analysis.aims import best, by_what_is_wanted, excess_of_baseline, limited
+from bench.analysis.aims import best, excess_of_baseline, limited, sought_by
 from bench.analysis.attribution import Attribution, attribution
 from bench.analysis.bounds import bounds_of_arm, profiled
 from bench.analysis.control import control_of, visible_effect, visible_pairs
@@ -33,6 +33,7 @@ from bench.analysis.objectives import (
     OBJECTIVES,
     TIME,
     Basis,
+    Sought,
     basis_of,
     cpu_of,
     file_of,
@@ -47,7 +48,8 @@ from bench.analysis.pairs import (
     again,
     by_arm,
     compared_steps,
-    matched,
+    distinct,
+    pairs_made,
     pairs_of,
     ratios,
     same_losses,
@@ -64,6 +66,7 @@ from bench.analysis.payback import (
     setup_of,
     with_first,
 )
+from bench.analysis.quality import Unlike
 from bench.analysis.results import Aims, ArmResult, Comparison
 from bench.analysis.screening import Looks, screened
 from bench.analysis.subsets import largest, taken_apart
@@ -86,20 +89,21 @@ def compare(
 
     Trials made `beside` these judge none; they may have been the first to find caches cold.
     Where a run is `screening`, what wins is only chosen, by `looks` what is likely to win, too: to
-    be a win it must be confirmed. `chosen_by` is the margin of that, where it is another one.
+    be a win it must be confirmed. `chosen_by` is the margin of arms without a fresh pair.
     """
     rules, aims, own = rules or {}, aims or Aims(), by_arm(trials)
     rule = rules.get("confirm" if looks else "test", Rule())
     same = whole(again(trials, looks is not None))
     control, apart = control_of(same, rule) if CONTROL in own else None, unlike(same)
-    made, judging = made_of([*trials, *beside], probes), (margin, target, rules, apart, aims)
-    judged = [_judge(n, each, *judging, made) for n, each in own.items() if n != CONTROL]
+    made = made_of([*trials, *beside], probes)
+    judging = target, rules, apart, aims, sought_by(trials, aims)
+    by = margin if chosen_by is None or looks is None else chosen_by
+    margins = {name: margin if _is_confirmed(each) else by for name, each in own.items()}
+    judged = (_judge(n, own[n], margins[n], *judging, made) for n in own if n != CONTROL)
     arms = tuple(_with_search(result, trials, probes) for result in judged)
     if screening:
-        by = margin if chosen_by is None else chosen_by
         seen = screened(trials, by, target, aims, looks)
-        chosen = (after_screening(result, seen.get(result.arm)) for result in arms)
-        arms = tuple(map(held_to_payback, chosen))
+        arms = tuple(held_to_payback(after_screening(r, seen.get(r.arm))) for r in arms)
     shown_in = visible_pairs(arms, control, rule)
     return Comparison(
         margin=margin,
@@ -117,13 +121,18 @@ def compare(
     )
 
 
+def _is_confirmed(trials: Sequence[Measurement]) -> bool:
+    """Tell whether an arm has fresh trials: their pairs alone judge it."""
+    return any(trial.stage == "confirm" for trial in trials)
+
+
 def _of_baseline(trials: Sequence[Measurement], target: Target, aims: Aims) -> dict[str, Any]:
     own = [t for t in trials if t.arm in (BASELINE, CONTROL) and t.ok]
     return {
         "baseline_metric": metric_of(own, target),
         "baseline_seconds_to_target": seconds_to_target(own, target),
         "baseline_reached": reached(own, target),
-        "baseline_over": excess_of_baseline(own, aims),
+        "baseline_over": excess_of_baseline(trials, aims),
     }
 
 
@@ -152,7 +161,7 @@ def compare_run(
         result.model_copy(update={"bounds": bounds_of_arm(baseline, own.get(result.arm, []))})
         for result in found.arms
     )
-    judged = by_what_is_wanted(found.model_copy(update={"arms": arms}))
+    judged = found.model_copy(update={"arms": arms})
     return judged.model_copy(update={"attribution": attributed(trials, judged)})
 
 
@@ -169,39 +178,42 @@ def aims_of(header: Header) -> Aims:
 
 def _judge(
     name: str, trials: Sequence[Measurement], margin: float, target: Target,
-    rules: Mapping[Purpose, Rule], own: float | None, aims: Aims, made: Made,
+    rules: Mapping[Purpose, Rule], own: Unlike | None, aims: Aims, sought: Sought, made: Made,
 ) -> ArmResult:  # fmt: skip
     trials_of_arm = [trial for trial in trials if trial.arm == name]
     statuses = dict(Counter(str(trial.status) for trial in trials_of_arm))
-    pairs = matched(trials, name)
+    pairs = pairs_made(trials, name)
     if not (good := whole(pairs)):
         return nothing_measured(name, trials, statuses)
     candidates = [candidate for _, candidate in good]
     rule = rules.get(candidates[0].stage, Rule())
     facts = (
-        _facts(good, pairs, margin, rule, target, aims)
+        _facts(good, pairs, margin, rule, target, sought, aims.quality)
         | _of_setup(good, made)
         | {
             "metric": metric_of(candidates, target),
-            "other_differences": other_differences(good, target.metric),
+            "other_differences": other_differences(distinct(good), target.metric),
             "seconds_to_target": seconds_to_target(candidates, target),
             "reached": reached(candidates, target),
             "target_ratio": target_ratio(good, target),
             "statuses": statuses,
         }
     )
-    judgement = judge(pairs, facts["time_basis"], margin, rule, own, target, aims.counts)
+    judgement = judge(pairs, facts["time_basis"], margin, rule, own, target, sought)
     result = ArmResult(arm=name, **judgement._asdict(), **facts)
-    return limited(held_to_payback(result), good, aims)
+    return limited(held_to_payback(result), pairs, aims, rule.first)
 
 
 def _facts(
     pairs: Sequence[Pair], made: Sequence[Pair], margin: float, rule: Rule, target: Target,
-    aims: Aims,
+    sought: Sought, better: bool,
 ) -> dict[str, Any]:  # fmt: skip
-    """Return what whole pairs say, and of time all that were made: one out of time took longer."""
+    """Return what whole pairs say, and of time all that were made: one out of time took longer.
+
+    `better` tells whether the metric is to be so, and not only kept.
+    """
     basis = basis_of(pairs[0][1])
-    found = evidence_of(pairs, basis, margin, None, target, aims.counts)
+    found = evidence_of(pairs, basis, margin, None, target, sought)
     total = rule.of_gain(found.random)
     times, memories = ratios(pairs, time_of(basis)), ratios(pairs, memory_of)
     return {
@@ -216,7 +228,7 @@ def _facts(
         "energy_ratio": ratio_of(pairs, BY_NAME["energy"].value(basis), rule, total),
         "time_median": _middle(times),
         "memory_median": _middle(memories),
-        **judged_change(found.quality, pairs, target, rule, total if aims.quality else None),
+        **judged_change(found.quality, pairs, target, rule, total if better else None),
         "difference_is_relative": target.relative,
         "same_losses": same_losses(pairs),
         "loss_steps": compared_steps(pairs),
@@ -271,12 +283,15 @@ def _with_search(
 
 
 def attributed(trials: Sequence[Measurement], found: Comparison) -> Attribution | None:
-    """Attribute what the combination won by first: time, if it is faster."""
+    """Attribute what the combination won by: what the run asks for by name before all else."""
     winner = best(found)
     if not (own := taken_apart(trials, winner.arm if winner else None)):
         return None
     result = next((r for r in found.arms if r.arm == largest(own).arm), None)
-    return attribution(own, next(iter(gained(result.gains if result else ())), TIME))
+    named = [row for row in OBJECTIVES if row.name in found.aims.objectives]
+    won = gained(result.gains if result else ())
+    after = [row for row in won if row in named]
+    return attribution(own, next(iter([*after, *won, *named, TIME])))
 
 
 def _middle(values: Sequence[float]) -> float | None:

@@ -13,7 +13,7 @@ from bench.analysis.evidence import evidence_of
 from bench.analysis.intervals import Interval
 from bench.analysis.levels import Rule
 from bench.analysis.nodes import ratio_of
-from bench.analysis.objectives import Basis, Value, cpu_of, memory_of, time_of
+from bench.analysis.objectives import Basis, Sought, Value, cpu_of, memory_of, time_of
 from bench.analysis.pairs import Pair, ratios, same_losses
 from bench.analysis.power import smallest_effect
 from bench.analysis.results import Aims, ArmResult, Control
@@ -54,5 +54,6 @@ def visible_effect(
     if len(logs) < 2:
         return None
     error = float(estimate(np.array(logs), RATIO_FLOOR, clip=True).error)
-    total = rule.of_gain(evidence_of(again, basis, 0.0, None, target, aims.counts).random)
+    random = evidence_of(again, basis, 0.0, None, target, Sought(aims.counts)).random
+    total = rule.of_gain(random)
     return smallest_effect(error * math.sqrt(len(logs)), pairs, total, rule)

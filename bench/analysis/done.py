@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bench.analysis.failing import fails_again
 from bench.analysis.objectives import QUALITY
+from bench.analysis.pairs import by_arm
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, Measurement, Purpose
 
@@ -20,11 +21,9 @@ def pairs_done(header: Header, judging: Sequence[Measurement]) -> tuple[int, int
     refused = {trial.arm for trial in others if trial.pair < 0}
     if refused and not groups and len(refused) >= len(header.arms):
         return 0, 0  # nothing that was asked for applies
-    own: dict[str, list[Measurement]] = {}
-    for trial in judging:
-        own.setdefault(trial.arm, []).append(trial)
+    own = by_arm(judging)
     ended = {arm for arm in arms if fails_again(own[arm], arm)}
-    if fails_again(own.get(BASELINE, ()), BASELINE) or (arms and ended == arms):
+    if fails_again(judging, BASELINE) or (arms and ended == arms):
         return len(done), len(done)
     groups = {(arm, stage) for arm, stage in groups if arm not in ended}
     done = {key for key in done if key[1] not in ended}

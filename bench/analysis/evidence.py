@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,11 +12,20 @@ from bench.analysis import objectives
 from bench.analysis.estimate import Flags
 from bench.analysis.grid import floor_of
 from bench.analysis.nodes import nodes_of
-from bench.analysis.objectives import Basis
+from bench.analysis.objectives import ANY_COST, Basis, Sought
+from bench.analysis.objectives import Objective as Row
 from bench.analysis.out_of_time import clips, log_ratios
 from bench.analysis.paired_items import paired_items
-from bench.analysis.pairs import Pair, failed
-from bench.analysis.quality import REORDERED, losses_agree
+from bench.analysis.pairs import (
+    ONE_SEED,
+    Pair,
+    failed,
+    gains,
+    has_one_seed,
+    once,
+    with_metric,
+)
+from bench.analysis.quality import COARSEST, REORDERED, Unlike, losses_agree
 from bench.analysis.sequential import Objective, Quality
 from bench.baseline import Target
 from bench.records.measurement import Measurement
@@ -31,38 +40,76 @@ class Evidence(NamedTuple):
     quality: Quality
     failed: Flags
     asked: tuple[objectives.Objective, ...] = ()
-    """What a gain would count in, measured or not."""
+    """In what a gain would be one, measured or not."""
+    untold: str | None = None
+    """Why more pairs tell no more of the quality; None: they do."""
+    blind: Unlike | None = None
+    """How far losses of equal trainings differ, where that is so far that they tell nothing."""
+
+    @property
+    def wanted(self) -> tuple[Row, ...]:
+        """Return what of that was measured of the baseline."""
+        both = zip(self.rows, self.objectives, strict=True)
+        return tuple(row for row, one in both if one.wanted)
 
     @property
     def random(self) -> int:
         """Return among how many objectives an arm's share of the error is divided."""
-        return sum(not row.deterministic for row in self.rows)
+        return _random(self.rows)
 
 
 def evidence_of(
-    pairs: Sequence[Pair], basis: Basis, margin: float, unlike: float | None, target: Target,
-    counts: Callable[[objectives.Objective], bool] = objectives.every,
+    pairs: Sequence[Pair], basis: Basis, margin: float, unlike: Unlike | None, target: Target,
+    sought: Sought = ANY_COST,
 ) -> Evidence:  # fmt: skip
     """Return what pairs say; `unlike` is how far the baseline's losses differ from its own, if so.
 
-    A trial that ran out of time counts with what it took: its ratio is at least so far from 1.
+    A trial that ran out of time counts with what it took: its ratio is at least so far from 1. Of a
+    pair whose baseline failed all is unknown; of equal trainings of the baseline one tells of
+    quality, whatever their seeds.
     """
     candidate = _known(pairs, lambda m: m.effect is not None)
     effect = candidate.effect if candidate else None
-    baselines = [b for b, _ in pairs if b.ok]
-    asked = objectives.counting(effect, counts)
-    rows = tuple(row for row in asked if objectives.told(row, baselines))
-    changes = np.array([_gain(pair, target) for pair in pairs], float)
+    counting = objectives.counting(effect, sought.counts)
+    rows = _measured(counting, pairs)
+    changes = np.where(once(pairs), gains(pairs, target), np.nan)
     exact = effect == "exact" and unlike is None
-    tolerance = _tolerance(effect, candidate.rounding if candidate else None, unlike)
+    rounding = candidate.rounding if candidate else None
+    blind = unlike if _is_blind(effect, rounding, unlike) else None
+    tolerance = None if blind else _tolerance(effect, rounding, unlike)
     agree = None if tolerance is None else [losses_agree_in(pair, tolerance) for pair in pairs]
     trials = [trial for pair in pairs for trial in pair]
     quality = Quality(
-        changes, margin, floor_of(trials, target.relative),
+        changes, margin, floor_of(trials, target.relative, target.bounds),
         None if agree is None else np.array(agree, bool), exact, paired_items(pairs, target),
+        half=unlike is not None,
     )  # fmt: skip
-    seen = tuple(_seen(row, pairs, basis, quality) for row in rows)
-    return Evidence(rows, seen, quality, np.array([failed(p) for p in pairs], bool), asked)
+    seen = tuple(
+        replace(_seen(row, pairs, basis, quality), wanted=sought.wanted(row)) for row in rows
+    )
+    return Evidence(
+        rows, seen, quality, np.array([failed(p) for p in pairs], bool),
+        tuple(filter(sought.wanted, counting)), _untold(pairs, blind), blind,
+    )  # fmt: skip
+
+
+def random_in(
+    pairs: Sequence[Pair], effect: str | None, counts: Callable[[objectives.Objective], bool]
+) -> int:
+    """Return among how many objectives a verdict on pairs divides an arm's share of the error."""
+    return _random(_measured(objectives.counting(effect, counts), pairs))
+
+
+def _measured(
+    asked: Sequence[objectives.Objective], pairs: Sequence[Pair]
+) -> tuple[objectives.Objective, ...]:
+    """Return which objectives were measured of the baseline."""
+    baselines = [baseline for baseline, _ in pairs if baseline.ok]
+    return tuple(row for row in asked if objectives.told(row, baselines))
+
+
+def _random(rows: Sequence[objectives.Objective]) -> int:
+    return sum(not row.deterministic for row in rows)
 
 
 def _seen(
@@ -90,18 +137,30 @@ def losses_agree_in(pair: Pair, tolerance: float) -> bool:
     return losses_agree(baseline.losses, candidate.losses, tolerance) is True
 
 
-def _tolerance(effect: str | None, rounding: float | None, unlike: float | None) -> float | None:
+def _tolerance(effect: str | None, rounding: float | None, unlike: Unlike | None) -> float | None:
     """Return how far losses may differ where the effect promises equal ones; None: it doesn't."""
+    chance = 0.0 if unlike is None else unlike.reach
     if effect == "rounding":
-        return max(rounding or REORDERED, unlike or 0.0)
+        return max(rounding or REORDERED, chance)
     if effect != "exact":
         return None
-    return 0.0 if unlike is None else max(REORDERED, unlike)
+    return 0.0 if unlike is None else max(REORDERED, chance)
 
 
-def _gain(pair: Pair, target: Target) -> float:
-    before, after = (trial.metric for trial in pair)
-    return math.nan if before is None or after is None else target.gain(before, after)
+def _is_blind(effect: str | None, rounding: float | None, unlike: Unlike | None) -> bool:
+    """Tell whether losses can't show what an effect promises, as equal ones differ by more."""
+    if unlike is None or effect not in ("exact", "rounding"):
+        return False
+    return unlike.apart > max(COARSEST, rounding or 0.0)
+
+
+def _untold(pairs: Sequence[Pair], blind: Unlike | None) -> str | None:
+    """Say why neither the metric nor losses tell more in more pairs; None: one of them does."""
+    if has_one_seed(pairs):
+        return ONE_SEED
+    if blind is None or with_metric(pairs):
+        return None
+    return f"{blind.said}, and the metric was not measured"
 
 
 def _known(pairs: Sequence[Pair], says: Callable[[Measurement], bool]) -> Measurement | None:

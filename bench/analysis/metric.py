@@ -22,7 +22,7 @@ from bench.analysis.ratio_of_ratios import seed_means
 from bench.analysis.sequential import Quality
 from bench.baseline import Target
 from bench.records.claim import Claim
-from bench.records.header import Header
+from bench.records.header import Bounds, Header
 from bench.records.measurement import Measurement
 
 
@@ -34,10 +34,10 @@ def target_of(header: Header) -> Target:
     )  # fmt: skip
 
 
-def target_of_claim(claim: Claim) -> Target:
-    """Return what a claim's metric is judged by."""
+def target_of_claim(claim: Claim, bounds: Bounds | None = None) -> Target:
+    """Return what a claim's metric, which its baseline may say lies within bounds, is judged by."""
     return Target(
-        claim.metric_name, direction=claim.metric_direction,
+        claim.metric_name, bounds=bounds, direction=claim.metric_direction,
         relative_margin=claim.margin if claim.margin_is_relative else None,
     )  # fmt: skip
 

@@ -36,7 +36,7 @@ def fall(
     Where margins are shares, it is a share of what the metric was: none is told of 0.
     """
     beside = [t for t in (*old, *new) if t.arm in (arm, BASELINE, CONTROL)]
-    floor = floor_of(beside, target.relative)
+    floor = floor_of(beside, target.relative, target.bounds)
     before, after = (_metrics(own, arm, beside_baseline, target) for own in (old, new))
     known = len(dict(before)), len(dict(after))
     paired = by_seed(before, after) if beside_baseline else by_seed(before, after, target.gain)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from bench.records.measurement import Measurement
 
@@ -203,6 +203,20 @@ def gained(gains: Sequence[Gain]) -> tuple[Objective, ...]:
 def every(objective: Objective) -> bool:
     """Count any cost."""
     return objective is not QUALITY
+
+
+class Sought(NamedTuple):
+    """In which objectives a run looks for gains."""
+
+    counts: Callable[[Objective], bool] = every
+    """Which share the error: that is fixed before the first trial."""
+    wanted: Callable[[Objective], bool] = every
+    """In which of them a gain is one that the run is after."""
+    named: bool = False
+    """Whether these were asked for by name: then each of them has to be known."""
+
+
+ANY_COST = Sought()
 
 
 def counting(

@@ -15,13 +15,13 @@ from bench.analysis.intervals import Interval, exponential, repeated_interval
 from bench.analysis.levels import Rule
 from bench.analysis.nodes import ratio_of
 from bench.analysis.objectives import TIME, Basis, Objective
-from bench.analysis.pairs import Pair, whole
+from bench.analysis.pairs import Pair, tells, whole
 from bench.records.measurement import Status
 
 
 def out_of_time(pair: Pair) -> bool:
-    """Tell whether one of a pair's trials ran out of time."""
-    return any(trial.status is Status.TIMED_OUT for trial in pair)
+    """Tell whether one of a pair's trials ran out of time, beside one that tells of how much."""
+    return tells(pair) and any(trial.status is Status.TIMED_OUT for trial in pair)
 
 
 def clips(row: Objective, pairs: Sequence[Pair]) -> bool:
@@ -45,7 +45,7 @@ def time_ratio(pairs: Sequence[Pair], basis: Basis, rule: Rule, total: float) ->
 
 def _log(pair: Pair, row: Objective, basis: Basis) -> float:
     late = out_of_time(pair)
-    if late and row is not TIME:
+    if not tells(pair) or (late and row is not TIME):
         return math.nan
     value = (lambda m: m.wall_seconds) if late else row.value(basis)
     before, after = (value(trial) for trial in pair)

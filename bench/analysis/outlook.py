@@ -57,7 +57,7 @@ def outlook(seen: Look, objectives: Sequence[Objective], quality: Quality, rule:
     return Outlook(
         open=tuple(question.name for question in best if not question.answered),
         pairs=math.ceil(need) if math.isfinite(need) else None,
-        margin=_margin_needed(seen, rule) if bool(seen.gained.any()) else None,
+        margin=_margin_needed(seen, rule) if bool(seen.gained[seen.wanted].any()) else None,
         hopeless=lasting and not any(all(_hopeful(q, rule) for q in way) for way in ways),
     )
 
@@ -67,7 +67,8 @@ def _ways(
 ) -> list[list[Question]]:
     """Return the questions of each way to an answer: a win, no gain, a loss."""
     total = rule.of_gain(sum(not o.deterministic for o in objectives))
-    rows = list(zip(objectives, seen.estimates, seen.gained, seen.flat, strict=True))
+    every = zip(objectives, seen.estimates, seen.gained, seen.flat, strict=True)
+    rows = [row for row in every if row[0].wanted]
     margin = -quality.margin
     kept = _question("quality", seen.metric, margin, 1, rule.alpha, bool(seen.kept))
     lost = _question("quality", seen.metric, margin, -1, rule.alpha, False)

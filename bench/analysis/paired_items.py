@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.analysis.items import FEWEST, LARGEST, Items, Way
-from bench.analysis.pairs import Pair
+from bench.analysis.pairs import Pair, with_metric
 from bench.analysis.quality import losses_agree
 from bench.baseline import Target
 from bench.records.measurement import Measurement
@@ -23,7 +23,7 @@ def paired_items(pairs: Sequence[Pair], target: Target) -> Items | None:
     the mean of what it stored. Of models that were trained twice very few items, or very many, add
     nothing.
     """
-    known = [pair for pair in pairs if all(trial.metric is not None for trial in pair)]
+    known = with_metric(pairs)
     trials = [trial for pair in known for trial in pair]
     scores = [trial.item_scores for trial in trials if trial.item_scores]
     if not scores or len(scores) < len(trials) or len({(s.order, s.count) for s in scores}) > 1:

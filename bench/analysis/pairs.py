@@ -6,12 +6,16 @@ import math
 from collections.abc import Sequence
 
 from bench.analysis.objectives import Value
-from bench.analysis.quality import apart, losses_agree
+from bench.analysis.quality import Unlike, apart, losses_agree
 from bench.baseline import Target
 from bench.records.measurement import BASELINE, CONTROL, Measurement, Status
 
 Pair = tuple[Measurement, Measurement]
 """The baseline's trial and the candidate's, of one seed, run back to back."""
+ONE_SEED = (
+    "every seed gives the same training, so its quality is seen on one alone: let the seed be the "
+    "pair's (of a script: --seed-argument)"
+)
 
 
 def pairs_of(trials: Sequence[Measurement], arm: str) -> list[Pair]:
@@ -46,23 +50,66 @@ def whole(pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def matched(trials: Sequence[Measurement], arm: str) -> list[Pair]:
-    """Return (baseline, candidate) of each pair that says something, however its trials ended.
+    """Return (baseline, candidate) of each pair that says something, however its trials ended."""
+    return [pair for pair in pairs_made(trials, arm) if tells(pair)]
 
-    That is, one of them is whole: a candidate that fails where the baseline succeeds is no accident
-    to be passed over. Of an arm that was confirmed, only the fresh pairs. Arms of one block share
-    their pair's number, and so the baseline's trial.
+
+def pairs_made(trials: Sequence[Measurement], arm: str) -> list[Pair]:
+    """Return (baseline, candidate) of each pair of which both trials were made, in their order.
+
+    What a pair would have told whose baseline failed is unknown, and no failure of the arm; but it
+    is one of those that a test of so many pairs makes. Of an arm that was confirmed, only the fresh
+    pairs. Arms of one block share their pair's number, and so the baseline's trial.
     """
     judging = [trial for trial in trials if trial.judges]
     known = {trial.key: trial for trial in judging}
     own = {trial.pair: trial for trial in judging if trial.arm == arm and trial.pair >= 0}
     if arm != CONTROL and any(t.stage == "confirm" for t in own.values()):
         own = {number: trial for number, trial in own.items() if trial.stage == "confirm"}
-    found = [
+    return [
         (known[number, BASELINE], own[number])
         for number in sorted(own)
         if (number, BASELINE) in known
     ]
-    return [(b, c) for b, c in found if b.ok or (c.ok and b.status is Status.TIMED_OUT)]
+
+
+def tells(pair: Pair) -> bool:
+    """Tell whether a pair says something: its baseline succeeded, or only its candidate in time.
+
+    A candidate that fails where the baseline succeeds is no accident to be passed over.
+    """
+    baseline, candidate = pair
+    return baseline.ok or (candidate.ok and baseline.status is Status.TIMED_OUT)
+
+
+def with_metric(pairs: Sequence[Pair]) -> list[Pair]:
+    """Return the pairs that tell the metric of both trials."""
+    return [p for p in pairs if tells(p) and all(trial.metric is not None for trial in p)]
+
+
+def distinct(pairs: Sequence[Pair]) -> list[Pair]:
+    """Return the pairs whose baseline trained otherwise than those of the pairs before.
+
+    Trainings of the same losses and the same metric are one, whatever seeds they were given: their
+    pairs are no replicates of quality. Those without losses can't be told to be one.
+    """
+    found: dict[tuple[object, ...], Pair] = {}
+    for pair in pairs:
+        base = pair[0]
+        found.setdefault((base.losses, base.metric) if base.losses else base.key, pair)
+    return [*found.values()]
+
+
+def once(pairs: Sequence[Pair]) -> list[bool]:
+    """Tell of each pair whether it tells the metric of a training that no pair before it has."""
+    known = {id(pair) for pair in distinct(with_metric(pairs))}
+    return [id(pair) in known for pair in pairs]
+
+
+def has_one_seed(pairs: Sequence[Pair]) -> bool:
+    """Tell whether the baseline trained the same in all of several pairs that tell the metric."""
+    known = with_metric(pairs)
+    return len(known) > 1 and len(distinct(known)) == 1
 
 
 def again(trials: Sequence[Measurement], screening: bool = False) -> list[Pair]:
@@ -101,10 +148,15 @@ def ratios(pairs: Sequence[Pair], value: Value) -> list[float]:
 
 
 def gains(pairs: Sequence[Pair], target: Target) -> list[float]:
-    """Return by how much the candidate's metric is better, in each pair that tells."""
-    both = [(b.metric, c.metric) for b, c in pairs]
-    known = [target.gain(b, c) for b, c in both if b is not None and c is not None]
-    return [gain for gain in known if not math.isnan(gain)]
+    """Return by how much the candidate's metric is better in each pair, NaN where it is unknown."""
+    return [_gain(pair, target) for pair in pairs]
+
+
+def _gain(pair: Pair, target: Target) -> float:
+    before, after = (trial.metric for trial in pair)
+    if before is None or after is None or not tells(pair):
+        return math.nan
+    return target.gain(before, after)
 
 
 def by_metric(pairs: Sequence[Pair]) -> dict[str, list[float]]:
@@ -129,11 +181,12 @@ def same_losses(pairs: Sequence[Pair]) -> bool | None:
     return True if found and None not in found else None
 
 
-def unlike(again: Sequence[Pair]) -> float | None:
+def unlike(again: Sequence[Pair]) -> Unlike | None:
     """Return how far the baseline's losses differ from its own; None where they repeat."""
-    if same_losses(whole(again)) is not False:
+    own = whole(again)
+    if same_losses(own) is not False:
         return None
-    return max(apart(b.losses, c.losses) for b, c in whole(again))
+    return Unlike(max(apart(b.losses, c.losses) for b, c in own), len(own))
 
 
 def compared_steps(pairs: Sequence[Pair]) -> int:

@@ -144,6 +144,11 @@ def planned_steps(measured: Measurement) -> int | None:
     return planned * max(1, math.floor(of_epoch + ROUNDING))
 
 
+def plans_its_steps(measured: Measurement) -> bool:
+    """Tell whether it is known before the end how many steps a training makes, as of no script."""
+    return measured.planned_epochs is not None and bool(measured.items_an_epoch)
+
+
 def _to_its_end(measured: Measurement) -> int | None:
     """Return the steps of a whole training that plans no epochs."""
     if measured.kind != "full" or measured.planned_epochs is not None:

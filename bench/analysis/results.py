@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from bench.analysis.attribution import Attribution
 from bench.analysis.intervals import Interval
 from bench.analysis.items import JudgedBy
 from bench.analysis.levels import Rule
-from bench.analysis.objectives import QUALITY, Basis, Gain, Objective
+from bench.analysis.objectives import QUALITY, Basis, Gain, Objective, Sought
 from bench.analysis.verdict import Verdict
 from bench.records.measurement import Work
 from bench.records.schema import Record
@@ -20,7 +21,7 @@ class Aims(Record):
     objectives: tuple[str, ...] = ()
     """One, or two side by side; none: any cost counts, time before memory."""
     limits: dict[str, float] = {}
-    """In the objective's own unit; what is limited counts too."""
+    """In the objective's own unit."""
     times_baseline: dict[str, float] = {}
     """Limits as multiples of what the baseline takes."""
 
@@ -30,11 +31,23 @@ class Aims(Record):
         return QUALITY.name in self.objectives
 
     def counts(self, objective: Objective) -> bool:
-        """Tell whether a gain in an objective is one."""
+        """Tell whether a gain in an objective may be one: so is one in what is limited."""
         if self.quality or objective is QUALITY:
             return self.quality and objective is QUALITY
         limited = objective.name in {*self.limits, *self.times_baseline}
         return not self.objectives or objective.name in self.objectives or limited
+
+    def sought(self, over: Collection[str]) -> Sought:
+        """Return in what gains are looked for, of a baseline that is `over` these limits.
+
+        What is limited alone has its share of the error whatever trials show, but a gain in it is
+        one only where the baseline is over its limit: then what has it gets under that.
+        """
+        wanted = {*self.objectives, *over}
+        return Sought(
+            self.counts, lambda row: not self.objectives or row.name in wanted,
+            named=bool(self.objectives),
+        )  # fmt: skip
 
 
 class Bound(NamedTuple):
@@ -88,7 +101,8 @@ class ArmResult(Record):
     same_losses: bool | None = None
     """Whether every loss was bit-equal to the paired baseline's; None: over too few steps."""
     losses_agree: bool = False
-    """Whether that is why its quality counts as kept: they agree as its effect promises."""
+    """Whether that is why its quality counts as kept: they agree as its effect promises; beside a
+    baseline that doesn't repeat, in half of the pairs or more."""
     loss_steps: int = 0
     """Over how many steps the losses of every pair were compared."""
     flops_ratio: float | None = None

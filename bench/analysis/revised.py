@@ -16,7 +16,7 @@ from bench.analysis.intervals import LARGEST_LOG, Interval, repeated_interval, t
 from bench.analysis.levels import Rule, boundary, rule_of
 from bench.analysis.metric import target_of
 from bench.analysis.objectives import basis_of
-from bench.analysis.pairs import Pair, failed, matched, whole
+from bench.analysis.pairs import ONE_SEED, Pair, failed, gains, has_one_seed, pairs_made, whole
 from bench.analysis.power import POWER
 from bench.analysis.regression import Change, Row, Seen, last_seen
 from bench.analysis.results import Comparison
@@ -27,12 +27,6 @@ from bench.records.text import metric_beside
 
 LEAST_FAILED = 2
 """So many failed trainings of the head, and none that ended well, end a run."""
-
-
-ONE_SEED = (
-    "every seed gives the same training, so its quality is seen on one alone: let the seed be the "
-    "pair's (of a script: --seed-argument)"
-)
 
 
 class Answer(StrEnum):
@@ -99,7 +93,7 @@ def of_head(found: Comparison, told: Revised) -> Comparison:
 def at_stage(header: Header, trials: Sequence[Measurement], stage: Purpose) -> Revised:
     """Judge by the pairs of one stage alone."""
     asked = header.revisions
-    pairs = matched([trial for trial in trials if trial.stage == stage], HEAD)
+    pairs = pairs_made([trial for trial in trials if trial.stage == stage], HEAD)
     good, lost = whole(pairs), [pair for pair in pairs if failed(pair)]
     reason = _failures(lost, pairs) if lost else None
     if not good or asked is None:
@@ -108,9 +102,9 @@ def at_stage(header: Header, trials: Sequence[Measurement], stage: Purpose) -> R
     flags = np.array([failed(pair) for pair in pairs], bool)
     seen = last_seen(rows, rule, asked.alpha, flags) if rows else None
     found = tuple(_found(header, rows, j, seen, rule) for j in range(len(rows)))
-    answer, untold = _answer(seen), _untold(rows, asked)
+    answer, untold = _answer(seen), _untold(header, asked, rows, good)
     hopeless = False
-    if _has_one_seed(pairs) and any(row.is_metric and row.answer is Answer.OPEN for row in found):
+    if has_one_seed(pairs) and any(row.is_metric and row.answer is Answer.OPEN for row in found):
         reason = reason or ONE_SEED
         hopeless = all(row.is_metric or row.answer is not Answer.OPEN for row in found)
     may_gain = stage == "test" and seen is not None and bool(seen.change == Change.OPEN)
@@ -155,29 +149,30 @@ def _rows(header: Header, asked: Revisions, pairs: Sequence[Pair]) -> list[Row]:
     ]
     quality, unmoved = found.quality, _is_unmoved(pairs)
     floor = 0.0 if unmoved else quality.floor  # the same training, bit for bit
-    lost = -quality.differences
-    if not unmoved and _has_one_seed(pairs):
-        lost[1:] = np.nan  # the same pair again is no replicate
+    lost = -(np.array(gains(pairs, target), float) if unmoved else quality.differences)
     rows.append(Row(metric_beside(header.metric, asked.limits), lost, header.margin, floor, False))
     return [row for row in rows if np.isfinite(row.worse).any()]
 
 
-def _untold(rows: Sequence[Row], asked: Revisions) -> str | None:
-    """Say which limits no pair tells of; None where each is told of."""
+def _untold(
+    header: Header, asked: Revisions, rows: Sequence[Row], pairs: Sequence[Pair]
+) -> str | None:
+    """Say what no whole pair tells of: a limit, or a metric that trials have; None: nothing."""
     known = {row.name for row in rows}
-    missing = [name for name in asked.limits if name not in known]
-    return f"{' and '.join(missing)}, which is limited, was not measured" if missing else None
+    if missing := [name for name in asked.limits if name not in known]:
+        return f"{' and '.join(missing)}, which is limited, was not measured"
+    metric = metric_beside(header.metric, asked.limits)
+    has = [sum(trial.metric is not None for trial in pair) for pair in pairs]
+    if metric in known or not any(has) or _is_unmoved(pairs):
+        return None
+    if max(has) == len(pairs[0]):
+        return f"{metric} can't be told: the base's is 0, and its margin is a share of it"
+    return f"{metric} was not measured of both sides"
 
 
 def _is_unmoved(pairs: Sequence[Pair]) -> bool:
     """Tell whether both sides train the same, bit for bit, to the same metric."""
     return all(b.losses == c.losses != () and b.metric == c.metric for b, c in whole(pairs))
-
-
-def _has_one_seed(pairs: Sequence[Pair]) -> bool:
-    """Tell whether the base trains the same whatever its seed."""
-    trained = {base.losses for base, _ in whole(pairs)}
-    return len(whole(pairs)) > 1 and len(trained) == 1 and trained != {()}
 
 
 def _found(header: Header, rows: Sequence[Row], place: int, seen: Seen | None, rule: Rule) -> Found:

@@ -15,12 +15,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bench.analysis.aims import excess_of_pairs, sought_by
 from bench.analysis.estimate import Values
 from bench.analysis.evidence import Evidence, evidence_of
 from bench.analysis.moderated import UNKNOWN, Bounds, Spread, first_known, steadied
 from bench.analysis.objectives import TIME, Basis, Gain, Value, basis_of, cpu_of
 from bench.analysis.objectives import Objective as Row
-from bench.analysis.pairs import by_arm, matched, ratios, unlike, whole
+from bench.analysis.pairs import by_arm, matched, pairs_made, ratios, tells, unlike, whole
 from bench.analysis.results import Aims
 from bench.analysis.sequential import WORTH, WORTH_FINDING, Objective
 from bench.baseline import Target
@@ -68,6 +69,10 @@ class Own(NamedTuple):
     they differ by chance alone."""
     cpu: Sequence[float] = ()
     """Ratios of CPU seconds an item, baseline / candidate: what a burst beside a trial spares."""
+    over: Sequence[bool] = ()
+    """Of each pair, whether it is over a limit: what all so far are can't be had."""
+    lost: int = 0
+    """Pairs beside these that were made, and tell nothing: their baseline failed."""
 
 
 class Every:
@@ -111,6 +116,8 @@ def _stands(own: Own, every: Every, first: int, most: int, quick: float = math.i
         seen = _look(own, every, count, most, rivalled=count >= quick)
         if seen.standing is not Standing.OPEN:
             return seen
+    if pairs < most <= pairs + own.lost:  # no more are made
+        return _look(own, every, pairs, pairs, rivalled=pairs >= quick)
     return Screened(Standing.OPEN, pairs)
 
 
@@ -121,17 +128,16 @@ def _look(own: Own, every: Every, count: int, most: int, rivalled: bool) -> Scre
     worth finding.
     """
     last, found, quality = count == most, own.found, own.found.quality
-    agrees = quality.agree is not None and bool(quality.agree[:count].all())
+    agrees = bool(quality.agreed(count))
     alike = every.spread(own.basis, None, count)
     metric = steadied(quality.differences, quality.floor, alike, count)
     if not agrees and metric.high < -quality.margin:
         return Screened(Standing.LEFT, count, why=LOSES)
     least = -quality.margin * (HALF if count == 1 else 1.0)
     fit = not found.failed[:count].any() and (agrees or not metric.middle < least)
-    seen = [
-        (row, one, _of(one, own, every, count))
-        for row, one in zip(found.rows, found.objectives, strict=True)
-    ]
+    fit = fit and not (own.over and all(own.over[:count]))
+    both = zip(found.rows, found.objectives, strict=True)
+    seen = [(row, one, _of(one, own, every, count)) for row, one in both if one.wanted]
     likely = tuple(row.gain for row, one, at in seen if _is_likely(row, one, at, count))
     if fit and likely:
         worth = any(at.low > one.worth for _, one, at in seen)
@@ -144,8 +150,15 @@ def _look(own: Own, every: Every, count: int, most: int, rivalled: bool) -> Scre
     if last and fit and hoped:
         return Screened(Standing.CHOSEN, count, hoped, why=HOPED)
     none = sure and all(_in_the_end(at, count, most) < one.worth for _, one, at in seen)
-    left = none or last
-    return Screened(Standing.LEFT, count, why=NO_GAIN) if left else Screened(Standing.OPEN, count)
+    if not none and not last:
+        return Screened(Standing.OPEN, count)
+    return Screened(Standing.LEFT, count, why=_nothing([(row, at) for row, _, at in seen]))
+
+
+def _nothing(seen: Sequence[tuple[Row, Bounds]]) -> str:
+    """Say why nothing is hoped of an arm: of what no pair knows no gain is unlikely."""
+    unknown = [row.name for row, at in seen if math.isnan(at.middle)]
+    return f"its {' and '.join(unknown)} is not known" if unknown else NO_GAIN
 
 
 def _in_the_end(at: Bounds, count: int, most: int) -> float:
@@ -181,17 +194,21 @@ def screened(
     own = sorted((t for t in trials if t.stage == "test"), key=lambda trial: trial.pair)
     apart = unlike(matched(own, CONTROL))
     arms, known = dict[str, Own](), dict[tuple[str, Basis, str], list[Values]]()
+    sought = sought_by(trials, aims)
     for arm, each in by_arm(own).items():
-        pairs = matched(each, arm)
+        made = pairs_made(each, arm)
+        pairs = list(filter(tells, made))
         if good := whole(pairs):
             basis = basis_of(good[0][1])
-            found = evidence_of(pairs, basis, margin, apart, target, aims.counts)
+            found = evidence_of(pairs, basis, margin, apart, target, sought)
             kind = good[0][1].kind
             for row in found.rows:
                 if (key := (kind, basis, row.name)) not in known:
                     known[key] = equal_trials(own, kind, row.value(basis))
             equal = {row.name: known[kind, basis, row.name] for row in found.rows}
-            arms[arm] = Own(basis, found, equal, ratios(pairs[:1], cpu_of))
+            over = [excess_of_pairs([pair], aims) is not None for pair in pairs]
+            cpu, lost = ratios(pairs[:1], cpu_of), len(made) - len(pairs)
+            arms[arm] = Own(basis, found, equal, cpu, over, lost)
     return screen(arms, *looks)
 
 

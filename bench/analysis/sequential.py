@@ -58,6 +58,8 @@ class Objective:
     """Whether these are ratios of which outliers are clipped."""
     nodes: Labels | None = None
     """On which node each pair was measured, where these are several."""
+    wanted: bool = True
+    """Whether a gain in it is one. Else it only has its share of the error."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ class Quality:
     """Losses that are equal bit for bit settle the metric: it can't be lost."""
     items: Items | None = None
     """What is known of the single test items; None: nothing, or not of every pair."""
+    half: bool = False
+    """Half of the pairs are to agree, not all: equal trainings of the baseline differ, too."""
 
     @property
     def judged_by(self) -> JudgedBy:
@@ -81,6 +85,13 @@ class Quality:
         if self.items is None:
             return "seeds"
         return "items" if self.items.way == "converted" else "seeds and items"
+
+    def agreed(self, pairs: int) -> Flags:
+        """Return where the losses of the first pairs agree."""
+        if self.agree is None:
+            return np.zeros(self.differences.shape[:-1], bool)
+        seen = self.agree[..., :pairs]
+        return np.asarray(2 * seen.sum(-1) >= seen.shape[-1] if self.half else seen.all(-1))
 
     def estimate(self, pairs: int) -> Estimate:
         """Return the mean difference of the first pairs, with its error."""
@@ -101,20 +112,30 @@ class Look:
     gained: Flags
     """(objectives, ...)"""
     flat: Flags
-    """(objectives, ...), a gain worth finding excluded; so where nothing is known."""
+    """(objectives, ...), a gain worth finding excluded; so, for the time being, where nothing is
+    known."""
     kept: Flags
     lost: Flags
     failed: Counts
+    wanted: Flags
+    """(objectives,), those of which a gain is one."""
+
+    @property
+    def excluded(self) -> Flags:
+        """Tell where all gains worth finding are excluded; so where nothing is known."""
+        none = ~self.gained[self.wanted].any(0) & self.flat[self.wanted].all(0)
+        return np.asarray(none)
 
     @property
     def answer(self) -> Counts:
         """Return the `Answer` of each run."""
         many = (self.failed >= FAILED_COUNT) & (self.failed >= FAILED_SHARE * self.pairs)
-        gained = self.gained.any(0)
-        known = sum((e.known for e in self.estimates), np.int64(0)) > 0
+        gained = self.gained[self.wanted].any(0)
+        wanted = (e for e, own in zip(self.estimates, self.wanted, strict=True) if own)
+        known = sum((e.known for e in wanted), np.int64(0)) > 0
         return np.select(
             [self.lost | many, gained & self.kept & (self.failed > 0), gained & self.kept,
-             ~gained & self.flat.all(0) & known],
+             self.excluded & known],
             [Answer.LOSS, Answer.UNSAFE, Answer.WIN, Answer.NO_GAIN], Answer.OPEN,
         )  # fmt: skip
 
@@ -125,25 +146,27 @@ def look(
     """Yield what is known at every look; `failed` marks pairs whose candidate alone failed."""
     pairs = quality.differences.shape[-1]
     shape = (len(objectives), *quality.differences.shape[:-1])
-    gained, flat = np.zeros(shape, bool), np.zeros(shape, bool)
+    gained, flat, unknown = (np.zeros(shape, bool) for _ in range(3))
     kept, lost = np.zeros(shape[1:], bool), np.zeros(shape[1:], bool)
     total = rule.of_gain(sum(not o.deterministic for o in objectives))
+    wanted = np.array([o.wanted for o in objectives], bool)
     for n in rule.looks(pairs):
         found = [_estimate(o, n) for o in objectives]
         for j, (objective, one) in enumerate(zip(objectives, found, strict=True)):
             more, less = _crossed(objective, n, one, rule, total)
             gained[j] |= more
             flat[j] |= less
+            unknown[j] = one.known == 0
         metric = quality.estimate(n)
         low, high = bounds(metric, rule.alpha, rule)
         kept = kept | (~lost & (low >= -quality.margin))
         lost = lost | (~kept & (high < -quality.margin))
         none = np.zeros(shape[1:], np.int64) if failed is None else failed[..., :n].sum(-1)
-        agreed = _agreed(quality, n)
+        agreed = quality.agreed(n)
         settled = agreed & quality.exact
         yield Look(
-            n, tuple(found), metric, gained.copy(), flat.copy(),
-            settled | (kept | agreed) & ~lost, lost & ~settled, none,
+            n, tuple(found), metric, gained.copy(), flat | unknown,
+            settled | (kept | agreed) & ~lost, lost & ~settled, none, wanted,
         )  # fmt: skip
 
 
@@ -186,20 +209,13 @@ def _crossed(
     objective: Objective, pairs: int, found: Estimate, rule: Rule, total: float
 ) -> tuple[Flags, Flags]:
     """Return where a gain is shown, and where one worth finding is excluded."""
-    unknown = found.known == 0
     if objective.deterministic:
+        known = found.known > 0
         seen = objective.logs[..., :pairs]
         least = np.where(np.isfinite(seen), seen, np.inf).min(-1)
         most = np.where(np.isfinite(seen), seen, -np.inf).max(-1)
-        return ~unknown & (least > objective.least), unknown | (most < objective.worth)
+        return known & (least > objective.least), known & (most < objective.worth)
     return (
         bounds(found, total, rule)[0] > objective.least,
-        unknown | (bounds(found, rule.alpha, rule)[1] < objective.worth),
+        bounds(found, rule.alpha, rule)[1] < objective.worth,
     )
-
-
-def _agreed(quality: Quality, pairs: int) -> Flags:
-    """Return where the losses of every pair agree."""
-    if quality.agree is None:
-        return np.zeros(quality.differences.shape[:-1], bool)
-    return np.asarray(quality.agree[..., :pairs].all(-1))

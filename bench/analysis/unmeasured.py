@@ -13,7 +13,7 @@ from bench.records.measurement import BASELINE, UNTRIED, Measurement, Status
 def nothing_measured(
     name: str, trials: Sequence[Measurement], statuses: dict[str, int]
 ) -> ArmResult:
-    """Return an arm's result: refused, failed if each of its trials did, else undecided.
+    """Return an arm's result: refused, failed if each of its trials that tell did, else undecided.
 
     A trial whose baseline has not run yet, or gave nothing, says nothing of the arm.
     """
@@ -25,8 +25,10 @@ def nothing_measured(
         verdict = Verdict.BOUNDED if bounded else Verdict.NOT_APPLICABLE
         return ArmResult(verdict=verdict, reason=refused.reason or str(refused.status), **said)
     judging = [t for t in own if t.stage == "confirm"] or own
-    if not any(t.ok for t in judging):
-        return ArmResult(verdict=Verdict.FAILED, reason=_how(judging[0]), **said)
+    trained = {t.pair for t in trials if t.arm == BASELINE and t.ok}
+    told = [t for t in judging if t.pair in trained or t.pair < 0]  # of a rehearsal, too
+    if told and not any(t.ok for t in judging):
+        return ArmResult(verdict=Verdict.FAILED, reason=_how(told[0]), **said)
     reason = "no whole pair was measured"
     lost = next((t for t in trials if t.arm == BASELINE and not t.ok), None)
     if lost is not None:

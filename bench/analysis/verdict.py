@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -10,10 +10,10 @@ from bench.analysis import objectives
 from bench.analysis.estimate import bounds
 from bench.analysis.evidence import Evidence, evidence_of
 from bench.analysis.levels import Rule
-from bench.analysis.objectives import Basis, Gain, every
+from bench.analysis.objectives import ANY_COST, Basis, Gain, Sought
 from bench.analysis.outlook import MOST_ADVISED, Outlook, outlook
 from bench.analysis.pairs import Pair, compared_steps, failed, same_losses, whole
-from bench.analysis.quality import LEAST_STEPS
+from bench.analysis.quality import LEAST_STEPS, Unlike
 from bench.analysis.sequential import WORTH_FINDING, Answer, Look, last_look
 from bench.baseline import Target
 from bench.records.text import amount
@@ -44,7 +44,7 @@ class Judgement(NamedTuple):
     verdict: Verdict
     reason: str
     gains: tuple[Gain, ...] = ()
-    """What the bounds show, whatever the verdict."""
+    """What the bounds show of what is looked for, whatever the verdict."""
     more_pairs: int | None = None
     """About how many more pairs would decide; None when decided, or when that can't be told."""
     needed_margin: float | None = None
@@ -52,12 +52,12 @@ class Judgement(NamedTuple):
     goes_on: bool = False
     """Whether another pair is worth making."""
     losses_agree: bool = False
-    """Whether the losses of all pairs agree as the effect promises: that keeps the quality."""
+    """Whether losses agree as the effect promises: that keeps the quality."""
 
 
 def judge(
-    pairs: Sequence[Pair], basis: Basis, margin: float, rule: Rule, unlike: float | None,
-    target: Target, counts: Callable[[objectives.Objective], bool] = every,
+    pairs: Sequence[Pair], basis: Basis, margin: float, rule: Rule, unlike: Unlike | None,
+    target: Target, sought: Sought = ANY_COST,
 ) -> Judgement:  # fmt: skip
     """Judge a candidate by its pairs with the baseline, of which one at least is whole.
 
@@ -68,10 +68,10 @@ def judge(
     exact = good[0][1].effect == "exact"
     if exact and unlike is None and same_losses(good) is False:
         return Judgement(Verdict.FAILED, "it declares the effect exact, but the losses differ")
-    found = evidence_of(pairs, basis, margin, unlike, target, counts)
-    if not found.rows and found.asked:
+    found = evidence_of(pairs, basis, margin, unlike, target, sought)
+    if not found.wanted and found.asked:
         return Judgement(Verdict.UNDECIDED, "nothing that counts was measured of the baseline")
-    if not found.rows:
+    if not found.wanted:
         reason = "it deploys the model that is trained: nothing that counts could be gained"
         return Judgement(Verdict.NO_GAIN, reason)
     seen = last_look(found.objectives, found.quality, rule, found.failed)
@@ -80,30 +80,43 @@ def judge(
     gains = _gains(seen, found)
     match Answer(int(seen.answer)):
         case Answer.WIN:
-            agree = found.quality.agree is not None and bool(found.quality.agree.all())
+            agree = bool(found.quality.agreed(seen.pairs))
             return Judgement(Verdict.WIN, ", ".join(gains), gains, losses_agree=agree)
-        case Answer.NO_GAIN:
-            return _flat(seen, found, rule, target, counts(objectives.TIME))
         case Answer.LOSS:
             return Judgement(Verdict.ACCURACY_LOSS, _loss(seen, pairs, rule, target), gains)
         case Answer.UNSAFE:
             reason = f"{' and '.join(gains)}, but {_failures(pairs)}"
             return Judgement(Verdict.UNDECIDED, reason, gains)
+        case _ if bool(seen.excluded):
+            return _flat(seen, found, rule, target, sought.named)
         case _:
             before_us = outlook(seen, found.objectives, found.quality, rule)
             return _open(seen, found, before_us, gains, pairs, rule)
 
 
-def _flat(seen: Look, found: Evidence, rule: Rule, target: Target, time_counts: bool) -> Judgement:
-    """Say that there is no gain; of a time that was not measured that can't be said."""
-    known = [row.name for row, one in zip(found.rows, seen.estimates, strict=True) if one.known]
-    gain = f"a gain of {_worth(found, target)} or more"
-    if time_counts and objectives.TIME.name not in known:
-        reason = f"{gain} in {' and '.join(known)} is excluded, but its time is not known"
-        return Judgement(Verdict.UNDECIDED, reason)
+def _flat(seen: Look, found: Evidence, rule: Rule, target: Target, named: bool) -> Judgement:
+    """Say that there is no gain; of what was not measured that can't be said.
+
+    Unless it is `named`, only time is missed of what the baseline doesn't tell either.
+    """
+    told = zip(found.rows, seen.estimates, strict=True)
+    known = [row for row, one in told if one.known and row in found.wanted]
+    missed = {*found.asked} if named else {*found.wanted, objectives.TIME}
+    unknown = [row for row in found.asked if row in missed and row not in known]
+    beside, gain = _beside(seen, found), f"a gain of {_worth(found, target)} or more"
+    if known and (beside or unknown):
+        gain = f"{gain} in {_names(known)}"
     # its interval is wider: the error of a win is shared out among all arms
     sure = f"at {100 * (1 - rule.alpha):.0f} % for this arm alone"
-    return Judgement(Verdict.NO_GAIN, f"{gain} is excluded, {sure}")
+    if not unknown:
+        return Judgement(Verdict.NO_GAIN, f"{beside}{gain} is excluded, {sure}")
+    excluded = f"{gain} is excluded, but " if known else ""
+    reason = f"{beside}{excluded}its {_names(unknown)} is not known"
+    return Judgement(Verdict.UNDECIDED, reason)
+
+
+def _names(rows: Sequence[objectives.Objective]) -> str:
+    return " and ".join(row.name for row in rows)
 
 
 def _worth(found: Evidence, target: Target) -> str:
@@ -117,15 +130,28 @@ def _worth(found: Evidence, target: Target) -> str:
 def _too_early(pairs: int, rule: Rule) -> Judgement:
     left = max(1, rule.first - pairs)
     if pairs == 1:
-        reason = "one pair gives no interval"
+        reason = _no_interval(pairs, rule)
         return Judgement(Verdict.UNDECIDED, reason, more_pairs=left, goes_on=True)
     kind = "the test is of" if rule.first == rule.most else "the first look is after"
     reason = f"{kind} {rule.first} pairs, and {pairs} were measured"
     return Judgement(Verdict.UNDECIDED, reason, more_pairs=left, goes_on=True)
 
 
-def _gains(seen: Look, found: Evidence) -> tuple[Gain, ...]:
-    return tuple(row.gain for row, shown in zip(found.rows, seen.gained, strict=True) if shown)
+def _no_interval(known: int, rule: Rule) -> str:
+    said = {0: "no pair gives an interval", 1: "one pair gives no interval"}
+    return said.get(known, f"{known} pairs give no interval: it takes {rule.least}")
+
+
+def _gains(seen: Look, found: Evidence, wanted: bool = True) -> tuple[Gain, ...]:
+    """Return what the bounds show: gains that the run is after, or the others."""
+    every = zip(found.rows, seen.gained, seen.wanted, strict=True)
+    return tuple(row.gain for row, shown, own in every if shown and own == wanted)
+
+
+def _beside(seen: Look, found: Evidence) -> str:
+    """Name the gains that the run is not after, before what is said of the others."""
+    others = _gains(seen, found, wanted=False)
+    return f"{', '.join(others)}, but " if others else ""
 
 
 def _loss(seen: Look, pairs: Sequence[Pair], rule: Rule, target: Target) -> str:
@@ -152,34 +178,44 @@ def _open(
     pairs: Sequence[Pair], rule: Rule,
 ) -> Judgement:  # fmt: skip
     """Say what is open, and whether going on may close it."""
-    need = before_us.pairs
+    need, known = before_us.pairs, max(int(one.known) for one in seen.estimates)
     more = max(1, need - seen.pairs) if need is not None and need <= MOST_ADVISED else None
+    asked = bool(gains) or objectives.QUALITY in found.rows
+    untold = found.untold if asked and not seen.kept else None
     if seen.failed:
         reason = _failures(pairs)
     elif apart := [o.name for o, e in zip(found.objectives, seen.estimates, strict=True)
-                   if e.apart is not None and bool(e.apart)]:  # fmt: skip
+                   if o.wanted and e.apart is not None and bool(e.apart)]:  # fmt: skip
         reason = (
             f"nodes differ in {' and '.join(apart)}: more of them tell, not more pairs on these"
         )
         more = None
     elif gains and not seen.kept:
         reason = f"{' and '.join(gains)}, but {_unsettled(found, pairs)}"
+    elif known < rule.least:
+        reason = _no_interval(known, rule)
+        more = more or (rule.least - known if known else None)
     else:
         flat = zip(found.objectives, seen.flat, seen.gained, strict=True)
-        names = [o.name for o, excluded, gained in flat if not excluded and not gained]
-        reason = f"the interval of {' and '.join(names)} holds both none and a gain"
+        names = [o.name for o, none, gained in flat if o.wanted and not none and not gained]
+        interval = f"the interval of {' and '.join(names)} holds both none and a gain"
+        reason = untold or f"{_beside(seen, found)}{interval}"
     return Judgement(
         Verdict.UNDECIDED, reason, gains, more,
         before_us.margin if gains else None,
-        goes_on=seen.pairs < rule.most and not before_us.hopeless,
+        goes_on=seen.pairs < rule.most and not before_us.hopeless and untold is None,
     )  # fmt: skip
 
 
 def _unsettled(found: Evidence, pairs: Sequence[Pair]) -> str:
     """Say why the quality of an arm that gains is open."""
-    good = whole(pairs)
+    if found.untold:
+        return found.untold
+    good, still = whole(pairs), "losses of the metric beyond the margin are not excluded"
+    if found.blind:
+        return f"{found.blind.said}, and {still}"
     if not found.quality.exact and good[0][1].effect != "exact":
-        return "losses of the metric beyond the margin are not excluded"
+        return still
     steps = compared_steps(good)
     if steps < LEAST_STEPS:
         return f"its losses can be compared over {steps} steps alone; {LEAST_STEPS} are asked for"

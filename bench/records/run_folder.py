@@ -106,14 +106,13 @@ class Journal:
         """Return the record of a finished trial."""
         return self._known.get(key)
 
-    def append(self, record: Measurement, sync: bool = True) -> None:
-        """Write one line; `sync`: wait until the disk has it."""
-        append_lines(self.path, [record], sync)
+    def append(self, *records: Measurement, sync: bool = True) -> None:
+        """Write a line each, all at once; `sync`: wait until the disk has them."""
+        append_lines(self.path, records, sync)
         self._behind = not sync
-        self.records.append(record)
-        if not record.set_aside:
-            self.counting.append(record)
-        self._known[record.key] = record
+        self.records += records
+        self.counting += counting(records)
+        self._known |= {record.key: record for record in records}
 
     def sync(self) -> None:
         """Wait until the disk has every line."""

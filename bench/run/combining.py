@@ -267,7 +267,7 @@ def alike(
 ) -> Sequence[Contrast]:
     """Return contrasts as trials of one kind: that by which the combination's parts are chosen."""
     kind = raced_by(combination.techniques, combination.aims)
-    return session.in_steps([replace(contrast, kind=kind) for contrast in contrasts])
+    return session.of_one_kind([replace(contrast, kind=kind) for contrast in contrasts])
 
 
 def told_by(session: Session, combination: Combination, kind: Kind) -> list[Measurement]:

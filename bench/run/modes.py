@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench.analysis.aims import merit, middle, wanted
+from bench.analysis.aims import merit, middle
 from bench.analysis.comparison import aims_of, compare_run
 from bench.analysis.intervals import Interval
 from bench.analysis.objectives import TIME, Gain
@@ -194,8 +194,7 @@ def _worth_combining(comparison: Comparison, result: ArmResult) -> bool:
     ratio, asked = result.time_ratio, comparison.aims.objectives
     slower = ratio is not None and _is_slower(ratio)
     timed = not asked or TIME.name in asked
-    won = result.verdict is Verdict.SCREENED and wanted(comparison, result.gains)
-    return won and not (slower and timed)
+    return result.verdict is Verdict.SCREENED and not (slower and timed)
 
 
 def _is_slower(ratio: Interval) -> bool:

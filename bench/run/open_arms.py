@@ -211,7 +211,7 @@ def _pairs_left(
     """Return about how many pairs each arm still needs; 0: no more is worth making."""
     own = [trial for trial in trials if trial.stage == stage]
     if header.claim is not None:
-        claim = judged(header.claim, compare_run(header, trials, ()), trials)
+        claim = judged(header.claim, compare_run(header, trials, ()), trials, header.metric_bounds)
         measured = {trial.arm for trial in trials}
         return {arm: 1.0 if claim.goes_on or arm not in measured else 0.0 for arm in arms}
     if header.audit is not None:

@@ -12,8 +12,10 @@ from typing import NamedTuple
 
 from bench.analysis.bounds import HELD, PHASES, profiled
 from bench.analysis.payback import planned_seconds
+from bench.recipes.script import LEAST_SECONDS, LEAST_STEPS, ScriptSettings, is_script
 from bench.records.header import Header
 from bench.records.measurement import BASELINE, CONTROL, Measurement, Purpose
+from bench.records.recipe import Recipe
 from bench.run.plan import BLOCK, Contrast, Kind
 
 SURE = 5.0
@@ -39,7 +41,7 @@ def prospects(
     header: Header, stage: Purpose, contrasts: Sequence[Contrast],
     rehearsed: Sequence[Measurement], probed: Sequence[Measurement],
 ) -> dict[str, Prospect]:  # fmt: skip
-    """Return what is to be expected of arms; nothing where nothing tells how long a training takes.
+    """Return what is to be expected of arms; nothing where nothing tells how long a trial takes.
 
     Nor where there is no budget to choose for, or the arms were chosen before.
     """
@@ -51,22 +53,27 @@ def prospects(
         return {}
     whole = planned_seconds(profile) if profile else _by_rehearsal(baseline)
     stepped = (profile or baseline).wall_seconds or 0.0
-    if whole is None:
+    if profile is None and is_script(Recipe.model_validate(baseline.recipe)):
+        stepped += _stepping(baseline)
+    kinds = {one.arm: one.kind for one in contrasts}
+    if whole is None and "full" in kinds.values():
         return {}
 
     def trial(own: Measurement, kind: Kind, faster: float) -> float:
-        if kind == "step":
+        if whole is None or kind == "step":
             return stepped / faster
         return whole / faster + (own.wall_seconds or 0.0)  # its rehearsal built and evaluated
 
     found = {}
-    for arm, kind in ((one.arm, one.kind) for one in contrasts if one.arm in known):
+    for arm, kind in kinds.items():
+        if arm not in known:
+            continue
         own, faster = known[arm], _faster(baseline, known[arm])
         less = _less_work(baseline, own) if kind == "full" else 1.0
         seconds = trial(own, kind, faster * less) + trial(baseline, kind, 1.0) / BLOCK
         found[arm] = Prospect(seconds, _gain(own, faster * less) / seconds if seconds else 0.0)
     if found:
-        again = trial(baseline, "full", 1.0)
+        again = trial(baseline, kinds.get(CONTROL, "full"), 1.0)
         found[CONTROL] = Prospect(again + again / BLOCK, math.inf)
     return found
 
@@ -80,6 +87,15 @@ def ranked(arms: Iterable[str], expected: Mapping[str, Prospect]) -> list[str]:
         return []
     known = {**expected, CONTROL: Prospect(0.0, math.inf)}
     return sorted(arms, key=lambda arm: -known.get(arm, UNKNOWN).promise)
+
+
+def _stepping(rehearsed: Measurement) -> float:
+    """Return how long a script's trial steps beyond its rehearsal, at least."""
+    settings = ScriptSettings.model_validate(rehearsed.recipe["settings"])
+    step = min(rehearsed.step_seconds, default=0.0)
+    if settings.steps is not None:
+        return settings.steps * step
+    return max(LEAST_SECONDS, LEAST_STEPS * step)
 
 
 def _by_rehearsal(baseline: Measurement) -> float | None:

@@ -17,7 +17,6 @@ from bench.baseline import Baseline
 from bench.errors import BenchError
 from bench.launch.local import Runner
 from bench.launch.nodes import Nodes
-from bench.recipes.resolve import steps_alone
 from bench.recipes.source import Sources, places_in
 from bench.records import failures
 from bench.records.header import Header
@@ -38,6 +37,7 @@ from bench.run.counted import with_counts
 from bench.run.disturbance import undisturbed
 from bench.run.forecast import PlanOnly, foresee
 from bench.run.identity import check_data, check_same
+from bench.run.kinds import only_kind
 from bench.run.margin import fix_margin
 from bench.run.observer import Observer
 from bench.run.open_arms import has_won, left_of, next_round, pays
@@ -140,7 +140,7 @@ class Session:
             return
         rule = rule_of(self.header, stage)
         look, _ = looks_of(self.header, rule, stage)
-        todo = plan.with_control(self.in_steps(contrasts), self.recipe)
+        todo = plan.with_control(self.of_one_kind(contrasts), self.recipe)
         arms = [contrast.arm for contrast in todo]
         expected = prospects(self.header, stage, todo, self.rehearsed, self.probed)
         seed = self.header.seed + (self.header.repeats if stage == "confirm" else 0)  # not seen yet
@@ -189,7 +189,7 @@ class Session:
         order: Sequence[str] = (),
     ) -> Iterator[list[plan.Block]]:  # fmt: skip
         """Fix what a stage may not change any more, and return its rounds."""
-        contrasts = self.in_steps(contrasts)
+        contrasts = self.of_one_kind(contrasts)
         arms = sum(contrast.arm != CONTROL for contrast in contrasts)
         self.folder.race(stage, arms, plan.BLOCKS.get(stage, plan.BLOCK), order)
         place = {arm: number for number, arm in enumerate(self.header.order.get(stage, ()))}
@@ -199,10 +199,10 @@ class Session:
         block = self.header.blocks.get(stage, 1)
         return plan.rounds(contrasts, count, seed, first_pair, stage, block, bool(place))
 
-    def in_steps(self, contrasts: Sequence[Contrast]) -> Sequence[Contrast]:
-        """Return contrasts as trials that only step, where a whole training tells no metric."""
-        alone = steps_alone(self.baseline, self.recipe)
-        return [replace(one, kind="step") for one in contrasts] if alone else contrasts
+    def of_one_kind(self, contrasts: Sequence[Contrast]) -> Sequence[Contrast]:
+        """Return contrasts as trials of the one kind that tells what is asked, where one does."""
+        kind = only_kind(self.header, self.baseline, self.recipe, self.rehearsed)
+        return [replace(one, kind=kind) for one in contrasts] if kind else contrasts
 
     @property
     def spent(self) -> float:
@@ -218,9 +218,9 @@ class Session:
     def _measure(self, blocks: Sequence[plan.Block], stage: Purpose, won: bool = True) -> bool:
         """Run trials; tell whether the budget paid for all: it is overrun by one at most."""
         for block in blocks:
-            if stage in JUDGING and not any(map(self._known, block)):
-                for taken in self.earlier.take(block, self.data_sha256) or ():
-                    self.folder.trials.append(taken)
+            fresh = stage in JUDGING and not any(map(self._known, block))
+            if fresh and (taken := self.earlier.take(block, self.data_sha256)):
+                self.folder.trials.append(*taken)  # at once: nothing is added to a part of it
             for planned in filter(self.holds, block) if is_closed(self, block) else block:
                 left = left_of(self.header, self.records, stage, self.spent, won)
                 if left is not None and left <= 0 and self._known(planned) is None:

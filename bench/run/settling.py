@@ -16,7 +16,7 @@ from bench.analysis.tries import Tried, yardstick
 from bench.errors import NotApplicable
 from bench.recipes.ranges import ranges_of
 from bench.recipes.registry import make_technique
-from bench.recipes.resolve import steps_alone, with_techniques, with_uses
+from bench.recipes.resolve import with_techniques, with_uses
 from bench.records.measurement import Measurement
 from bench.records.ranges import Range
 from bench.records.recipe import Recipe
@@ -24,7 +24,7 @@ from bench.records.schema import plain_text
 from bench.run import arm_names
 from bench.run.arm_names import Used
 from bench.run.combining import Combination, raced_by
-from bench.run.plan import Kind
+from bench.run.kinds import only_kind
 from bench.run.sampler import Sampler, Settings, is_installed
 from bench.run.session import Session
 from bench.run.tuning import FINALISTS, Search
@@ -59,9 +59,9 @@ def in_better_settings(session: Session, combination: Combination) -> Combinatio
 
 def _search(session: Session, combination: Combination, ranges: dict[str, Range]) -> Search:
     """Return the search, which begins with the settings that are there."""
-    kind: Kind = "step" if steps_alone(session.baseline, session.recipe) else raced_by(
-        combination.techniques, combination.aims
-    )  # fmt: skip
+    kind = only_kind(
+        session.header, session.baseline, session.recipe, session.rehearsed
+    ) or raced_by(combination.techniques, combination.aims)
     sampler = Sampler(ranges, session.header.seed)
     sampler.begin_with(_own(combination.techniques, ranges))
     return Search(

@@ -35,6 +35,7 @@ from bench.records.run_folder import Folder, create, name_of, reopen
 from bench.records.schema import Json, made
 from bench.run import arm_names, identity
 from bench.run.identity import CODE
+from bench.run.kinds import check_told
 from bench.run.observer import Observer
 from bench.run.request import Request, Resumption
 from bench.run.sampler import check_installed
@@ -70,6 +71,7 @@ def new(asked: Request, show: Observer) -> Iterator[Session]:
             show.note(notice)
         code = given or hashed(places)
         recipe = resolve.baseline_recipe(reference, settings, places)
+        check_told(asked.limits, baseline, recipe)
         header = header_of(asked, baseline, reference, settings, notices, device, code)
         folder = create(asked.output, header)
         trust.remember(code)

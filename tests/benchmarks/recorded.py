@@ -105,6 +105,8 @@ class Replayer:
             self.asked += 1
             self.seconds += found.wall_seconds or 0.0
         now = {**trial.identity.model_dump(), "kind": trial.kind}
+        if found.losses:  # drawn twice it stands for trainings of two seeds
+            now["losses"] = (*found.losses, float(trial.seed))
         return Outcome(measurement=found.model_copy(update=now))
 
     def _drawn(self, subset: Subset, trial: TrialSpec) -> Measurement:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.analysis.estimate import Counts, bounds, estimate
+from bench.analysis.estimate import Counts, Flags, Values, bounds, estimate
 from bench.analysis.levels import FIRST, MOST, Rule
+from bench.analysis.quality import Unlike
 from bench.analysis.sequential import LEAST_GAIN, Answer, Objective, Quality, answers
 from tests.property.noise import (
     Noise,
@@ -163,6 +164,38 @@ def test_a_full_optimisation_of_nothing_hardly_ever_exports_anything() -> None:
     logs = log_ratios(np.random.default_rng(10), (runs, confirmed), LEAST_GAIN, 0.05)
     given, _ = answers([Objective("time", logs)], kept(logs.shape), Rule(arms=confirmed))
     assert (given == Answer.WIN).any(-1).mean() <= 0.05
+
+
+@pytest.mark.parametrize(("controls", "pairs"), [(1, 4), (2, 4), (4, 4), (3, 6), (10, 30)])
+def test_equal_trainings_agree_however_few_pairs_tell_by_how_much_they_differ(
+    controls: int, pairs: int
+) -> None:
+    random = np.random.default_rng(11)
+    again, own = (random.lognormal(size=(RUNS, n)) for n in (controls, pairs))
+    assert float(agreed(again, own).mean()) >= 0.98
+
+
+def test_an_exact_claim_is_hardly_ever_broken_beside_a_baseline_that_does_not_repeat() -> None:
+    random = np.random.default_rng(12)
+    again, own = (random.lognormal(size=(RUNS, MOST)) for _ in range(2))
+    broken = np.zeros(RUNS, bool)
+    for n in range(FIRST, MOST + 1):
+        broken |= ~agreed(again[:, : min(n, 10)], own[:, :n])
+    assert float(broken.mean()) <= 0.02
+
+
+def test_losses_a_thousand_times_as_far_apart_as_equal_ones_do_not_agree() -> None:
+    random = np.random.default_rng(13)
+    again, own = (random.lognormal(size=(RUNS, 4)) for _ in range(2))
+    assert float(agreed(again, 1000 * own).mean()) <= 0.01
+
+
+def agreed(again: Values, own: Values) -> Flags:
+    """Return where losses agree that are so far apart, beside what equal trainings are."""
+    reach = np.array([Unlike(most, again.shape[-1]).reach for most in again.max(-1)])
+    agree = own <= reach[:, None]
+    quality = Quality(np.full(own.shape, np.nan), MARGIN, agree=agree, half=True)
+    return quality.agreed(own.shape[-1])
 
 
 @pytest.mark.slow

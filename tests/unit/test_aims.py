@@ -15,6 +15,7 @@ from bench.analysis.comparison import compare_run
 from bench.analysis.objectives import BY_NAME
 from bench.analysis.passengers import Step, look
 from bench.analysis.results import Aims, Comparison
+from bench.analysis.screening import LOOKS
 from bench.analysis.standing import standings
 from bench.analysis.verdict import Verdict
 from bench.cli.parse import parse_limits, parse_objectives
@@ -97,6 +98,28 @@ def test_an_arm_whose_every_trial_is_over_a_limit_is_raced_no_more() -> None:
     assert standings(head, quick, ["quick"], "test")["quick"].verdict is Verdict.WIN
 
 
+@pytest.mark.parametrize(("screening", "first"), [(None, 4), (LOOKS, 2)])
+def test_fewer_pairs_than_a_first_look_has_take_no_arm_for_over_a_limit(
+    screening: tuple[int, int] | None, first: int
+) -> None:
+    asked: dict[str, Any] = {"objectives": ("memory",), "times_baseline": {"time": 1.05}}
+    head = header(first=4, repeats=30, screening=screening, **asked)
+    for pairs in range(1, first + 1):
+        records = paired("slow", DOWN[:pairs])
+        now = standings(head, records, ["slow"], "test")["slow"]
+        (result,) = compare_run(head, records, ()).arms
+        over = pairs == first
+        assert (now.verdict is Verdict.OVER_LIMIT, now.goes_on) == (over, not over)
+        assert (result.verdict is Verdict.OVER_LIMIT, result.goes_on) == (over, not over)
+
+
+def test_an_arm_that_goes_on_is_over_a_limit_only_where_every_pair_is() -> None:
+    asked: dict[str, Any] = {"objectives": ("memory",), "times_baseline": {"time": 1.05}}
+    records = paired("noisy", (0.9, 0.9, 1.1, 0.9), savings=(0.9, 1.2, 1.0, 1.2))
+    (result,) = compare_run(header(first=4, repeats=30, **asked), records, ()).arms
+    assert (result.verdict, result.goes_on) == (Verdict.UNDECIDED, True)
+
+
 def test_a_training_that_was_only_stepped_is_reckoned_to_its_end() -> None:
     stepped: dict[str, Any] = {
         "kind": "step",
@@ -113,6 +136,57 @@ def test_a_gain_in_what_is_limited_counts_where_the_baseline_is_over_the_limit()
     for limit, expected in ((40.0 * MIB, "small"), (60.0 * MIB, None)):
         winner = best(found(slower, objectives=("time",), limits={"memory": limit}))
         assert (winner.arm if winner else None) == expected
+
+
+UNSURE = (1.02, 1.2, 1.05, 1.15)
+
+
+def test_a_gain_in_what_is_only_limited_does_not_end_the_looks() -> None:
+    records = paired("small", UNSURE, savings=UP, losses_of_metric=KEPT)
+    facts: dict[str, Any] = {"first": 4, "repeats": 30, "objectives": ("time",)}
+    within = header(**facts, limits={"memory": 60.0 * MIB})
+    now = standings(within, records, ["small"], "test")["small"]
+    assert (now.verdict, now.gains, now.goes_on) == (Verdict.UNDECIDED, (), True)
+    assert now.reason == "smaller, but the interval of time holds both none and a gain"
+    assert verdicts(compare_run(within, records, ())) == {"small": Verdict.UNDECIDED}
+    beyond = header(**facts, limits={"memory": 40.0 * MIB})  # of the baseline
+    now = standings(beyond, records, ["small"], "test")["small"]
+    assert (now.verdict, now.gains) == (Verdict.WIN, ("smaller",))
+
+
+def test_how_sure_a_gain_must_be_does_not_depend_on_what_the_baseline_turns_out_to_take() -> None:
+    quick = ("quick", UP, SAME)
+    within, beyond = (
+        found(quick, objectives=("time",), limits={"memory": limit * MIB}) for limit in (60.0, 40.0)
+    )
+    assert (within.baseline_over is None, beyond.baseline_over is None) == (True, False)
+    assert within.arms[0].time_ratio == beyond.arms[0].time_ratio
+
+
+def test_a_set_up_never_paid_back_is_no_win_by_what_is_only_limited() -> None:
+    slow_to_start: dict[str, Any] = {"warmup_step_seconds": (80.0, 0.1), "work": "same work"}
+    records = paired("compile", UP, savings=UP, losses_of_metric=KEPT, **slow_to_start)
+    for limit, verdict in ((60.0, Verdict.NO_GAIN), (40.0, Verdict.WIN)):
+        asked = header(first=4, repeats=30, objectives=("time",), limits={"memory": limit * MIB})
+        assert verdicts(compare_run(asked, records, ())) == {"compile": verdict}
+
+
+def test_what_parts_add_is_told_of_what_the_run_is_after() -> None:
+    stages = {"confirm": ("a+b",), "attribute": ("a", "b")}
+    records = [
+        trial
+        for first, (stage, arms) in enumerate(stages.items())
+        for number, arm in enumerate(arms)
+        for trial in paired(
+            arm, UP, savings=UP, losses_of_metric=KEPT, first=100 * first + 10 * number,
+            baseline={"stage": stage}, stage=stage,
+        )
+    ]  # fmt: skip
+    asked = header(first=4, repeats=30, mode="full-optimization", objectives=("memory",),
+                   times_baseline={"time": 1.2})  # fmt: skip
+    told = compare_run(asked, records, ()).attribution
+    assert told is not None
+    assert told.objective == "memory"
 
 
 def test_only_what_is_asked_for_has_a_share_in_the_error() -> None:
@@ -274,8 +348,9 @@ def test_a_win_in_what_is_not_asked_for_is_no_gain_and_is_not_offered(tmp_path: 
     facts: dict[str, Any] = {"objectives": ("time",), "limits": {"memory": 60.0 * MIB}}
     run = reports.made(tmp_path, header(first=4, repeats=30, **facts), records, ())
     (result,) = run.comparison.arms
-    assert (result.verdict, result.gains) == (Verdict.NO_GAIN, ("smaller",))
-    assert result.reason == "smaller, but no gain in time is shown, which is what the run is after"
+    assert (result.verdict, result.gains) == (Verdict.NO_GAIN, ())
+    excluded = "a gain of 5 % or more in time is excluded, at 95 % for this arm alone"
+    assert result.reason == f"smaller, but {excluded}"
     assert reports.verdict(run).startswith(
         "small is not shown to beat the baseline in time: no gain (smaller, but"
     )
@@ -419,6 +494,17 @@ def test_steps_alone_do_not_tell_the_energy_of_a_training() -> None:
     cooler = measurement("cool", **{**stepped, "energy_joules": 30.0})
     share = violation((measurement(**stepped), cooler), Aims(times_baseline={"energy": 1.2}))
     assert share == pytest.approx(0.6 / 1.2 - 1)  # by the item
+
+
+@pytest.mark.parametrize(("times", "verdict"), [(SAME, Verdict.WIN), (DOWN, Verdict.OVER_LIMIT)])
+def test_steps_of_the_same_work_tell_a_multiple_of_the_time_where_no_epochs_are_planned(
+    times: Ratios, verdict: Verdict
+) -> None:
+    stepped: dict[str, Any] = {"kind": "step", "planned_epochs": None, "work": "same work"}
+    records = paired("lean", times, savings=UP, baseline=stepped, effect="exact", **stepped)
+    asked: dict[str, Any] = {"objectives": ("memory",), "times_baseline": {"time": 1.2}}
+    comparison = compare_run(header(first=4, repeats=30, **asked), records, ())
+    assert verdicts(comparison) == {"lean": verdict}
 
 
 def test_what_is_not_known_exceeds_a_limit_where_it_is_known_of_the_baseline() -> None:

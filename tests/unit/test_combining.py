@@ -442,6 +442,19 @@ def test_what_an_automatic_margin_screened_by_stands_where_a_run_goes_on(tmp_pat
     assert found_in(fixed, trials) == found_in(made.header, trials)
 
 
+def test_verdicts_of_a_screening_stand_whatever_margin_is_fixed_to_confirm_by(
+    tmp_path: Path,
+) -> None:
+    made, _, _ = session(tmp_path, Machine({}), margin_auto=True, screening=LOOKS)
+    trials = paired("compile", [1.5] * 6, losses_of_metric=[0.08] * 6)
+    fixed = made.header.model_copy(update={"margin": 0.2, "margin_wished": 0.01, "margin_seeds": 4})
+    before, after = (compare_run(head, trials, ()).arms for head in (made.header, fixed))
+    assert before == after
+    assert [one.verdict for one in after] == [Verdict.ACCURACY_LOSS]
+    fresh = [one.model_copy(update={"stage": "confirm", "pair": one.pair + 9}) for one in trials]
+    assert [one.verdict for one in compare_run(fixed, [*trials, *fresh], ()).arms] == [Verdict.WIN]
+
+
 def test_what_is_rehearsed_is_not_rehearsed_again_to_see_whether_it_trains(tmp_path: Path) -> None:
     made, machine, _ = session(tmp_path, Machine({}))
     for _ in range(3):

@@ -11,6 +11,7 @@ import pytest
 from bench.analysis.aims import best
 from bench.analysis.comparison import compare, compare_run
 from bench.analysis.intervals import Interval
+from bench.analysis.levels import Rule
 from bench.analysis.pairs import pairs_of
 from bench.analysis.results import ArmResult, Comparison
 from bench.analysis.screening import LOOKS
@@ -150,6 +151,30 @@ def test_a_quality_that_was_not_measured_is_never_a_win() -> None:
 def test_one_pair_is_undecided() -> None:
     result = judged(paired("fast", [1.5]))
     assert (result.verdict, result.reason) == (Verdict.UNDECIDED, "one pair gives no interval")
+
+
+@pytest.mark.parametrize(
+    ("pairs", "reason"),
+    [
+        (1, "one pair gives no interval"),
+        (2, "2 pairs give no interval: it takes 3"),
+        (3, "the interval of time holds both none and a gain"),
+    ],
+)
+def test_a_test_of_too_few_pairs_for_an_interval_says_so(pairs: int, reason: str) -> None:
+    trials = paired("noisy", NOISY[:pairs], savings=EQUAL[:pairs])
+    (result,) = compare(trials, 0.01, Target("accuracy"), rules={"test": Rule(pairs, pairs)}).arms
+    assert (result.verdict, result.reason, result.goes_on) == (Verdict.UNDECIDED, reason, False)
+    assert result.more_pairs is not None
+    assert result.pairs + result.more_pairs >= 3
+
+
+def test_pairs_of_which_too_few_tell_give_no_interval() -> None:
+    trials = paired("fast", FASTER[:4], losses_of_metric=KEPT[:4])
+    trials[2] = failed(BASELINE, 1)
+    result = judged(trials)
+    assert (result.reason, result.more_pairs) == ("3 pairs give no interval: it takes 4", 1)
+    assert result.goes_on
 
 
 def test_what_does_not_apply_says_why() -> None:
@@ -500,6 +525,17 @@ def test_a_training_that_failed_with_its_baseline_is_no_evidence() -> None:
     trials = paired("fast", FASTER, losses_of_metric=KEPT)
     trials[4], trials[5] = failed(BASELINE, 2), failed("fast", 2)
     assert judged(trials).verdict is Verdict.WIN
+
+
+@pytest.mark.parametrize("candidate", ["whole", "failed"])
+def test_a_fixed_number_of_pairs_is_judged_though_a_baseline_failed_in_one(candidate: str) -> None:
+    trials = paired("fast", FASTER, losses_of_metric=KEPT)
+    trials[4] = failed(BASELINE, 2)
+    if candidate == "failed":
+        trials[5] = failed("fast", 2)
+    (result,) = compare(trials, 0.01, Target("accuracy"), rules={"test": Rule(6, 6)}).arms
+    assert (result.verdict, result.reason, result.pairs) == (Verdict.WIN, "faster", 5)
+    assert not result.goes_on
 
 
 def test_a_trial_out_of_time_counts_with_the_time_it_took() -> None:

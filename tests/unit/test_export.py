@@ -114,6 +114,23 @@ def test_a_recipe_of_which_trainings_fail_does_not_hold(
     assert not found.goes_on
 
 
+@pytest.mark.parametrize("rule", [AUTO, Rule(6, 6)])
+def test_a_claim_is_told_though_the_baseline_failed_in_one_pair(rule: Rule) -> None:
+    better = [-0.05 + lost for lost in KEPT]
+    trials = paired("fast", FASTER, savings=SMALLER, losses_of_metric=better)
+    trials[4] = failed("baseline", 2)
+    gain: dict[str, Any] = {"metric": (0.93, 0.95, 0.97), "quality_gain": (0.04, 0.05, 0.06)}
+    assert told(claim(**gain), trials, rule) == Judged(Proof.HOLDS, [], [])
+
+
+def test_a_fixed_number_of_pairs_of_which_one_tells_leaves_a_claim_of_no_gain_open() -> None:
+    trials = measured_again()
+    trials[:10:2] = [failed("baseline", pair) for pair in range(5)]
+    equal = claim(time_ratio=(0.99, 1.0, 1.01), memory_ratio=None, verdict="baseline", metric=None)
+    found = told(equal, trials, Rule(6, 6))
+    assert (found.answer, found.undecided) == (Proof.OPEN, ["1 of 6 pairs measured"])
+
+
 @pytest.mark.parametrize("pairs", [1, 2, 3])
 def test_few_unlucky_seeds_break_no_claim_of_a_metric(pairs: int) -> None:
     unlucky = paired(CONTROL, EQUAL[:pairs], baseline={"metric": 0.7}, metric=0.7)
@@ -145,6 +162,26 @@ def test_a_metric_that_noise_hides_leaves_a_claim_open() -> None:
     ]
 
 
+def test_ties_of_a_metric_with_bounds_on_few_items_hold_no_claim() -> None:
+    same: dict[str, Any] = {"metric": 0.8512}
+    trials = paired("fast", FASTER, savings=SMALLER, baseline=same, **same)
+    claimed = claim(metric=(0.84, 0.8512, 0.86))
+    comparison = compare(trials, 0.01, Target("accuracy"), rules={"test": AUTO})
+    assert judged(claimed, comparison, trials).answer is Proof.HOLDS
+    assert judged(claimed, comparison, trials, (0.0, 1.0)).answer is Proof.OPEN
+
+
+@pytest.mark.parametrize(("lost", "said"), [(0.03, 2), (0.005, 1)])
+def test_a_claim_is_neither_held_nor_broken_by_the_metric_of_one_seed(
+    lost: float, said: int
+) -> None:
+    own: dict[str, Any] = {"losses_of_metric": [lost] * 6, "baseline": {"losses": LOSSES}}
+    found = told(claim(), paired("fast", FASTER, savings=SMALLER, **own))
+    assert (found.answer, found.problems, found.goes_on) == (Proof.OPEN, [], False)
+    assert len(found.undecided) == said
+    assert all("every seed gives the same training" in text for text in found.undecided)
+
+
 def test_a_winner_by_memory_need_not_prove_a_gain_in_time() -> None:
     trials = paired("fast", EQUAL, savings=SMALLER, losses_of_metric=KEPT)
     assert told(claim(time_ratio=(0.99, 1.0, 1.01)), trials).answer is Proof.HOLDS
@@ -172,6 +209,13 @@ def test_a_recipe_is_not_blamed_for_what_its_baseline_does_too() -> None:
     found = told(claim(), trials)
     assert (found.answer, found.problems) == (Proof.OPEN, [])
     assert found.undecided == ["the baseline itself gives nothing here: no disk"]
+
+
+def test_a_recipe_that_failed_once_alone_and_once_with_its_baseline_breaks_no_claim() -> None:
+    trials = [failed("baseline", 0), failed("fast", 0), measurement(pair=1), failed("fast", 1)]
+    found = told(claim(), trials)
+    assert (found.answer, found.goes_on) == (Proof.OPEN, True)
+    assert found.undecided == ["the recipe could not be measured: failed: it broke"]
 
 
 def test_a_recipe_that_does_not_apply_here_breaks_no_claim() -> None:
@@ -219,6 +263,56 @@ def test_a_claim_without_a_metric_is_held_to_its_losses(
     stepped = claim(metric=None, memory_ratio=None, time_basis="step")
     found = told(stepped, trials)
     assert found.problems + found.undecided == ([problem] if problem else [])
+
+
+STEPPED: dict[str, Any] = {"kind": "step", "metric": None}
+
+
+def stepped(effect: str, again: float, apart: float, pairs: int) -> Judged:
+    """Judge a claim of steps by pairs whose losses are so far apart, and so those of equal ones."""
+    own: dict[str, Any] = {
+        "effect": effect,
+        "work": "same work",
+        "losses": shaken(apart),
+        **STEPPED,
+    }
+    trials = [
+        *paired("fast", FASTER[:pairs], baseline=STEPPED, **own),
+        *paired(CONTROL, EQUAL[:pairs], first=9, baseline=STEPPED, losses=shaken(again), **STEPPED),
+    ]
+    return told(claim(metric=None, memory_ratio=None, time_basis="step"), trials)
+
+
+def shaken(by: float) -> tuple[float, ...]:
+    return tuple(loss * (1 - by) for loss in LOSSES[:15])
+
+
+@pytest.mark.parametrize(
+    ("effect", "again", "apart", "first", "later"),
+    [
+        ("exact", 0.0, 0.1, Proof.BROKEN, Proof.BROKEN),
+        ("exact", 1e-3, 5e-3, Proof.OPEN, Proof.BROKEN),
+        ("exact", 1e-3, 3e-3, Proof.OPEN, Proof.HOLDS),
+        ("exact", 1e-3, 0.1, Proof.OPEN, Proof.BROKEN),
+        ("rounding", 0.0, 0.1, Proof.OPEN, Proof.BROKEN),
+        ("rounding", 0.35, 0.1, Proof.OPEN, Proof.OPEN),
+        ("exact", 0.35, 0.1, Proof.OPEN, Proof.OPEN),
+    ],
+)
+def test_losses_of_one_pair_break_only_an_exact_claim_beside_a_baseline_that_repeats(
+    effect: str, again: float, apart: float, first: Proof, later: Proof
+) -> None:
+    assert stepped(effect, again, apart, 1).answer is first
+    assert stepped(effect, again, apart, 4).answer is later
+
+
+def test_a_claim_that_losses_can_not_tell_of_is_left_open_at_once() -> None:
+    found = stepped("exact", 0.35, 0.1, 4)
+    assert (found.answer, found.goes_on) == (Proof.OPEN, False)
+    assert found.undecided == [
+        "accuracy is not shown to be within the margin of 0.01 beside the baseline's: losses of "
+        "equal trainings differ by 35 %, so they tell nothing, and the metric was not measured"
+    ]
 
 
 def test_the_claim_of_a_run_holds_for_the_run_itself() -> None:

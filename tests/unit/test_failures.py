@@ -23,12 +23,27 @@ def raised(pair: int, reason: str = "ValueError: no", arm: str = "broken") -> Me
 
 
 def test_an_arm_fails_again_where_it_failed_twice_in_one_way_and_never_ended_well() -> None:
-    assert not fails_again([raised(0)], "broken")
-    assert fails_again([raised(0), raised(1)], "broken")
-    assert not fails_again([raised(0), raised(1, "OSError: other")], "broken")
-    assert not fails_again([raised(0), raised(1), measurement("broken", 2)], "broken")
+    beside = [measurement(pair=pair) for pair in range(3)]
+    assert not fails_again([*beside, raised(0)], "broken")
+    assert fails_again([*beside, raised(0), raised(1)], "broken")
+    assert not fails_again([*beside, raised(0), raised(1, "OSError: other")], "broken")
+    assert not fails_again([*beside, raised(0), raised(1), measurement("broken", 2)], "broken")
     refused = failed("broken", -1, Status.NOT_APPLICABLE, "no CUDA")
-    assert not fails_again([refused, refused], "broken")
+    assert not fails_again([*beside, refused, refused], "broken")
+
+
+def test_a_failure_beside_a_baseline_that_gave_nothing_is_none_of_the_arm() -> None:
+    killed = [raised(pair, arm=arm) for pair in (0, 1) for arm in (BASELINE, "broken")]
+    other = [measurement(pair=2), measurement("fast", 2)]
+    assert fails_again(killed, BASELINE)
+    assert not fails_again([*killed, *other], "broken")
+    once = [*killed, *other, measurement(pair=3), raised(3)]
+    assert not fails_again(once, "broken")
+    assert fails_again([*once, measurement(pair=4), raised(4)], "broken")
+    assert not fails_again([raised(0), raised(1)], "broken")  # the baseline has not run yet
+    chosen = next_round(header(repeats=6), [*killed, *other], ["broken", "fast"], 2, Rule(6, 6),
+                        "test", 0.0)  # fmt: skip
+    assert chosen.measured == ["broken", "fast"]
 
 
 @pytest.mark.parametrize("rule", [Rule(6, 6), Rule(4, 30)])

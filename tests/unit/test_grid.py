@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import replace
 from typing import Any
@@ -63,6 +64,36 @@ def test_ties_of_few_items_keep_no_metric_however_it_and_its_margin_are_written(
     assert result.metric_difference is not None
     assert result.metric_difference.high is not None
     assert result.metric_difference.high > margin
+
+
+@pytest.mark.parametrize(
+    ("metric", "margin", "target"),
+    [
+        (0.8512, 0.01, Target("macro_recall", bounds=(0.0, 1.0))),
+        (85.12, 1.0, Target("macro_recall", bounds=(0.0, 100.0))),
+        (0.8512, 0.01, Target("macro_recall", bounds=(0.0, 1.0), relative_margin=0.01)),
+    ],
+)
+def test_ties_of_a_mean_over_classes_are_as_coarse_as_a_share_of_few_items(
+    metric: float, margin: float, target: Target
+) -> None:
+    (result,) = compare(trials(metric), margin, target).arms
+    assert (result.verdict, result.gains) == (Verdict.UNDECIDED, ("faster",))
+    assert compare(trials(metric, 4000), margin, target).arms[0].verdict is Verdict.WIN
+
+
+@pytest.mark.parametrize(
+    ("metric", "items", "bounds", "floor"),
+    [
+        (0.8512, 20, (0.0, 1.0), 0.025), (0.3712, 20, (-1.0, 1.0), 0.05),
+        (0.85, 20, (-1.0, 1.0), 0.025), (0.8512, 0, (0.0, 1.0), 0.0),
+        (0.8512, 20, None, 0.0), (3.7, 20, (0.0, math.inf), 0.0),
+    ],
+)  # fmt: skip
+def test_an_item_moves_a_metric_that_is_no_share_by_its_part_of_the_range_if_that_has_ends(
+    metric: float, items: int, bounds: tuple[float, float] | None, floor: float
+) -> None:
+    assert floor_of(trials(metric, items), bounds=bounds) == pytest.approx(floor)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from baselines.murmur import scoring
 from baselines.timehut import evaluation
 from bench.analysis.comparison import compare
+from bench.analysis.evidence import evidence_of
 from bench.analysis.items import Items, by_items
 from bench.analysis.levels import Rule
 from bench.analysis.paired_items import paired_items
@@ -30,7 +31,7 @@ from bench.trial.item_scores import packed_scores, told_of_items
 from bench.trial.training import train
 from optimizers.ema import Ema
 from tests.jobs import linear_job
-from tests.records import LOSSES, measurement
+from tests.records import LOSSES, losses_of, measurement
 
 ACCURACY = Target("accuracy")
 N = 624
@@ -64,12 +65,12 @@ def changed(rows: slice) -> Any:
 
 def trials(candidates: list[Any], *, same: bool = True, **changes: Any) -> list[Measurement]:
     """Return pairs with a candidate whose file is smaller, of the same training or of another."""
-    losses = LOSSES if same else tuple(loss * 1.01 for loss in LOSSES)
     found = []
     for pair, scores in enumerate(candidates):
+        losses = losses_of(pair)
         facts = {
             "effect": "model",
-            "losses": losses,
+            "losses": losses if same else tuple(loss * 1.01 for loss in losses),
             "model_bytes": 10,
             **stored(scores),
             **changes,
@@ -146,6 +147,17 @@ def test_a_converted_model_is_judged_by_the_items_of_one_pair() -> None:
 def test_a_converted_model_that_loses_beyond_the_margin_is_a_loss_by_one_pair() -> None:
     found = judged(trials([changed(slice(1, 40))]), Rule(1, 1))
     assert (found.verdict, found.judged_by) == (Verdict.ACCURACY_LOSS, "items")
+
+
+def test_the_items_of_one_training_are_counted_once_whatever_seeds_it_was_given() -> None:
+    one = trials([changed(slice(0, 1))])
+    again = [t.model_copy(update={"pair": n, "seed": n}) for n in range(4) for t in one]
+    alone, four = (
+        evidence_of(matched(own, "small"), "step", 0.01, None, ACCURACY).quality.estimate(4)
+        for own in (one, again)
+    )
+    assert int(four.known) == int(alone.known) == 1
+    assert float(four.error) == float(alone.error)
 
 
 def test_a_retrained_model_is_kept_in_few_pairs_by_seeds_and_items() -> None:

@@ -8,17 +8,18 @@ from typing import Any
 
 import pytest
 
-from bench.analysis.comparison import compare
+from bench.analysis.aims import excess_of_baseline
+from bench.analysis.comparison import compare, compare_run
 from bench.analysis.figures import figures_of
 from bench.analysis.payback import planned_steps
-from bench.analysis.results import ArmResult
+from bench.analysis.results import Aims, ArmResult
 from bench.analysis.verdict import Verdict
 from bench.baseline import Target
-from bench.records.measurement import Inference, Measurement, Status
+from bench.records.measurement import BASELINE, Inference, Measurement, Status
 from reports.claims import judgement
 from reports.run import read
 from tests.golden.made_up import verified
-from tests.records import DATA, measurement, paired
+from tests.records import DATA, failed, header, measurement, paired
 
 FASTER = (1.5, 1.52, 1.48, 1.51, 1.49, 1.5)
 KEPT = (0.0, 0.001, -0.001, 0.0, 0.001, -0.001)
@@ -48,6 +49,44 @@ def test_trainings_that_run_out_of_time_are_no_outliers_of_a_win(pairs: tuple[in
     assert found.time_ratio.middle < 0.5
     assert found.time_ratio.high is not None
     assert found.time_ratio.high > found.time_ratio.middle > (found.time_ratio.low or 0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"limits": {"time": 0.9}}, "training of 1,800 s is over the limit of 0.9 s"),
+        (
+            {"times_baseline": {"time": 1.2}},
+            "training is 900x the baseline's, over the limit of 1.2x",
+        ),
+    ],
+)
+def test_trainings_that_run_out_of_time_are_the_slow_ones_of_a_limit(
+    asked: dict[str, Any], said: str
+) -> None:
+    trials = paired("small", (1.25,) * 9, savings=FASTER * 2, losses_of_metric=KEPT * 2)
+    head = header(first=4, repeats=30, objectives=("memory",), **asked)
+    (within,) = compare_run(head, trials, ()).arms
+    assert within.verdict is Verdict.WIN
+    slow = [late(t) if t.arm == "small" and t.pair >= 4 else t for t in trials]
+    (found,) = compare_run(head, slow, ()).arms
+    assert (found.verdict, found.reason) == (Verdict.OVER_LIMIT, said)
+
+
+def test_a_baseline_that_runs_out_of_time_is_over_a_limit_on_it() -> None:
+    trials = [measurement(pair=n) for n in range(5)]
+    limit = Aims(limits={"time": 1.5})
+    assert excess_of_baseline(trials, limit) is None
+    late_too = [late(trial) if trial.pair > 1 else trial for trial in trials]
+    over = "training of 1,800 s is over the limit of 1.5 s"
+    assert excess_of_baseline(late_too, limit) == over
+
+
+def test_what_ran_out_of_time_beside_a_baseline_that_failed_says_nothing() -> None:
+    trials = paired("fast", FASTER, losses_of_metric=KEPT)
+    broke = failed(BASELINE, 2).model_copy(update={"wall_seconds": 1.0})
+    trials[4], trials[5] = broke, late(trials[5])
+    assert result(trials).verdict is Verdict.WIN
 
 
 def test_a_claim_of_time_counts_what_ran_out_of_it(tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from bench.recipes.script import ScriptSettings
 from bench.records.measurement import BASELINE, CONTROL, Measurement
 from bench.records.profile import Profile
+from bench.records.recipe import Recipe
 from bench.run.plan import BLOCK, Contrast, Kind
 from bench.run.prospects import CHANCE, REMOTE, SURE, Prospect, prospects, ranked
 from tests.records import header, measurement, recipe
@@ -64,6 +66,26 @@ def test_without_a_profile_rehearsed_steps_tell_how_long_a_training_takes() -> N
 
 def test_of_steps_alone_a_pair_is_as_long_as_the_profile() -> None:
     assert expected("fast", 0.5, "step").seconds == pytest.approx(6 + 12 / BLOCK)
+
+
+@pytest.mark.parametrize(
+    ("step", "steps", "stepping"), [(0.1, None, 3.0), (1.0, None, 15.0), (0.1, 20, 2.0)]
+)
+def test_a_script_steps_on_beyond_its_rehearsal(
+    step: float, steps: int | None, stepping: float
+) -> None:
+    settings = ScriptSettings(data_dir=".", script="train.py", steps=steps)
+    own = Recipe(
+        baseline="train.py:__main__", settings=settings.model_dump(mode="json"),
+        files={"train.py": "0" * 64},
+    )  # fmt: skip
+    alone = {"planned_epochs": None, "recipe": own.model_dump(mode="json")}
+    known = [rehearsed(BASELINE, step, **alone), rehearsed("fast", step / 2, **alone)]
+    these = found([contrast("fast", "step"), contrast(CONTROL, "step")], known, [])
+    whole = 5 + stepping
+    assert these["fast"].seconds == pytest.approx(whole / 2 + whole / BLOCK)
+    assert these[CONTROL].seconds == pytest.approx(whole + whole / BLOCK)
+    assert found([contrast("fast", "step"), contrast(CONTROL)], known, []) == {}
 
 
 def test_fewer_items_an_epoch_are_less_work_and_larger_batches_fewer_steps() -> None:

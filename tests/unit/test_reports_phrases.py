@@ -141,6 +141,16 @@ def test_both_ends_of_a_long_name_are_kept() -> None:
     assert shortened("scale-model", 27) == "scale-model"
 
 
+def test_a_training_that_every_seed_repeats_is_warned_of(tmp_path: Path) -> None:
+    same: dict[str, Any] = {"metric": 0.75}
+    for name, facts, count in (("same", same, 1), ("own", {}, 0)):
+        trials = made_up.pairs("quick", lambda n: made_up.trial("quick", n), 5, **facts)
+        head = made_up.header("test", ("quick",))
+        run = reports.read(made_up.write(tmp_path / name, head, trials))
+        said = [text for text in warnings.warnings(run) if text.startswith("Every seed gives the")]
+        assert len(said) == count
+
+
 def test_a_metric_that_no_seed_moves_is_doubted(tmp_path: Path) -> None:
     stuck = made_up.pairs("stuck", lambda n: made_up.trial("stuck", n, metric=0.75), 5)
     moving = made_up.pairs("stuck", lambda n: made_up.trial("stuck", n), 5)

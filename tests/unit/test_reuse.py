@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import reports
+from bench.records import run_folder
 from bench.records.header import Arm, Header
 from bench.records.measurement import Measurement
+from bench.records.run_folder import append_lines
+from bench.records.schema import Record
 from bench.run.plan import Contrast, rounds
 from bench.run.reuse import Earlier
 from tests.records import DATA, header, measurement, recipe
@@ -36,6 +42,23 @@ def test_the_same_run_again_runs_nothing(tmp_path: Path) -> None:
     assert {trial.reused_from for trial in again} == {header().run}
     known = {(t.arm, t.pair): t for t in first}
     assert all(known[t.arm, t.pair].step_seconds == t.step_seconds for t in again)
+
+
+def test_a_block_is_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = ran(tmp_path / "one")
+    written: list[list[Record]] = []
+
+    def kept(path: Path, records: Iterable[Record], sync: bool = True) -> None:
+        written.append([*records])
+        append_lines(path, written[-1], sync)
+
+    monkeypatch.setattr(run_folder, "append_lines", kept)
+    again, _ = ran(tmp_path / "two")
+    blocks = {trial.pair: [t for t in again if t.pair == trial.pair] for trial in again}
+    assert written == [*blocks.values()]
+    assert len(again) == len(first) > len(written)
 
 
 def test_what_earlier_runs_lack_is_run_beside_it(tmp_path: Path) -> None:

@@ -90,6 +90,12 @@ def test_a_change_is_kept_improved_or_not_told_by_its_pairs() -> None:
     assert answers(pairs(1.05)) == (Answer.OPEN, True)
 
 
+def test_a_fixed_number_of_pairs_answers_though_the_base_failed_in_one() -> None:
+    trials = pairs(1.0)
+    trials[0] = failed(BASELINE, 0)
+    assert answers(trials, first=None, repeats=4) == (Answer.KEPT, False)
+
+
 def test_a_lost_metric_is_a_regression_whatever_is_gained() -> None:
     trials = [*pairs(0.8, lost=0.3), *pairs(0.8, "confirm", 40, lost=0.3)]
     found = revised(compared(), trials)
@@ -113,6 +119,26 @@ def test_a_limit_that_no_pair_tells_of_leaves_the_answer_open(slower: float) -> 
     assert found.reason == "energy, which is limited, was not measured"
     assert found.reason in said(limited, found)
     assert answers(pairs(1.3), mode="judge", revisions=limited)[0] is Answer.REGRESSED
+
+
+@pytest.mark.parametrize(
+    ("metrics", "reason"),
+    [
+        ((0.0, 0.3), "accuracy can't be told: the base's is 0, and its margin is a share of it"),
+        ((0.9, None), "accuracy was not measured of both sides"),
+    ],
+)
+def test_a_metric_that_no_pair_tells_of_leaves_the_answer_open(
+    metrics: tuple[float | None, float | None], reason: str
+) -> None:
+    trials = [
+        trial.model_copy(update={"metric": metrics[trial.arm == HEAD]}) for trial in pairs(1.0)
+    ]
+    found = revised(compared(margin_is_relative=True), trials)
+    assert (found.answer, found.goes_on, found.reason) == (Answer.OPEN, False, reason)
+    for same in (None, 0.0):
+        equal = [trial.model_copy(update={"metric": same}) for trial in trials]
+        assert answers(equal, margin_is_relative=True) == (Answer.KEPT, False)
 
 
 def test_a_limit_of_energy_is_refused_where_nothing_counts_it(
@@ -147,6 +173,14 @@ def test_a_metric_of_one_seed_again_and_again_is_no_evidence() -> None:
     assert found.reason is not None
     assert found.reason.startswith("every seed gives the same training")
     assert answers([t.model_copy(update=own) for t in pairs(1.0)]) == (Answer.KEPT, False)
+
+
+def test_a_metric_of_one_seed_is_seen_on_the_first_pair_that_has_it() -> None:
+    trials = [t.model_copy(update={"losses": (1.0, 0.5)}) for t in pairs(1.0, lost=0.3)]
+    trials[1] = failed(HEAD, 0, Status.TIMED_OUT, "60 s are over")
+    (metric,) = (row for row in revised(compared(), trials).rows if row.is_metric)
+    assert metric.worse.middle == pytest.approx(0.3)
+    assert metric.answer is Answer.OPEN
 
 
 def test_a_head_that_cant_be_rehearsed_has_regressed() -> None:

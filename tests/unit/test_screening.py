@@ -29,9 +29,9 @@ from bench.analysis.screening import (
 from bench.analysis.sequential import Objective, Quality
 from bench.analysis.unconfirmed import after_screening
 from bench.analysis.verdict import Verdict
-from bench.records.measurement import CONTROL, Measurement
-from bench.run.open_arms import has_won, next_round
-from tests.records import failed, header, measurement, paired
+from bench.records.measurement import BASELINE, CONTROL, Measurement
+from bench.run.open_arms import has_won, next_round, seen_by
+from tests.records import MIB, failed, header, measurement, paired
 
 TIME = BY_NAME["time"]
 HEAD = header(
@@ -74,6 +74,15 @@ def test_the_last_look_leaves_nothing_open() -> None:
     found = standing(**noisy)
     assert found["n0"] == Screened(Standing.CHOSEN, MOST, ("faster",), why=HOPED)
     assert found["n1"] == Screened(Standing.LEFT, MOST, why=NO_GAIN)
+
+
+def test_the_last_round_leaves_nothing_open_though_a_baseline_failed_in_one() -> None:
+    records = paired("quick", np.exp([0.5, -0.4, 0.6, -0.5, 0.55, 0.3]).tolist())
+    records[-2] = failed(BASELINE, MOST - 1)
+    assert seen_by(HEAD, records)["quick"] == Screened(
+        Standing.CHOSEN, MOST - 1, ("faster",), why=HOPED
+    )
+    assert seen_by(HEAD, records[:-2])["quick"].standing is Standing.OPEN
 
 
 def one_pair(equal: Sequence[float], **logs: float) -> dict[str, Screened]:
@@ -126,6 +135,38 @@ def test_one_pair_is_enough_for_no_arm_whose_metric_fell_by_half_the_margin() ->
     samples = {"time": [np.array([0.0, 0.01, -0.01])]}
     found = standing(fast=arm([0.5], [-0.006])._replace(equal=samples))
     assert found["fast"].standing is Standing.OPEN
+
+
+def test_one_pair_over_a_limit_is_enough_for_no_arm() -> None:
+    samples = {"time": [np.array([0.0, 0.02, -0.02, 0.01])]}
+    fast = arm([0.5])._replace(equal=samples)
+    assert standing(fast=fast._replace(over=[False]))["fast"].standing is Standing.CHOSEN
+    assert standing(fast=fast._replace(over=[True]))["fast"].standing is Standing.OPEN
+    twice = arm([0.5, 0.52])
+    for over, expected in (([True, False], Standing.CHOSEN), ([True, True], Standing.OPEN)):
+        assert standing(fast=twice._replace(over=over))["fast"].standing is expected
+
+
+def test_what_is_smaller_is_not_chosen_by_that_where_memory_is_only_limited() -> None:
+    records = paired("small", (1.0, 1.12), savings=(1.5, 1.52), losses_of_metric=KEPT[:2])
+    records += paired(CONTROL, (1.0, 1.004), first=100)
+    for limit, expected, gains in (
+        (60, Standing.OPEN, ()), (40, Standing.CHOSEN, ("smaller",)),
+    ):  # fmt: skip
+        asked = {"objectives": ("time",), "limits": {"memory": float(limit * MIB)}}
+        found = seen_by(HEAD.model_copy(update=asked), records)["small"]
+        assert (found.standing, found.gains) == (expected, gains)
+
+
+def test_what_no_pair_knows_is_not_called_unlikely() -> None:
+    unknown = np.full(MOST, np.nan)
+    both = Evidence(
+        (TIME, BY_NAME["inference time"]),
+        (Objective("time", np.array([0.001, -0.001] * 3)), Objective("inference time", unknown)),
+        Quality(np.array(KEPT), margin=0.01, floor=0.001), np.zeros(MOST, bool),
+    )  # fmt: skip
+    (slim,) = standing(slim=Own("step", both)).values()
+    assert slim == Screened(Standing.LEFT, MOST, why="its inference time is not known")
 
 
 def test_what_one_look_decided_stays_whatever_the_others_show_later() -> None:

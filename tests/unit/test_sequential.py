@@ -147,6 +147,12 @@ def test_an_objective_that_nobody_knows_is_no_obstacle() -> None:
     assert judged(1.3, also=[energy]) == (Answer.WIN, 4)
 
 
+def test_what_was_not_known_at_first_is_not_excluded_later() -> None:
+    late = [np.nan] * 4 + [0.3, -0.3, 0.2, -0.25, 0.3, -0.2, 0.25, -0.3]
+    given, _ = answers([Objective("time", np.array(late))], quality(), Rule())
+    assert given == Answer.OPEN
+
+
 def test_where_nothing_is_known_nothing_is_said() -> None:
     nothing = np.full(12, np.nan)
     given, _ = answers([Objective("time", nothing)], Quality(nothing, 0.01), Rule())
@@ -183,6 +189,13 @@ def test_losses_that_agree_within_rounding_keep_an_arm_until_its_metric_is_lost(
     assert judged(1.3, of=quality(wobble=wide)) == (Answer.OPEN, 12)
     assert judged(1.3, of=quality(wobble=wide, agree=agree)) == (Answer.WIN, 4)
     assert judged(1.3, of=quality(0.05, agree=agree)) == (Answer.LOSS, 4)
+
+
+def test_half_of_the_pairs_agree_where_equal_trainings_differ_too() -> None:
+    unknown, every = np.full(12, np.nan), np.arange(12)
+    for some, answer in ((every % 2 == 0, Answer.WIN), (every % 4 == 0, Answer.OPEN)):
+        assert judged(1.3, of=Quality(unknown, 0.01, agree=some, half=True))[0] == answer
+        assert judged(1.3, of=Quality(unknown, 0.01, agree=some))[0] == Answer.OPEN
 
 
 def test_one_failed_training_of_an_arm_leaves_a_win_unsaid() -> None:

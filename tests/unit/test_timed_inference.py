@@ -8,7 +8,7 @@ from typing import Any
 from bench.records.measurement import Inference, Measurement
 from bench.run.inference import Pairs, times_inference
 from bench.run.plan import Contrast, Planned, rounds
-from tests.records import header, paired, recipe
+from tests.records import claim, header, paired, recipe
 
 AUTO: dict[str, Any] = {"first": 4, "repeats": 30, "raced": {"test": 1}}
 SLIM = Planned("slim", 9, 9, recipe("slim"), "full", deploys=("slim",))
@@ -17,13 +17,15 @@ BESIDE = Planned("baseline", 9, 9, recipe(), "full", deploys=("slim",))
 ALONE = Planned("baseline", 9, 9, recipe(), "full")
 
 
-def answered(ratios: Sequence[float]) -> list[Measurement]:
-    """Return pairs of an arm that answers faster by these ratios."""
+def answered(ratios: Sequence[float], **facts: Any) -> list[Measurement]:
+    """Return pairs of an arm that answers faster by these ratios; both trials have the facts."""
     made = []
     for pair, ratio in enumerate(ratios):
-        before = {"inference": (Inference(items=1, seconds=(0.1,)),)}
-        after = (Inference(items=1, seconds=(0.1 / ratio,)),)
-        made += paired("slim", [1.0], first=pair, baseline=before, inference=after, effect="model")
+        before, after = (
+            {"inference": (Inference(items=1, seconds=(seconds,)),), **facts}
+            for seconds in (0.1, 0.1 / ratio)
+        )
+        made += paired("slim", [1.0], first=pair, baseline=before, effect="model", **after)
     return made
 
 
@@ -47,6 +49,21 @@ def test_what_is_shown_is_timed_no_more() -> None:
     assert not timed(SLIM, answered([1.5, 1.51, 1.49, 1.5]))
     assert not timed(BESIDE, answered([1.0, 1.001, 0.999, 1.0]))
     assert timed(SLIM, answered([1.5, 1.0, 0.7, 1.2]))
+
+
+def test_what_is_claimed_is_timed_on_where_a_gain_is_shown_already() -> None:
+    shown = answered([1.5, 1.51, 1.49, 1.5])
+    claimed = claim(other_ratios={"inference time": (1.4, 1.5, 1.6)})
+    assert timed(SLIM, shown, claim=claimed)
+    assert timed(BESIDE, shown, claim=claimed)
+    assert not timed(QUICK, shown, claim=claimed)
+    assert not timed(SLIM, shown, claim=claim())
+
+
+def test_a_gain_is_shown_among_as_many_objectives_as_the_verdict_counts() -> None:
+    ratios = (1.134, 1.09, 1.134, 1.09)
+    assert not timed(SLIM, answered(ratios))
+    assert timed(SLIM, answered(ratios, energy_joules=5.0, items_seen=80))
 
 
 def test_a_fixed_test_times_all_its_pairs() -> None:
