@@ -116,5 +116,7 @@ def _of_run(path: Path, record: AuditRun, audit: Audit, name: str) -> Sequence[F
     header, trials = read_trials(folder)
     if header.audit is None:
         return []
-    found = of_trials(header.audit, counting(trials), rule_of(header))
+    found = of_trials(
+        header.audit, counting(trials), rule_of(header), metric_bounds=header.metric_bounds
+    )
     return [replace(one, run=str(folder.relative_to(path))) for one in found]

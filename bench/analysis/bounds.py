@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from bench.analysis.objectives import DEPLOYED, MEMORY, OBJECTIVES, TIME, Objective
+from bench.analysis.aims import used
+from bench.analysis.objectives import (
+    BY_NAME,
+    DEPLOYED,
+    MEMORY,
+    OBJECTIVES,
+    TIME,
+    Objective,
+    Sought,
+)
 from bench.analysis.results import Aims, ArmResult, Bound
 from bench.analysis.sequential import WORTH_FINDING
 from bench.records.measurement import BASELINE, Measurement
@@ -16,7 +25,7 @@ from bench.records.profile import Profile
 from bench.technique import Effect, Part
 
 DOUBT = 2.0
-"""How many times what one trial showed of the touched share is allowed for: it is one trial."""
+"""How many times what one trial showed, of the touched share or beside a limit, is allowed for."""
 PHASES = frozenset({Part.DATA_WAIT, Part.FORWARD, Part.BACKWARD, Part.UPDATE, Part.SCHEDULE})
 UNMARKED = frozenset({"other", "stop"})
 """Seconds that no phase claims: they count as touched by whatever touches any phase."""
@@ -34,12 +43,13 @@ def bounds_of(
     baseline: Measurement, touches: Collection[str] | None, effect: str, profile: Profile | None,
     aims: Aims | None = None,
 ) -> dict[str, Bound | None]:  # fmt: skip
-    """Return the bound in each objective that counts for an effect; None: what it can't be told of.
+    """Return the bound in each objective that a gain may be one in; None: what it can't be told of.
 
     `baseline` is a trial of it, `profile` what else was seen of it, or is to be assumed.
     """
-    aims = aims or Aims()
-    asked = [row for row in OBJECTIVES if aims.counts(row) and _counts(row, baseline)]
+    sought = _sought(baseline, aims or Aims())
+    wanted = [row for row in OBJECTIVES if sought.counts(row) and sought.wanted(row)]
+    asked = [row for row in wanted if _counts(row, baseline)]
     rows = [row for row in asked if effect in row.effects]
     if not rows:
         return {row.name: Bound(row.name, 1.0, SAME_MODEL) for row in asked}
@@ -124,6 +134,16 @@ def missed(
 def _counts(row: Objective, baseline: Measurement) -> bool:
     """Tell whether it counts here: a step's trial doesn't time inference, a full one would."""
     return row.effects == DEPLOYED or row.of_step(baseline) is not None
+
+
+def _sought(baseline: Measurement, aims: Aims) -> Sought:
+    """Return in what a gain may be one: in what is limited, unless one trial is far within that."""
+    near = [
+        name
+        for name, most in aims.limits.items()
+        if (taken := used(BY_NAME[name], baseline)) is None or DOUBT * taken > most
+    ]
+    return aims.sought([*near, *(name for name, most in aims.times_baseline.items() if most < 1)])
 
 
 def _bound(

@@ -62,7 +62,7 @@ def _quality(
     if claim.metric is None and not found.blind:
         return _losses(pairs, found, rule, repeats)
     kept = lost = False
-    for seen in look(found.objectives, found.quality, rule, found.failed):
+    for seen in look(found.objectives, found.quality, rule, found.failures):
         kept, lost = bool(seen.kept), bool(seen.lost)
     if kept:
         return Proof.HOLDS, []
@@ -80,7 +80,8 @@ def _losses(pairs: Sequence[Pair], found: Evidence, rule: Rule, repeats: bool) -
     """Tell whether the pairs' losses agree, where the effect promises that they do.
 
     One pair breaks the claim of an exact recipe beside a baseline that `repeats` bit for bit. Else
-    chance moves losses, too: few pairs break none.
+    chance moves losses, too: few pairs break none, nor do any where chance may move them by more
+    than they are held to.
     """
     if found.quality.agree is None or bool(found.quality.agreed(len(pairs))):
         return Proof.HOLDS, []
@@ -88,10 +89,11 @@ def _losses(pairs: Sequence[Pair], found: Evidence, rule: Rule, repeats: bool) -
     if steps < LEAST_STEPS:
         said = f"losses can be compared over {steps} steps alone; {LEAST_STEPS} are asked for"
         return Proof.OPEN, [said]
-    apart = int((~found.quality.agree).sum())
+    apart, told = int((found.quality.agree == 0).sum()), len(whole(pairs))
     how = "are not the baseline's, bit for bit" if found.quality.exact else "are too far from it"
-    said = f"claimed the baseline's training, but losses {how}, in {apart} of {len(pairs)} pairs"
-    if (found.quality.exact and repeats) or len(pairs) >= max(rule.first, rule.least):
+    said = f"claimed the baseline's training, but losses {how}, in {apart} of {told} pairs"
+    enough = len(pairs) >= rule.first and told >= rule.least and not found.strict
+    if (found.quality.exact and repeats) or enough:
         return Proof.BROKEN, [said]
     return Proof.OPEN, [f"{said} so far"]
 

@@ -21,6 +21,7 @@ from bench.analysis.pairs import (
     pairs_made,
     pairs_of,
     ratios,
+    tells,
     whole,
 )
 from bench.analysis.proof import Proof, prove
@@ -138,11 +139,11 @@ def _lost_baseline(trials: Sequence[Measurement]) -> str | None:
 
 def _failures(pairs: Sequence[Pair]) -> tuple[Proof, list[str]]:
     """Tell whether trainings of the recipe fail where the baseline's do not."""
-    lost = sum(map(failed, pairs))
+    lost, told = sum(map(failed, pairs)), sum(map(tells, pairs))
     if not lost:
         return Proof.HOLDS, []
-    many = lost >= FAILED_COUNT and lost >= FAILED_SHARE * len(pairs)
-    said = f"{lost} of {len(pairs)} trainings failed where the baseline's did not"
+    many = lost >= FAILED_COUNT and lost >= FAILED_SHARE * told
+    said = f"{lost} of {told} trainings failed where the baseline's did not"
     return (Proof.BROKEN if many else Proof.OPEN), [said]
 
 

@@ -16,6 +16,8 @@ from bench.analysis.levels import Rule, boundaries
 Values = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Counts = NDArray[np.int64]
+Marks = Flags | Values
+"""Yes or no of each pair: 1, 0 and, where that is unknown, NaN; or plain flags."""
 
 CLIP_FROM = 6
 """Values from which on outliers can be told from a spread."""
@@ -59,6 +61,12 @@ def estimate(values: Values, floor: float = 0.0, clip: bool = False) -> Estimate
         deviation = np.maximum(np.sqrt(squares / (count - 1)), floor)
         error = deviation / np.sqrt(count) * (count - 1) / np.maximum(count - lost - 1, 1)
     return Estimate(mean, np.where(count > 1, error, np.nan), count, clipped)
+
+
+def counted(marks: Marks, pairs: int) -> tuple[Counts, Counts]:
+    """Return how many of the first pairs are marked, and of how many that is known."""
+    seen = marks[..., :pairs]
+    return np.asarray(np.nansum(seen, -1), np.int64), np.asarray(np.isfinite(seen).sum(-1))
 
 
 def bounds(found: Estimate, total: float, rule: Rule) -> tuple[Values, Values]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -9,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.analysis import objectives
-from bench.analysis.estimate import Flags
+from bench.analysis.estimate import Flags, Marks
 from bench.analysis.grid import floor_of
 from bench.analysis.nodes import nodes_of
 from bench.analysis.objectives import ANY_COST, Basis, Sought
@@ -19,7 +20,7 @@ from bench.analysis.paired_items import paired_items
 from bench.analysis.pairs import (
     ONE_SEED,
     Pair,
-    failed,
+    failures,
     gains,
     has_one_seed,
     once,
@@ -30,6 +31,9 @@ from bench.analysis.sequential import Objective, Quality
 from bench.baseline import Target
 from bench.records.measurement import Measurement
 
+REPEAT = "make the training repeat, by seeding every generator that it draws from"
+"""The way out where neither losses nor a metric tell."""
+
 
 class Evidence(NamedTuple):
     """All that a verdict rests on, pair by pair."""
@@ -38,13 +42,22 @@ class Evidence(NamedTuple):
     """That which was measured of the baseline, a row each."""
     objectives: tuple[Objective, ...]
     quality: Quality
-    failed: Flags
+    failures: Marks
+    """Of each pair whether its candidate alone failed, unknown where it tells nothing."""
     asked: tuple[objectives.Objective, ...] = ()
     """In what a gain would be one, measured or not."""
     untold: str | None = None
     """Why more pairs tell no more of the quality; None: they do."""
     blind: Unlike | None = None
     """How far losses of equal trainings differ, where that is so far that they tell nothing."""
+    strict: bool = False
+    """Whether losses are held to less than equal trainings may differ by: then those that are too
+    far apart prove nothing."""
+
+    @property
+    def failed(self) -> Flags:
+        """Return which pairs' candidates alone failed."""
+        return np.asarray(self.failures == 1)
 
     @property
     def wanted(self) -> tuple[Row, ...]:
@@ -78,18 +91,20 @@ def evidence_of(
     blind = unlike if _is_blind(effect, rounding, unlike) else None
     tolerance = None if blind else _tolerance(effect, rounding, unlike)
     agree = None if tolerance is None else [losses_agree_in(pair, tolerance) for pair in pairs]
+    reach = 0.0 if unlike is None else unlike.reach
     trials = [trial for pair in pairs for trial in pair]
     quality = Quality(
         changes, margin, floor_of(trials, target.relative, target.bounds),
-        None if agree is None else np.array(agree, bool), exact, paired_items(pairs, target),
+        None if agree is None else np.array(agree, float), exact, paired_items(pairs, target),
         half=unlike is not None,
     )  # fmt: skip
     seen = tuple(
         replace(_seen(row, pairs, basis, quality), wanted=sought.wanted(row)) for row in rows
     )
     return Evidence(
-        rows, seen, quality, np.array([failed(p) for p in pairs], bool),
+        rows, seen, quality, np.array(failures(pairs), float),
         tuple(filter(sought.wanted, counting)), _untold(pairs, blind), blind,
+        strict=reach > _coarsest(rounding),
     )  # fmt: skip
 
 
@@ -129,17 +144,20 @@ def _seen(
     )  # fmt: skip
 
 
-def losses_agree_in(pair: Pair, tolerance: float) -> bool:
-    """Tell whether the losses of a pair agree; a candidate that failed is counted elsewhere."""
+def losses_agree_in(pair: Pair, tolerance: float) -> float:
+    """Return 1 where the losses of a pair agree, else 0; NaN: one of its trials gave nothing."""
     baseline, candidate = pair
     if not (baseline.ok and candidate.ok):
-        return True
-    return losses_agree(baseline.losses, candidate.losses, tolerance) is True
+        return math.nan
+    return float(losses_agree(baseline.losses, candidate.losses, tolerance) is True)
 
 
 def _tolerance(effect: str | None, rounding: float | None, unlike: Unlike | None) -> float | None:
-    """Return how far losses may differ where the effect promises equal ones; None: it doesn't."""
-    chance = 0.0 if unlike is None else unlike.reach
+    """Return how far losses may differ where the effect promises equal ones; None: it doesn't.
+
+    What chance explains counts up to where losses would tell nothing.
+    """
+    chance = 0.0 if unlike is None else min(unlike.reach, _coarsest(rounding))
     if effect == "rounding":
         return max(rounding or REORDERED, chance)
     if effect != "exact":
@@ -151,7 +169,12 @@ def _is_blind(effect: str | None, rounding: float | None, unlike: Unlike | None)
     """Tell whether losses can't show what an effect promises, as equal ones differ by more."""
     if unlike is None or effect not in ("exact", "rounding"):
         return False
-    return unlike.apart > max(COARSEST, rounding or 0.0)
+    return unlike.apart > _coarsest(rounding)
+
+
+def _coarsest(rounding: float | None) -> float:
+    """Return the most that losses may differ by and still tell something."""
+    return max(COARSEST, rounding or 0.0)
 
 
 def _untold(pairs: Sequence[Pair], blind: Unlike | None) -> str | None:
@@ -160,7 +183,7 @@ def _untold(pairs: Sequence[Pair], blind: Unlike | None) -> str | None:
         return ONE_SEED
     if blind is None or with_metric(pairs):
         return None
-    return f"{blind.said}, and the metric was not measured"
+    return f"{blind.said}, and the metric was not measured: {REPEAT}"
 
 
 def _known(pairs: Sequence[Pair], says: Callable[[Measurement], bool]) -> Measurement | None:

@@ -9,11 +9,20 @@ from bench.analysis.audit import Held, held, needed
 from bench.analysis.formula import evaluated
 from bench.analysis.intervals import Interval
 from bench.analysis.levels import Rule
-from bench.analysis.pairs import Pair, matched, whole
-from bench.analysis.quantities import ALL_COUNTED, TOLD, Samples, as_stated, interval_of, samples_of
+from bench.analysis.pairs import ONE_SEED, Pair, has_one_seed, matched, whole
+from bench.analysis.quantities import (
+    ALL_COUNTED,
+    TOLD,
+    Samples,
+    as_stated,
+    interval_of,
+    is_of_metric,
+    samples_of,
+)
 from bench.analysis.sequential import FAILED_COUNT, FAILED_SHARE
 from bench.errors import BenchError
 from bench.records.audit import Claimed, Experiment, Measured
+from bench.records.header import Bounds
 from bench.records.measurement import BASELINE, UNTRIED, Measurement, Work
 
 MOST_NEEDED = 120
@@ -59,26 +68,31 @@ def untestable(claim: Claimed, why: str) -> Found:
 
 
 def of_trials(
-    asked: Experiment, trials: Sequence[Measurement], rule: Rule, over: bool = True
-) -> list[Found]:
-    """Judge every claim that a run tells; `over`: no more pairs will be made."""
+    asked: Experiment, trials: Sequence[Measurement], rule: Rule, over: bool = True,
+    metric_bounds: Bounds | None = None,
+) -> list[Found]:  # fmt: skip
+    """Judge every claim that a run tells; `over`: no more pairs will be made.
+
+    `metric_bounds` are those of the metric that judges, where it has any.
+    """
     found = []
     for claim in asked.claims:
         assert claim.measured is not None
-        found.append(_of_arm(claim, claim.measured, asked, trials, rule, over))
+        found.append(_of_arm(claim, claim.measured, asked, trials, rule, over, metric_bounds))
     return found
 
 
 def more_pairs(
-    asked: Experiment, trials: Sequence[Measurement], rule: Rule, arms: Sequence[str]
-) -> dict[str, int]:
+    asked: Experiment, trials: Sequence[Measurement], rule: Rule, arms: Sequence[str],
+    metric_bounds: Bounds | None = None,
+) -> dict[str, int]:  # fmt: skip
     """Return about how many more pairs each arm's open claims need; 0: none is worth making.
 
     The baseline's own claims are told by the pairs of any arm: of that which goes on the longest,
     or the first.
     """
     own: dict[str, list[Found]] = {}
-    for found in of_trials(asked, trials, rule, over=False):
+    for found in of_trials(asked, trials, rule, False, metric_bounds):
         if found.claim.measured is not None:
             own.setdefault(found.claim.measured.arm, []).append(found)
     needs = {arm: _more_pairs(each, rule) for arm, each in own.items()}
@@ -95,14 +109,17 @@ def _more_pairs(found: Sequence[Found], rule: Rule) -> int:
 
 def _of_arm(
     claim: Claimed, told: Measured, asked: Experiment, trials: Sequence[Measurement], rule: Rule,
-    over: bool,
+    over: bool, metric_bounds: Bounds | None,
 ) -> Found:  # fmt: skip
     before = told.arm == BASELINE
     made = _each_seed(trials) if before else matched(trials, told.arm)
     pairs = whole(made)
     if not pairs:
         return _nothing(claim, [t for t in trials if t.arm == told.arm])
-    found = _looked_at(claim, told, pairs, rule, len(asked.claims), over)
+    samples = samples_of(claim, pairs, metric_bounds)
+    found = _looked_at(claim, told, pairs, samples, rule, len(asked.claims), over)
+    if found.held is Held.OPEN and is_of_metric(claim) and has_one_seed(pairs):
+        found = replace(found, reason=ONE_SEED, needs=None, goes_on=False)
     if not TOLD[claim.quantity or "metric"].exact:
         found = _with_lost(found, len(made) - len(pairs), len(made))
     if before:
@@ -146,10 +163,10 @@ def _nothing(claim: Claimed, own: Sequence[Measurement]) -> Found:
 
 
 def _looked_at(
-    claim: Claimed, told: Measured, pairs: Sequence[Pair], rule: Rule, claims: int, over: bool
-) -> Found:
+    claim: Claimed, told: Measured, pairs: Sequence[Pair], samples: Samples, rule: Rule,
+    claims: int, over: bool,
+) -> Found:  # fmt: skip
     """Look after every pair that is to be looked at: what one look has shown stays."""
-    samples = samples_of(claim, pairs)
     if not samples.values:
         return Found(claim, Held.UNTESTABLE, _untold(claim, pairs), pairs=len(pairs))
     if told.formula is None and samples.beyond(claim):

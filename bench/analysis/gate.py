@@ -274,11 +274,9 @@ def _metric_row(arm: str, rule: Rule, sides: Sides) -> Row:
         return Row("-", arm, f"{name} is not compared across machines")
     target = target_of(sides.header)
     limit = sides.header.margin if rule.limit < 0 else rule.limit
-    found, known = fall(sides.old, sides.new, arm, target, LEVEL, sides.across_machines)
+    found, untold = fall(sides.old, sides.new, arm, target, LEVEL, sides.across_machines)
     if found is None or found.low is None or found.high is None:
-        if target.relative and min(known) >= 2:
-            return Row("?", arm, f"{name} can't be told: it was 0, and limits are shares of it")
-        return _unknown(arm, name, *known, "seeds")
+        return Row("?", arm, f"{name} can't be told{untold}")
     sign = 1 if target.lower else -1
     mark, why = _told(found.low, found.high, limit)
     fine = not target.relative and limit < SMALL
@@ -295,6 +293,6 @@ def _logs(trials: Sequence[Measurement], value: Value) -> list[float]:
     return [math.log(known) for known in found if known is not None and known > 0]
 
 
-def _unknown(arm: str, what: str, old: int, new: int, of: str = "values") -> Row:
-    few = f"{old} and {new} {of}; two on each side give a bound"
+def _unknown(arm: str, what: str, old: int, new: int) -> Row:
+    few = f"{old} and {new} values; two on each side give a bound"
     return Row("?", arm, f"{what} can't be told from {few}")

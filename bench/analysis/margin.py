@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import NamedTuple
 
-from bench.analysis.grid import step_of
+from bench.analysis.grid import floor_of
 from bench.analysis.metric import target_of
 from bench.analysis.ratio_of_ratios import seed_means
 from bench.baseline import Target
@@ -65,7 +65,7 @@ def automatic_margin(trials: Sequence[Measurement], target: Target, wished: floa
     sizes = {
         "wished for": wished,
         "what 30 pairs can show of this spread over seeds": _shown(metrics, target.relative),
-        "one test item": step_of(own, target.relative),
+        "one test item": 2 * floor_of(own, target.relative, target.bounds),
     }
     why = max(sizes, key=lambda name: sizes[name])
     return Margin(sizes[why], len(metrics), why)

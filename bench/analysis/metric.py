@@ -17,7 +17,7 @@ from bench.analysis.intervals import (
     repeated_interval,
 )
 from bench.analysis.levels import Rule
-from bench.analysis.pairs import Pair, by_metric
+from bench.analysis.pairs import Pair, by_metric, trainings
 from bench.analysis.ratio_of_ratios import seed_means
 from bench.analysis.sequential import Quality
 from bench.baseline import Target
@@ -43,8 +43,11 @@ def target_of_claim(claim: Claim, bounds: Bounds | None = None) -> Target:
 
 
 def metric_of(trials: Sequence[Measurement], target: Target) -> Interval | None:
-    """Return the mean over seeds: equal seeds are no replicates, so each seed counts once."""
-    known = seed_means((t.seed, t.metric) for t in trials if t.metric is not None)
+    """Return the mean over seeds: equal seeds, and equal trainings, are no replicates.
+
+    So each of them counts once.
+    """
+    known = seed_means((t.seed, t.metric) for t in trainings(trials) if t.metric is not None)
     return mean_interval([*known.values()], METRIC_LEVEL, target.bounds)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from bench.analysis.objectives import Value
 from bench.analysis.quality import Unlike, apart, losses_agree
@@ -100,6 +100,11 @@ def distinct(pairs: Sequence[Pair]) -> list[Pair]:
     return [*found.values()]
 
 
+def trainings(trials: Iterable[Measurement]) -> list[Measurement]:
+    """Return the trials that tell a metric and trained otherwise than those before them."""
+    return [trial for trial, _ in distinct([(t, t) for t in trials if t.metric is not None])]
+
+
 def once(pairs: Sequence[Pair]) -> list[bool]:
     """Tell of each pair whether it tells the metric of a training that no pair before it has."""
     known = {id(pair) for pair in distinct(with_metric(pairs))}
@@ -139,6 +144,11 @@ def failed(pair: Pair) -> bool:
     """Tell whether the candidate gave nothing where its baseline did; too slow is not nothing."""
     baseline, candidate = pair
     return baseline.ok and not candidate.ok and candidate.status is not Status.TIMED_OUT
+
+
+def failures(pairs: Sequence[Pair]) -> list[float]:
+    """Return 1 for each pair whose candidate alone failed, 0 for others, NaN where none tells."""
+    return [float(failed(pair)) if tells(pair) else math.nan for pair in pairs]
 
 
 def ratios(pairs: Sequence[Pair], value: Value) -> list[float]:

@@ -11,12 +11,13 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.analysis.estimate import RATIO_FLOOR, bounds, estimate
-from bench.analysis.grid import floor_of
+from bench.analysis.grid import floor_of, step_of
 from bench.analysis.intervals import Interval
 from bench.analysis.levels import Rule
 from bench.analysis.objectives import Value
-from bench.analysis.pairs import Pair
+from bench.analysis.pairs import Pair, distinct
 from bench.records.audit import Claimed, Stated
+from bench.records.header import Bounds
 from bench.records.measurement import Measurement
 
 ALL_COUNTED = 0.99
@@ -97,16 +98,27 @@ def told_of(claim: Stated) -> Told:
     return TOLD[claim.quantity or "metric"]
 
 
-def samples_of(claim: Claimed, pairs: Sequence[Pair]) -> Samples:
-    """Return what whole pairs tell of a claim in its unit, in their order."""
+def is_of_metric(claim: Stated) -> bool:
+    """Tell whether a claim is of a metric, the one that judges or another."""
+    return (claim.quantity or "metric") == "metric"
+
+
+def samples_of(claim: Claimed, pairs: Sequence[Pair], metric_bounds: Bounds | None) -> Samples:
+    """Return what whole pairs tell of a claim in its unit, in their order.
+
+    Of equal trainings of the baseline one tells of a metric. `metric_bounds` are those of the
+    metric that judges, where it has any.
+    """
     value, exact = told_of(claim)
+    if is_of_metric(claim):
+        pairs = distinct([pair for pair in pairs if value(pair[1]) is not None])
     both = [(value(before), value(after)) for before, after in pairs]
     known = [(b, a) for b, a in both if b is not None and a is not None]
     if claim.form in ("value", "change"):
         own = [after for _, after in both if after is not None]
         if claim.form == "change":
             own = [after - before for before, after in known]
-        least, ends = _grid(claim, pairs, value)
+        least, ends = _grid(claim, pairs, value, metric_bounds)
         floor = least or RATIO_FLOOR * _size(claim, known)
         numbers = tuple(number / claim.scale for number in own)
         return Samples(numbers, False, exact, floor / claim.scale, ends)
@@ -114,15 +126,17 @@ def samples_of(claim: Claimed, pairs: Sequence[Pair]) -> Samples:
     return Samples(logs, True, exact, 0.0 if exact else RATIO_FLOOR)
 
 
-def _grid(claim: Stated, pairs: Sequence[Pair], value: Value) -> tuple[float, tuple[float, float]]:
+def _grid(
+    claim: Stated, pairs: Sequence[Pair], value: Value, metric_bounds: Bounds | None
+) -> tuple[float, tuple[float, float]]:
     """Return the least deviation to believe of a metric, and the ends of one that is a share."""
     trials = [trial for pair in pairs for trial in pair]
     if claim.quantity != "metric":
         return 0.0, UNBOUNDED
     if claim.of:  # as coarse as the metric that judges would be
         trials = [trial.model_copy(update={"metric": value(trial)}) for trial in trials]
-    floor = floor_of(trials)
-    share = floor > 0 and all(0 <= (trial.metric or 0.0) <= 1 for trial in trials)
+    floor = floor_of(trials, bounds=None if claim.of else metric_bounds)
+    share = step_of(trials) > 0 and all(0 <= (trial.metric or 0.0) <= 1 for trial in trials)
     ends = (0.0, 1.0) if claim.form == "value" else (-1.0, 1.0)
     return floor, ends if share else UNBOUNDED
 

@@ -13,9 +13,19 @@ from enum import IntEnum
 
 import numpy as np
 
-from bench.analysis.estimate import RATIO_FLOOR, Counts, Estimate, Flags, Values, bounds, estimate
+from bench.analysis.estimate import (
+    RATIO_FLOOR,
+    Counts,
+    Estimate,
+    Flags,
+    Marks,
+    Values,
+    bounds,
+    counted,
+    estimate,
+)
 from bench.analysis.levels import Rule
-from bench.analysis.sequential import FAILED_COUNT, FAILED_SHARE, LEAST, WORTH
+from bench.analysis.sequential import LEAST, WORTH, many_failed
 
 
 class Change(IntEnum):
@@ -57,11 +67,13 @@ class Seen:
     flat: Flags
     """A gain worth finding is excluded."""
     failed: Counts
+    told: Counts
+    """Of how many pairs it is known whether the head alone failed."""
 
     @property
     def change(self) -> Counts:
         """Return the `Change` of each run."""
-        many = (self.failed >= FAILED_COUNT) & (self.failed >= FAILED_SHARE * self.pairs)
+        many = many_failed(self.failed, self.told)
         kept = self.kept.all(0) & (self.failed == 0)
         return np.select(
             [self.regressed.any(0) | many, kept & self.gained.any(0), kept & self.flat.all(0)],
@@ -70,7 +82,7 @@ class Seen:
 
 
 def looks(
-    rows: Sequence[Row], rule: Rule, gain: float, failed: Flags | None = None
+    rows: Sequence[Row], rule: Rule, gain: float, failed: Marks | None = None
 ) -> Iterator[Seen]:
     """Yield what is known at every look; leading axes are runs of their own.
 
@@ -79,6 +91,7 @@ def looks(
     """
     shape = (len(rows), *rows[0].worse.shape[:-1])
     regressed, kept, gained, flat = (np.zeros(shape, bool) for _ in range(4))
+    marks = np.zeros(rows[0].worse.shape, bool) if failed is None else failed
     gaining = max(1, sum(row.gains for row in rows))
     for n in rule.looks(rows[0].worse.shape[-1]):
         found = [estimate(row.worse[..., :n], row.floor, row.gains and row.clips) for row in rows]
@@ -91,13 +104,12 @@ def looks(
                 flat[j] |= low > -WORTH
             else:
                 flat[j] = True
-        none = np.zeros(shape[1:], np.int64) if failed is None else failed[..., :n].sum(-1)
         flags = (regressed.copy(), kept.copy(), gained.copy(), flat.copy())
-        yield Seen(n, tuple(found), *flags, none)
+        yield Seen(n, tuple(found), *flags, *counted(marks, n))
 
 
 def changes(
-    rows: Sequence[Row], rule: Rule, gain: float, failed: Flags | None = None
+    rows: Sequence[Row], rule: Rule, gain: float, failed: Marks | None = None
 ) -> tuple[Counts, Counts]:
     """Return the first answer of each run, and after how many pairs it stood."""
     shape = rows[0].worse.shape[:-1]
@@ -110,7 +122,7 @@ def changes(
 
 
 def last_seen(
-    rows: Sequence[Row], rule: Rule, gain: float, failed: Flags | None = None
+    rows: Sequence[Row], rule: Rule, gain: float, failed: Marks | None = None
 ) -> Seen | None:
     """Return the look of one run at which it was answered, else its last; None before the first."""
     seen = None

@@ -16,7 +16,17 @@ from bench.analysis.intervals import LARGEST_LOG, Interval, repeated_interval, t
 from bench.analysis.levels import Rule, boundary, rule_of
 from bench.analysis.metric import target_of
 from bench.analysis.objectives import basis_of
-from bench.analysis.pairs import ONE_SEED, Pair, failed, gains, has_one_seed, pairs_made, whole
+from bench.analysis.pairs import (
+    ONE_SEED,
+    Pair,
+    failed,
+    failures,
+    gains,
+    has_one_seed,
+    pairs_made,
+    tells,
+    whole,
+)
 from bench.analysis.power import POWER
 from bench.analysis.regression import Change, Row, Seen, last_seen
 from bench.analysis.results import Comparison
@@ -99,8 +109,8 @@ def at_stage(header: Header, trials: Sequence[Measurement], stage: Purpose) -> R
     if not good or asked is None:
         return _not_measured(pairs, [trial for trial in trials if trial.stage == stage])
     rule, rows = rule_of(header, stage), _rows(header, asked, pairs)
-    flags = np.array([failed(pair) for pair in pairs], bool)
-    seen = last_seen(rows, rule, asked.alpha, flags) if rows else None
+    marks = np.array(failures(pairs), float)
+    seen = last_seen(rows, rule, asked.alpha, marks) if rows else None
     found = tuple(_found(header, rows, j, seen, rule) for j in range(len(rows)))
     answer, untold = _answer(seen), _untold(header, asked, rows, good)
     hopeless = False
@@ -219,6 +229,6 @@ def _crash(trials: Sequence[Measurement]) -> str | None:
 def _failures(lost: Sequence[Pair], pairs: Sequence[Pair]) -> str:
     status = str(lost[0][1].status).replace("_", " ")
     return (
-        f"{len(lost)} of {len(pairs)} trainings failed where the base's did not "
+        f"{len(lost)} of {sum(map(tells, pairs))} trainings failed where the base's did not "
         f"({status}: {lost[0][1].reason or 'no reason given'})"
     )

@@ -21,7 +21,7 @@ from bench.analysis.evidence import Evidence, evidence_of
 from bench.analysis.moderated import UNKNOWN, Bounds, Spread, first_known, steadied
 from bench.analysis.objectives import TIME, Basis, Gain, Value, basis_of, cpu_of
 from bench.analysis.objectives import Objective as Row
-from bench.analysis.pairs import by_arm, matched, pairs_made, ratios, tells, unlike, whole
+from bench.analysis.pairs import again, by_arm, pairs_made, ratios, tells, unlike, whole
 from bench.analysis.results import Aims
 from bench.analysis.sequential import WORTH, WORTH_FINDING, Objective
 from bench.baseline import Target
@@ -36,6 +36,10 @@ LOOKS: Looks = (FIRST, MOST)
 NO_GAIN = f"a gain of {100 * (WORTH_FINDING - 1):.0f} % is not likely"
 LOSES = "a loss of the metric beyond the margin is likely"
 SLOWER = "it is likely slower by 5 %, others are faster, and no other gain is likely"
+FAILED, WORSE, OVER = (
+    "a training of it had failed", "its metric had lost more than it may", "it was over a limit"
+)  # fmt: skip
+"""What forbids to choose an arm, however much it gains."""
 HOPED = f"by over {100 * (WORTH_FINDING - 1):.0f} % in the mean of its pairs, which may be chance"
 
 
@@ -70,7 +74,7 @@ class Own(NamedTuple):
     cpu: Sequence[float] = ()
     """Ratios of CPU seconds an item, baseline / candidate: what a burst beside a trial spares."""
     over: Sequence[bool] = ()
-    """Of each pair, whether it is over a limit: what all so far are can't be had."""
+    """After each pair, whether the median of those so far is over a limit: that can't be had."""
     lost: int = 0
     """Pairs beside these that were made, and tell nothing: their baseline failed."""
 
@@ -133,13 +137,11 @@ def _look(own: Own, every: Every, count: int, most: int, rivalled: bool) -> Scre
     metric = steadied(quality.differences, quality.floor, alike, count)
     if not agrees and metric.high < -quality.margin:
         return Screened(Standing.LEFT, count, why=LOSES)
-    least = -quality.margin * (HALF if count == 1 else 1.0)
-    fit = not found.failed[:count].any() and (agrees or not metric.middle < least)
-    fit = fit and not (own.over and all(own.over[:count]))
+    unfit = _unfit(own, metric, agrees, count)
     both = zip(found.rows, found.objectives, strict=True)
     seen = [(row, one, _of(one, own, every, count)) for row, one in both if one.wanted]
     likely = tuple(row.gain for row, one, at in seen if _is_likely(row, one, at, count))
-    if fit and likely:
+    if likely and not unfit:
         worth = any(at.low > one.worth for _, one, at in seen)
         return Screened(Standing.CHOSEN, count, likely, worth=worth)
     sure = count > 1 or any(ratio < 1 / WORTH_FINDING for ratio in own.cpu[:1])
@@ -147,12 +149,23 @@ def _look(own: Own, every: Every, count: int, most: int, rivalled: bool) -> Scre
     if rivalled and slower and sure:
         return Screened(Standing.LEFT, count, why=SLOWER)
     hoped = tuple(row.gain for row, one, at in seen if at.middle > one.worth)
-    if last and fit and hoped:
+    if last and hoped and not unfit:
         return Screened(Standing.CHOSEN, count, hoped, why=HOPED)
     none = sure and all(_in_the_end(at, count, most) < one.worth for _, one, at in seen)
     if not none and not last:
         return Screened(Standing.OPEN, count)
-    return Screened(Standing.LEFT, count, why=_nothing([(row, at) for row, _, at in seen]))
+    why = _nothing([(row, at) for row, _, at in seen])
+    return Screened(Standing.LEFT, count, why=f"{', '.join(hoped)}, but {unfit}" if hoped else why)
+
+
+def _unfit(own: Own, metric: Bounds, agrees: bool, count: int) -> str:
+    """Say what forbids to choose an arm after so many pairs, however much it gains."""
+    if own.found.failed[:count].any():
+        return FAILED
+    least = -own.found.quality.margin * (HALF if count == 1 else 1.0)
+    if not agrees and metric.middle < least:
+        return WORSE
+    return OVER if own.over and own.over[count - 1] else ""
 
 
 def _nothing(seen: Sequence[tuple[Row, Bounds]]) -> str:
@@ -192,7 +205,7 @@ def screened(
     if looks is None:
         return {}
     own = sorted((t for t in trials if t.stage == "test"), key=lambda trial: trial.pair)
-    apart = unlike(matched(own, CONTROL))
+    apart = unlike(again(own, screening=True))
     arms, known = dict[str, Own](), dict[tuple[str, Basis, str], list[Values]]()
     sought = sought_by(trials, aims)
     for arm, each in by_arm(own).items():
@@ -206,7 +219,8 @@ def screened(
                 if (key := (kind, basis, row.name)) not in known:
                     known[key] = equal_trials(own, kind, row.value(basis))
             equal = {row.name: known[kind, basis, row.name] for row in found.rows}
-            over = [excess_of_pairs([pair], aims) is not None for pair in pairs]
+            firsts = [pairs[: index + 1] for index in range(len(pairs))]
+            over = [excess_of_pairs(first, aims) is not None for first in firsts]
             cpu, lost = ratios(pairs[:1], cpu_of), len(made) - len(pairs)
             arms[arm] = Own(basis, found, equal, cpu, over, lost)
     return screen(arms, *looks)
@@ -214,8 +228,8 @@ def screened(
 
 def equal_trials(trials: Iterable[Measurement], kind: str, value: Value) -> list[Values]:
     """Return the logarithms of what the baseline's trials of one kind give, round by round."""
-    again = [t for t in trials if t.arm in (BASELINE, CONTROL) and t.kind == kind]
-    return by_round(again, value)
+    equal = [t for t in trials if t.arm in (BASELINE, CONTROL) and t.kind == kind]
+    return by_round(equal, value)
 
 
 def by_round(trials: Iterable[Measurement], value: Value) -> list[Values]:

@@ -14,7 +14,17 @@ from enum import IntEnum
 
 import numpy as np
 
-from bench.analysis.estimate import RATIO_FLOOR, Counts, Estimate, Flags, Values, bounds, estimate
+from bench.analysis.estimate import (
+    RATIO_FLOOR,
+    Counts,
+    Estimate,
+    Flags,
+    Marks,
+    Values,
+    bounds,
+    counted,
+    estimate,
+)
 from bench.analysis.items import Items, JudgedBy, by_items
 from bench.analysis.levels import Rule
 from bench.analysis.nodes import Labels, by_nodes
@@ -25,7 +35,7 @@ WORTH_FINDING = 1.05
 """Where every bound excludes gains of this size, the answer is "no gain"."""
 LEAST, WORTH = math.log(LEAST_GAIN), math.log(WORTH_FINDING)
 FAILED_COUNT, FAILED_SHARE = 2, 0.2
-"""So many failed trainings, at least this share of the pairs, are a loss of quality."""
+"""So many failed trainings, at least this share of the pairs that tell, are a loss of quality."""
 
 
 class Answer(IntEnum):
@@ -70,14 +80,16 @@ class Quality:
     margin: float
     floor: float = 0.0
     """The least standard deviation believed of a difference: half a test item's share."""
-    agree: Flags | None = None
-    """Whether the losses of a pair agree as the effect promises; None: nothing is promised."""
+    agree: Marks | None = None
+    """Whether the losses of a pair agree as the effect promises, unknown where a trial of it gave
+    none; None: nothing is promised."""
     exact: bool = False
     """Losses that are equal bit for bit settle the metric: it can't be lost."""
     items: Items | None = None
     """What is known of the single test items; None: nothing, or not of every pair."""
     half: bool = False
-    """Half of the pairs are to agree, not all: equal trainings of the baseline differ, too."""
+    """Half of the pairs that tell are to agree, not all: equal trainings of the baseline differ,
+    too."""
 
     @property
     def judged_by(self) -> JudgedBy:
@@ -87,11 +99,11 @@ class Quality:
         return "items" if self.items.way == "converted" else "seeds and items"
 
     def agreed(self, pairs: int) -> Flags:
-        """Return where the losses of the first pairs agree."""
+        """Return where the losses of the first pairs agree, of those that tell."""
         if self.agree is None:
             return np.zeros(self.differences.shape[:-1], bool)
-        seen = self.agree[..., :pairs]
-        return np.asarray(2 * seen.sum(-1) >= seen.shape[-1] if self.half else seen.all(-1))
+        agree, told = counted(self.agree, pairs)
+        return np.asarray((told > 0) & ((2 if self.half else 1) * agree >= told))
 
     def estimate(self, pairs: int) -> Estimate:
         """Return the mean difference of the first pairs, with its error."""
@@ -117,6 +129,8 @@ class Look:
     kept: Flags
     lost: Flags
     failed: Counts
+    told: Counts
+    """Of how many pairs it is known whether the candidate alone failed."""
     wanted: Flags
     """(objectives,), those of which a gain is one."""
 
@@ -129,7 +143,7 @@ class Look:
     @property
     def answer(self) -> Counts:
         """Return the `Answer` of each run."""
-        many = (self.failed >= FAILED_COUNT) & (self.failed >= FAILED_SHARE * self.pairs)
+        many = many_failed(self.failed, self.told)
         gained = self.gained[self.wanted].any(0)
         wanted = (e for e, own in zip(self.estimates, self.wanted, strict=True) if own)
         known = sum((e.known for e in wanted), np.int64(0)) > 0
@@ -140,10 +154,16 @@ class Look:
         )  # fmt: skip
 
 
+def many_failed(failed: Counts, told: Counts) -> Flags:
+    """Tell where so many trainings failed, of those that tell, that this is a loss of quality."""
+    return np.asarray((failed >= FAILED_COUNT) & (failed >= FAILED_SHARE * told))
+
+
 def look(
-    objectives: Sequence[Objective], quality: Quality, rule: Rule, failed: Flags | None = None
+    objectives: Sequence[Objective], quality: Quality, rule: Rule, failed: Marks | None = None
 ) -> Iterator[Look]:
     """Yield what is known at every look; `failed` marks pairs whose candidate alone failed."""
+    marks = np.zeros(quality.differences.shape, bool) if failed is None else failed
     pairs = quality.differences.shape[-1]
     shape = (len(objectives), *quality.differences.shape[:-1])
     gained, flat, unknown = (np.zeros(shape, bool) for _ in range(3))
@@ -161,17 +181,16 @@ def look(
         low, high = bounds(metric, rule.alpha, rule)
         kept = kept | (~lost & (low >= -quality.margin))
         lost = lost | (~kept & (high < -quality.margin))
-        none = np.zeros(shape[1:], np.int64) if failed is None else failed[..., :n].sum(-1)
         agreed = quality.agreed(n)
         settled = agreed & quality.exact
         yield Look(
             n, tuple(found), metric, gained.copy(), flat | unknown,
-            settled | (kept | agreed) & ~lost, lost & ~settled, none, wanted,
+            settled | (kept | agreed) & ~lost, lost & ~settled, *counted(marks, n), wanted,
         )  # fmt: skip
 
 
 def answers(
-    objectives: Sequence[Objective], quality: Quality, rule: Rule, failed: Flags | None = None
+    objectives: Sequence[Objective], quality: Quality, rule: Rule, failed: Marks | None = None
 ) -> tuple[Counts, Counts]:
     """Return the first answer of each run, and after how many pairs it stood."""
     shape = quality.differences.shape[:-1]
@@ -186,7 +205,7 @@ def answers(
 
 
 def last_look(
-    objectives: Sequence[Objective], quality: Quality, rule: Rule, failed: Flags | None = None
+    objectives: Sequence[Objective], quality: Quality, rule: Rule, failed: Marks | None = None
 ) -> Look | None:
     """Return the look of one run at which it was answered, else its last; None before the first."""
     seen = None

@@ -6,6 +6,7 @@ wherever they ran beside the baseline, as long as their techniques have the sett
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -75,6 +76,11 @@ def gained_in(trials: Iterable[Measurement], ratio: LogRatio) -> list[Gained]:
     ]
 
 
+def pairs_known(trials: Iterable[Measurement]) -> Counter[Subset]:
+    """Return how many pairs of each subset say something: none does whose baseline was lost."""
+    return Counter(frozenset(techniques_of(trial)) for _, trial in _beside(trials))
+
+
 def gains_by_round(trials: Iterable[Measurement], ratio: LogRatio) -> list[Gains]:
     """Return log(baseline / candidate) of each subset of techniques, round by round.
 
@@ -87,13 +93,16 @@ def gains_by_round(trials: Iterable[Measurement], ratio: LogRatio) -> list[Gains
 
 
 def _compared(trials: Iterable[Measurement], ratio: LogRatio) -> list[tuple[Measurement, float]]:
+    both = ((trial, ratio(baseline, trial)) for baseline, trial in _beside(trials))
+    return [(trial, gain) for trial, gain in both if gain is not None]
+
+
+def _beside(trials: Iterable[Measurement]) -> list[tuple[Measurement, Measurement]]:
+    """Return each trial that ended well, after the baseline of its block, if that did too."""
     own = [trial for trial in trials if trial.ok]
     baselines = {trial.pair: trial for trial in own if trial.arm == BASELINE}
-    found = []
-    for trial in own:
-        if trial.arm == BASELINE or trial.pair not in baselines:
-            continue
-        gain = ratio(baselines[trial.pair], trial)
-        if gain is not None:
-            found.append((trial, gain))
-    return found
+    return [
+        (baselines[trial.pair], trial)
+        for trial in own
+        if trial.arm != BASELINE and trial.pair in baselines
+    ]

@@ -12,7 +12,7 @@ from bench.analysis.evidence import Evidence, evidence_of
 from bench.analysis.levels import Rule
 from bench.analysis.objectives import ANY_COST, Basis, Gain, Sought
 from bench.analysis.outlook import MOST_ADVISED, Outlook, outlook
-from bench.analysis.pairs import Pair, compared_steps, failed, same_losses, whole
+from bench.analysis.pairs import Pair, compared_steps, failed, same_losses, tells, whole
 from bench.analysis.quality import LEAST_STEPS, Unlike
 from bench.analysis.sequential import WORTH_FINDING, Answer, Look, last_look
 from bench.baseline import Target
@@ -74,7 +74,7 @@ def judge(
     if not found.wanted:
         reason = "it deploys the model that is trained: nothing that counts could be gained"
         return Judgement(Verdict.NO_GAIN, reason)
-    seen = last_look(found.objectives, found.quality, rule, found.failed)
+    seen = last_look(found.objectives, found.quality, rule, found.failures)
     if seen is None:
         return _too_early(len(pairs), rule)
     gains = _gains(seen, found)
@@ -168,7 +168,7 @@ def _failures(pairs: Sequence[Pair]) -> str:
     lost = [pair for pair in pairs if failed(pair)]
     how = str(lost[0][1].status).replace("_", " ")
     return (
-        f"{len(lost)} of {len(pairs)} trainings failed where the baseline's did not "
+        f"{len(lost)} of {sum(map(tells, pairs))} trainings failed where the baseline's did not "
         f"({how}: {lost[0][1].reason or 'no reason given'})"
     )
 

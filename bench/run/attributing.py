@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from bench.analysis.attribution import lacking, orders_of, subsets_of
 from bench.analysis.comparison import compare_run
 from bench.analysis.failing import fails_again
 from bench.analysis.levels import FIRST
-from bench.analysis.subsets import TELLING, techniques_of
+from bench.analysis.subsets import TELLING, pairs_known
 from bench.run.combining import Combination, alike, names_in, one_round, told_by, trains
 from bench.run.plan import BLOCK, Contrast
 from bench.run.session import Session
@@ -68,7 +67,6 @@ def _lacking(
 ) -> list[Contrast]:  # fmt: skip
     """Return the contrasts to measure next, so that of each technique it is told what it adds."""
     found = compare_run(session.header, session.so_far, ()).attribution
-    known = told_by(session, combination, contrasts[0].kind)
-    pairs = Counter(frozenset(techniques_of(trial)) for trial in known)
+    pairs = pairs_known(told_by(session, combination, contrasts[0].kind))
     wanted = lacking(orders, pairs, found, BLOCK)
     return [one for one in contrasts if names_in(one.recipe) in wanted]

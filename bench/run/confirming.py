@@ -12,7 +12,7 @@ from bench.analysis.results import Comparison
 from bench.records.recipe import Recipe
 from bench.run.arm_names import Used
 from bench.run.attributing import attribute
-from bench.run.combining import Combination, judged_by, lessened
+from bench.run.combining import Combination, alike, judged_by, lessened
 from bench.run.plan import BLOCK, Contrast
 from bench.run.session import Session
 
@@ -31,7 +31,7 @@ def confirm(
     judged = [replace(c, kind=judged_by(by_name[c.arm], comparison.aims)) for c in alone]
     if not chosen and not judged:
         return
-    several = [combination for combination in combined if len(combination.parts) > 1]
+    several = [one for one in combined if len(one.parts) > 1 and _tells_parts(session, one)]
     session.folder.race("confirm", len(chosen) + len(judged) + len(several), BLOCK)
     spared = [one for one in judged if _is_spared(session, one, chosen)]
     session.measure([*chosen, *(one for one in judged if one not in spared)], "confirm")
@@ -57,12 +57,23 @@ def _measure_instead(
     lesser: list[Combination] = []
     if best(found) is None and not any(arm.confirmed and arm.goes_on for arm in found.arms):
         arms = {one.arm for one in known}
-        left = [lessened(session, combination) for combination in several]
-        lesser = [one for one in left if one.whole.arm not in arms]
+        for one in (lessened(session, combination) for combination in several):
+            if one.whole.arm not in arms:  # one of each name: the tuned may leave the same
+                arms.add(one.whole.arm)
+                lesser.append(one)
         if instead := [*(one.whole for one in lesser), *spared]:
             session.measure(instead, "confirm")
     session.numbered = numbered
     return lesser
+
+
+def _tells_parts(session: Session, combination: Combination) -> bool:
+    """Tell whether the pairs that confirm a combination are held against those of its parts.
+
+    Parts that steps have chosen tell nothing beside whole trainings.
+    """
+    (own,) = session.of_one_kind([combination.whole])
+    return all(one.kind == own.kind for one in alike(session, combination, [own]))
 
 
 def _is_spared(session: Session, alone: Contrast, chosen: Sequence[Contrast]) -> bool:

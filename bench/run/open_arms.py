@@ -215,7 +215,7 @@ def _pairs_left(
         measured = {trial.arm for trial in trials}
         return {arm: 1.0 if claim.goes_on or arm not in measured else 0.0 for arm in arms}
     if header.audit is not None:
-        claimed = more_pairs(header.audit, own, rule, arms)
+        claimed = more_pairs(header.audit, own, rule, arms, header.metric_bounds)
         return {arm: float(claimed.get(arm, 0)) for arm in arms}
     if header.revisions is not None:
         found = at_stage(header, trials, stage)

@@ -50,7 +50,7 @@ def best_settings(session: Session) -> None:
 def _foreseen(session: Session) -> SearchForecast:
     """Return what would be tried, for which the baseline is trained once."""
     header, baseline = session.header, timed(session, "full")
-    check_told(header, baseline)
+    check_chosen_by(header, baseline)
     return SearchForecast(
         ranges=header.ranges,
         trial_seconds=baseline.wall_seconds or 0.0,
@@ -69,7 +69,7 @@ def _searched(session: Session) -> Tried | None:
     header, by = session.header, yardstick(session.header)
 
     def told(pair: Pair) -> float | None:
-        check_told(header, pair[0])
+        check_chosen_by(header, pair[0])
         return by.gain(pair)
 
     search = Search(
@@ -98,7 +98,7 @@ def _recipe(session: Session, found: Settings) -> Recipe:
     return session.recipe.model_copy(update={"settings": settings_dump(settings)})
 
 
-def check_told(header: Header, baseline: Measurement) -> None:
+def check_chosen_by(header: Header, baseline: Measurement) -> None:
     """Raise `BenchError` where the baseline doesn't tell the metric that settings are chosen by."""
     name = header.chosen_by
     told = baseline.metrics[-1].values if baseline.metrics else {}

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from bench.analysis.audit import Held
 from bench.analysis.findings import more_pairs, of_trials, projected
 from bench.analysis.intervals import Interval
 from bench.analysis.levels import Rule
+from bench.analysis.pairs import ONE_SEED
 from bench.data_card import DataCard
 from bench.records.audit import Experiment, Measured
 from bench.records.measurement import Evaluation, Status
 from reports import claimed
 from reports.formats import audit as formats
-from tests.records import failed, measurement
+from tests.records import LOSSES, failed, measurement
 
 
 def experiment(**changes: Any) -> Experiment:
@@ -84,6 +87,25 @@ def test_equal_values_of_another_metric_are_as_coarse_as_its_test_items() -> Non
     assert found.found is not None
     assert found.found.low is not None
     assert found.found.low < 0 < found.found.middle
+
+
+@pytest.mark.parametrize("bounds", [None, (0.0, 1.0)])
+def test_equal_values_of_a_metric_with_bounds_are_as_coarse_as_its_test_items(
+    bounds: tuple[float, float] | None,
+) -> None:
+    asked = experiment(quantity="metric", form="change", claimed=[-0.001, None])
+    trials = [measurement(a, n, metric=0.8512) for n in range(4) for a in ("baseline", "fast")]
+    (found,) = of_trials(asked, trials, Rule(), metric_bounds=bounds)
+    assert found.held is (Held.OPEN if bounds else Held.CONFIRMED)
+
+
+@pytest.mark.parametrize("form", ["change", "value"])
+def test_a_metric_of_one_training_again_and_again_tells_no_claim(form: str) -> None:
+    asked = experiment(quantity="metric", form=form, claimed=[0.01, None], better="higher")
+    trials = [measurement(arm, n, metric=metric, losses=LOSSES) for n in range(6)
+              for arm, metric in (("baseline", 0.9), ("fast", 0.95))]  # fmt: skip
+    (found,) = of_trials(asked, trials, Rule(), over=False)
+    assert (found.held, found.reason, found.goes_on) == (Held.OPEN, ONE_SEED, False)
 
 
 def test_the_mean_of_shares_is_a_share() -> None:

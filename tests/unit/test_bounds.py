@@ -12,7 +12,7 @@ import reports
 from bench.analysis.bounds import bounds_of, broken, missed, out_of_reach
 from bench.analysis.comparison import compare_run
 from bench.analysis.intervals import Interval
-from bench.analysis.results import ArmResult, Bound
+from bench.analysis.results import Aims, ArmResult, Bound
 from bench.analysis.verdict import Verdict
 from bench.errors import BenchError
 from bench.recipes import registry
@@ -48,6 +48,25 @@ def most(
     one = profiled(**changes)
     found = bounds_of(one, touches, effect, one.profile)
     return {name: bound and round(bound.ratio, 3) for name, bound in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("limit", "bounded"), [(1000, {"time"}), (60, {"time", "memory"}), (40, {"time", "memory"})]
+)
+def test_what_is_only_limited_is_no_gain_where_the_baseline_is_far_within(
+    limit: int, bounded: set[str]
+) -> None:
+    one, aims = profiled(), Aims(objectives=("time",), limits={"memory": float(limit * MIB)})
+    found = bounds_of(one, Parts({Part.ACTIVATIONS}), "exact", one.profile, aims)
+    assert {*found} == bounded
+    assert (out_of_reach(found) is None) == ("memory" in bounded)
+
+
+def test_what_is_limited_may_be_a_gain_where_the_profile_does_not_tell_it() -> None:
+    aims = Aims(objectives=("memory",), limits={"time": 1000.0})
+    for epochs, bounded in ((5, {"memory"}), (None, {"time", "memory"})):
+        one = profiled().model_copy(update={"planned_epochs": epochs})
+        assert {*bounds_of(one, Parts(), "exact", one.profile, aims)} == bounded
 
 
 def test_what_touches_nothing_gains_nothing() -> None:

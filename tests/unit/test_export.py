@@ -294,6 +294,7 @@ def shaken(by: float) -> tuple[float, ...]:
         ("exact", 1e-3, 5e-3, Proof.OPEN, Proof.BROKEN),
         ("exact", 1e-3, 3e-3, Proof.OPEN, Proof.HOLDS),
         ("exact", 1e-3, 0.1, Proof.OPEN, Proof.BROKEN),
+        ("exact", 9e-3, 0.02, Proof.OPEN, Proof.OPEN),  # equal ones may be so far apart
         ("rounding", 0.0, 0.1, Proof.OPEN, Proof.BROKEN),
         ("rounding", 0.35, 0.1, Proof.OPEN, Proof.OPEN),
         ("exact", 0.35, 0.1, Proof.OPEN, Proof.OPEN),
@@ -311,7 +312,8 @@ def test_a_claim_that_losses_can_not_tell_of_is_left_open_at_once() -> None:
     assert (found.answer, found.goes_on) == (Proof.OPEN, False)
     assert found.undecided == [
         "accuracy is not shown to be within the margin of 0.01 beside the baseline's: losses of "
-        "equal trainings differ by 35 %, so they tell nothing, and the metric was not measured"
+        "equal trainings differ by 35 %, so they tell nothing, and the metric was not measured: "
+        "make the training repeat, by seeding every generator that it draws from"
     ]
 
 

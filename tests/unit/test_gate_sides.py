@@ -12,11 +12,12 @@ import pytest
 from bench.analysis import gate
 from bench.analysis.gate import Finding
 from bench.analysis.lost_trainings import Lost, more_lost
+from bench.analysis.pairs import ONE_SEED
 from bench.errors import BenchError
 from bench.records.measurement import Measurement, Status
 from reports.formats.gate import render
 from tests.golden import made_up
-from tests.records import BASE_BYTES, DATA, failed, measurement, paired, planned
+from tests.records import BASE_BYTES, DATA, LOSSES, failed, measurement, paired, planned
 from tests.unit.test_gate import STEADY, rows, run
 from tests.unit.test_revisions import compared as revised
 from tests.unit.test_revisions import pairs
@@ -164,6 +165,13 @@ def test_one_seed_again_and_again_is_one_and_a_small_metric_has_its_digits(tmp_p
     small: dict[str, Any] = {"metric": "mse", "metric_direction": "lower", "margin": 1e-6}
     mse = compared(tmp_path / "mse", old, new, "accuracy", **small)
     assert mse.text == "FAIL  baseline: mse +1e-05 (between +1e-05 and +1e-05; limit +1e-06)"
+
+
+def test_one_training_again_and_again_passes_and_fails_no_metric(tmp_path: Path) -> None:
+    same = [measurement(pair=n, metric=0.3, losses=LOSSES) for n in range(6)]
+    found = compared(tmp_path, PAIRS, same, "accuracy")
+    assert (found.failed, found.unknown) == (False, True)
+    assert f"?  baseline: accuracy can't be told: {ONE_SEED}" in found.text
 
 
 def test_what_a_profile_left_out_is_not_told_and_what_is_measured_anew_is_named(

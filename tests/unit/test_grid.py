@@ -108,6 +108,13 @@ def test_an_automatic_margin_is_a_test_item_in_the_unit_of_the_margin(
     assert found.why == "one test item"
 
 
+def test_an_automatic_margin_of_a_metric_with_bounds_is_an_items_part_of_their_range() -> None:
+    target = Target("macro_recall", bounds=(0.0, 1.0))
+    found = automatic_margin(trials(0.8512), target, 0.01)
+    assert found.size == pytest.approx(0.05)
+    assert found.why == "one test item"
+
+
 def test_two_runs_of_equal_metrics_do_not_show_that_a_share_of_it_is_kept() -> None:
     own: Any = trials(0.85)
     found = fall(own, own, "fast", RELATIVE, 0.95).worse

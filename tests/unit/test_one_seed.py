@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 
 from bench.analysis.comparison import compare
+from bench.analysis.intervals import Interval
+from bench.analysis.metric import metric_of
+from bench.analysis.metric_fall import Fall, fall
 from bench.analysis.pairs import ONE_SEED, distinct, has_one_seed, pairs_of
 from bench.analysis.results import ArmResult
 from bench.analysis.verdict import Verdict
 from bench.baseline import Target
-from tests.records import LOSSES, paired
+from tests.records import LOSSES, measurement, paired
 
 FASTER = (1.48, 1.5, 1.52, 1.49, 1.51, 1.5)
 
@@ -78,3 +81,21 @@ def test_of_pairs_whose_baselines_train_the_same_the_first_counts() -> None:
     assert [baseline.pair for baseline, _ in distinct(pairs)] == [0, 1, 3]
     assert not has_one_seed(pairs)
     assert has_one_seed([pairs[0], pairs[2]])
+
+
+def test_the_mean_of_one_training_counted_often_has_no_interval() -> None:
+    own = [measurement(pair=pair, **SEEDED) for pair in range(6)]
+    assert metric_of(own, Target("accuracy")) == Interval(None, 0.9, None)
+
+
+@pytest.mark.parametrize("beside_baseline", [False, True])
+@pytest.mark.parametrize("lost", [0.0, 0.3])
+def test_the_fall_of_one_training_counted_often_is_not_told(
+    lost: float, beside_baseline: bool
+) -> None:
+    old, new = (
+        paired("fast", FASTER, losses_of_metric=[by] * 6, baseline=SEEDED, **SEEDED)
+        for by in (0.0, lost)
+    )
+    found = fall(old, new, "fast", Target("accuracy"), 0.95, beside_baseline)
+    assert found == Fall(None, f": {ONE_SEED}")

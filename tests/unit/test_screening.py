@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,12 +16,15 @@ from bench.analysis.objectives import BY_NAME
 from bench.analysis.pairs import again
 from bench.analysis.results import ArmResult
 from bench.analysis.screening import (
+    FAILED,
     FIRST,
     HOPED,
     LOSES,
     MOST,
     NO_GAIN,
+    OVER,
     SLOWER,
+    WORSE,
     Own,
     Screened,
     Standing,
@@ -31,7 +35,7 @@ from bench.analysis.unconfirmed import after_screening
 from bench.analysis.verdict import Verdict
 from bench.records.measurement import BASELINE, CONTROL, Measurement
 from bench.run.open_arms import has_won, next_round, seen_by
-from tests.records import MIB, failed, header, measurement, paired
+from tests.records import LOSSES, MIB, failed, header, measurement, paired
 
 TIME = BY_NAME["time"]
 HEAD = header(
@@ -145,6 +149,51 @@ def test_one_pair_over_a_limit_is_enough_for_no_arm() -> None:
     twice = arm([0.5, 0.52])
     for over, expected in (([True, False], Standing.CHOSEN), ([True, True], Standing.OPEN)):
         assert standing(fast=twice._replace(over=over))["fast"].standing is expected
+
+
+def test_what_gains_but_can_not_be_had_is_left_for_that_and_not_for_want_of_a_gain() -> None:
+    gains = [0.4] * MOST
+    lossy = arm(gains, [-0.05, 0.02, -0.04, 0.02, -0.05, 0.02])  # on average, not surely
+    broken = arm([np.nan, *gains[1:]])
+    broken = broken._replace(found=broken.found._replace(failures=np.eye(MOST)[0]))
+    over = arm(gains)._replace(over=[True] * MOST)
+    for own, why in ((lossy, WORSE), (broken, FAILED), (over, OVER)):
+        found = standing(own=own)["own"]
+        assert found == Screened(Standing.LEFT, MOST, why=f"faster, but {why}")
+        before = ArmResult(arm="own", verdict=Verdict.UNDECIDED, reason="", pairs=MOST)
+        after = after_screening(before, found)
+        assert (after.verdict, after.reason) == (
+            Verdict.UNLIKELY, f"faster, but {why} after 6 pairs"
+        )  # fmt: skip
+
+
+def test_what_is_chosen_is_within_its_limit_by_the_median() -> None:
+    asked = {"objectives": ("memory",), "times_baseline": {"time": 1.05}}
+    for times, expected in (((1.2, 1.04), Standing.OPEN), ((1.2, 1.04, 1.03), Standing.CHOSEN)):
+        pairs = len(times)
+        records = paired(
+            "small", [1 / time for time in times], savings=(1.5, 1.52, 1.51)[:pairs],
+            losses_of_metric=KEPT[:pairs],
+        )  # fmt: skip
+        records += paired(CONTROL, (1.0, 1.004), first=100)
+        found = seen_by(HEAD.model_copy(update=asked), records)["small"]
+        assert (found.standing, found.pairs) == (expected, pairs)
+
+
+def test_how_far_equal_losses_differ_is_told_by_all_a_screening_s_trials_of_the_baseline() -> None:
+    def losses(by: float) -> dict[str, Any]:
+        return {"losses": tuple(loss * (1 - by) for loss in LOSSES)}
+
+    records = [measurement(pair=20), measurement(CONTROL, 20, **losses(0.001))]
+    for pair, seed in ((0, 0), (2, 1)):
+        exact: dict[str, Any] = {"effect": "exact", "work": "same work", "seed": seed}
+        records += [
+            measurement(pair=pair, seed=seed),
+            measurement("fast", pair, seconds=0.6, metric=0.6, **exact, **losses(0.008)),
+            measurement(pair=pair + 1, seed=seed, **losses(0.001)),
+        ]
+    # by the control's pair alone, losses may differ by 0.011
+    assert seen_by(HEAD, records)["fast"] == Screened(Standing.LEFT, 2, why=LOSES)
 
 
 def test_what_is_smaller_is_not_chosen_by_that_where_memory_is_only_limited() -> None:

@@ -198,6 +198,21 @@ def test_half_of_the_pairs_agree_where_equal_trainings_differ_too() -> None:
         assert judged(1.3, of=Quality(unknown, 0.01, agree=some))[0] == Answer.OPEN
 
 
+@pytest.mark.parametrize(
+    ("told", "answer"),
+    [
+        ((0.0, 0.0, 0.0, 0.0), Answer.OPEN), ((1.0, 1.0, 0.0, 0.0), Answer.WIN),
+        ((np.nan, np.nan, np.nan, np.nan), Answer.OPEN),
+    ],
+)  # fmt: skip
+def test_pairs_that_tell_nothing_have_no_vote_on_losses(
+    told: tuple[float, ...], answer: Answer
+) -> None:
+    agree = np.array([*[np.nan] * 8, *told])
+    of = Quality(np.full(12, np.nan), 0.01, agree=agree, half=True)
+    assert judged(1.3, of=of, rule=Rule(12, 12))[0] == answer
+
+
 def test_one_failed_training_of_an_arm_leaves_a_win_unsaid() -> None:
     assert judged(1.3, failed=[2]) == (Answer.UNSAFE, 4)
 
@@ -210,6 +225,13 @@ def test_two_failed_trainings_of_twelve_are_no_loss_but_no_win_either() -> None:
     noisy = quality(wobble=[0.02, -0.02] * 6)
     assert judged(1.3, of=noisy, failed=[9, 11], rule=Rule(12, 12)) == (Answer.OPEN, 12)
     assert judged(1.3, failed=[9, 11], rule=Rule(12, 12)) == (Answer.UNSAFE, 12)
+
+
+def test_the_share_of_failed_trainings_is_of_the_pairs_that_tell() -> None:
+    noisy = quality(wobble=[0.02, -0.02] * 6)
+    marks = np.array([1.0, 1.0, *[0.0] * 7, *[np.nan] * 3])
+    given, _ = answers([ratio("time", 1.3)], noisy, Rule(12, 12), marks)
+    assert given == Answer.LOSS
 
 
 def test_what_a_look_has_shown_stays_shown() -> None:

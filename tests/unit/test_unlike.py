@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from bench.analysis.comparison import compare
+from bench.analysis.levels import Rule
 from bench.analysis.pairs import again, unlike
 from bench.analysis.quality import Unlike
 from bench.analysis.results import ArmResult
 from bench.analysis.verdict import Verdict
 from bench.baseline import Target
-from bench.records.measurement import CONTROL, Measurement
-from tests.records import LOSSES, measurement
+from bench.records.measurement import BASELINE, CONTROL, Measurement, Purpose
+from tests.records import LOSSES, failed, measurement
 
 GAINS = (1.48, 1.5, 1.52, 1.49, 1.51, 1.5)
 KEPT = (0.001, -0.001, 0.002, 0.0, -0.002, 0.0)
@@ -65,7 +66,8 @@ def test_losses_tell_nothing_where_equal_trainings_differ_by_more_than_rounding(
     assert (found.verdict, found.losses_agree, found.goes_on) == (Verdict.UNDECIDED, False, False)
     assert found.reason == (
         "faster, but losses of equal trainings differ by 35 %, so they tell nothing, and the "
-        "metric was not measured"
+        "metric was not measured: make the training repeat, by seeding every generator that it "
+        "draws from"
     )
 
 
@@ -98,6 +100,29 @@ def test_an_exact_arm_of_which_most_losses_are_far_is_not_kept_by_them() -> None
         "faster, but its losses differ by more than those of the baseline, which doesn't repeat, "
         "itself"
     )
+
+
+@pytest.mark.parametrize("effect", ["exact", "rounding"])
+def test_what_is_further_apart_than_rounding_never_agrees_however_few_equal_trainings_were_seen(
+    effect: str,
+) -> None:
+    far, near = (judged([9e-3], [by] * 6, STEP, effect=effect) for by in (0.09, 9.5e-3))
+    assert (far.verdict, far.losses_agree) == (Verdict.UNDECIDED, False)
+    assert (near.verdict, near.losses_agree) == (Verdict.WIN, True)
+
+
+def test_pairs_whose_baseline_failed_have_no_vote_on_losses() -> None:
+    trials = control([1e-3, 5e-4], **STEP)
+    for pair, gain in enumerate(GAINS):
+        trials.append(failed(BASELINE, pair) if pair < 3 else measurement(pair=pair, **STEP))
+        trials.append(measurement(
+            "fast", pair, seconds=1 / gain, losses=shaken(0.05), work="same work", effect="exact",
+            **STEP,
+        ))  # fmt: skip
+    rules: dict[Purpose, Rule] = {"test": Rule(6, 6)}
+    (result,) = compare(trials, 0.01, Target("accuracy"), rules=rules).arms
+    assert (result.verdict, result.losses_agree) == (Verdict.UNDECIDED, False)
+    assert result.reason.startswith("faster, but its losses differ by more than those of the")
 
 
 def test_the_more_equal_trainings_are_seen_the_nearer_losses_must_be() -> None:
