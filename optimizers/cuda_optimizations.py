@@ -16,16 +16,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.utils.data import DataLoader
 
 from bench.batches import Batch
 from bench.errors import NotApplicable
+from bench.interception.pinned import Pinned
 from bench.interception.script import Script
 from bench.interception.writing import Writing
 from bench.job import Job, Mark, Step
@@ -66,10 +66,12 @@ class CudaOptimizations(Technique):
         """Turn the switches on for the whole script, and pin what its loaders give.
 
         Where the script turns a switch off itself it trains without, and so it would with the
-        lines: what is measured then is not what was asked for.
+        lines: it is measured with what is left on, and said to be without the other.
         """
         tf32 = self._has_tf32(script.device)
-        switched, seen = self.cudnn_benchmark or tf32, _Seen()
+        asked = {"cudnn_benchmark": self.cudnn_benchmark, "tf32": tf32}
+        switched = [name for name, on in asked.items() if on]
+        seen = _Seen(script, Pinned(script))
 
         @contextmanager
         def throughout() -> Iterator[None]:
@@ -77,14 +79,10 @@ class CudaOptimizations(Technique):
                 yield
                 seen.off += _turned_off(self.cudnn_benchmark, tf32)
 
-        def check() -> None:
-            if script.rehearsed:
-                seen.check(switched)
-
         script.throughout(throughout)
         if self.pin_memory:
-            script.each_loader(seen.pin, by=self.name, needed=not switched)
-        script.at_end(check)
+            seen.pinned.begin(by=self.name, needed=not switched)
+        script.at_end(lambda: seen.check(switched))
 
     def write(self, script: Writing) -> None:
         """Turn the switches on where the script begins, and pin where its loaders are made."""
@@ -96,8 +94,9 @@ class CudaOptimizations(Technique):
             lines.append('torch.set_float32_matmul_precision("high")')
         if len(lines) > 1:
             script.at_start("\n".join(lines), by=self.name)
-        if self.pin_memory and script.sites.loaders:
-            script.each_loader(by=self.name, pin_memory="True")
+            script.say("what the script itself turns off after these lines is off", by=self.name)
+        if self.pin_memory and (script.sites.pinnable or len(lines) == 1):
+            script.pin_loaders(by=self.name)
 
     def _has_tf32(self, device: torch.device) -> bool:
         """Return whether TF32 is to be used; raise `NotApplicable` where nothing can be."""
@@ -120,25 +119,26 @@ class CudaOptimizations(Technique):
 class _Seen:
     """What a script made of the switches, and what is pinned of it."""
 
+    script: Script
+    pinned: Pinned
     off: list[str] = field(default_factory=list)
     """Settings whose switches it has turned off."""
-    pinned: int = 0
-    """Loaders that were not."""
 
-    def pin(self, loader: DataLoader[Any]) -> None:
-        """Let a loader give batches that lie in pinned memory."""
-        self.pinned += not loader.pin_memory
-        loader.pin_memory = True
+    def check(self, switched: list[str]) -> None:
+        """Say what was undone; raise `NotApplicable` where nothing is left, or all was there."""
+        left = set(switched) - set(self.off) or self.pinned.gives
+        if self.script.rehearsed and not left:
+            raise NotApplicable(self._why_nothing())
+        for one in self.off:
+            self.script.untold[f"gain of {one}"] = "the script turns it off itself"
 
-    def check(self, switched: bool) -> None:
-        """Raise `NotApplicable` where something that was asked for was undone, or all was there."""
+    def _why_nothing(self) -> str:
         if self.off:
-            raise NotApplicable(
-                f"the script turns off itself what was turned on ({', '.join(self.off)}): take "
-                f"that out, or measure the rest: {', '.join(f'{one}=false' for one in self.off)}"
-            )
-        if not (switched or self.pinned):
-            raise NotApplicable("the script's DataLoaders pin their batches already")
+            off = ", ".join(self.off)
+            return f"the script turns off itself all that was turned on ({off}): take that out"
+        if self.pinned.loaders:
+            return "the script's DataLoaders give no batch that can be pinned: dense, on the CPU"
+        return "the script's DataLoaders pin their batches already"
 
 
 def _turned_off(benchmark: bool, tf32: bool) -> list[str]:

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
+from weakref import WeakSet
 
 import torch
 from pydantic import Field
@@ -58,8 +59,7 @@ class FusedOptimizer(Technique):
     def apply(self, job: Job) -> Job:
         """Wrap `make_optimizer`, having switched one to see that it can be done."""
 
-        def switched(made: Optimizer) -> Optimizer:
-            return self._switched(made, job.device.type)
+        switched = _Once(lambda made: self._switched(made, job.device.type))
 
         def wrapper(old: Make) -> Make:
             return lambda model: each_changed(old(model), switched)
@@ -133,6 +133,21 @@ class FusedOptimizer(Technique):
                 )
 
 
+@dataclass
+class _Once:
+    """Switches each optimizer once: a baseline may make one beforehand, and give it each time."""
+
+    switch: Callable[[Optimizer], Optimizer]
+    done: WeakSet[Optimizer] = field(default_factory=WeakSet)
+
+    not_remembered: ClassVar[frozenset[str]] = frozenset({"done"})
+
+    def __call__(self, made: Optimizer) -> Optimizer:
+        if made not in self.done:
+            self.done.add(self.switch(made))
+        return made
+
+
 def wrong_updates(fused: Optimizer) -> str | None:
     """Return what is wrong, if anything, with how it updates a few numbers like its weights.
 
@@ -175,11 +190,14 @@ def _hold_layouts(made: Optimizer) -> None:
 class _Layouts:
     """Looks at gradients and state: the fused form takes their numbers to lie as their weights' do.
 
-    It looks at all once, and again where the weights are laid out anew or state was loaded.
+    It looks at all once, and again where the weights are laid out anew, one gets its first gradient
+    or state was loaded.
     """
 
     seen: list[tuple[int, ...]] | None = None
-    """The strides of all weights when all of them had gradients, and everything lay alike."""
+    """The strides of all weights when everything lay alike."""
+    without: list[Tensor] = field(default_factory=list)
+    """Weights that have had no gradient since then."""
     stepped: bool = False
     """Whether the state is what this optimizer's steps have left: nothing outside made it."""
 
@@ -190,7 +208,7 @@ class _Layouts:
     def __call__(self, made: Optimizer, args: object, kwargs: object) -> None:
         weights = [p for group in made.param_groups for p in group["params"]]
         now = [weight.stride() for weight in weights]
-        if now == self.seen:
+        if now == self.seen and all(weight.grad is None for weight in self.without):
             return
         for weight in weights:
             if weight.grad is not None and not _lie_alike(weight, weight.grad):
@@ -201,8 +219,9 @@ class _Layouts:
                 )
             self._lay_out(weight, made.state.get(weight, {}))
         _check_late(made)
-        self.seen = now if all(p.grad is not None for p in weights if p.requires_grad) else None
-        self.stepped = True
+        before = self.without if now == self.seen else weights
+        self.without = [weight for weight in before if weight.grad is None]
+        self.seen, self.stepped = now, True
 
     def _lay_out(self, weight: Tensor, state: dict[str, Any]) -> None:
         """Lay out what own steps left as their weight lies; refuse what comes from elsewhere.

@@ -84,11 +84,22 @@ def settings_of(started: Started, arguments: Sequence[str], given: Json) -> Json
     where = Path.cwd()
     return {
         "data_dir": str(where),
-        "script": os.path.relpath(started.given, where),
+        "script": _from(where, started.given),
         "module": started.module,
         "arguments": list(arguments),
         **{name: value for name, value in given.items() if value is not None},
     }
+
+
+def _from(where: Path, file: Path) -> str:
+    """Return a file's path from a folder; of one outside, or that only seems so, the real one.
+
+    A folder that is worked in has its real name, where a path that is given may lead through links.
+    """
+    path = os.path.relpath(file, where)
+    if path.startswith(os.pardir):
+        path = os.path.relpath(file.parent.resolve() / file.name, where)
+    return path
 
 
 def arms_of(

@@ -21,8 +21,10 @@ MOST_WITHOUT = 5000
 UNSCALED = "_unscaled_by_bench"
 """What a scaled loss keeps the loss itself as; and the step of its graph that scales, the scaler.
 """
-LOOKED_AT = 64
-"""Steps of a graph that are gone back at most to where a loss was scaled, before it was divided."""
+LOOKED_AT = 8
+"""Steps of a graph that are gone back at most to where a loss was scaled, before it was divided.
+Few: what was not scaled is looked at in vain in every pass.
+"""
 ONE = (Tensor, GradientEdge)
 
 

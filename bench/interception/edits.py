@@ -61,7 +61,7 @@ class Written(Record):
     refused: dict[Text, Text] = {}
     """By technique: why it has no lines."""
     left: tuple[Text, ...] = ()
-    """What was seen of the same kind and stays as it is, and why."""
+    """What was seen of the same kind and stays as it is, and why; what else is to be said."""
     unreached: tuple[Edit, ...] = ()
     """The same for calls of the same kind that the steps which were seen did not reach."""
     steps: Count = 0

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import gc
 import io
+import math
+import os
 import sys
 import threading
+import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import _threads_wakeups
-from concurrent.futures.thread import _threads_queues
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -22,19 +24,25 @@ from bench.interception.patches import Patches
 
 WRITERS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 POOLS = (ThreadPoolExecutor, ProcessPoolExecutor)
+LIBRARY, INSTALLED = Path(os.__file__).parent, frozenset({"site-packages", "dist-packages"})
+"""Where Python's own modules lie, and what is installed: in a script's folder, maybe."""
 LOOK_SECONDS = 0.1
 """Between two looks whether a script that is waited for was told to end."""
 Registered = tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]
 
 
 class Ends:
-    """Keeps what files in some folders start, and register with `atexit`, for a script's end."""
+    """Keeps what files in some folders start, and register with `atexit`, for a script's end.
+
+    What a library starts ends as it does at the end of the process: by hooks of its own, maybe.
+    """
 
     def __init__(self, folders: Sequence[Path], patches: Patches) -> None:
         self._folders, self._kept = folders, list[Registered]()
-        self._before, self._pools = {*threading.enumerate()}, WeakSet[Executor]()
-        self._pooled: list[Set[threading.Thread]] = []
-        """The threads of pools, which may outlive them."""
+        self._pools, self._threads = WeakSet[Executor](), WeakSet[threading.Thread]()
+        """Those that these files started; the threads of such pools, which may outlive them."""
+        self._is_ended = False
+        self._is_own_file = functools.cache(self._lies_there)
         keep, let_go = atexit.register, atexit.unregister
 
         def register(function: Callable[..., object], *args: Any, **kwargs: Any) -> Any:
@@ -51,27 +59,60 @@ class Ends:
         patches.replace(atexit, "unregister", unregister)
         for kind in POOLS:
             patches.replace(kind, "__init__", self._noting(kind.__init__))
+        patches.replace(threading.Thread, "start", self._starting(threading.Thread.start))
+        self._let_main_thread_end(threading.main_thread(), patches)
+
+    def _lies_there(self, name: str) -> bool:
+        return any(_is_of(Path(name), folder) for folder in self._folders)
 
     def _is_own(self, frame: FrameType) -> bool:
-        file = Path(frame.f_code.co_filename)
-        return any(file.is_relative_to(folder) for folder in self._folders)
+        return self._is_own_file(frame.f_code.co_filename)
 
     def _noting(self, make: Callable[..., None]) -> Callable[..., None]:
         def __init__(pool: Executor, *args: Any, **kwargs: Any) -> None:  # noqa: N807
             make(pool, *args, **kwargs)
             if self._is_own(sys._getframe(1)):
                 self._pools.add(pool)
-                self._pooled += [pool._threads] if isinstance(pool, ThreadPoolExecutor) else []
 
         return __init__
 
-    def wait(self, over: Callable[[], bool]) -> None:
-        """Wait for threads that are no daemons, until `over` tells that nothing counts any more.
+    def _starting(self, plain: Callable[[threading.Thread], None]) -> Callable[..., None]:
+        def start(thread: threading.Thread) -> None:
+            caller = sys._getframe(1)
+            if self._is_own(caller) or self._is_of_pool(caller):
+                self._threads.add(thread)
+            plain(thread)
 
-        Pools end with the work that they have; those that a library keeps are not waited for.
+        return start
+
+    def _is_of_pool(self, frame: FrameType) -> bool:
+        """Tell whether a method of such a pool is in a frame."""
+        one = frame.f_locals.get("self") if "self" in frame.f_code.co_varnames else None
+        return issubclass(type(one), POOLS) and one in self._pools
+
+    def _let_main_thread_end(self, main: threading.Thread, patches: Patches) -> None:
+        """Let the main thread be over for others while they are waited for, as Python does."""
+        lives, join = main.is_alive, main.join
+
+        def is_alive() -> bool:
+            return not self._is_ended and lives()
+
+        def joined(timeout: float | None = None) -> None:
+            until = time.monotonic() + (math.inf if timeout is None else timeout)
+            while is_alive() and (left := until - time.monotonic()) > 0:
+                join(min(left, LOOK_SECONDS))
+
+        patches.replace(main, "is_alive", is_alive)
+        patches.replace(main, "join", joined)
+
+    def wait(self, over: Callable[[], bool]) -> None:
+        """Wait for own threads that are no daemons, until `over` tells that nothing counts.
+
+        Pools end with the work that they have.
         """
         if over():
             return
+        self._is_ended = True
         closing = [threading.Thread(target=pool.shutdown, daemon=True) for pool in self._pools]
         for one in closing:
             one.start()
@@ -82,10 +123,8 @@ class Ends:
             left[0].join(LOOK_SECONDS)
 
     def _left(self) -> Iterator[threading.Thread]:
-        own = {thread for pooled in self._pooled for thread in pooled}
-        for thread in {*threading.enumerate()} - self._before - {threading.current_thread()}:
-            is_pooled = thread in _threads_queues or thread in _threads_wakeups
-            if not thread.daemon and (thread in own or not is_pooled):
+        for thread in {*threading.enumerate()} - {threading.current_thread()}:
+            if not thread.daemon and thread in self._threads:
                 yield thread
 
     def come(self) -> None:
@@ -100,6 +139,13 @@ class Ends:
             if type(one) in WRITERS:
                 with suppress(OSError, ValueError):  # it was closed, or can't be written to
                     one.flush()
+
+
+def _is_of(file: Path, folder: Path) -> bool:
+    """Tell whether a file lies in a folder, and in no library that is in there too."""
+    if not file.is_relative_to(folder) or INSTALLED & {*file.relative_to(folder).parts}:
+        return False
+    return not (LIBRARY.is_relative_to(folder) and file.is_relative_to(LIBRARY))
 
 
 def print_error() -> None:

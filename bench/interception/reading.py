@@ -17,7 +17,8 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from bench.errors import NotApplicable
-from bench.interception.held import Held, held
+from bench.interception.content import content_of
+from bench.interception.held import Held, attributes_of, held
 from bench.interception.patches import Patches
 from bench.interception.script import REHEARSED_STEPS, Script
 from bench.random_state import undisturbed
@@ -25,11 +26,13 @@ from bench.random_state import undisturbed
 THREAD = "thread"
 AHEAD = 2
 """Batches that are read ahead."""
+NAMED = 3
+"""Counts that are named, at most."""
 LOOKED_AT = 20
 """Batches whose items are chosen to see whether that draws random numbers."""
 FEW = 3
-"""As many must be there before what a sampler keeps is held against it: with the last one it may
-draw for what comes after."""
+"""As many must be there before what a sampler draws from is held against it: with the last one it
+may draw for what comes after."""
 
 
 def read_by(loader: str, script: Script) -> Callable[[DataLoader[Any]], None]:
@@ -91,11 +94,8 @@ def _check(one: DataLoader[Any], loader: str, script: Script) -> None:
 def _hold_still(loader: DataLoader[Any], reader: str, device: torch.device) -> None:
     """Raise `NotApplicable` where making a batch draws random numbers: in a worker, others."""
     before, own = drawn_so_far(), _held(loader)
-    first = itertools.islice(range(len(loader.dataset)), 2)  # type: ignore[arg-type]  # Sized
     with _restoring() as restored:
-        items = [loader.dataset[item] for item in first]
-        if loader.batch_sampler is not None:
-            loader.collate_fn(items)
+        batch = _made(loader)
     if restored and reader == THREAD:
         raise NotApplicable(
             "the items of a DataLoader seed the random generators for a while: in a thread, what "
@@ -106,13 +106,13 @@ def _hold_still(loader: DataLoader[Any], reader: str, device: torch.device) -> N
             "the items of a DataLoader, or what collates them, draw random numbers (augmentation): "
             "read ahead, they would draw others"
         )
-    if name := own.moved(_held(loader)):
-        raise NotApplicable(
-            "the items of a DataLoader, or what collates them, draw random numbers, or count, by "
-            f"what they keep themselves ({name}): a worker begins each epoch with a copy of it, "
-            "and read ahead, they would draw others"
-        )
     with undisturbed(device):
+        if name := _moved(loader, own, batch):
+            raise NotApplicable(
+                "the items of a DataLoader, or what collates them, draw random numbers, or count, "
+                f"by what they keep themselves ({name}): a worker begins each epoch with a copy of "
+                "it, and read ahead, they would draw others"
+            )
         if _draws_again(loader):
             raise NotApplicable(
                 "the sampler of a DataLoader draws random numbers for each batch: read ahead, "
@@ -120,29 +120,61 @@ def _hold_still(loader: DataLoader[Any], reader: str, device: torch.device) -> N
             )
 
 
+def _made(loader: DataLoader[Any]) -> object:
+    """Return what is made of a loader's first items."""
+    first = itertools.islice(range(len(loader.dataset)), 2)  # type: ignore[arg-type]  # Sized
+    items = [loader.dataset[item] for item in first]
+    return items if loader.batch_sampler is None else loader.collate_fn(items)
+
+
+def _moved(loader: DataLoader[Any], own: Held, batch: object) -> str | None:
+    """Return the names of what moved as a batch was made, and makes others; None: nothing does.
+
+    Counts of hits, of seconds or of what is cached move too: the same items then give the same.
+    """
+    later = _held(loader)
+    if name := own.drawn(later):
+        return name
+    counts = own.counted(later)
+    if not counts or ((content := content_of(batch)) and content == content_of(_made(loader))):
+        return None
+    return ", ".join(counts[:NAMED])
+
+
 def _draws_again(loader: DataLoader[Any]) -> bool:
     """Tell whether what chooses a loader's items draws random numbers after its first batch.
 
-    What it keeps itself may be drawn from as the last batch was given.
+    It does so in the training's own process, always: what it keeps itself moves as it did. What
+    others may draw from as well may be drawn from as the last batch was given.
     """
     begun: tuple[object, ...] | None = None
-    own = list[Held]()
-    for _ in itertools.islice(loader.batch_sampler or loader.sampler, LOOKED_AT):
-        state = drawn_so_far()
-        begun = begun or state
-        if begun != state:
-            return True
-        if len(own) < FEW:
-            own.append(held(sampler=loader.sampler, batch_sampler=loader.batch_sampler))
-    return len(own) == FEW and own[0].moved(own[1]) is not None
+    beside, parts = list[Held](), (loader.sampler, loader.batch_sampler)
+    with _as_they_were(*parts):
+        for _ in itertools.islice(loader.batch_sampler or loader.sampler, LOOKED_AT):
+            state = drawn_so_far()
+            begun = begun or state
+            if begun != state:
+                return True
+            if len(beside) < FEW:
+                beside.append(held(sampler=parts[0], batch_sampler=parts[1]))
+    return len(beside) == FEW and beside[0].drawn(beside[1], beside=True) is not None
 
 
 def _held(loader: DataLoader[Any]) -> Held:
-    """Return what all that gives a loader's batches keeps itself."""
-    return held(
-        dataset=loader.dataset, collate_fn=loader.collate_fn, sampler=loader.sampler,
-        batch_sampler=loader.batch_sampler,
-    )  # fmt: skip
+    """Return what all that makes a loader's batches of its items keeps itself."""
+    return held(dataset=loader.dataset, collate_fn=loader.collate_fn)
+
+
+@contextmanager
+def _as_they_were(*objects: object) -> Iterator[None]:
+    """Put the attributes of objects back afterwards: a sampler may count what it has given."""
+    kept = [(own, {**own}) for one in objects if (own := attributes_of(one)) is not None]
+    try:
+        yield
+    finally:
+        for own, before in kept:
+            own.clear()
+            own.update(before)
 
 
 @contextmanager

@@ -80,6 +80,8 @@ class Script:
     """Loaders whose batches a thread is to draw in the meantime."""
     over: bool = False
     """Whether it was told to end, whatever it makes of that."""
+    untold: dict[str, str] = field(default_factory=dict)
+    """What can't be told of what techniques do to it, and why."""
     _changes: list[tuple[str, Callable[[nn.Module], None]]] = field(default_factory=list)
     _wrappers: list[tuple[str, Wrapper]] = field(default_factory=list)
     _lookers: list[Wrapper] = field(default_factory=list)

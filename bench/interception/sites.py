@@ -9,24 +9,28 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
+from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from bench.interception.calls import Call
 from bench.interception.edits import Place, Source, Unsure
 from bench.interception.patches import Patches
+from bench.interception.pinned import can_be_pinned
 from bench.interception.script import Script
-from bench.interception.standing import standing_for
+from bench.interception.standing import UNKNOWN, standing_for
 
 HERE = str(Path(__file__).parent)
 OTHER = "what is called there is no name of it, and may be what calls it"
 """Of ``list(map(model, parts))``, where the call that is being made is that of the list."""
+SHARED = "the same line makes a loader that was not seen"
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,8 @@ class Sites:
     """Optimizers that have begun a step."""
     drawn: set[int] = field(default_factory=set)
     """Loaders that were drawn from, by id."""
+    unpinnable: set[int] = field(default_factory=set)
+    """Those that gave a batch which can't be pinned."""
     _callees: dict[Place, ast.expr | None] = field(default_factory=dict)
     """What is called at a place; None where the file doesn't tell."""
 
@@ -71,12 +77,25 @@ class Sites:
         self.script.look_at_calls(self._noting)
         self.script.look_at_optimizers(self.stepped.add)
         self.script.throughout(self._watched)
+        self.script.throughout(self._drawing)
 
     @property
     def drawn_from(self) -> list[Made]:
-        """Return the loaders at whose places none was made that nothing was drawn from."""
+        """Return the loaders at whose places one was drawn from; unsure where another was not."""
+        drawn = {made.site for made in self.loaders if id(made.one) in self.drawn}
         other = {made.site for made in self.loaders if id(made.one) not in self.drawn}
-        return [made for made in self.loaders if made.site not in other]
+        return [
+            replace(made, site=replace(made.site, unsure=made.site.unsure or SHARED))
+            if made.site in other else made
+            for made in self.loaders if made.site in drawn
+        ]  # fmt: skip
+
+    @property
+    def pinnable(self) -> list[Made]:
+        """Return the loaders at whose places one was drawn from, and all batches can be pinned."""
+        drawn = {made.site for made in self.loaders if id(made.one) in self.drawn}
+        other = {made.site for made in self.loaders if id(made.one) in self.unpinnable}
+        return [made for made in self.loaders if made.site in drawn - other]
 
     def _noting(self, model: nn.Module, call: Call) -> Call:
         def noted(*args: Any, **kwargs: Any) -> Any:
@@ -92,7 +111,6 @@ class Sites:
     def _watched(self) -> Iterator[None]:
         """Note what is made while the script runs."""
         make, load, script = Optimizer.__init__, DataLoader.__init__, self.script
-        begin = DataLoader.__iter__
 
         def optimizer(made: Optimizer, *args: Any, **kwargs: Any) -> None:
             make(made, *args, **kwargs)
@@ -107,14 +125,32 @@ class Sites:
             site = self._site(frame, lambda called: _makes(called, made))
             self.loaders.append(Made(made, site))
 
-        def draw(made: DataLoader[Any]) -> Any:
-            self.drawn.add(id(made))
-            return begin(made)
-
         with Patches() as patches:
             patches.replace(Optimizer, "__init__", optimizer)
             patches.replace(DataLoader, "__init__", loader)
+            yield
+
+    @contextmanager
+    def _drawing(self) -> Iterator[None]:
+        """Note which loaders are drawn from, and what they give."""
+        begin, give = DataLoader.__iter__, _BaseDataLoaderIter.__next__
+        loaders = WeakKeyDictionary[Any, int]()
+
+        def draw(made: DataLoader[Any]) -> Any:
+            self.drawn.add(id(made))
+            batches = begin(made)
+            loaders[batches] = id(made)
+            return batches
+
+        def batch(batches: Any) -> Any:
+            found = give(batches)
+            if batches in loaders and not can_be_pinned(found):
+                self.unpinnable.add(loaders[batches])
+            return found
+
+        with Patches() as patches:
             patches.replace(DataLoader, "__iter__", draw)
+            patches.replace(_BaseDataLoaderIter, "__next__", batch)
             yield
 
     def _site(self, frame: FrameType, is_it: Callable[[object], bool]) -> Site:
@@ -126,14 +162,15 @@ class Sites:
                 file=own, line=line, column=column
             )  # fmt: skip
             callee = None if place is None else self._callee(place)
-            other = callee is not None and not is_it(standing_for(callee, frame))
+            called = UNKNOWN if callee is None else standing_for(callee, frame)
+            other = called is not UNKNOWN and not is_it(called)
             return Site(f"{own}, line {frame.f_lineno}", place, OTHER if other else "")
         outside, within = frame, frame.f_back
         while within is not None and (own := self._name(within)) is None:
             within = within.f_back
-        called = f"{outside.f_code.co_filename}, line {outside.f_lineno}"
+        there = f"{outside.f_code.co_filename}, line {outside.f_lineno}"
         by = f", called by {own}, line {within.f_lineno}" if within is not None else ""
-        return Site(f"{called}{by}")
+        return Site(f"{there}{by}")
 
     def _callee(self, place: Place) -> ast.expr | None:
         if place not in self._callees:

@@ -84,6 +84,19 @@ class Writing:
         """Give DataLoaders arguments where they are made, all that were seen to be drawn from."""
         self._arguments(self._loaders(), arguments, by)
 
+    def pin_loaders(self, by: str) -> None:
+        """Let DataLoaders pin what they give: all at whose places one was seen to be drawn from.
+
+        To pin what others of the same place give changes no number of it.
+        """
+        if self.sites.loaders and not self.sites.pinnable:
+            raise NotApplicable("no DataLoader was seen to give batches that can be pinned")
+        self._arguments(self.sites.pinnable, {"pin_memory": "True"}, by)
+
+    def say(self, text: str, by: str) -> None:
+        """Say something beside the lines."""
+        self._left[f"{by}: {text}"] = None
+
     def loaders_instead(self, name: str, helper: str, by: str) -> None:
         """Make loaders by ``name(DataLoader)(...)``, all that were seen to be drawn from."""
         for made in self._loaders():
@@ -106,9 +119,7 @@ class Writing:
     def _loaders(self) -> list[Made]:
         """Return loaders that may be changed: what others draw at random, nobody has seen."""
         if self.sites.loaders and not self.sites.drawn_from:
-            raise NotApplicable(
-                "no place makes only loaders that the first steps were seen to draw from"
-            )
+            raise NotApplicable("the first steps were seen to draw from no DataLoader")
         return self.sites.drawn_from
 
     def _calls(self, edits: dict[Edit, None], name: str, helper: str, by: str) -> None:

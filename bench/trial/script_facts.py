@@ -45,7 +45,8 @@ def training_of(run: ScriptRun, trial: TrialSpec) -> Training:
 def advice_of(run: ScriptRun, scratch: Path) -> Advice:
     """Return what is known of the trained models, beside what is judged."""
     models = run.script.models
-    unknown = {} if run.course.items_known else {ITEMS: UNCOUNTED}
+    uncounted = {} if run.course.items_known else {ITEMS: UNCOUNTED}
+    unknown = {**run.script.untold, **uncounted}
     known = Advice(parameters=parameters_of(models), unknown=unknown)
     if len(models) != 1:
         why = f"the script trains {len(models)} modules that it calls by themselves"

@@ -5,8 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 from bench.errors import NotApplicable
+from bench.interception.events import Recorder
+from bench.interception.script import Script
+from optimizers import fused_optimizer
 from tests.scripts.cases import intercepted, losses_of, trial_of
 
 BEGIN = """
@@ -63,3 +68,24 @@ def test_weights_that_are_laid_out_between_steps_take_their_state_along(tmp_path
     (tmp_path / "asks.py").write_text(BEGIN.format("Adam") + "net.eval()\n" + STEPS)
     losses = intercepted(trial_of("asks", tmp_path, *BOTH, folder=tmp_path)).course.losses
     assert losses == pytest.approx(losses_of(tmp_path / "asks.py"), rel=1e-2)
+
+
+def test_layouts_are_looked_at_once_whether_or_not_all_weights_get_gradients(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A head that is unused, and one that is used in every other step."""
+    looks: list[object] = []
+    monkeypatch.setattr(fused_optimizer, "_check_late", looks.append)
+    body, head = nn.Linear(2, 2), nn.Linear(2, 1)
+    optimizer = torch.optim.Adam([*body.parameters(), *head.parameters()])
+    script = Script(torch.device("cpu"), Recorder())
+    fused_optimizer.FusedOptimizer().intercept(script)
+    script.changes_optimizer(optimizer)
+    seen: list[int] = []
+    for used in (False, False, False, True, False, True):
+        optimizer.zero_grad()
+        found = body(torch.ones(1, 2))
+        (head(found) if used else found).sum().backward()
+        optimizer.step()
+        seen.append(len(looks))
+    assert seen == [1, 1, 1, 2, 2, 2]

@@ -86,6 +86,39 @@ class Sampler:
             yield self.rng.integers(20, size=4).tolist()
 fit(DataLoader(data, batch_sampler=Sampler()), inputs=lambda batch: batch[0])
 """
+CONSUMES = """
+class Sampler:
+    consumed = 0
+    def __len__(self):
+        return 5
+    def __iter__(self):
+        for first in range(self.consumed, 40, 4):
+            self.consumed += 4
+            yield [at % 20 for at in range(first, first + 4)]
+fit(DataLoader(data, batch_sampler=Sampler()), inputs=lambda batch: batch[0])
+"""
+COUNTS = """
+import time
+class Counting(torch.utils.data.Dataset):
+    def __init__(self):
+        self.cache, self.size, self.hits, self.seconds = {}, 0, 0, 0.0
+    def __len__(self):
+        return 20
+    def __getitem__(self, i):
+        begun = time.perf_counter()
+        self.hits += i in self.cache
+        x = self.cache.setdefault(i, data[i][0])
+        self.size = len(self.cache)
+        self.seconds += time.perf_counter() - begun
+        return x
+def collating():
+    made = [0]
+    def collate(items):
+        made[0] += 1
+        return torch.stack(items)
+    return collate
+fit(DataLoader(Counting(), 4, collate_fn=collating()), inputs=lambda x: x)
+"""
 LATE = """
 class Noisy(torch.utils.data.Dataset):
     def __len__(self):
@@ -183,11 +216,37 @@ def test_what_is_collated_with_random_numbers_of_its_own_is_not_read_ahead(tmp_p
         intercepted(trial(COLLATES, tmp_path, loader="1", kind="build"))
 
 
-def test_items_that_a_sampler_chooses_by_a_generator_of_its_own_are_not_read_ahead(
+@pytest.mark.parametrize("loader", ["thread", "1"])
+@pytest.mark.parametrize("text", [CHOOSES, CONSUMES], ids=["chooses", "consumes"])
+def test_items_that_a_sampler_chooses_by_what_it_keeps_are_read_ahead(
+    text: str, loader: str, tmp_path: Path
+) -> None:
+    intercepted(trial(text, tmp_path, loader=loader, kind="build"))
+    run = intercepted(trial(text, tmp_path, loader=loader))
+    assert tuple(run.course.losses) == losses_of(tmp_path / "own.py")
+
+
+def test_items_that_a_sampler_chooses_by_what_others_may_draw_from_are_not_read_ahead(
     tmp_path: Path,
 ) -> None:
+    shared = CHOOSES.replace("self.rng.", "RNG.").replace(
+        "class", "RNG = np.random.default_rng()\nclass"
+    )
     with pytest.raises(NotApplicable, match="the sampler of a DataLoader draws random numbers"):
-        intercepted(trial(CHOOSES, tmp_path, loader="1", kind="build"))
+        intercepted(trial(shared, tmp_path, loader="1", kind="build"))
+
+
+@pytest.mark.parametrize("loader", ["thread", "1"])
+def test_counts_that_change_no_item_are_read_ahead(loader: str, tmp_path: Path) -> None:
+    intercepted(trial(COUNTS, tmp_path, loader=loader, kind="build"))
+    run = intercepted(trial(COUNTS, tmp_path, loader=loader))
+    assert tuple(run.course.losses) == losses_of(tmp_path / "own.py")
+
+
+def test_what_is_collated_by_a_count_is_not_read_ahead(tmp_path: Path) -> None:
+    counted = COUNTS.replace("return torch.stack(items)", "return torch.stack(items) * made[0]")
+    with pytest.raises(NotApplicable, match=r"or count, .*collate_fn \(made\)\[0\]"):
+        intercepted(trial(counted, tmp_path, loader="1", kind="build"))
 
 
 @pytest.mark.parametrize("loader", ["thread", "1"])

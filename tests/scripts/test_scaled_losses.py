@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import get_gradient_edge
 
 from bench.errors import NotApplicable
-from bench.interception.backward import Backward
+from bench.interception.backward import LOOKED_AT, Backward
 from bench.interception.events import Recorder
 from bench.interception.patches import Patches
 from bench.interception.scaling import Scaling
@@ -162,6 +162,17 @@ def test_the_loss_itself_is_noted_whatever_was_made_of_the_scaled_one(
         given = torch.full((), 3.0, requires_grad=True) * 1
         torch.autograd.backward(begun(torch.amp.GradScaler("cpu").scale, given))
     assert script.recorder.values() == [loss]
+
+
+def test_a_scale_is_looked_for_near_the_loss_alone(script: Script) -> None:
+    """Where a script scales one loss of two, the other is looked at in vain in every pass."""
+    with Patches() as patches:
+        Backward(script, patches)
+        scaled = torch.amp.GradScaler("cpu").scale(torch.full((), 3.0, requires_grad=True) * 1)
+        for halved in range(2 * LOOKED_AT):
+            scaled = scaled * (0.5 if halved < 16 else 1.0)
+        torch.autograd.backward(scaled)
+    assert script.recorder.values() == [3.0]
 
 
 def test_a_pass_that_begins_within_a_graph_is_of_no_known_loss(script: Script) -> None:

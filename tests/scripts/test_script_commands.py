@@ -148,3 +148,22 @@ def test_a_script_is_started_as_it_was_asked_for_and_found_where_a_link_leads(
     begun = started("train.py", None)
     assert begun.file == tmp_path.resolve() / "code" / "train_v2.py"
     assert settings_of(begun, [], {})["script"] == "train.py"
+
+
+def test_a_script_is_named_in_its_working_folder_whatever_links_lead_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project := tmp_path / "disk" / "project").mkdir(parents=True)
+    (project.parent / "other").mkdir()
+    for file in (project / "train.py", project.parent / "other" / "train.py"):
+        file.touch()
+    (project / "newest.py").symlink_to("train.py")
+    (home := tmp_path / "home").symlink_to("disk")
+    monkeypatch.chdir(project)
+    for given, named in (
+        (home / "project" / "train.py", "train.py"),
+        (home / "project" / "newest.py", "newest.py"),
+        (home / "other" / "train.py", "../other/train.py"),
+        ("../other/train.py", "../other/train.py"),
+    ):
+        assert settings_of(started(str(given), None), [], {})["script"] == named

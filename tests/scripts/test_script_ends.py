@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
+import time
+import weakref
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from bench.interception.ending import Ends
+from bench.interception.patches import Patches
 from bench.trial.failure import ScriptFailed
 from tests.scripts.cases import intercepted, trial_of
 
@@ -117,3 +124,74 @@ def test_of_a_script_that_is_ended_early_no_thread_is_waited_for(tmp_path: Path)
     (tmp_path / "own.py").write_text(IN_A_THREAD + waits)
     intercepted(trial_of("own", tmp_path, folder=tmp_path, kind="build"))
     assert "waits" in {thread.name for thread in threading.enumerate()}
+
+
+OF_A_LIBRARY = """
+stop = threading.Event()
+thread = threading.Thread(target=stop.wait, args=(20,), name="of a library")
+threading._register_atexit(stop.set)
+exec(compile("thread.start()", "{file}", "exec"))
+train(0)
+"""
+
+
+@pytest.mark.parametrize("file", ["/elsewhere/pool.py", "{folder}/.venv/site-packages/pool.py"])
+def test_what_a_library_leaves_running_is_not_waited_for(file: str, tmp_path: Path) -> None:
+    library = OF_A_LIBRARY.format(file=file.format(folder=tmp_path))
+    (tmp_path / "own.py").write_text(IN_A_THREAD + library)
+    intercepted(trial_of("own", tmp_path, folder=tmp_path))
+    assert (tmp_path / "trial.log").read_text() == "trained\nlast 0.5\n"
+    assert "of a library" in {thread.name for thread in threading.enumerate()}
+
+
+WATCHES = """
+main = threading.main_thread()
+def polls():
+    for _ in range(500):
+        if main.is_alive():
+            time.sleep(0.02)
+def joins():
+    main.join(10)
+def watch():
+    {waits}()
+    print("main thread runs:", main.is_alive())
+train(0)
+threading.Thread(target=watch).start()
+print("main thread runs:", main.is_alive())
+"""
+
+
+@pytest.mark.parametrize("waits", ["polls", "joins"])
+def test_a_thread_that_lives_as_long_as_the_main_thread_ends(waits: str, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(IN_A_THREAD + WATCHES.format(waits=waits))
+    intercepted(trial_of("own", tmp_path, folder=tmp_path))
+    said = ["trained", "main thread runs: True", "main thread runs: False", "last 0.5"]
+    assert (tmp_path / "trial.log").read_text().splitlines() == said
+    assert threading.main_thread().is_alive()
+
+
+def test_the_threads_of_a_pool_are_kept_no_longer_than_the_pool() -> None:
+    with Patches() as patches:
+        ends = Ends([Path(__file__).parent], patches)
+        pool = ThreadPoolExecutor(1)
+        pool.submit(int).result()
+        kept: list[Callable[[], object]] = [weakref.ref(pool), *map(weakref.ref, pool._threads)]
+        pool.shutdown()
+        del pool
+        gc.collect()
+        assert [one() for one in kept] == [None, None]
+        ends.wait(lambda: False)
+
+
+def test_work_of_a_pool_that_is_let_go_of_is_waited_for() -> None:
+    done = list[str]()
+    with Patches() as patches:
+        ends = Ends([Path(__file__).parent], patches)
+        ThreadPoolExecutor(1).submit(_late, done)
+        ends.wait(lambda: False)
+        assert done == ["late"]
+
+
+def _late(done: list[str]) -> None:
+    time.sleep(0.2)
+    done.append("late")

@@ -74,6 +74,39 @@ for _ in range(5):
         optimizer.step()
 """
 
+SPLITS = """
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+items = {part: TensorDataset(torch.ones(20, 2)) for part in ("train", "val")}
+loaders = {part: DataLoader(items[part], 4) for part in items}
+model = nn.Linear(2, 1)
+optimizer = torch.optim.SGD(model.parameters())
+for x, in loaders["train"]:
+    model(x).sum().backward()
+    optimizer.step()
+"""
+NAMELESS = """
+import torch
+from torch import nn
+models, x = [nn.Linear(2, 1) for _ in range(4)], torch.ones(4, 2)
+class _Trainer:
+    def __init__(self, net):
+        self.__net = net
+    def losses(self):
+        return [self.__net(part).sum() for part in (x, x)]
+def last():
+    return models[2]
+trainer = _Trainer(models[0])
+optimizer = torch.optim.SGD([p for model in models for p in model.parameters()], 0.1)
+for _ in range(5):
+    sum(trainer.losses()).backward()
+    models[-1](x).sum().backward()
+    last()(x).sum().backward()
+    (models[1] if x.numel() else models[0])(x).sum().backward()
+    optimizer.step()
+"""
+
 
 def wanted(trial: TrialSpec) -> Written:
     """Return all that a trial's techniques would have written into its script."""
@@ -229,6 +262,33 @@ def test_what_something_else_calls_is_changed_by_hand(tmp_path: Path) -> None:
     why = "by hand (what is called there is no name of it, and may be what calls it):"
     for by, line in (("fused-optimizer", 5), ("mixed-precision", 11)):
         assert any(note.startswith(f"{by}: own.py, line {line}, {why}") for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("reader", "what"),
+    [
+        ("workers", "add the argument num_workers=1"),
+        ("thread", "let reading_ahead(…)(…) be called, where it calls …(…)"),
+    ],
+)
+def test_a_line_that_makes_a_loader_which_was_not_seen_too_is_changed_by_hand(
+    reader: str, what: str, tmp_path: Path
+) -> None:
+    lines, notes = written_into(SPLITS, tmp_path, f"memory-efficient-loading:reader={reader}")
+    assert lines == []
+    why = "by hand (the same line makes a loader that was not seen)"
+    begun = f"memory-efficient-loading: own.py, line 6, {why}:\n  {what}"
+    assert any(note.startswith(begun) for note in notes)
+
+
+def test_what_no_name_stands_for_is_changed_where_it_is_called(tmp_path: Path) -> None:
+    lines, _ = written_into(NAMELESS, tmp_path, "mixed-precision")
+    assert lines == [
+        "        return [in_mixed_precision(self.__net)(part).sum() for part in (x, x)]",
+        "    in_mixed_precision(models[-1])(x).sum().backward()",
+        "    in_mixed_precision(last())(x).sum().backward()",
+        "    (in_mixed_precision(models[1] if x.numel() else models[0]))(x).sum().backward()",
+    ]
 
 
 def test_an_optimizer_asks_for_one_form_alone(tmp_path: Path) -> None:

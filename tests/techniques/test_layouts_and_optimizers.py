@@ -294,3 +294,21 @@ def test_a_fused_form_is_refused_where_a_weight_gets_its_first_gradient_late() -
 
     with pytest.raises(NotApplicable, match="gets its first gradient after others"):
         train(FusedOptimizer().apply(linear_job(loss=loss)))
+
+
+def test_a_fused_form_is_refused_where_a_layer_is_thawed_later() -> None:
+    def schedule(optimizer: Optimizer, progress: Progress) -> None:
+        job.model.get_parameter("bias").requires_grad_(progress.epoch > 0)
+
+    job = linear_job(schedule=schedule)
+    with pytest.raises(NotApplicable, match="gets its first gradient after others"):
+        train(FusedOptimizer().apply(job))
+
+
+def test_an_optimizer_that_was_made_beforehand_is_switched_once() -> None:
+    job = linear_job()
+    beforehand = AdamW(job.model.parameters(), lr=0.01)
+    job = FusedOptimizer().apply(replace(job, make_optimizer=lambda model: beforehand))
+    for _ in range(2):
+        assert job.make_optimizer(job.model) is beforehand
+    assert beforehand.param_groups[0]["fused"]

@@ -28,6 +28,7 @@ PUBLIC = {
     "bench.random_state": {"undisturbed"},
     "bench.metrics": {"auroc", "macro_auroc", "macro_f1", "recalls"},
     "bench.interception.calls": {"Call"},
+    "bench.interception.pinned": {"Pinned"},
     "bench.interception.scaling": {"Scaling"},
     "bench.interception.script": {"Script"},
     "bench.interception.writing": {"Writing"},
