@@ -31,11 +31,14 @@ Outputs = Any
 def first_size(batch: Batch) -> int:
     """Return how many items a batch holds: the length along dim 0 of what the model sees.
 
-    Of a packed sequence, whose rows are the steps of all, as many as make its first step.
+    Of a packed sequence, whose rows are the steps of all, as many as make its first step; of a list
+    of sequences as many as it holds.
     """
     for leaf in _leaves(batch):
         if isinstance(leaf, PackedSequence):
             return int(leaf.batch_sizes[0])
+        if isinstance(leaf, list | tuple):
+            return len(leaf)
         if leaf.dim():
             break
     return inputs_of(batch).shape[0]
@@ -81,7 +84,29 @@ def _of_items(batch: Batch, items: int, change: Callable[[Batch], Batch]) -> Bat
         return batch
     if type(batch) in (list, tuple) and next(_tensors(batch), None) is None:
         return type(batch)(change(list(batch))) if len(batch) == items else batch
-    return rebuilt(batch, [_of_items(value, items, change) for value in _values(batch)])
+    values = _values(batch)
+    return rebuilt(batch, [
+        type(value)(change(list(value)))
+        if _of_entries(value, values) and len(value) == items else _of_items(value, items, change)
+        for value in values
+    ])  # fmt: skip
+
+
+def _of_entries(value: Batch, beside: Sequence[Batch]) -> bool:
+    """Tell whether a list has an item in each tensor: sequences of several lengths, say.
+
+    Their lengths differ, or aren't those of the tensors beside them, of which one tells as many
+    items as there are entries.
+    """
+    if type(value) not in (list, tuple) or not value:
+        return False
+    if not all(isinstance(one, Tensor) and one.dim() for one in value):
+        return False
+    lengths = {len(one) for one in value}
+    told = {len(one) for one in beside if isinstance(one, Tensor) and one.dim()}
+    if told:
+        return len(value) in told and not lengths <= told
+    return type(value) is list and len(lengths) > 1  # a tuple may be a call's arguments
 
 
 def inputs_of(batch: Batch) -> Tensor:
@@ -113,9 +138,15 @@ def with_inputs(batch: Batch, inputs: Tensor) -> Batch:
 def each_tensor(batches: Sequence[Batch], change: Callable[[list[Tensor]], Tensor]) -> Batch:
     """Return a batch of the same form whose tensors are made from those at the same place.
 
-    Lists without tensors follow one another; what else is no tensor is that of the first batch.
+    Lists without tensors follow one another; what else is no tensor is that of the first batch. A
+    packed sequence, whose parts lie on several devices, is changed as one, by methods like theirs.
+    Raises `NotApplicable` for several of them: they are not joined by their parts.
     """
     first = batches[0]
+    if isinstance(first, PackedSequence):
+        if len(batches) > 1:
+            raise NotApplicable("batches hold packed sequences, which can't be joined to one")
+        return change(list(batches))
     if isinstance(first, Tensor):
         return change(list(batches))
     if type(first) in (list, tuple) and next(_tensors(first), None) is None:
@@ -156,13 +187,14 @@ def _fields(batch: Batch) -> list[str]:
     return [field.name for field in dataclasses.fields(batch) if field.init]
 
 
-def _leaves(batch: Batch) -> Iterator[Tensor | PackedSequence]:
-    """Yield the tensors of a batch in order, those of a packed sequence as one."""
+def _leaves(batch: Batch) -> Iterator[Tensor | PackedSequence | list[Tensor] | tuple[Tensor, ...]]:
+    """Yield the tensors of a batch in order; as one those of a packed or a listed sequence."""
     if isinstance(batch, Tensor | PackedSequence):
         yield batch
     elif _is_tree(batch):
-        for value in _values(batch):
-            yield from _leaves(value)
+        values = _values(batch)
+        for value in values:
+            yield from [value] if _of_entries(value, values) else _leaves(value)
 
 
 def _tensors(batch: Batch) -> Iterator[Tensor]:

@@ -11,6 +11,9 @@ from typing import NotRequired, TypedDict
 import numpy as np
 import torch
 
+GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
+"""What random numbers can be drawn from."""
+
 
 class RandomState(TypedDict):
     """The state of torch's, numpy's and Python's own generators."""
@@ -38,6 +41,34 @@ def python_state(text: str) -> tuple[object, ...]:
     """Return the argument of `random.setstate` from its state as JSON."""
     version, numbers, gauss = json.loads(text)
     return version, tuple(numbers), gauss
+
+
+def generator_state(generator: object) -> torch.Tensor | str:
+    """Return the state of one of `GENERATORS`, as a tensor or text."""
+    if isinstance(generator, torch.Generator):
+        return generator.get_state()
+    if isinstance(generator, random.Random):
+        return json.dumps(generator.getstate())
+    if isinstance(generator, np.random.Generator):
+        state: object = generator.bit_generator.state
+    else:
+        assert isinstance(generator, np.random.RandomState)
+        state = generator.get_state(legacy=False)
+    return json.dumps(state, default=lambda array: array.tolist())
+
+
+def set_generator_state(generator: object, state: torch.Tensor | str) -> None:
+    """Restore a generator, from a tensor on any device."""
+    if isinstance(state, torch.Tensor):
+        assert isinstance(generator, torch.Generator)
+        generator.set_state(state.cpu())
+    elif isinstance(generator, random.Random):
+        generator.setstate(python_state(state))
+    elif isinstance(generator, np.random.Generator):
+        generator.bit_generator.state = json.loads(state)
+    else:
+        assert isinstance(generator, np.random.RandomState)
+        generator.set_state(json.loads(state))
 
 
 def global_random() -> RandomState:

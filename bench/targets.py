@@ -57,14 +57,10 @@ class Targets:
         """Return the Kullback-Leibler divergence of logits ``(B, ...)`` from others' probabilities.
 
         The mean over items, and over heads or labels: each label is a question of two classes.
+        Classes that have no chance, of a score of minus infinity, add nothing.
         """
-        gaps = [
-            functional.kl_div(
-                own.log_softmax(1), other.log_softmax(1), reduction="batchmean", log_target=True
-            )
-            for own, other in zip(self._rows(logits), self._rows(wanted), strict=True)
-        ]
-        return torch.stack(gaps).mean()
+        pairs = zip(self._rows(logits), self._rows(wanted), strict=True)
+        return torch.stack([_gap(own, other) for own, other in pairs]).mean()
 
     def _rows(self, logits: Tensor) -> list[Tensor]:
         """Return logits as rows of the classes of one question."""
@@ -73,6 +69,12 @@ class Targets:
         if self.classes is None:
             return [torch.stack((logits, torch.zeros_like(logits)), -1).flatten(0, 1)]
         return [logits]
+
+
+def _gap(logits: Tensor, wanted: Tensor) -> Tensor:
+    own, other = logits.log_softmax(1), wanted.log_softmax(1)
+    gaps = functional.kl_div(own, other, reduction="none", log_target=True)
+    return gaps.masked_fill(other.isneginf(), 0).sum() / len(own)
 
 
 def check_shares(targets: Tensor) -> None:

@@ -156,8 +156,9 @@ class _Cache:
     whole: Batch | None = None  # all training items, features in place of the inputs
     remembered: dict[bytes, Tensor] = field(default_factory=dict)
     made_of: list[nn.Parameter] = field(init=False)  # the encoder's weights when they were made
+    held: _Held | None = None  # what its weights and buffers held then
 
-    not_remembered: ClassVar[frozenset[str]] = frozenset({"made_of"})
+    not_remembered: ClassVar[frozenset[str]] = frozenset({"made_of", "held"})
 
     def __post_init__(self) -> None:
         self.made_of = [*self.encoder.parameters()]
@@ -168,13 +169,32 @@ class _Cache:
             if self.whole is None:
                 self.whole = self._extract(self.at_once or len(rows), rows.device)
             yield _taken(self.whole, rows)
+            self._check_still()
 
     def _follow(self) -> None:
         """Let go of features where the encoder has other weights since: pruned, factorised."""
         now = [*self.encoder.parameters()]
-        if [*map(id, now)] != [*map(id, self.made_of)]:
-            self.made_of, self.whole = now, None
+        others = [*map(id, now)] != [*map(id, self.made_of)]
+        if others or (self.held is not None and self.held.changed()):
+            self.made_of, self.whole, self.held = now, None, None
             self.remembered.clear()
+        self.held = self.held or _Held(self.encoder)
+        self._check_still()
+
+    def _check_still(self) -> None:
+        """Raise `NotApplicable` where the encoder is in training by now: thawed, or averaged."""
+        assert self.held is not None
+        thawed = any(p.requires_grad for p in self.made_of)
+        if thawed and not getattr(self.encoder, "frozen", False):  # freeze-encoder holds it
+            raise NotApplicable(
+                "the encoder trains from some epoch on (the baseline thaws it): its outputs change,"
+                " and features that are kept would hide that"
+            )
+        if self.held.changed():
+            raise NotApplicable(
+                "the encoder's weights or buffers change while the rest trains (an average of"
+                " others, say): its outputs change too, and can't be kept"
+            )
 
     def _extract(self, size: int, device: torch.device) -> Batch:
         """Return all items as one batch of features, and what the last pass is filled up with."""
@@ -208,6 +228,28 @@ class _Cache:
                 self.mode = "run"
 
         return call
+
+
+class _Held:
+    """What a module's tensors hold: told by their versions and, where these differ, by a sum."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._tensors = [*module.parameters(), *module.buffers()]
+        self._versions, self._sums = self._numbers(), self._added_up()
+
+    def changed(self) -> bool:
+        """Tell whether one holds other numbers; what was changed and put back is as it was."""
+        if (now := self._numbers()) == self._versions:
+            return False
+        self._versions = now
+        return self._added_up() != self._sums
+
+    def _numbers(self) -> list[int]:
+        return [tensor._version for tensor in self._tensors]
+
+    def _added_up(self) -> list[int]:
+        flat = (tensor.detach().contiguous().reshape(-1) for tensor in self._tensors)
+        return [int(one.view(torch.uint8).sum(dtype=torch.int64)) for one in flat]
 
 
 def _teachable(kind: type[nn.Module], cache: _Cache) -> type[nn.Module]:

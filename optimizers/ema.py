@@ -27,6 +27,7 @@ from bench.errors import NotApplicable
 from bench.job import Job, deploys_what_it_trains
 from bench.model.copies import copied
 from bench.model.halves import HALVES, widened
+from bench.model.inner_optimizers import groups_of
 from bench.records.plain_loop import PlainLoop
 from bench.technique import Effect, Parts, Stage, Technique
 
@@ -106,7 +107,7 @@ class _Average:
     def update(self, old: Update) -> Update:
         def update(optimizer: Optimizer) -> None:
             old(optimizer)
-            self._follow([p for group in optimizer.param_groups for p in group["params"]])
+            self._follow([p for group in groups_of(optimizer) for p in group["params"]])
             self._updates += 1
             kept = min(self._decay, (1 + self._updates) / (10 + self._updates))
             with torch.no_grad():

@@ -31,7 +31,7 @@ from bench.job import Job, Progress, Schedule
 from bench.model.calls import ask
 from bench.model.compiled import is_compiled
 from bench.model.hooks import UNHEARD, Calls, listening
-from bench.model.nested import scores_in
+from bench.model.nested import rows_in, scores_in
 from bench.model.outputs import check_classes, objection
 from bench.model.train_mode import evaluating
 from bench.model.untouched import untouched
@@ -99,11 +99,13 @@ class KnowledgeDistillation(Technique):
 class _Lesson:
     """A teacher, trained once, and the comparison with it."""
 
-    not_remembered: ClassVar[frozenset[str]] = frozenset({"_untold"})
+    not_remembered: ClassVar[frozenset[str]] = frozenset({"_untold", "_part"})
 
     def __init__(self, rule: KnowledgeDistillation, teacher: Job, untold: bool) -> None:
         self._rule, self._job, self._untold = rule, teacher, untold
         self._targets = teacher.targets or Targets(classes=0)  # untold: one of some classes
+        self._part = 0
+        """Which of the rows in an answer are compared, where the loss has told it."""
         self.teacher = teacher.model.eval()
         self._trained = False
 
@@ -129,7 +131,7 @@ class _Lesson:
     def loss(self, old: Loss) -> Loss:
         def loss(model: nn.Module, batch: Batch) -> Tensor:
             if self._untold:
-                check_classes(replace(self._job, model=model), batch, old)
+                self._part = check_classes(replace(self._job, model=model), batch, old)
                 self._untold = False
             with self._listening(model) as heard:
                 own = old(model, batch)
@@ -152,10 +154,25 @@ class _Lesson:
         return listening(model, _last_linear(model) if self._rule.match == "features" else None)
 
     def _compared(self, heard: Calls) -> list[Tensor]:
-        found = heard.inside if self._rule.match == "features" else heard.answers
+        features = self._rule.match == "features"
+        found = heard.inside if features else heard.answers
         if not found:
             raise NotApplicable(f"match={self._rule.match}: {UNHEARD}")
-        return [scores_in(one) for one in found]
+        return [scores_in(one) if features else self._scores(rows_in(one)) for one in found]
+
+    def _scores(self, rows: list[Tensor]) -> Tensor:
+        """Return the scores in an answer of several parts: one for each class, where that is known.
+
+        Otherwise they are what the loss was found to take for scores.
+        """
+        width = self._targets.classes or sum(self._targets.heads)
+        if len(rows) == 1 or not width:
+            return rows[min(self._part, len(rows) - 1)]
+        fitting = [one for one in rows if one.dim() == 2 and one.shape[1] == width]
+        if not fitting:
+            shapes = ", ".join(str(tuple(one.shape)) for one in rows)
+            raise NotApplicable(f"match=logits: none of the answers, {shapes}, has {width} scores")
+        return fitting[0]
 
 
 def _last_linear(model: nn.Module) -> nn.Module:

@@ -14,11 +14,14 @@ Source:  Dao et al., FlashAttention, NeurIPS 2022; torch SDPA and torch.fx docum
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 import operator
+import random
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
@@ -46,6 +49,9 @@ PRODUCTS = (torch.matmul, torch.bmm, operator.matmul, "matmul", "bmm")
 SCALINGS = (operator.mul, torch.mul, "mul", operator.truediv, torch.div, "div")
 SOFTMAXES = (torch.softmax, F.softmax, "softmax", nn.Softmax)
 KEPT = (dict, list)
+NUMBERS = (bool, int, float, str)
+CONSTANT = "_tensor_constant"
+"""So torch.fx begins the names of attributes that it gives a module."""
 MULTIHEAD = inspect.signature(nn.MultiheadAttention.forward)
 
 
@@ -60,8 +66,11 @@ class MemoryEfficientAttention(Technique):
     def apply(self, job: Job) -> Job:
         """Change the class of the modules in place, so that names and weights stay as they are."""
         before, calls = _answers(job), _observed(job)[1]
-        if before[0] is None:
-            raise NotApplicable("the model does not take its own sample: nothing can be compared")
+        if before[0] is None or not any(map(_tells, before)):
+            raise NotApplicable(
+                "the model does not take its own sample, or answers it with no number: nothing can "
+                "be compared"
+            )
         replaced: set[nn.Module] = set()
         for module in reversed(list(job.model.modules())):  # the innermost first
             if module not in calls or replaced & set(module.modules()):
@@ -94,18 +103,25 @@ def _answers(job: Job) -> list[Answer]:
     return found
 
 
+def _tells(answer: Answer) -> bool:
+    """Tell whether there is any number in an answer that another can be compared with."""
+    return answer is not None and any(bool(part.isfinite().any()) for part in answer)
+
+
 def _near(one: Answer, other: Answer) -> bool:
     """Tell whether an answer is another but for rounding; whatever it is where there was none."""
-    if other is None or not all(bool(part.isfinite().all()) for part in other):
+    if other is None or not _tells(other):
         return True
-    return one is not None and all(map(_close, one, other))
+    return one is not None and len(one) == len(other) and all(map(_close, one, other))
 
 
 def _close(one: Tensor, other: Tensor) -> bool:
-    if one.shape != other.shape or other.numel() == 0:
-        return one.shape == other.shape
-    near = CLOSE * float(other.detach().double().abs().max())
-    return torch.allclose(one, other, rtol=CLOSE, atol=max(near, 1e-5))
+    """Tell whether numbers are near, and what is infinite or none is so in both."""
+    if one.shape != other.shape or one.dtype != other.dtype or other.numel() == 0:
+        return one.shape == other.shape and one.dtype == other.dtype
+    sizes = (other if other.is_complex() else other.double()).abs()
+    near = CLOSE * float(torch.where(other.isfinite(), sizes, 0.0).max())
+    return torch.allclose(one, other, rtol=CLOSE, atol=max(near, 1e-5), equal_nan=True)
 
 
 def _observed(job: Job) -> tuple[list[Tensor] | None, dict[nn.Module, Call]]:
@@ -139,32 +155,84 @@ def _replacement(module: nn.Module, call: Call, device: str) -> Callable[..., Ou
     if graph is None:
         return None
     found = [_rewrite(module, graph, node, device) for node in [*graph.nodes]]
-    return type(fx.GraphModule(module, graph)).forward if any(found) else None
+    if not any(found):
+        return None
+    return _while_the_same(module, type(fx.GraphModule(module, graph)).forward)
+
+
+def _while_the_same(module: nn.Module, traced: Callable[..., Outputs]) -> Callable[..., Outputs]:
+    """Return a traced forward that gives way to the module's own where numbers were changed since.
+
+    A trace holds them, such as a temperature that a schedule lowers, as constants.
+    """
+    own, numbers = type(module).forward, _numbers(module)
+
+    @functools.wraps(own)
+    def forward(self: nn.Module, *args: object, **kwargs: object) -> Outputs:
+        for path, name, value in numbers:
+            now = getattr(self.get_submodule(path), name, None)
+            if not isinstance(now, NUMBERS) or now != value:
+                return own(self, *args, **kwargs)
+        return traced(self, *args, **kwargs)
+
+    return forward
+
+
+def _numbers(module: nn.Module) -> list[tuple[str, str, object]]:
+    """Return numbers, but for the mode, of a module and those inside that aren't torch's."""
+    return [
+        (path, name, value)
+        for path, part in module.named_modules()
+        if not type(part).__module__.startswith("torch.")
+        for name, value in {**vars(type(part)), **vars(part)}.items()
+        if isinstance(value, NUMBERS) and name != "training" and not name.startswith("__")
+    ]
+
+
+class _Tracer(fx.Tracer):
+    """Traces what is computed of buffers too, which would be constants."""
+
+    proxy_buffer_attributes: bool = True
 
 
 def _traced(module: nn.Module) -> fx.Graph | None:
     """Return a module's graph; None where there is none, or tracing changes what the module keeps.
 
-    A graph does not set attributes: what the code notes in them would be lost. It is traced in
-    training mode: what depends on the mode fails the comparison, made in eval mode.
+    A graph does not set attributes, nor draw numbers that the code draws: what it notes in them
+    would be lost. It is traced in training mode: what depends on the mode fails the comparison,
+    made in eval mode.
     """
     places = [vars(part) for part in module.modules()]
     kept = [(x, copy.copy(x)) for one in places for x in (one, *one.values()) if type(x) in KEPT]
-    try:
-        graph = fx.Tracer().trace(module)
-    except FAILURES:  # what a module says to symbols in the place of its inputs, or torch.fx to it
-        graph = None
-    changed = [pair for pair in kept if not _same(*pair)]
-    for place, was in changed:
-        place.clear()
-        (place.update if isinstance(place, dict) else place.extend)(was)
-    return None if changed else graph
+    held = (x for place, _ in kept for x in (place.values() if type(place) is dict else place))
+    tensors = [x for x in held if isinstance(x, Tensor)]
+    versions = [x._version for x in tensors]
+    with undisturbed(torch.device("cpu")), untouched(module):
+        drawn = _drawn()
+        try:
+            graph = _Tracer().trace(module)
+        except FAILURES:  # what a module says to symbols in the place of its inputs, or torch.fx
+            graph = None
+        changed = [pair for pair in kept if not _same(*pair)]
+        for place, was in changed:
+            place.clear()
+            (place.update if isinstance(place, dict) else place.extend)(was)
+        if changed or versions != [x._version for x in tensors] or drawn != _drawn():
+            return None
+        constants = {k: v for k, v in vars(module).items() if k.startswith(CONSTANT)}
+    vars(module).update(constants)  # which the graph reads
+    return graph
+
+
+def _drawn() -> tuple[object, ...]:
+    """Return where the random generators stand."""
+    return torch.get_rng_state().tolist(), random.getstate(), str(np.random.get_state())
 
 
 def _same(place: Any, was: Any) -> bool:
     """Tell whether a list or dict holds what it held, constants of the tracer's aside."""
     if isinstance(place, dict):
-        place = {k: v for k, v in place.items() if not str(k).startswith("_tensor_constant")}
+        place = {k: v for k, v in place.items() if not str(k).startswith(CONSTANT)}
         return place.keys() == was.keys() and all(place[key] is was[key] for key in was)
     return len(place) == len(was) and all(map(operator.is_, place, was))
 

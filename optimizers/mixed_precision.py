@@ -22,7 +22,6 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
-from torch.optim import Optimizer
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.batches import Batch, Outputs
@@ -37,6 +36,7 @@ from bench.model.compiled import is_compiled
 from bench.model.module_state import ModuleState
 from bench.model.nested import cast, tensors_in
 from bench.model.outputs import objection
+from bench.model.scaled_updates import scaled_update
 from bench.random_state import undisturbed
 from bench.records.plain_loop import PlainLoop
 from bench.technique import PASSES, Effect, Parts, Stage, Technique
@@ -174,30 +174,8 @@ class MixedPrecision(Technique):
         def scale_backward(old: Callable[[Tensor], None]) -> Callable[[Tensor], None]:
             return lambda loss: old(scaler.scale(loss))
 
-        def scale_update(old: Callable[[Optimizer], None]) -> Callable[[Optimizer], None]:
-            def update(optimizer: Optimizer) -> None:
-                scaler.unscale_(optimizer)  # so that clipping inside `old` sees true gradients
-                old(_Scaled(optimizer, scaler))  # type: ignore[arg-type]  # stands in for it
-                scaler.update()
-
-            return update
-
         job = job.wrap("backward", scale_backward, by=self.name)
-        return job.wrap("update", scale_update, by=self.name)
-
-
-class _Scaled:
-    """An optimizer whose `step` goes through the scaler, which skips it on infinite gradients."""
-
-    def __init__(self, optimizer: Optimizer, scaler: torch.amp.GradScaler) -> None:
-        self._optimizer = optimizer
-        self._scaler = scaler
-
-    def step(self) -> None:
-        self._scaler.step(self._optimizer)
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._optimizer, name)
+        return job.wrap("update", lambda old: scaled_update(old, scaler), by=self.name)
 
 
 class _Formats(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped

@@ -13,7 +13,7 @@ Source:  Li et al., The Stability-Efficiency Dilemma, NeurIPS 2022; windows of E
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -26,6 +26,9 @@ from bench.errors import NotApplicable
 from bench.job import Batches, Job, Progress
 from bench.model.outputs import check_alone, like, objection
 from bench.technique import Effect, Stage, Technique
+
+TARGETS = frozenset({"y", "label", "labels", "target", "targets"})
+"""Names under which a batch holds what is to be answered, and not more of its inputs."""
 
 
 class SequenceReduction(Technique):
@@ -64,15 +67,23 @@ class SequenceReduction(Technique):
                 f"the model takes no series of {kept.shape[dim]} steps, trained on {whole}: {said}"
             )
 
+        unchecked = True
+
         def wrapper(old: Batches) -> Batches:
             def batches(progress: Progress) -> Iterator[Batch]:
+                nonlocal unchecked
                 whole = progress.epoch >= self.until * progress.total_epochs
                 for batch in old(progress):
                     if whole:
                         yield batch
                         continue
                     seen = like(series, inputs_of(batch))
-                    yield with_inputs(batch, self.shortened(seen, dim, draw))
+                    short = self.shortened(seen, dim, draw)
+                    if unchecked:
+                        beside = _without_targets(job, batch)
+                        check_alone(beside, seen, [dim], short.shape[dim])
+                        unchecked = False
+                    yield with_inputs(batch, short)
 
             return batches
 
@@ -99,3 +110,12 @@ class SequenceReduction(Technique):
         if shape[0] == shape[1]:
             raise NotApplicable(f"the inputs have the shape {shape}: say which is time, dim=1 or 2")
         return 1 if shape[0] > shape[1] else 2
+
+
+def _without_targets(job: Job, batch: Batch) -> Batch:
+    """Return what of a batch may say more of its inputs: lengths, masks."""
+    if isinstance(batch, Mapping):
+        return {key: value for key, value in batch.items() if str(key).lower() not in TARGETS}
+    if isinstance(batch, tuple | list) and (job.targets is not None or len(batch) == 2):
+        return [*batch[:1], *batch[2:]]
+    return batch

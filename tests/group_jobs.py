@@ -25,6 +25,8 @@ class Options(Settings):
     dropout: float = 0.0
     norm: bool = False
     pairs: bool = False
+    thaw: bool = False
+    """Whether the first layer trains only from the second epoch on."""
     fault: str = ""
     """What the second process does in its sixth step: killed, raises, hangs."""
 
@@ -59,8 +61,13 @@ class Small:
         model = nn.Sequential(
             nn.Linear(6, 8), *extra, nn.Tanh(), nn.Dropout(settings.dropout), nn.Linear(8, 2)
         )
+
+        def schedule(optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+            if settings.thaw:
+                model[0].requires_grad_(progress.epoch > 0)
+
         return Job(
-            device=device, model=model, epochs=settings.epochs,
+            device=device, model=model, schedule=schedule, epochs=settings.epochs,
             data=DataCard(name="made up", train_items=ITEMS, test_items=ITEMS, sha256="0" * 64),
             batches=batches, loss=loss, evaluate=evaluate,
             make_optimizer=lambda model: torch.optim.AdamW(model.parameters(), lr=0.05),

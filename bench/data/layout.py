@@ -108,7 +108,8 @@ def _turned(batch: Batch, dim: int) -> Batch:
     """
 
     def turned(parts: list[Tensor]) -> Tensor:
-        return parts[0].transpose(0, dim) if parts[0].dim() > dim else parts[0]
+        whole = isinstance(parts[0], PackedSequence) or parts[0].dim() <= dim
+        return parts[0] if whole else parts[0].transpose(0, dim)
 
     return each_tensor([batch], turned)
 

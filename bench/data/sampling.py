@@ -55,12 +55,19 @@ def items_an_epoch(job: Job) -> int:
 def labelled(job: Job) -> tuple[FixedItems, Tensor]:
     """Return a job's items and which labels each has, ``(N, labels)`` of 0 and 1.
 
-    Raises `NotApplicable` where the job doesn't say, or there is nothing to tell apart.
+    Raises `NotApplicable` where the job doesn't say, a label is not known, or there is nothing to
+    tell apart.
     """
     if job.fixed is None or job.fixed.labels is None:
         what = "no `fixed` training items" if job.fixed is None else "`fixed` items without labels"
         raise NotApplicable(f"the baseline doesn't say which item has which label: {what}")
     labels = job.fixed.labels.cpu()
+    odd = ~((labels >= 0) & (labels <= 1)) if labels.ndim == 2 else ~(labels >= 0)
+    if bool(odd.any()):
+        raise NotApplicable(
+            f"{int(odd.sum())} of {labels.numel()} labels of the training items are not known, such"
+            f" as {labels[odd][0].item():g}: classes count from 0, and other labels lie in 0..1"
+        )
     table = labels if labels.ndim == 2 else nn.functional.one_hot(labels.long())
     there = table.sum(0) > 0
     if int(there.sum()) < 2:

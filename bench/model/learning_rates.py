@@ -5,12 +5,13 @@ from __future__ import annotations
 from torch.optim import Optimizer
 
 from bench.job import Job, Progress
+from bench.model.inner_optimizers import groups_of
 from bench.random_state import undisturbed
 
 
 def rates_of(optimizer: Optimizer) -> list[float]:
     """Return the learning rate of each group."""
-    return [float(group["lr"]) for group in optimizer.param_groups]
+    return [float(group["lr"]) for group in groups_of(optimizer)]
 
 
 def own_change(job: Job) -> int | None:

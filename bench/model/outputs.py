@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from bench.batches import Batch, Inputs, Outputs
 from bench.errors import NotApplicable
 from bench.job import Job, Loss
 from bench.model.calls import arguments, ask
-from bench.model.nested import mapped, scores_in, tensors_in
+from bench.model.nested import mapped, rows_in, scores_in, tensors_in
 from bench.model.train_mode import evaluating
 from bench.model.untouched import untouched
 from bench.random_state import undisturbed
@@ -20,6 +20,8 @@ from bench.targets import Targets, check_shares
 
 TOLERANCE = 1e-3
 """How far, relatively, the loss of one-hot probabilities may lie from that of the classes."""
+UNSEEN = 1e-6
+"""By how much, relatively, a loss changes at most with what it doesn't look at."""
 FAILURES = (
     RuntimeError, TypeError, ValueError, LookupError, AttributeError, AssertionError,
     ArithmeticError,
@@ -62,32 +64,66 @@ def checked_scores(job: Job) -> None:
         raise NotApplicable(f"the model's answer to two items, {shapes}, is no row of scores each")
 
 
-def check_classes(job: Job, batch: Batch, loss: Loss) -> None:
-    """Raise `NotApplicable` where a loss takes the model's answers for no scores of classes.
+def check_classes(job: Job, batch: Batch, loss: Loss) -> int:
+    """Return which of the `rows_in` a model's answers a loss takes for scores of classes.
 
-    It doesn't change when all scores of an item rise alike, unless they are logarithms of
-    probabilities already. What a model calls logits is taken to be that.
+    It changes with them, but not when all scores of an item rise alike, unless they are logarithms
+    of probabilities already. What a model calls logits is taken to be that.
+    Raises `NotApplicable` where it takes none for such scores.
     """
-    rows = list[Tensor]()
+    plain, answers = _changed(job, batch, loss)
+    said = ""
+    for part in range(min(map(len, answers), default=0)):
+        raised: float | None = None
+        try:
+            if _alike(_changed(job, batch, loss, part, _uneven)[0], plain, UNSEEN):
+                continue  # features, say, that the loss doesn't look at
+            raised = _changed(job, batch, loss, part, lambda x: x + 1)[0]
+        except FAILURES as error:
+            higher = str(error).strip().partition("\n")[0] or type(error).__name__
+        else:
+            higher = f"{raised:.4g}"
+        if raised is not None and _alike(raised, plain, TOLERANCE):
+            return part
+        if all(_are_logarithms(found[part]) for found in answers):
+            return part
+        said = said or f"where the model's answers are 1 higher, {higher}"
+    if not answers:  # unheard, as is said where they are compared
+        return 0
+    raise NotApplicable(
+        f"the loss is {plain:.4g} and, {said or 'with any answers of the model, the same'}: they "
+        "are no scores of classes; say what they are with the job's `targets`"
+    )
 
-    def raised(model: object, args: object, found: Outputs) -> Outputs:
-        rows.append(scores := scores_in(found))
-        return mapped(found, lambda x: x + 1 if x is scores else x)
 
-    plain = loss_without_training(job, batch, loss, seed=0)
-    hook = job.model.register_forward_hook(raised)
+def _changed(
+    job: Job, batch: Batch, loss: Loss, part: int = 0,
+    change: Callable[[Tensor], Tensor] | None = None,
+) -> tuple[float, list[list[Tensor]]]:  # fmt: skip
+    """Return the loss where one of the rows in the answers is changed, and these before it."""
+    answers = list[list[Tensor]]()
+
+    def heard(model: object, args: object, found: Outputs) -> Outputs:
+        answers.append(rows := rows_in(found))
+        if change is None:
+            return None
+        return mapped(found, lambda x: change(x) if x is rows[part] else x)
+
+    hook = job.model.register_forward_hook(heard)
     try:
-        higher = f"{(raised_loss := loss_without_training(job, batch, loss, seed=0)):.4g}"
-        same = abs(raised_loss - plain) <= TOLERANCE * max(abs(plain), TOLERANCE)
-    except FAILURES as error:
-        higher, same = str(error).strip().partition("\n")[0] or type(error).__name__, False
+        return loss_without_training(job, batch, loss, seed=0), answers
     finally:
         hook.remove()
-    if not same and not all(map(_are_logarithms, rows)):
-        raise NotApplicable(
-            f"the loss is {plain:.4g} and, where the model's answers are 1 higher, {higher}: they "
-            "are no scores of classes; say what they are with the job's `targets`"
-        )
+
+
+def _alike(one: float, other: float, tolerance: float) -> bool:
+    return abs(one - other) <= tolerance * max(abs(other), tolerance)
+
+
+def _uneven(rows: Tensor) -> Tensor:
+    """Return rows with other numbers added in each place; none is drawn: a loss may draw some."""
+    waves = torch.arange(rows.numel(), device=rows.device).view(rows.shape).sin()
+    return rows + waves.to(rows)
 
 
 def _are_logarithms(rows: Tensor) -> bool:
@@ -95,8 +131,15 @@ def _are_logarithms(rows: Tensor) -> bool:
 
 
 def mean_of(answers: Sequence[Outputs]) -> Outputs:
-    """Return the mean of outputs of the same form and shapes, of all tensors in them."""
-    columns = zip(*(tensors_in(answer) for answer in answers), strict=True)
+    """Return the mean of outputs of the same form and shapes, of all tensors in them.
+
+    Raises `NotApplicable` where there are none.
+    """
+    parts = [tensors_in(answer) for answer in answers]
+    if not all(parts):
+        kind = type(answers[0]).__name__
+        raise NotApplicable(f"the model answers with a {kind}, in which no tensor is to be found")
+    columns = zip(*parts, strict=True)
     means = iter([torch.stack(column).mean(0) for column in columns])
     return mapped(answers[0], lambda _: next(means))
 
@@ -194,7 +237,7 @@ def _compare_losses(job: Job, targets: Targets, inputs: Tensor, hard: Tensor) ->
     except FAILURES as error:
         said = str(error).strip().partition("\n")[0]
         raise NotApplicable(f"the baseline's loss takes no class probabilities: {said}") from error
-    if abs(by_index - by_share) > TOLERANCE * max(abs(by_index), TOLERANCE):
+    if not _alike(by_share, by_index, TOLERANCE):  # as where one is no number
         raise NotApplicable(
             f"the baseline's loss takes class probabilities for something else: {by_share:.4g} "
             f"for one-hot rows, {by_index:.4g} for the same classes ({_named(hard)}); with weights "

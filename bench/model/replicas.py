@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -31,14 +32,20 @@ class LossOf(nn.Module):
 
 @dataclass
 class Replicated:
-    """DDP around a loss, made in the first step: which weights the loss leaves out shows there."""
+    """DDP around a loss, made in the first step: which weights the loss leaves out shows there.
+
+    It is made anew where other weights train than then (layers thawed, parts replaced): DDP would
+    leave their gradients as they are.
+    """
 
     inner: LossOf
     group: Group
     device: torch.device
     whole: DistributedDataParallel | None = None
+    trained: list[int] = field(default_factory=list)
+    """Ids of the weights that trained when it was made."""
 
-    not_remembered: ClassVar[frozenset[str]] = frozenset({"whole"})
+    not_remembered: ClassVar[frozenset[str]] = frozenset({"whole", "trained"})
 
     def loss(self, old: Loss) -> Loss:
         """Let gradients be averaged where the job's own model trains."""
@@ -46,7 +53,13 @@ class Replicated:
         def loss(model: nn.Module, batch: Batch) -> Tensor:
             if model is not self.inner.model or not torch.is_grad_enabled():
                 return old(model, batch)
-            self.whole = self.whole or self._made(batch)
+            trained = [id(p) for p in self.inner.parameters() if p.requires_grad]
+            if self.whole is None or trained != self.trained:
+                if self.whole is not None:
+                    self.whole = None
+                    gc.collect()  # its hooks go with it
+                self.trained = trained
+                self.whole = self._made(batch)
             found: Tensor = self.whole(batch)
             return found
 

@@ -10,8 +10,9 @@ from torch.nn import Parameter
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_leaves as leaves
 
-from bench.errors import NotApplicable
+from bench.errors import NotApplicable, reason_of
 from bench.job import Job, Progress, deploys_what_it_trains
+from bench.machine.memory import is_out_of_memory
 from bench.model.inner_optimizers import apart
 from bench.random_state import undisturbed
 from bench.turns import parts_of
@@ -106,6 +107,7 @@ class _Operation:
         self._epoch = epoch
         self._change = change
         self._done = False
+        self._before: dict[str, tuple[int, ...]] = {}
 
     def schedule(
         self, old: Callable[[Optimizer, Progress], None]
@@ -113,6 +115,7 @@ class _Operation:
         def schedule(optimizer: Optimizer, progress: Progress) -> None:
             if not self._done and progress.epoch >= self._epoch:
                 before = {id(p): name for name, p in self._model.named_parameters()}
+                self._before = _shapes(self._model)
                 with undisturbed(self._device):
                     _changed(self._model, self._change)
                 point_to(optimizer, before, dict(self._model.named_parameters()))
@@ -129,9 +132,28 @@ class _Operation:
                 raise NotApplicable(
                     f"training ended before epoch {self._epoch}, when the model was to be changed"
                 )
-            return old(job, model)
+            now = _shapes(model)
+            try:
+                made = old(job, model)
+            except RuntimeError as error:
+                if is_out_of_memory(error):
+                    raise
+                raise NotApplicable(
+                    "the baseline's finish fails with the changed model, as where it restores "
+                    f"weights of before the change: {reason_of(error)}"
+                ) from error
+            if _shapes(made) == self._before != now:
+                raise NotApplicable(
+                    "the baseline's finish restores a model of before the change (its best one, "
+                    "say), which would be deployed in the place of the changed one"
+                )
+            return made
 
         return finish
+
+
+def _shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(weight.shape) for name, weight in model.named_parameters()}
 
 
 def point_to(optimizer: Optimizer, before: Mapping[int, str], now: Mapping[str, Parameter]) -> None:

@@ -10,11 +10,18 @@ from torch import nn
 
 @contextmanager
 def modes_kept(model: nn.Module) -> Iterator[None]:
-    """Restore at the end which modules train: ``model.train()`` would wake frozen ones too."""
+    """Restore at the end which modules train: ``model.train()`` would wake frozen ones too.
+
+    Each is told, outer ones first, since some do more than take it down: layers of LoRA merge their
+    weights. The flags are set again where a module shared by several, or its own code, differs.
+    """
     before = {module: module.training for module in model.modules()}
     try:
         yield
     finally:
+        for module, training in before.items():
+            if module.training != training:
+                module.train(training)
         for module, training in before.items():
             module.training = training
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from bench.model.module_state import OWN
@@ -32,8 +34,27 @@ def unsaved(model: nn.Module) -> dict[str, object]:
 
 
 def put_back(model: nn.Module, kept: Mapping[str, object]) -> None:
-    """Let a model have again what was kept."""
+    """Let a model have again what was kept; tensors of the same shape stay the same objects."""
     modules = dict(model.named_modules())  # a ScriptModule gives no part of it by its name
+    places = {name: name.rpartition(".") for name in kept}
+    before = {name: getattr(modules[at], own, None) for name, (at, _, own) in places.items()}
+    times = Counter(map(id, before.values()))
     for name, value in kept.items():
-        owner, _, own = name.rpartition(".")
-        setattr(modules[owner], own, value.clone() if isinstance(value, Tensor) else value)
+        at, _, own = places[name]
+        if isinstance(value, Tensor):
+            old = before[name]
+            alone = times[id(old)] == 1  # others were made of it, and have other numbers since
+            value = old if alone and _took(old, value) else value.clone()
+        setattr(modules[at], own, value)
+
+
+def _took(old: object, value: Tensor) -> bool:
+    """Copy a value into a tensor where it lies, if it can be; tell whether it was."""
+    if not isinstance(old, Tensor) or old.grad_fn is not None or old.is_inference():
+        return False
+    spread = any(step == 0 and size > 1 for step, size in zip(old.stride(), old.shape, strict=True))
+    if spread or (old.shape, old.dtype, old.device) != (value.shape, value.dtype, value.device):
+        return False
+    with torch.no_grad():
+        old.copy_(value)
+    return True

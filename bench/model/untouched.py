@@ -18,12 +18,12 @@ def untouched(model: nn.Module) -> Iterator[None]:
         yield  # its attributes lie elsewhere, and can't be put back
         return
     state = ModuleState(model)
-    weights = [(weight, weight._version, weight.detach().clone()) for weight in model.parameters()]
+    weights = [(weight, weight.detach().clone()) for weight in model.parameters()]
     try:
         yield
     finally:
         state.put_back()
         with torch.no_grad():
-            for weight, version, before in weights:
-                if weight._version != version:
+            for weight, before in weights:
+                if not torch.equal(weight, before):  # through ``data`` no version tells
                     weight.copy_(before)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from bench.batches import Outputs
 from bench.errors import NotApplicable
 from bench.model.copies import copied
+from bench.model.differences import difference
 from bench.model.nested import tensors_in
 from bench.model.outputs import FAILURES
 
@@ -50,7 +51,7 @@ def misread(model: nn.Module, inputs: Inputs, cut: Cut) -> str | None:
         found, wanted = (_answer(_plain(one), inputs, seed=0) for one in (numbered, whole))
     except (NotApplicable, *FAILURES):  # what a model says to such weights
         return None
-    if found.shape != wanted.shape or _near(found.detach(), wanted.detach()):
+    if found.shape != wanted.shape or difference(wanted, found) <= FAR:
         return None
     return ", ".join(sorted(MOVES & {*_operators(wanted)})) or None
 
@@ -84,11 +85,6 @@ def _answer(model: nn.Module, inputs: Inputs, seed: int) -> Tensor:
     with torch.enable_grad():
         parts = [x.flatten() for x in tensors_in(model.eval()(*other)) if x.is_floating_point()]
     return torch.cat(parts)
-
-
-def _near(one: Tensor, other: Tensor) -> bool:
-    apart = (one - other).abs().max() / other.abs().max()
-    return not apart.item() > FAR  # nor where it is no number
 
 
 def _plain(model: nn.Module) -> nn.Module:

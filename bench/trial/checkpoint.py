@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from bench.errors import BenchError
 from bench.job import Job
+from bench.model.carried import CannotRemember, Carried
 from bench.model.unsaved import put_back, unsaved
 from bench.random_state import global_random, set_global_random
 from bench.records.files import appearing
@@ -20,7 +21,7 @@ from bench.records.measurement import Evaluation
 from bench.records.recipe import Recipe
 from bench.trial import optimizer_state
 from bench.trial.training import Trained
-from bench.trial.training_state import CannotRemember, PartsState, kept_state
+from bench.trial.training_state import PartsState, kept_state
 
 FORMAT = 1
 EARLIER = "before the interruption"
@@ -44,6 +45,7 @@ class Checkpointer:
     _optimizer: Optimizer = field(init=False)
     _result: Trained = field(init=False)
     _memory: PartsState = field(init=False)
+    _carried: Carried = field(init=False)
 
     def begin(self, job: Job, optimizer: Optimizer, result: Trained) -> bool:
         """Take a training up where the file left it; tell whether its epochs were over.
@@ -55,6 +57,7 @@ class Checkpointer:
         try:
             _check_whole(job)
             self._memory = PartsState(job, optimizer)
+            self._carried = Carried(job.model)
         except CannotRemember as reason:
             self._give_up(reason)
             return False
@@ -84,6 +87,7 @@ class Checkpointer:
             "evaluations": [one.model_dump_json() for one in result.evaluations],
             "seconds": result.timeline.seconds,
             "model": kept_state(self._job.model), "besides": unsaved(self._job.model),
+            "carried": self._carried.taken(),
             "optimizer": self._optimizer.state_dict(),
             "rates": result.rates.state(),
             "memory": self._memory.taken(), "random": global_random(),
@@ -114,6 +118,7 @@ class Checkpointer:
         result.timeline.between.append((0, EARLIER, found["seconds"]))
         self._job.model.load_state_dict(found["model"])
         put_back(self._job.model, found.get("besides", {}))
+        self._carried.put_back(found.get("carried", {}))
         optimizer_state.put_back(self._optimizer, found["optimizer"])
         result.rates.put_back(found.get("rates"))
         self._memory.put_back(found["memory"])

@@ -117,5 +117,18 @@ class ScriptProfiler:
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:
-    """Return what tensors hold; one that is there twice counts once."""
-    return sum(t.numel() * t.element_size() for t in {id(t): t for t in tensors}.values())
+    """Return what tensors hold; what several of them share counts once."""
+    storages = (part.untyped_storage() for tensor in tensors for part in _parts(tensor))
+    held = {storage._cdata: storage for storage in storages}
+    return sum(storage.nbytes() for storage in held.values())
+
+
+def _parts(tensor: Tensor) -> tuple[Tensor, ...]:
+    """Return the tensors in which a sparse one keeps its values and their places."""
+    if tensor.layout is torch.sparse_coo:
+        return tensor._indices(), tensor._values()
+    if tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
+        return tensor.crow_indices(), tensor.col_indices(), tensor.values()
+    if tensor.layout in (torch.sparse_csc, torch.sparse_bsc):
+        return tensor.ccol_indices(), tensor.row_indices(), tensor.values()
+    return (tensor,)

@@ -14,8 +14,6 @@ in a fresh process the same walk finds the same slot, and 2 is put there.
 from __future__ import annotations
 
 import functools
-import json
-import random
 import types
 import zlib
 from collections import deque
@@ -31,9 +29,10 @@ from torch.optim import Optimizer
 
 from bench.errors import BenchError
 from bench.job import Job
+from bench.model.carried import CannotRemember
 from bench.model.surgery import FOLLOWING
 from bench.model.weights_file import copied_state, is_plain
-from bench.random_state import python_state
+from bench.random_state import GENERATORS, generator_state, set_generator_state
 from bench.trial.optimizer_state import put_back
 from bench.turns import parts_of
 
@@ -45,10 +44,6 @@ FOREIGN = frozenset(
 """Packages whose objects are not looked into."""
 ELSEWHERE = ("model", "device", "data", "taken", "relies_on")
 """Parts of a job that are kept otherwise, or never change."""
-
-
-class CannotRemember(BenchError):  # noqa: N818 - a statement about a training
-    """Something that changed while training can't be kept."""
 
 
 @dataclass(frozen=True)
@@ -280,19 +275,8 @@ def _parts(path: str, value: object) -> Iterator[tuple[str, object]]:
 
 def _state_of(value: object) -> Slot | None:
     """Return the state of a random generator, or of an object that tells its state itself."""
-    if isinstance(value, torch.Generator):
-        return Slot(value.get_state, value.set_state)
-    if isinstance(value, np.random.Generator):
-        bits = value.bit_generator
-        return Slot(
-            lambda: json.dumps(bits.state, default=lambda array: array.tolist()),
-            lambda text: setattr(bits, "state", json.loads(text)),
-        )
-    if isinstance(value, random.Random):
-        return Slot(
-            lambda: json.dumps(value.getstate()),
-            lambda text: value.setstate(python_state(text)),
-        )
+    if isinstance(value, GENERATORS):
+        return Slot(lambda: generator_state(value), functools.partial(set_generator_state, value))
     take, put = (getattr(value, name, None) for name in ("state_dict", "load_state_dict"))
     if callable(take) and callable(put) and not isinstance(value, type):
         return Slot(take, put)

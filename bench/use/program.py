@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import re
 import time
 import warnings
@@ -18,6 +17,7 @@ from torch.export import ExportedProgram
 
 from bench.errors import BenchError, NotApplicable, reason_of
 from bench.model.copies import copied
+from bench.model.differences import difference
 from bench.use.made_up import made_up
 from bench.use.quiet import quiet, unprinted
 from bench.use.scores import Scores
@@ -170,11 +170,7 @@ def apart(one: Tensor, other: Tensor) -> float:
     """
     if one.shape != other.shape:
         raise BenchError(f"the program answers {tuple(other.shape)}, the model {tuple(one.shape)}")
-    ones, others = _real(one), _real(other)
-    same = (ones == others) | (ones.isnan() & others.isnan())
-    far = torch.where(same, 0.0, (ones - others).abs()).nan_to_num(nan=math.inf)
-    largest = float(torch.where(torch.isfinite(ones), ones, 0.0).abs().max())
-    return float(far.max()) / (largest or 1.0)
+    return difference(one, other)
 
 
 def close(ones: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
@@ -183,12 +179,6 @@ def close(ones: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
     if len(ones) != len(others) or not all(same):
         return False
     return all(apart(a, b) <= TOLERANCE for a, b in zip(ones, others, strict=True))
-
-
-def _real(numbers: Tensor) -> Tensor:
-    """Return numbers in 64 bits, complex ones as pairs."""
-    pairs = torch.view_as_real(numbers.resolve_conj()) if numbers.is_complex() else numbers
-    return pairs.double()
 
 
 def _timed(asks: Sequence[Callable[[], object]], device: torch.device) -> tuple[float, ...]:

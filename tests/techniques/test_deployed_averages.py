@@ -11,10 +11,12 @@ from pydantic import ValidationError
 from torch import nn
 
 from bench.errors import NotApplicable
+from bench.model.nested import mapped, tensors_in
+from bench.model.outputs import mean_of
 from bench.targets import Targets
 from bench.testing import Case
 from bench.trial.training import train
-from optimizers.ensemble import APART
+from optimizers.ensemble import APART, Members
 from optimizers.tta import TestTimeAugmentation as Tta
 from optimizers.tta import Views
 from tests.contract.cases import CONV_NET, PICTURES, SMALL
@@ -110,3 +112,45 @@ def test_inputs_without_an_axis_have_no_views() -> None:
     job = linear_job(sample=lambda n: (torch.zeros(n, 2, 20),), targets=Targets(classes=2))
     with pytest.raises(NotApplicable, match="takes no windows of 10 places, of 20: mat1"):
         Tta(window=0.5).apply(replace(job, model=flat))
+
+
+class Said:
+    """A plain object."""
+
+    def __init__(self, logits: torch.Tensor) -> None:
+        self.logits, self.kept, self.name = logits, {"logits": logits}, "said"
+
+
+class Spoken(nn.Module):
+    """A linear model that answers with a plain object."""
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, x: torch.Tensor) -> Said:
+        return Said(x * self.weight)
+
+
+def test_answers_that_are_plain_objects_are_averaged_too() -> None:
+    members = Members([Spoken(1.0), Spoken(3.0)])
+    x = torch.arange(4.0).view(2, 2)
+    found = members(x)
+    assert isinstance(found, Said)
+    assert torch.equal(found.logits, 2 * x)
+    assert torch.equal(found.kept["logits"], 2 * x)
+    assert found.name == "said"
+
+
+def test_an_object_that_refers_to_itself_is_looked_at_once() -> None:
+    said = Said(torch.ones(2))
+    said.kept["self"] = said  # type: ignore[assignment]  # as trees know their root
+    assert len(tensors_in(said)) == 2
+    changed: Any = mapped(said, lambda x: x + 1)
+    assert changed.kept["self"] is changed
+    assert torch.equal(said.logits, torch.ones(2))
+
+
+def test_answers_without_a_tensor_have_no_mean() -> None:
+    with pytest.raises(NotApplicable, match="answers with a list, in which no tensor is"):
+        mean_of([["a"], ["b"]])

@@ -260,6 +260,41 @@ def test_logarithms_of_probabilities_are_scores() -> None:
     rehearse(KnowledgeDistillation().apply(job))
 
 
+class WithFeatures(nn.Module):
+    """Answers with features, as many as there are items in a batch, and scores of two classes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head = nn.Linear(6, 8), nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.body(x).relu()
+        return features, self.head(features)
+
+
+def of_scores(model: nn.Module, batch: Any) -> Tensor:
+    """Return the loss of the second part of an answer."""
+    return F.cross_entropy(model(batch[0])[1], batch[1])
+
+
+@pytest.mark.parametrize("targets", [Targets(classes=2), Targets(heads=(2,)), None], ids=str)
+def test_of_features_and_scores_the_scores_are_compared(targets: Targets | None) -> None:
+    teacher = linear_job(model=WithFeatures(), loss=of_scores, targets=targets)
+    job = dataclasses.replace(teacher, model=WithFeatures(), again=lambda changes: teacher)
+    job = KnowledgeDistillation(weight=1.0, temperature=1.0).apply(job)
+    x, y = next(iter(job.batches(Progress(3))))
+    found, wanted = (model(x)[1].log_softmax(1) for model in (job.model, teacher.model))
+    gap = F.kl_div(found, wanted, log_target=True, reduction="batchmean").item()
+    assert job.loss(job.model, (x, y)).item() == pytest.approx(gap, rel=1e-4)
+
+
+def test_answers_of_which_none_has_as_many_scores_as_classes_are_refused() -> None:
+    teacher = linear_job(model=WithFeatures(), loss=of_scores, targets=Targets(classes=5))
+    job = dataclasses.replace(teacher, model=WithFeatures(), again=lambda changes: teacher)
+    with pytest.raises(NotApplicable, match=r"\(2, 8\), \(2, 2\), has 5 scores"):
+        KnowledgeDistillation().apply(job)
+
+
 def test_one_output_without_targets_could_not_be_compared() -> None:
     job = job_of(nn.Linear(6, 1), torch.randn(32, 6), torch.zeros(32).long())
     job = dataclasses.replace(job, again=lambda changes: job)

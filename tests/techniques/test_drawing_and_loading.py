@@ -191,3 +191,16 @@ def test_a_loader_needs_items_that_do_not_change() -> None:
 def test_lazy_loading_needs_a_setting_that_could_be_lazy() -> None:
     with pytest.raises(NotApplicable, match="no `loading` that could be lazy"):
         S4.job("lazy-loading")
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (torch.arange(40) % 3 - 1, "14 of 40 labels of the training items are not known, .* as -1"),
+        (torch.tensor([[0.0, 1.0], [1.0, float("nan")]] * 20), "20 of 80 labels .* such as nan"),
+    ],
+)
+def test_labels_that_are_not_known_are_refused(labels: torch.Tensor, said: str) -> None:
+    items, _ = one_label(40, 8)
+    with pytest.raises(NotApplicable, match=said):
+        labelled(with_items(replace(items, labels=labels)))

@@ -17,7 +17,9 @@ from torch import Tensor, nn
 from bench.baseline import Settings
 from bench.errors import Clash, NotApplicable
 from bench.job import FixedItems, Job, Progress
+from bench.model.varied import varied
 from bench.records.measurement import Measurement, Status
+from bench.trial.rehearsal import rehearse
 from bench.trial.training import train
 from optimizers import thread_tuning
 from optimizers.allocator import Allocator
@@ -227,6 +229,65 @@ def test_features_are_made_anew_of_an_encoder_that_is_changed_in_the_midst() -> 
 
     plain, cached = train(job()).losses, train(CachedFeatures().apply(job())).losses
     assert cached == pytest.approx(plain, rel=1e-5)
+
+
+def thawed_later(optimizer: Any, progress: Progress) -> None:
+    """Train the encoder too, from the last epoch on."""
+    if progress.epoch == 2:
+        optimizer.held.get_submodule("0").requires_grad_(True)
+
+
+def holding(model: nn.Module) -> Any:
+    """Make an optimizer that holds its model."""
+    made: Any = torch.optim.SGD(model.parameters(), lr=0.05)
+    made.held = model
+    return made
+
+
+def thawing() -> Job:
+    job = encoded(make_optimizer=holding, schedule=thawed_later)
+    job.model.get_submodule("0").requires_grad_(False)
+    return job
+
+
+def test_features_of_an_encoder_that_is_thawed_later_are_refused() -> None:
+    with pytest.raises(NotApplicable, match="the encoder trains from some epoch on"):
+        train(CachedFeatures().apply(thawing()))
+    with pytest.raises(NotApplicable, match="the encoder trains from some epoch on"):
+        rehearse(CachedFeatures().apply(thawing()))
+
+
+def test_an_encoder_that_freeze_encoder_holds_is_not_thawed_by_the_baseline() -> None:
+    def job() -> Job:
+        return frozen(encoded(make_optimizer=holding, schedule=thawed_later))
+
+    plain, cached = train(job()).losses, train(CachedFeatures().apply(job())).losses
+    assert cached == pytest.approx(plain, rel=1e-5)
+
+
+def test_features_of_an_encoder_that_is_moved_in_each_update_are_refused() -> None:
+    def update(optimizer: Any) -> None:
+        optimizer.step()
+        with torch.no_grad():
+            for weight in job.model.get_submodule("0").parameters():
+                weight.lerp_(torch.ones_like(weight), 0.01)
+
+    job = frozen(encoded(update=update))
+    with pytest.raises(NotApplicable, match="weights or buffers change while the rest trains"):
+        train(CachedFeatures().apply(job))
+
+
+def test_features_stay_where_weights_are_changed_for_a_look_and_put_back() -> None:
+    def update(optimizer: Any) -> None:
+        optimizer.step()
+        with varied(job.model):
+            pass
+
+    job = frozen(encoded(update=update))
+    cached = CachedFeatures().apply(job)
+    before = seen(cached)
+    train(cached)
+    assert seen(cached) - before == 32 + 32  # each item once, and the evaluation at the end
 
 
 @pytest.mark.parametrize("store", ["memory", "file"])

@@ -241,3 +241,134 @@ def test_weights_that_are_used_stay() -> None:
     with pytest.raises(NotApplicable):
         MemoryEfficientAttention().apply(given)
     given.model(*given.sample(2))
+
+
+class Legal(Model):
+    """A model whose second class may never be chosen."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, T, C)`` to ``(B, 2)``."""
+        never = torch.zeros(len(x), 2, dtype=torch.bool)
+        never[:, 1] = True
+        return super().forward(x).masked_fill(never, -torch.inf)
+
+
+class Said:
+    """A plain object."""
+
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = logits
+
+
+class Spoken(Model):
+    """A model that answers with a plain object."""
+
+    def forward(self, x: Tensor) -> Any:
+        """Map ``(B, T, C)`` to ``(B, 2)``."""
+        return Said(super().forward(x))
+
+
+class Texts(Model):
+    """A model that answers with what is no tensor."""
+
+    def forward(self, x: Tensor) -> Any:
+        """Map ``(B, T, C)`` to texts."""
+        return [str(row) for row in super().forward(x)]
+
+
+def always_dropped(m: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return plain(m, q, k, F.dropout(v, 0.5, training=m.training))
+
+
+@pytest.mark.parametrize("mix", [over_the_wrong_dim, always_dropped], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("kind", [Legal, Spoken])
+def test_answers_that_are_partly_infinite_or_plain_objects_are_compared(
+    kind: type[Model], mix: Callable[..., Tensor]
+) -> None:
+    given = job(Written(mix))
+    with pytest.raises(NotApplicable, match="no attention to replace: "):
+        MemoryEfficientAttention().apply(replace(given, model=kind(Written(mix))))
+    made = MemoryEfficientAttention().apply(replace(given, model=kind(Written(plain))))
+    assert kernels(made.model, *given.sample(4)) == 1
+
+
+def test_a_model_that_answers_with_no_number_can_not_be_compared() -> None:
+    given = job(Written(plain))
+    with pytest.raises(NotApplicable, match="answers it with no number: nothing can be compared"):
+        MemoryEfficientAttention().apply(replace(given, model=Texts(Written(plain))))
+
+
+class Kept(Written):
+    """Attention with a temperature, and buffers: a mask, and how often it was asked."""
+
+    asked: Tensor
+    hidden: Tensor
+
+    def __init__(self, mix: Callable[..., Tensor]) -> None:
+        super().__init__(mix)
+        self.temperature = 1.0
+        self.register_buffer("asked", torch.zeros(()))
+        self.register_buffer("hidden", torch.ones(T, T).triu(1))
+
+
+def cooled(m: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return torch.softmax(q @ k.transpose(1, 2) / m.temperature, dim=-1) @ v
+
+
+def counted(m: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    m.asked += 1
+    return plain(m, q, k, v)
+
+
+def counted_in_place(m: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    m.asked.add_(1)
+    return plain(m, q, k, v)
+
+
+def hidden_by_a_buffer(m: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    scores = (q @ k.transpose(1, 2)).masked_fill(m.hidden == 1, -torch.inf)
+    return torch.softmax(scores, dim=-1) @ v
+
+
+def skipped_by_chance(m: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return v if m.training and torch.rand(()) < 1e-9 else plain(m, q, k, v)
+
+
+def test_a_number_that_a_schedule_changes_is_read_anew() -> None:
+    old = job(Kept(cooled))
+    made = MemoryEfficientAttention().apply(replace(old, model=copy.deepcopy(old.model)))
+    (x,) = old.sample(4)
+    assert kernels(made.model, x) == 1
+    for model in (old.model, made.model):
+        vars(model.get_submodule("layer"))["temperature"] = 0.1
+    assert torch.allclose(made.model(x), old.model(x), atol=1e-6)
+    vars(made.model.get_submodule("layer"))["temperature"] = 1.0
+    assert kernels(copy.deepcopy(made.model), x) == 1
+
+
+@pytest.mark.parametrize("mix", [counted, counted_in_place], ids=lambda f: f.__name__)
+def test_buffers_that_count_go_on_counting(mix: Callable[..., Tensor]) -> None:
+    given = job(Kept(mix))
+    try:
+        MemoryEfficientAttention().apply(given)
+    except NotApplicable:
+        assert mix is counted
+    assert float(given.model.get_buffer("layer.asked")) == 0
+    for _ in range(3):
+        given.model(*given.sample(4))
+    assert float(given.model.get_buffer("layer.asked")) == 3
+
+
+def test_what_is_computed_of_a_buffer_is_computed_anew() -> None:
+    old = job(Kept(hidden_by_a_buffer))
+    made = MemoryEfficientAttention().apply(replace(old, model=copy.deepcopy(old.model)))
+    (x,) = old.sample(4)
+    assert kernels(made.model, x) + kernels(old.model, x) <= 1
+    for model in (old.model, made.model):
+        model.get_buffer("layer.hidden").zero_()
+    assert torch.allclose(made.model(x), old.model(x), atol=1e-6)
+
+
+def test_code_that_draws_a_number_is_left_alone() -> None:
+    with pytest.raises(NotApplicable, match="no attention to replace: "):
+        MemoryEfficientAttention().apply(job(Kept(skipped_by_chance)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from types import MethodType
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ from bench.model.activations import activations
 from bench.testing import PROMISES, Promise
 from bench.trial.rehearsal import rehearse
 from bench.trial.training import train
+from optimizers.dynamic_lr import DynamicLR
+from optimizers.ema import Ema
 from optimizers.gradient_accumulation import GradientAccumulation, sums_up
 from optimizers.gradient_checkpointing import GradientCheckpointing, repeated_blocks
 from optimizers.mixed_precision import MixedPrecision
@@ -111,6 +114,52 @@ def test_an_infinite_gradient_skips_the_step_and_lowers_the_scale(
     assert all(torch.equal(after[name], before[name]) for name in before)
     assert scaler.get_scale() == SCALE / 2
     assert all(p.grad is None for p in job.model.parameters())
+
+
+@pytest.mark.usefixtures("scaler")
+def test_an_update_that_steps_only_at_times_is_refused_under_a_scaler() -> None:
+    calls: list[int] = []
+
+    def update(optimizer: Optimizer) -> None:
+        calls.append(1)
+        if len(calls) % 4 == 0:
+            plain_update(optimizer)
+
+    with pytest.raises(NotApplicable, match="makes no step at times and goes on adding up"):
+        one_step(fp16(update=update))
+
+
+class Noam:
+    """Sets the rate of an optimizer and lets it step, as in The Annotated Transformer."""
+
+    def __init__(self, inner: Optimizer) -> None:
+        self.inner = inner
+
+    def step(self) -> None:
+        """Make a step."""
+        self.inner.param_groups[0]["lr"] = 0.01
+        self.inner.step()
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Clear the gradients."""
+        self.inner.zero_grad(set_to_none)
+
+
+def noam(model: nn.Module) -> Any:
+    """Make an optimizer that has no groups."""
+    return Noam(torch.optim.SGD(model.parameters(), 0.1))
+
+
+@pytest.mark.usefixtures("scaler")
+def test_an_optimizer_without_groups_is_refused_under_a_scaler() -> None:
+    with pytest.raises(NotApplicable, match="a Noam, has no param_groups"):
+        one_step(fp16(make_optimizer=noam))
+
+
+def test_an_optimizer_without_groups_is_refused_by_what_reads_them() -> None:
+    for technique in (Ema(), DynamicLR()):
+        with pytest.raises(NotApplicable, match="a Noam, has no param_groups"):
+            train(technique.apply(linear_job(make_optimizer=noam)))
 
 
 def gradients(job: Job) -> list[Tensor]:
@@ -349,6 +398,33 @@ def test_blocks_inside_of_blocks_are_not_checkpointed_twice() -> None:
 def test_without_repeated_blocks_checkpointing_does_not_apply() -> None:
     with pytest.raises(NotApplicable, match="the model has no repeated blocks"):
         GradientCheckpointing().apply(linear_job())
+
+
+def test_a_block_with_a_forward_of_its_own_is_refused() -> None:
+    job = conv_job()
+    block = repeated_blocks(job.model)[1]
+    block.forward = MethodType(type(block).forward, block)
+    with pytest.raises(NotApplicable, match="a block, Block, has a forward of its own"):
+        GradientCheckpointing().apply(job)
+    assert {type(one) for one in repeated_blocks(job.model)} == {Block}
+
+
+def test_a_block_in_several_places_is_checkpointed_once() -> None:
+    class Counted(Block):
+        """Counts how often it is computed."""
+
+        calls = 0
+
+        def forward(self, x: Tensor) -> Tensor:
+            Counted.calls += 1
+            return super().forward(x)
+
+    block = Counted(2)
+    model = nn.Sequential(*[block] * 3)
+    assert repeated_blocks(model) == [block]
+    GradientCheckpointing().apply(linear_job(model=model))
+    model(torch.randn(2, 2, 8)).sum().backward()
+    assert Counted.calls == 3 + 3
 
 
 def saved_bytes(job: Job) -> int:

@@ -117,6 +117,29 @@ def test_a_training_that_ends_before_the_removal_does_not_count_as_pruned() -> N
         train(Pruning().apply(job))
 
 
+@pytest.mark.parametrize("technique", [Pruning, LowRank])
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_best_model_of_before_the_change_is_not_deployed(technique: Any, whole: bool) -> None:
+    best: list[nn.Module] = []
+
+    def stop(job: Job, progress: Progress) -> bool:
+        if progress.epoch == 1:
+            best.append(copy.deepcopy(job.model))
+        return False
+
+    def finish(job: Job, model: nn.Module) -> nn.Module:
+        if whole:
+            return best[0]
+        model.load_state_dict(best[0].state_dict())
+        return model
+
+    job = wide_job(stop=stop, finish=finish) if technique is LowRank else conv_job(
+        stop=stop, finish=finish
+    )  # fmt: skip
+    with pytest.raises(NotApplicable, match="of before the change"):
+        train(technique(after=0.5).apply(job))
+
+
 def test_weights_that_a_baseline_averages_can_t_be_cut_in_the_midst() -> None:
     average = nn.Linear(6, 2)
     job = conv_job(snapshot=lambda model: average)

@@ -232,6 +232,30 @@ def test_what_is_no_series_or_could_be_either_way_does_not_apply() -> None:
         SequenceReduction().apply(square)
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_series_are_not_shortened_where_a_batch_tells_their_lengths(named: bool) -> None:
+    plain = series()
+
+    def batches(progress: Progress) -> Any:
+        for x, y in plain.batches(progress):
+            told = torch.full((len(x),), x.shape[2])
+            yield {"x": x, "lengths": told, "y": y} if named else (x, y, told)
+
+    job = SequenceReduction().apply(replace(plain, batches=batches))
+    with pytest.raises(NotApplicable, match="which says more of their places"):
+        epoch(job)
+
+
+def test_a_class_is_not_taken_for_a_length() -> None:
+    plain = series()
+
+    def batches(progress: Progress) -> Any:
+        for x, _ in plain.batches(progress):
+            yield x, torch.full((len(x),), x.shape[2])
+
+    assert epoch(SequenceReduction().apply(replace(plain, batches=batches)))
+
+
 def test_a_model_of_one_length_takes_no_shorter_series() -> None:
     flat = nn.Sequential(nn.Flatten(), nn.Linear(40, 2))
     job = replace(linear_job(sample=lambda n: (torch.zeros(n, 2, 20),)), model=flat)

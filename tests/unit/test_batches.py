@@ -15,10 +15,12 @@ from bench.batches import (
     each_tensor,
     first_size,
     inputs_of,
+    joined,
     select_items,
     with_inputs,
 )
 from bench.data.layout import items_held
+from bench.data.sampling import placing
 from bench.errors import NotApplicable
 
 
@@ -124,3 +126,50 @@ def test_a_dataclass_is_split_by_its_fields() -> None:
 def test_a_batch_without_tensors_is_said_to_be_one() -> None:
     with pytest.raises(NotApplicable, match="a batch of the type list holds no tensor"):
         first_size(["a", "b"])
+
+
+def test_a_packed_sequence_is_moved_as_one() -> None:
+    packed = pack_padded_sequence(torch.zeros(3, 4, 2), torch.tensor([4, 2, 1]), batch_first=True)
+    placed, _ = placing(torch.device("meta"))((packed, torch.arange(3)))
+    assert (placed.data.device.type, placed.batch_sizes.device.type) == ("meta", "cpu")
+    with pytest.raises(NotApplicable, match="packed sequences, which can't be joined"):
+        joined([(packed,), (packed,)])
+
+
+LONG = [torch.full((length,), float(length)) for length in (5, 3, 4)]
+
+
+def first_of(batch: Any) -> Any:
+    return next(iter(batch.values())) if isinstance(batch, dict) else batch[0]
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        (LONG, torch.arange(3)),
+        (tuple(LONG), torch.arange(3)),
+        {"x": LONG, "split": "train", "y": torch.arange(3)},
+        [LONG, ["a", "b", "c"]],
+    ],
+    ids=["list", "tuple", "dict", "no tensor beside"],
+)
+def test_a_list_of_sequences_has_an_item_in_each(batch: Any) -> None:
+    assert first_size(batch) == 3
+    parts = [first_of(part) for part in chunk_items(batch, 2)]
+    assert [[len(one) for one in part] for part in parts] == [[5, 3], [4]]
+    assert type(parts[0]) is type(first_of(batch))
+    chosen = first_of(select_items(batch, torch.tensor([2, 0])))
+    assert [len(one) for one in chosen] == [4, 5]
+
+
+def test_pictures_of_one_size_in_a_list_are_counted_by_their_labels() -> None:
+    batch = ([torch.zeros(3, 4, 4) for _ in range(2)], torch.arange(2))
+    assert first_size(batch) == 2
+    assert [part[1].tolist() for part in chunk_items(batch, 2)] == [[0], [1]]
+
+
+def test_views_in_a_list_have_the_same_items() -> None:
+    batch = ([torch.zeros(4, 2), torch.ones(4, 2)], torch.arange(4))
+    assert first_size(batch) == 4
+    assert [len(part[0]) for part in chunk_items(batch, 2)] == [2, 2]
+    assert first_size(([torch.zeros(2, 2), torch.ones(2, 2)], torch.arange(2))) == 2

@@ -51,6 +51,13 @@ def test_two_processes_make_the_steps_of_one(run: Run, technique: str) -> None:
     assert two.metric == one.metric
 
 
+def test_a_layer_that_is_thawed_later_is_averaged_too(run: Run) -> None:
+    one, two = run(thaw=True), run(DDP, thaw=True)
+    assert two.status is Status.OK, two.reason
+    assert two.losses == pytest.approx(one.losses, rel=1e-5)
+    assert two.losses != pytest.approx(run().losses, rel=1e-5)
+
+
 def test_a_group_tells_of_all_its_processes(run: Run) -> None:
     one, two = run(), run(DDP)
     assert (one.processes, two.processes, two.threads) == (1, 2, 2)

@@ -86,3 +86,20 @@ def test_a_rehearsal_times_its_steps() -> None:
     found = rehearse(job())
     assert len(found.seconds) == len(found.losses) == BATCHES
     assert all(seconds > 0 for seconds in found.seconds)
+
+
+def test_sparse_gradients_count_what_they_hold() -> None:
+    model = nn.Sequential(nn.Embedding(1000, 4, sparse=True), nn.Flatten(), nn.Linear(8, 3))
+    x, y = torch.arange(64).view(32, 2), torch.arange(32) % 3
+    made = job_of(model, x, y, make_optimizer=lambda m: torch.optim.SGD(m.parameters(), lr=0.1))
+    found, _ = profiled(made)
+    rows = 8 * 2  # of a batch, each with its place
+    assert found.gradient_bytes == FLOAT * (rows * 4 + 8 * 3 + 3) + 8 * rows
+
+
+def test_tensors_that_share_memory_count_once() -> None:
+    whole = torch.zeros(4, 6)
+    assert profile._bytes([whole, whole, whole.T, whole[:2], torch.zeros(2)]) == FLOAT * (24 + 2)
+    rows, columns = torch.tensor([0, 1, 2, 3]), torch.tensor([0, 1, 2])
+    sparse = torch.sparse_csr_tensor(rows, columns, torch.ones(3), (3, 3))
+    assert profile._bytes([sparse]) == 8 * 4 + 8 * 3 + FLOAT * 3

@@ -16,12 +16,14 @@ from torch import nn
 from bench.batches import Batch
 from bench.errors import BenchError
 from bench.job import Job, Progress
+from bench.model.carried import CannotRemember
+from bench.model.unsaved import put_back
 from bench.model.weights_file import state_of
 from bench.records.recipe import Recipe
 from bench.testing import Case, refusal
 from bench.trial.checkpoint import Checkpointer
 from bench.trial.training import Trained, train
-from bench.trial.training_state import CannotRemember, PartsState
+from bench.trial.training_state import PartsState
 from tests.contract.cases import QUICK, SMALL, TINY
 from tests.jobs import linear_job
 
@@ -352,3 +354,62 @@ def test_a_state_that_a_model_carries_over_batches_goes_on_too(tmp_path: Path) -
     whole = train(job())
     ended_after(job(), 1, tmp_path)
     assert_same(whole, train(unended(job()), keeper=keeper(tmp_path, resume=True)))
+
+
+class Carrying(nn.Linear):
+    """Adds to its answer what it carries in tuples, lists, dicts and generators."""
+
+    def __init__(self) -> None:
+        super().__init__(6, 2)
+        start = torch.zeros(2)
+        self.state: Any = (start, start)
+        self.queue = deque([torch.zeros(2)], maxlen=3)
+        self.counts: dict[str, Any] = {"calls": 0, "of": [1.0]}
+        self.draw, self.other = torch.Generator().manual_seed(1), np.random.default_rng(1)
+        self.old, self.third = np.random.RandomState(1), random.Random(1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map ``(B, 6)`` to ``(B, 2)``."""
+        found = super().forward(x) + self.state[0].detach() - self.state[1].detach() / 2
+        found = found + sum(self.queue) * self.counts["calls"] / sum(self.counts["of"]) / 9
+        if self.training:
+            drawn = self.other.random() + self.old.rand() + self.third.random()
+            found = found + torch.rand(2, generator=self.draw) * drawn
+            self.state = found.mean(0), found.amax(0)
+            self.queue.append(found.detach().amin(0))
+            self.counts["calls"] += 1
+            self.counts["of"].append(float(self.counts["calls"]))
+        return torch.as_tensor(found)
+
+
+def test_what_a_model_carries_in_containers_and_generators_goes_on_too(tmp_path: Path) -> None:
+    def job() -> Job:
+        torch.manual_seed(0)
+        return linear_job(model=Carrying())
+
+    whole = train(job())
+    ended_after(job(), 1, tmp_path)
+    assert_same(whole, train(unended(job()), keeper=keeper(tmp_path, resume=True)))
+
+
+def test_what_a_model_carries_and_can_t_be_kept_is_said(tmp_path: Path) -> None:
+    class Odd(nn.Linear):
+        seen: Any = None
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.seen = [object()]
+            return super().forward(x)
+
+    said: list[str] = []
+    train(linear_job(model=Odd(6, 2)), keeper=keeper(tmp_path, note=said.append))
+    assert said == ["this training couldn't be resumed: the model's seen changes while it trains,"
+                    " and a object in it can't be kept"]  # fmt: skip
+
+
+def test_a_tensor_that_two_places_hold_is_filled_where_it_is() -> None:
+    model = nn.Linear(6, 2)
+    model.register_buffer("mean", torch.zeros(2), persistent=False)
+    held, kept = model.mean, {"mean": torch.ones(2)}
+    put_back(model, kept)
+    assert model.mean is held
+    assert held.tolist() == [1, 1]  # type: ignore[operator]  # a tensor

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from bench.batches import inputs_of, select_items, with_inputs
 from bench.errors import NotApplicable
+from bench.model.differences import difference
 from bench.model.outputs import checked_targets
 from bench.targets import Targets
 from tests.jobs import Labelled, cross_entropy, linear_job
@@ -95,3 +96,39 @@ def test_a_loss_that_reads_probabilities_as_something_else_is_refused() -> None:
 
     with pytest.raises(NotApplicable, match="takes class probabilities for something else: "):
         checked_targets(linear_job(loss=loss, targets=Targets(classes=2)))
+
+
+def test_a_loss_that_is_no_number_for_probabilities_is_refused() -> None:
+    def padded(model: nn.Module, batch: Any) -> Tensor:
+        never = torch.tensor([False, False, True])
+        scores = nn.functional.pad(model(batch[0]), (0, 1)).masked_fill(never, -torch.inf)
+        return nn.functional.cross_entropy(scores, batch[1])
+
+    def known(model: nn.Module, batch: Any) -> Tensor:
+        if batch[1].dim() == 1:
+            return cross_entropy(model, batch)
+        return padded(model, (batch[0], nn.functional.pad(batch[1], (0, 1))))
+
+    with pytest.raises(NotApplicable, match="for something else: nan for one-hot rows"):
+        checked_targets(linear_job(loss=known, targets=Targets(classes=2)))
+
+
+def test_a_class_without_a_chance_adds_nothing_to_the_divergence() -> None:
+    own, wanted = torch.randn(2, 4, 3)
+    never = torch.tensor([False, False, True])
+    own.requires_grad_(True)
+    found = Targets(classes=3).divergence(
+        own.masked_fill(never, -torch.inf), wanted.masked_fill(never, -torch.inf)
+    )
+    expected = Targets(classes=2).divergence(own[:, :2], wanted[:, :2])
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+    (slope,) = torch.autograd.grad(found, own)
+    assert bool(slope.isfinite().all())
+
+
+def test_answers_that_are_infinite_in_other_places_are_apart() -> None:
+    one, other = torch.tensor([1.0, -torch.inf, torch.nan]), torch.tensor([1.0, 2.0, torch.nan])
+    assert difference(one, one.clone()) == 0
+    assert difference(one, other) == torch.inf
+    assert difference(-one, one) == torch.inf
+    assert difference(torch.tensor([2.0, 4.0]), torch.tensor([2.0, 3.0])) == 0.25
