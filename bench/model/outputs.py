@@ -67,16 +67,18 @@ def checked_scores(job: Job) -> None:
 def check_classes(job: Job, batch: Batch, loss: Loss) -> int:
     """Return which of the `rows_in` a model's answers a loss takes for scores of classes.
 
-    It changes with them, but not when all scores of an item rise alike, unless they are logarithms
-    of probabilities already. What a model calls logits is taken to be that.
+    Of several it changes with them, but not when all scores of an item rise alike, unless they are
+    logarithms of probabilities already. What a model calls logits is taken to be that: the loss may
+    be its own, made of them before they are seen.
     Raises `NotApplicable` where it takes none for such scores.
     """
     plain, answers = _changed(job, batch, loss)
     said = ""
-    for part in range(min(map(len, answers), default=0)):
+    parts = min(map(len, answers), default=0)
+    for part in range(parts):
         raised: float | None = None
         try:
-            if _alike(_changed(job, batch, loss, part, _uneven)[0], plain, UNSEEN):
+            if parts > 1 and _alike(_changed(job, batch, loss, part, _uneven)[0], plain, UNSEEN):
                 continue  # features, say, that the loss doesn't look at
             raised = _changed(job, batch, loss, part, lambda x: x + 1)[0]
         except FAILURES as error:

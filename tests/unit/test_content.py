@@ -37,6 +37,8 @@ def itself() -> list[Any]:
     return one
 
 
-@pytest.mark.parametrize("one", [lambda: 0, itself(), (one for one in (1,))], ids=["f", "self", "gen"])
+@pytest.mark.parametrize(
+    "one", [lambda: 0, itself(), (one for one in (1,))], ids=["f", "self", "gen"]
+)
 def test_what_can_not_be_compared_is_told_to_be_so(one: object) -> None:
     assert content_of(one) is None
