@@ -77,7 +77,9 @@ def next_round(
         hopes = {arm: expected.get(arm, UNKNOWN).promise for arm in open_}
         control = _control_pairs(header, trials, rule, stage) if candidates else 0
         beside = max(0, min(control, rule.first) - number) * expected.get(CONTROL, UNKNOWN).seconds
-        measured = promising(own, hopes, costs, rule.first - number, left_seconds - beside)
+        rounds, budgets = rule.first - number, (left_seconds - beside, left_seconds)
+        found = (promising(own, hopes, costs, rounds, budget) for budget in budgets)
+        measured = next(filter(None, found), [])  # the control is worth none without an arm
     else:
         measured = affordable(open_, costs, left_seconds)
     left = [arm for arm in open_ if arm not in measured]

@@ -122,7 +122,8 @@ def test_the_first_round_is_of_what_is_expected_to_gain_most(
 def test_what_the_control_takes_beside_arms_is_counted_too() -> None:
     head = header(**{**AUTO, "budget_seconds": 40.0})
     arms, rule = ["quick", "noisy", CONTROL], Rule(4, 30, 0.05, 2)
-    for control, measured in ((0.0, ["quick", "noisy"]), (4.0, ["noisy"])):
+    every = ["quick", "noisy"]  # where it alone takes the budget, they are what it is spent on
+    for control, measured in ((0.0, every), (4.0, ["noisy"]), (40.0, every)):
         expected = {**EXPECTED, CONTROL: Prospect(control, math.inf)}
         choice = next_round(head, [], arms, 0, rule, "test", 0.0, expected=expected)
         assert choice.measured == [*measured, CONTROL]
