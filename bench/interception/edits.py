@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bench.interception.first_lines import block, lines_begin
 from bench.interception.names import taken
-from bench.interception.top import block, lines_begin
 from bench.records.schema import Count, Record, Text
 
 Scope = ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp

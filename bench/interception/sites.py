@@ -20,12 +20,12 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
+from bench.interception.callee import UNKNOWN, standing_for
 from bench.interception.calls import Call
 from bench.interception.edits import Place, Source, Unsure
 from bench.interception.patches import Patches
 from bench.interception.pinned import can_be_pinned
 from bench.interception.script import Script
-from bench.interception.standing import UNKNOWN, standing_for
 
 HERE = str(Path(__file__).parent)
 OTHER = "what is called there is no name of it, and may be what calls it"
